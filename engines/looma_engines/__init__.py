@@ -1,0 +1,1 @@
+"""The AI engines, one package each."""

@@ -1,0 +1,1 @@
+"""The operator: three resources turned into children, rollouts and rollbacks."""
