@@ -1,0 +1,83 @@
+# Looma's doors. `make help` lists them; everything a target needs is installed by the target itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+NAME ?= looma
+ENV ?= dev
+CLUSTER ?= auto
+TEST_NAME ?= test
+SCENARIO ?=
+WORKERS ?= 2
+
+BIN := .venv/bin
+READY := .venv/.ready
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=HOME,PATH,XDG_CACHE_HOME,XDG_STATE_HOME,LOOMA_CONTEXT)
+KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
+
+.PHONY: help up down status test unit contract cluster-tests lint format bench lock venv definitions helmfile-check clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): locks/bootstrap.txt locks/dev.txt pyproject.toml
+	@echo "Looma keeps its Python packages in .venv; the system's Python stays as it is."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Looma needs Python 3.11 or newer; $(PYTHON) is older. Set PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Installing python3-venv, which makes virtual environments"; $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends python3-venv; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bootstrap.txt
+	@index="$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)"; \
+	  if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/dev.txt && \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+venv: $(READY) ## Make the virtual environment
+
+up: $(READY) ## Build what is missing and run Looma (NAME, ENV, CLUSTER)
+	@$(SUDO) $(BIN)/looma up --name $(NAME) --environment $(ENV) --cluster $(CLUSTER)
+
+down: $(READY) ## Stop Looma and keep its data (`.venv/bin/looma down --purge` does not)
+	@$(SUDO) $(BIN)/looma down --name $(NAME)
+
+status: $(READY) ## What is running, and where
+	@$(SUDO) $(BIN)/looma status --name $(NAME)
+
+test: lint unit contract cluster-tests ## Everything: lint, unit, contract, and the road on a cluster of its own
+
+lint: $(READY) ## Style, types and the borders between the packages
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## Put the sources into the house style
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+unit: $(READY) ## Unit tests alone, under a minute (SCENARIO=word runs the ones so named)
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest tests/unit -q -n $(WORKERS) $(KEYWORD)
+
+contract: $(READY) ## Definitions, operator and database against the real API server and PostgreSQL
+	@$(SUDO) $(BIN)/looma build --only binaries
+	@$(BIN)/coverage run -m pytest tests/contract -q $(KEYWORD)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40
+
+cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of their own
+	@$(SUDO) tests/on-cluster $(TEST_NAME) $(KEYWORD)
+
+bench: $(READY) ## Measure, and keep the report in docs/reports
+	@$(SUDO) $(BIN)/python -m tests.bench --name bench
+
+lock: $(READY) ## Resolve the dependencies anew, with hashes and without addresses
+	@echo 'uv' | $(BIN)/uv pip compile - --upgrade $(LOCK) -o locks/bootstrap.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCK) -o locks/dev.txt
+	@for extra in operator engines console; do \
+	  $(BIN)/uv pip compile pyproject.toml --extra $$extra -c locks/dev.txt $(LOCK) -o locks/$$extra.txt; done
+LOCK := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --quiet
+
+helmfile-check: $(READY) ## Build helmfile and prove that it gives the release `looma up` gives
+	@$(BIN)/python -m looma_cluster.helmfile
