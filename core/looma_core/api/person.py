@@ -1,4 +1,4 @@
-"""What a parsed résumé and a talent share: jobs and schools, with dates as ISO months and as they were written."""
+"""What a parsed résumé and a talent share: jobs and schools, dates as ISO months and as written."""
 
 from __future__ import annotations
 

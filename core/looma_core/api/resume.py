@@ -48,7 +48,7 @@ EntityLabel = Literal[
 """EDU is a degree, PRO a major, CONT a nationality, RACE an ethnicity (found so that it can be masked)."""
 
 ResumeSource = Literal["resume", "demo"]
-"""Value of the multipart field `source` of `POST /api/v1/resumes`; handed on to the talent as `source.type`."""
+"""Value of the multipart field `source` of `POST /api/v1/resumes`; becomes the talent's `source.type`."""
 
 DEMO_SOURCE: ResumeSource = "demo"
 """Marks demonstration data, so that one command can take all of it away again."""
@@ -62,7 +62,7 @@ class Contact(msgspec.Struct, kw_only=True):
 
     full_name: str | None = None
     email: str | None = None
-    phone: Annotated[str | None, Meta(description="E.164 where the number is complete, else as written.")] = None
+    phone: Annotated[str | None, Meta(description="E.164 where complete, else as written.")] = None
     location: str | None = None
     links: list[str] = msgspec.field(default_factory=list)
 

@@ -21,21 +21,21 @@ SourceType = Literal["resume", "manual", "demo"]
 
 
 class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Where a talent came from. `type` and `ref` together are unique in a tenant, so that creating is idempotent."""
+    """Where a talent came from. `type` and `ref` are unique in a tenant, so that creating is idempotent."""
 
     type: SourceType = "manual"
-    ref: Annotated[
-        str | None,
-        Meta(min_length=1, max_length=200, description="Id at the source, such as the résumé's; null: none."),
-    ] = None
+    ref: (
+        Annotated[str, Meta(min_length=1, max_length=200, description="Id at the source, as the résumé's.")]
+        | None
+    ) = None
 
 
 class TalentFields(msgspec.Struct, kw_only=True):
     """The fields that a client may set."""
 
     full_name: Annotated[str, Meta(min_length=1, max_length=200)]
-    email: Annotated[str | None, Meta(max_length=254)] = None
-    phone: Annotated[str | None, Meta(max_length=40)] = None
+    email: Annotated[str, Meta(max_length=254)] | None = None
+    phone: Annotated[str, Meta(max_length=40)] | None = None
     location: Line | None = None
     headline: Line | None = None
     summary: Paragraphs | None = None
