@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
 
-class Expectation(AssertionError):
+class ExpectationError(AssertionError):
     """What was waited for did not happen; says so in the scenario's words, with the object as last seen."""
 
 
@@ -57,7 +57,7 @@ class Cluster:
             cwd=ROOT,
         )
         if check and done.returncode != 0:
-            raise Expectation(
+            raise ExpectationError(
                 f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
             )
         return done.stdout if check else done.stdout + done.stderr
@@ -96,7 +96,7 @@ class Cluster:
         """The first state of the object for which `until` holds, read from a watch.
 
         Raises:
-            Expectation: with `sentence` and the object as last seen, when `seconds` have passed.
+            ExpectationError: with `sentence` and the object as last seen, when `seconds` have passed.
         """
         deadline = time.monotonic() + seconds
         last: Object = {}
@@ -121,9 +121,9 @@ class Cluster:
             finally:
                 process.terminate()
                 process.wait()
-            # The watch ended at once (the object is not there yet, the API server restarts): ask again, gently.
+            # The watch ended at once (no such object yet, or the API server restarts): ask again, gently.
             time.sleep(0.2)
-        raise Expectation(
+        raise ExpectationError(
             f"{sentence}: not within {seconds:g} s. {kind}/{name} as last seen:\n{json.dumps(last, indent=1)}"
         )
 
@@ -162,7 +162,7 @@ def instance(name: str) -> Cluster:
     """The running instance of that name.
 
     Raises:
-        Expectation: if it is not running.
+        ExpectationError: if it is not running.
     """
     done = subprocess.run(
         [str(BIN / "looma"), "status", "--name", name, "--output", "json"],
@@ -171,7 +171,7 @@ def instance(name: str) -> Cluster:
         check=False,
     )
     if not done.stdout.strip().startswith("{"):
-        raise Expectation(f"no instance named {name} runs: {done.stdout}{done.stderr}")
+        raise ExpectationError(f"no instance named {name} runs: {done.stdout}{done.stderr}")
     status = json.loads(done.stdout)
     from looma_cluster import binaries
 
