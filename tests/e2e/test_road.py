@@ -1,0 +1,123 @@
+"""The whole road, as a newcomer walks it: a résumé, a new version, and the way back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from support.cluster import Cluster, Object
+from support.resume_files import english_pdf
+from support.traffic import Traffic
+
+
+def settled(service: Object) -> bool:
+    """Ready, for the spec as it is now."""
+    status = service.get("status", {})
+    ready = {c["type"]: c["status"] for c in status.get("conditions", [])}.get("Ready")
+    return status.get("observedGeneration") == service["metadata"]["generation"] and ready == "True"
+
+
+def on(revision: str):  # noqa: ANN201 - a predicate for Cluster.watch
+    """Holds when the service is settled on `revision`."""
+
+    def holds(service: Object) -> bool:
+        return settled(service) and service["status"].get("stableRevision") == revision
+
+    return holds
+
+
+@pytest.fixture
+def resume_service(cluster: Cluster) -> Iterator[Object]:
+    """The résumé engine's AIService, put back as it was found."""
+    service = cluster.watch("aiservice", "resume", settled, sentence="the résumé engine is ready")
+    before = service["spec"]
+    yield service
+    patch = [{"op": "replace", "path": "/spec", "value": before}]
+    cluster.kubectl("patch", "aiservice", "resume", "--type", "json", "-p", json.dumps(patch))
+    cluster.watch("aiservice", "resume", settled, sentence="the résumé engine is back as found")
+
+
+def test_given_a_resume_when_it_is_uploaded_then_the_person_is_listed(cluster: Cluster) -> None:
+    name = f"Rosalind Ash{secrets.token_hex(2)}"
+    with cluster.api() as api:
+        answer = api.post(
+            "/api/v1/resumes", files={"file": ("cv.pdf", english_pdf(name=name), "application/pdf")}
+        )
+        assert answer.status_code == 201, answer.text
+        record = answer.json()
+        assert record["parsed"]["contact"]["full_name"] == name
+        assert len(record["parsed"]["experience"]) == 2
+
+        found = api.get("/api/v1/talents", params={"q": name}).json()["items"]
+        assert [talent["full_name"] for talent in found] == [name]
+
+        with cluster.api(tenant="another") as stranger:
+            assert stranger.get("/api/v1/talents", params={"q": name}).json()["items"] == []
+            assert stranger.get(f"/api/v1/resumes/{record['id']}").status_code == 404
+
+        assert api.delete(f"/api/v1/talents/{found[0]['id']}", headers={"If-Match": "*"}).status_code in {
+            200,
+            204,
+        }
+
+
+def test_given_a_new_version_when_it_is_applied_and_rolled_back_then_no_request_fails(
+    cluster: Cluster, resume_service: Object
+) -> None:
+    first = resume_service["status"]["stableRevision"]
+    with cluster.api() as api, Traffic(api, "/api/v1/resumes?limit=1") as traffic:
+        traffic.wait_for_revision(first)
+
+        # When a changed spec is applied, as a person does it
+        changed = cluster.get("aiservice", "resume")
+        changed["spec"]["podTemplate"] = {
+            "metadata": {"annotations": {"example.org/note": secrets.token_hex(4)}}
+        }
+        traffic.mark("apply")
+        cluster.apply(
+            {key: changed[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": "resume"}}
+        )
+        after = cluster.watch(
+            "aiservice",
+            "resume",
+            lambda s: settled(s) and s["status"].get("stableRevision") != first,
+            sentence="the new revision is rolled out",
+        )
+        second = after["status"]["stableRevision"]
+        traffic.wait_for_revision(second)
+
+        # And rolled back with a reason
+        traffic.mark("rollback")
+        cluster.kubectl_looma("rollback", "resume", "--reason", "the new one reads dates wrongly")
+        back = cluster.watch("aiservice", "resume", on(first), sentence="the first revision serves again")
+        traffic.wait_for_revision(first)
+        traffic.mark("end")
+
+    # Then the answers came from the old pods, nothing failed, and who and why are recorded
+    assert traffic.failures() == []
+    rollback = back["status"]["lastRollback"]
+    assert (rollback["from"], rollback["to"]) == (second, first)
+    assert rollback["reason"] == "the new one reads dates wrongly"
+    assert rollback["requestedBy"]
+    assert rollback["completedAt"] >= rollback["startedAt"]
+
+
+def test_given_an_older_file_when_it_is_applied_again_then_the_known_revision_returns(
+    cluster: Cluster, resume_service: Object
+) -> None:
+    first = resume_service["status"]["stableRevision"]
+    older = {"apiVersion": "looma.dev/v1alpha1", "kind": "AIService", "metadata": {"name": "resume"}}
+    note = {"metadata": {"annotations": {"example.org/note": secrets.token_hex(4)}}}
+    cluster.apply(older | {"spec": resume_service["spec"] | {"podTemplate": note}})
+    cluster.watch(
+        "aiservice",
+        "resume",
+        lambda s: settled(s) and s["status"].get("stableRevision") != first,
+        sentence="the new revision is rolled out",
+    )
+    patch = [{"op": "replace", "path": "/spec", "value": resume_service["spec"]}]
+    cluster.kubectl("patch", "aiservice", "resume", "--type", "json", "-p", json.dumps(patch))
+    back = cluster.watch("aiservice", "resume", on(first), sentence="the older file's revision serves again")
+    assert back["status"]["lastRollback"]["to"] == first
