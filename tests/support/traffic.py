@@ -20,7 +20,7 @@ LONGEST_SECONDS = 600.0  # A forgotten recorder ends by itself.
 
 @dataclass(frozen=True)
 class Answer:
-    """One request's end: seconds on the monotonic clock, status (0: no answer), revision, and what went wrong."""
+    """One request's end: monotonic seconds, status (0: no answer), revision, and what went wrong."""
 
     at: float
     status: int

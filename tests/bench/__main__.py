@@ -1,0 +1,53 @@
+"""`make bench`: takes the figures on an instance of its own and keeps them in docs/reports.
+
+usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http]
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import bench_http, bench_reconcile, bench_resume, bench_up
+from bench.report import Row, table, write
+from support.cluster import BIN, instance
+
+PARTS = ("up", "reconcile", "resume", "http")
+
+
+def main() -> None:
+    """Take the figures asked for, print the table, keep the report when all were taken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", default="bench", help="the instance to make; it is purged at the end")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
+    options = parser.parse_args()
+    parts = options.only.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    rows: list[Row] = []
+    # The parts without a cluster first: a running node would share their two cores.
+    if "resume" in parts:
+        rows += bench_resume.run()
+    if "http" in parts:
+        rows += bench_http.run()
+    if {"up", "reconcile"} & set(parts):
+        try:
+            if "up" in parts:
+                rows += bench_up.run(options.name)
+            else:
+                subprocess.run([str(BIN / "looma"), "up", "--name", options.name], check=True)
+            if "reconcile" in parts:
+                rows += bench_reconcile.run(instance(options.name))
+        finally:
+            subprocess.run([str(BIN / "looma"), "down", "--purge", "--name", options.name], check=True)
+    sys.stdout.write(table(rows) + "\n")
+    if set(parts) == set(PARTS):
+        sys.stdout.write(f"kept in {write('first', 'The first table', rows).name}\n")
+
+
+if __name__ == "__main__":
+    main()
