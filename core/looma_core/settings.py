@@ -1,0 +1,181 @@
+"""Settings from the environment: one Struct per kind of process, one documented field per variable.
+
+A field `name` is read from `LOOMA_NAME`. Each deployable derives its own Struct from `CoreSettings`; a test
+walks all of them and fails where docs/settings.md does not name a variable. `load` reads once at start and
+says for every wrong variable at once what to write instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import FieldInfo, fields
+
+PREFIX = "LOOMA_"
+SECRET: dict[str, Any] = {"secret": True}
+"""Give it as `Meta(extra=SECRET)`: the value appears in no log and no error message."""
+
+SettingsT = TypeVar("SettingsT", bound="CoreSettings")
+ConfigT = TypeVar("ConfigT", bound=msgspec.Struct)
+
+
+class SettingsError(Exception):
+    """The environment does not fit; the message names each variable and what to write there."""
+
+
+class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process of Looma reads."""
+
+    service: Annotated[
+        str, Meta(min_length=1, description="Name of the AIService that this process serves.")
+    ] = "looma"
+    revision: Annotated[
+        str, Meta(description="Revision of that AIService, sent back as `X-Looma-Revision`.")
+    ] = "r0"
+    namespace: Annotated[str, Meta(description="Kubernetes namespace of the release.")] = "looma"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level that is logged.")
+    ] = "info"
+    host: Annotated[str, Meta(description="Address to listen on.")] = "0.0.0.0"  # noqa: S104 - a pod's own address
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8080
+    api_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://[^\s/]+.*[^/]$",
+            description="The one address of the API, no slash at the end; engines call each other there.",
+        ),
+    ] = "http://looma-console.looma.svc"
+    jwt_issuer: Annotated[str, Meta(min_length=1, description="`iss` that a token must have.")] = (
+        "https://looma.local"
+    )
+    jwt_audience: Annotated[str, Meta(min_length=1, description="`aud` that a token must have.")] = "looma"
+    jwks_url: Annotated[
+        str, Meta(pattern=r"^https?://\S+$", description="Where the issuer's public keys are (a JWK Set).")
+    ] = "http://looma-console.looma.svc/.well-known/jwks.json"
+    tenant: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+            description="Tenant of the development issuer's tokens and of the demonstration data.",
+        ),
+    ] = "demo"
+
+
+class EngineSettings(CoreSettings, frozen=True, kw_only=True):
+    """What an engine reads beside `CoreSettings`."""
+
+    database_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^postgresql\+psycopg://",
+            description="SQLAlchemy URL of the application role `looma_app`; TLS by `?sslmode=verify-full`.",
+            examples=["postgresql+psycopg://looma_app:PASSWORD@looma-postgres:5432/looma"],
+            extra=SECRET,
+        ),
+    ]
+    file_keys: Annotated[
+        str,
+        Meta(
+            description="Comma-separated Fernet keys (urlsafe base64 of 32 bytes); the first encrypts files.",
+            extra=SECRET,
+        ),
+    ] = ""
+    config: Annotated[
+        str, Meta(description="`spec.config` of the AIService as JSON; its fields are the engine's own.")
+    ] = "{}"
+    database_pool: Annotated[
+        int, Meta(ge=1, le=100, description="Most database connections of one process.")
+    ] = 10
+    schema_wait_seconds: Annotated[
+        int, Meta(ge=0, le=3600, description="How long an engine waits at start for its database schema.")
+    ] = 300
+
+
+class MigrateSettings(CoreSettings, frozen=True, kw_only=True):
+    """What `looma-migrate` reads beside `CoreSettings`."""
+
+    owner_database_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^postgresql\+psycopg://",
+            description="SQLAlchemy URL of the tables' owner, role `looma_owner`; for migrations only.",
+            examples=["postgresql+psycopg://looma_owner:PASSWORD@looma-postgres:5432/looma"],
+            extra=SECRET,
+        ),
+    ]
+    database_wait_seconds: Annotated[
+        int, Meta(ge=0, le=3600, description="How long `looma-migrate` waits for the database to answer.")
+    ] = 180
+
+
+def variable(field_name: str) -> str:
+    """Name of the environment variable of a settings field: `jwt_issuer` is `LOOMA_JWT_ISSUER`."""
+    return PREFIX + field_name.upper()
+
+
+def meta_of(settings_type: type[CoreSettings], field_name: str) -> Meta:
+    """Return the `Meta` of a settings field; raises AssertionError for a field without a description."""
+    hint = get_type_hints(settings_type, include_extras=True)[field_name]
+    for meta in getattr(hint, "__metadata__", ()):
+        if isinstance(meta, Meta) and meta.description:
+            return meta
+    msg = f"{settings_type.__name__}.{field_name} has no description"
+    raise AssertionError(msg)
+
+
+def load(settings_type: type[SettingsT], environ: Mapping[str, str] | None = None) -> SettingsT:
+    """Read settings of `settings_type` from the environment; an empty variable counts as not set.
+
+    Raises:
+        SettingsError: naming every variable that is missing or wrong, and what belongs there.
+    """
+    source = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    hints = get_type_hints(settings_type, include_extras=True)
+    for field in fields(settings_type):
+        name = variable(field.name)
+        raw = source.get(name, "")
+        if raw == "":
+            if field.required:
+                wrong.append(f"{name} is not set: {_what_to_write(settings_type, field)}")
+            continue
+        try:
+            values[field.name] = msgspec.convert(raw, hints[field.name], strict=False)
+        except msgspec.ValidationError:
+            meta = meta_of(settings_type, field.name)
+            shown = "its value" if (meta.extra or {}).get("secret") else repr(raw)
+            wrong.append(f"{name} is wrong ({shown}): {_what_to_write(settings_type, field)}")
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return settings_type(**values)
+
+
+def load_config(config: str, config_type: type[ConfigT]) -> ConfigT:
+    """Decode `spec.config` (JSON) into the engine's own Struct.
+
+    Raises:
+        SettingsError: naming the field that does not fit.
+    """
+    try:
+        return msgspec.json.decode(config, type=config_type)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        msg = f"{variable('config')} (spec.config of the AIService) is wrong: {error}"
+        raise SettingsError(msg) from error
+
+
+def _what_to_write(settings_type: type[CoreSettings], field: FieldInfo) -> str:
+    meta = meta_of(settings_type, field.name)
+    parts = [str(meta.description)]
+    hint = get_type_hints(settings_type)[field.name]
+    if getattr(hint, "__origin__", None) is Literal:
+        parts.append("One of: " + ", ".join(hint.__args__) + ".")
+    if meta.ge is not None or meta.le is not None:
+        parts.append(f"A whole number from {meta.ge} to {meta.le}.")
+    if meta.examples:
+        parts.append(f"For example {meta.examples[0]}")
+    return " ".join(parts)
