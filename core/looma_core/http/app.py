@@ -1,0 +1,173 @@
+"""Puts an engine's routes into the common frame.
+
+    app = create_app(name="talent-sync", settings=settings, route_handlers=[...], readiness={"database": ping})
+
+Every application answers `/healthz` (the process lives), `/readyz` (every readiness check holds), `/metrics` and
+`/openapi.json` beside its own routes. Handlers may ask for the dependency `principal`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from litestar import Litestar, Request, Router, get
+from litestar.config.app import AppConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import ImproperlyConfiguredException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from looma_core import logging
+from looma_core.auth import JwksKeys, TokenVerifier
+from looma_core.http.access import PUBLIC, authorize, provide_principal, undeclared
+from looma_core.http.errors import exception_handlers
+from looma_core.http.frame import Frame
+from looma_core.metrics import CONTENT_TYPE, Metrics
+from looma_core.problems import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from litestar.types import ControllerRouterHandler
+
+    from looma_core.settings import CoreSettings
+
+    ReadinessCheck = Callable[[], Awaitable[None]]
+    """Returns when all is well, else raises; what it raises is logged, not told."""
+
+READINESS_SECONDS = 2.0
+"""A check that takes longer has failed: the cluster asks again in a few seconds."""
+
+MAX_BODY_BYTES = 1_000_000
+"""Of JSON bodies; an endpoint that takes files sets `request_max_body_size` of its own."""
+
+log = logging.get(__name__)
+
+
+def create_app(
+    *,
+    name: str,
+    settings: CoreSettings,
+    route_handlers: Sequence[ControllerRouterHandler],
+    metrics: Metrics | None = None,
+    verifier: TokenVerifier | None = None,
+    readiness: Mapping[str, ReadinessCheck] | None = None,
+    lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
+    dependencies: Mapping[str, Provide] | None = None,
+    state: Mapping[str, object] | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    description: str | None = None,
+) -> Litestar:
+    """Build the application of one engine.
+
+    Args:
+        name: the engine's name, title of its OpenAPI document.
+        settings: revision, issuer, audience and the like.
+        route_handlers: the engine's routes; each declares `opt=allow(...)` or `opt=PUBLIC`.
+        metrics: where requests are counted; made from the settings if not given.
+        verifier: checks tokens; made from the settings' issuer if not given.
+        readiness: named checks for `/readyz`.
+        lifespan: context managers around the application's life, such as the database's.
+        dependencies: Litestar dependencies beside `principal`.
+        state: initial values of `app.state`.
+        max_body_bytes: largest body; routes may set another with `request_max_body_size`.
+        description: text of the OpenAPI document.
+
+    Raises:
+        ImproperlyConfiguredException: a route declares no access; the message names file and function.
+    """
+    counted = metrics or Metrics(service=settings.service, revision=settings.revision)
+    checked = verifier or TokenVerifier(
+        issuer=settings.jwt_issuer, audience=settings.jwt_audience, keys=JwksKeys(settings.jwks_url)
+    )
+    app = Litestar.from_config(
+        AppConfig(
+            route_handlers=[*route_handlers, *_own_routes(counted, dict(readiness or {}))],
+            guards=[authorize(checked)],
+            dependencies={
+                "principal": Provide(provide_principal, sync_to_thread=False),
+                **(dependencies or {}),
+            },
+            exception_handlers=exception_handlers(),
+            lifespan=list(lifespan),
+            # Exceptions are logged by `errors` and requests by `frame`.
+            logging_config=None,
+            openapi_config=_openapi(name, description),
+            request_max_body_size=max_body_bytes,
+            state=State({"settings": settings, "metrics": counted, **(state or {})}),
+        )
+    )
+    if missing := undeclared(app):
+        raise ImproperlyConfiguredException("\n".join(missing))
+    app.asgi_handler = Frame(app.asgi_handler, revision=settings.revision, metrics=counted)
+    return app
+
+
+def _own_routes(metrics: Metrics, readiness: dict[str, ReadinessCheck]) -> list[ControllerRouterHandler]:
+    @get("/healthz", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+    def healthz() -> dict[str, str]:
+        """The process answers; nothing else is asked, so that a broken database does not restart it."""
+        return {"status": "ok"}
+
+    @get("/readyz", opt=PUBLIC, include_in_schema=False)
+    async def readyz() -> dict[str, str]:
+        """Every readiness check holds."""
+        failed = [name for name in readiness if not await _holds(name, readiness[name])]
+        if failed:
+            raise NotReady(f"Not ready: {', '.join(failed)}.", headers={"Retry-After": "2"})
+        return {"status": "ready"}
+
+    @get("/metrics", opt=PUBLIC, include_in_schema=False, media_type=CONTENT_TYPE, sync_to_thread=False)
+    def exposition() -> bytes:
+        """Prometheus' text format."""
+        return metrics.exposition()
+
+    @get("/openapi.json", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+    def openapi(request: Request[Any, Any, State]) -> dict[str, Any]:
+        """The OpenAPI document of this engine alone."""
+        return request.app.openapi_schema.to_schema()
+
+    return [healthz, readyz, exposition, openapi]
+
+
+async def _holds(name: str, check: ReadinessCheck) -> bool:
+    try:
+        async with asyncio.timeout(READINESS_SECONDS):
+            await check()
+    except Exception as error:  # noqa: BLE001 - any failure means not ready
+        log.warning("readiness check failed", check=name, error=type(error).__name__)
+        return False
+    return True
+
+
+class _NoRoutes(Router):
+    """Takes Litestar's documentation pages and serves none: they hold inline script, and /openapi.json is ours."""
+
+    def register(self, value: ControllerRouterHandler) -> list[Any]:
+        """Register nothing."""
+        del value
+        return []
+
+
+def _openapi(name: str, description: str | None) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title=f"Looma {name}",
+        version=version("looma"),
+        description=description,
+        use_handler_docstrings=True,
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(
+                    type="http", scheme="bearer", bearer_format="JWT", description="RS256"
+                )
+            }
+        ),
+        security=[{"bearer": []}],
+        render_plugins=[JsonRenderPlugin()],
+        openapi_router=_NoRoutes("/openapi", route_handlers=[], include_in_schema=False),
+    )

@@ -1,0 +1,115 @@
+"""Every failure as problem details, with nothing of our inside in it.
+
+`problem_of` decides what a client is told; the handlers only send it. What is not told is in the log, under the
+request's id, which is the answer's `instance`.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.response import Response
+
+from looma_core import logging
+from looma_core.problems import (
+    MEDIA_TYPE,
+    REGISTER,
+    BadRequest,
+    FieldError,
+    InternalError,
+    NotFound,
+    PayloadTooLarge,
+    ProblemError,
+    ValidationProblem,
+    field_error,
+)
+
+if TYPE_CHECKING:
+    from litestar.connection import Request
+    from litestar.types import ExceptionHandlersMap
+
+log = logging.get(__name__)
+_encoder = msgspec.json.Encoder()
+
+
+def exception_handlers() -> ExceptionHandlersMap:
+    """Handlers for a Litestar application."""
+    return {Exception: handle}
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Turn `error` into an answer, and log it where it is our fault."""
+    told = problem_of(error)
+    request_id = request.scope.get("state", {}).get("request_id")
+    if told.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request failed", problem=told.name, path=request.scope["path"], exc_info=error)
+    return Response(
+        content=_encoder.encode(told.problem(instance=request_id)),
+        status_code=told.status,
+        media_type=MEDIA_TYPE,
+        headers=told.headers,
+    )
+
+
+def problem_of(error: Exception) -> ProblemError:
+    """Decide what a client is told about `error`.
+
+    | error                                       | problem                                        |
+    | ------------------------------------------- | ---------------------------------------------- |
+    | ProblemError                                | itself                                         |
+    | Litestar's validation of body or parameters | validation, 422, with the fields               |
+    | Litestar's 400 for a body that is not JSON  | bad-request, with what the decoder said        |
+    | any other HTTPException                     | the type with that status, no detail           |
+    | anything else                               | internal, 500, no detail                       |
+    """
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, ValidationException):
+        errors = _field_errors(error.extra)
+        return ValidationProblem(errors=errors) if errors else BadRequest(_safe(error.detail))
+    if isinstance(error, HTTPException):
+        return _by_status(error)
+    return InternalError()
+
+
+def _by_status(error: HTTPException) -> ProblemError:
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        cause = error.__cause__
+        return BadRequest(str(cause) if isinstance(cause, SerializationException) else _safe(error.detail))
+    if error.status_code == PayloadTooLarge.status:
+        return PayloadTooLarge("The body is larger than this endpoint takes.")
+    if error.status_code == NotFound.status:
+        return NotFound("There is nothing at this address.")
+    for known in REGISTER.values():
+        if known.status == error.status_code and known.__module__ == ProblemError.__module__:
+            told = known.__new__(known)
+            ProblemError.__init__(told, headers=headers)
+            return told
+    return InternalError() if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else BadRequest()
+
+
+def _field_errors(extra: object) -> list[FieldError]:
+    """Litestar's list of {message, key, source} as ours; a body's field has no prefix."""
+    if not isinstance(extra, list):
+        return []
+    errors = []
+    for item in extra:
+        key = str(item.get("key", ""))
+        prefix = "" if key == "data" else key
+        message = str(item.get("message", ""))
+        # Litestar reports a missing argument as the KeyError that it met: the name in quotes.
+        missing = message == repr(key)
+        errors.append(field_error("is required" if missing else message, prefix=prefix))
+    return errors
+
+
+_SAFE_DETAILS = ("multipart", "header", "content-length", "Missing required")
+
+
+def _safe(detail: str | None) -> str | None:
+    """Litestar's own sentences about the request are passed on; anything else stays inside."""
+    return detail if detail and any(word in detail for word in _SAFE_DETAILS) else None
