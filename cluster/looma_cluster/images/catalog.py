@@ -1,0 +1,132 @@
+"""The images as data: one entry for each, read by everything else in this package.
+
+Three images hold Python and differ in their dependencies and in which of Looma's packages they carry; the fourth is
+the database. A new image is a new entry here and, if it is no Python image, a Containerfile in `cluster/images`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REGISTRY = "localhost"
+"""Registry prefix of images that were never pushed anywhere: the built-in cluster and kind know them by it."""
+
+PROJECT = Path(__file__).parents[3]
+"""The project's checkout: images are built from it, not from an installed package."""
+
+CONTAINERFILES = PROJECT / "cluster" / "images"
+
+SLIM_PATHS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+"""Never unpacked into a root file system: nobody reads a manual in a container."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One built image.
+
+    Attributes:
+        name: Name without registry and tag, as `looma-engine`.
+        reference: What a pod names, as `localhost/looma-engine:3f2a…`.
+        archive: OCI archive (buildah) or Docker archive (docker) of the image, uncompressed.
+    """
+
+    name: str
+    reference: str
+    archive: Path
+
+    @property
+    def tag(self) -> str:
+        """The tag alone: a hash of everything the image is made of."""
+        return self.reference.rpartition(":")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootFs:
+    """A root file system of Debian 13, from its packages.
+
+    Attributes:
+        name: Name of the base image made of it.
+        packages: Debian packages, besides those that every Debian has.
+        official: Image that stands in for it when Docker builds.
+        trim: File with paths (shell patterns) to remove, one a line, or None.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    official: str
+    trim: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one image is made.
+
+    Attributes:
+        name: Name of the image.
+        containerfile: File in `cluster/images`.
+        base: Root file system it stands on.
+        target: Stage of the Containerfile, or None for the last one.
+        context: Folder with further files of the image, or None.
+        lock: File in `locks/` with its Python dependencies, or None if it holds no Python.
+        packages: Paths inside the wheel that this image carries (a folder stands for all below it).
+    """
+
+    name: str
+    containerfile: str
+    base: RootFs
+    target: str | None = None
+    context: Path | None = None
+    lock: str | None = None
+    packages: tuple[str, ...] = field(default=())
+
+
+# libstdc++ and the time zones are what wheels and date libraries expect to find; python3.13 brings the rest.
+PYTHON = RootFs(
+    name="looma-base-python",
+    packages=("python3.13", "libstdc++6", "tzdata", "ca-certificates"),
+    official="python:3.13-slim-trixie",
+)
+POSTGRES = RootFs(
+    name="looma-base-postgres",
+    packages=("postgresql-17", "postgresql-17-pgvector"),
+    official="debian:trixie-slim",
+    trim=CONTAINERFILES / "postgres" / "trim.txt",
+)
+
+RECIPES = (
+    Recipe(
+        name="looma-engine",
+        containerfile="python.Containerfile",
+        base=PYTHON,
+        target="engine",
+        lock="engines.txt",
+        # The migrations of every schema run from this image, the console's too.
+        packages=(
+            "looma_core",
+            "looma_engines",
+            "looma_console/__init__.py",
+            "looma_console/migrations",
+        ),
+    ),
+    Recipe(
+        name="looma-operator",
+        containerfile="python.Containerfile",
+        base=PYTHON,
+        target="operator",
+        lock="operator.txt",
+        packages=("looma_core", "looma_operator"),
+    ),
+    Recipe(
+        name="looma-console",
+        containerfile="python.Containerfile",
+        base=PYTHON,
+        target="console",
+        lock="console.txt",
+        packages=("looma_core", "looma_console"),
+    ),
+    Recipe(
+        name="looma-postgres",
+        containerfile="postgres.Containerfile",
+        base=POSTGRES,
+        context=CONTAINERFILES / "postgres",
+    ),
+)
