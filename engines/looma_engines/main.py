@@ -1,0 +1,65 @@
+"""`looma-engine NAME`: runs one engine. All engines come from one image and are told apart by their name.
+
+Each engine's package has a module `app` with `create(settings: EngineSettings) -> Litestar`. The process that
+starts reads the settings, so that a wrong variable is said once and plainly; its worker builds the application.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from looma_core import logging
+from looma_core.settings import EngineSettings, SettingsError, load
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+ENGINES = {
+    "resume": "looma_engines.resume.app",
+    "talent-sync": "looma_engines.talent_sync.app",
+}
+"""Engine names, as in `spec.engine` of an AIService, and the module that builds each."""
+
+_NAME_VARIABLE = "LOOMA_ENGINE"
+USAGE = f"usage: looma-engine NAME   with NAME one of: {', '.join(sorted(ENGINES))}"
+
+
+def main() -> None:
+    """Entry point of `looma-engine`; ends with status 2 on a wrong name or wrong settings."""
+    arguments = sys.argv[1:]
+    if arguments in (["-h"], ["--help"]):
+        print(USAGE)
+        return
+    if len(arguments) != 1 or arguments[0] not in ENGINES:
+        print(USAGE, file=sys.stderr)
+        sys.exit(2)
+    name = arguments[0]
+    # Without an operator, as on a developer's machine, the engine's own name is the service's.
+    os.environ.setdefault("LOOMA_SERVICE", name)
+    try:
+        settings = load(EngineSettings)
+    except SettingsError as error:
+        print(f"looma-engine {name} cannot start:\n{error}", file=sys.stderr)
+        sys.exit(2)
+    logging.configure(service=settings.service, level=settings.log_level, revision=settings.revision)
+    # Workers are new processes: they learn the name from the environment.
+    os.environ[_NAME_VARIABLE] = name
+    from looma_core.http.serve import serve
+
+    serve("looma_engines.main:application", settings=settings)
+
+
+def application() -> Litestar:
+    """Build the application of the engine that this process was started for."""
+    settings = load(EngineSettings)
+    logging.configure(service=settings.service, level=settings.log_level, revision=settings.revision)
+    return create(os.environ[_NAME_VARIABLE], settings)
+
+
+def create(name: str, settings: EngineSettings) -> Litestar:
+    """Build the application of engine `name`; raises KeyError for a name that is no engine."""
+    app: Litestar = import_module(ENGINES[name]).create(settings)
+    return app
