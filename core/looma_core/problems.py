@@ -7,6 +7,7 @@ lacks one. No framework here: the console uses the same Structs to read answers.
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Annotated, Any, ClassVar
 
@@ -186,6 +187,12 @@ _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]+)`")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
 
+HINTS: dict[str, str] = {}
+"""What to write where a text does not match a pattern, by the pattern."""
+
+_PATTERN = re.compile(r"matching regex (?P<quoted>'.*'|\".*\")", re.DOTALL)
+
+
 def field_error(message: str, *, prefix: str = "") -> FieldError:
     """Turn msgspec's message into a field and a sentence.
 
@@ -204,5 +211,7 @@ def field_error(message: str, *, prefix: str = "") -> FieldError:
         if found := pattern.search(text):
             path, text = ".".join(part for part in (path, found["name"]) if part), sentence
             break
+    if found := _PATTERN.search(text):
+        text = HINTS.get(str(ast.literal_eval(found["quoted"])), "is not of the right form")
     joined = path if not prefix else prefix + ("" if path.startswith("[") or not path else ".") + path
     return FieldError(field=joined or "body", message=text)

@@ -7,13 +7,18 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from looma_core.problems import HINTS
+
 Language = Literal["zh", "en"]
 """Language of a text: Chinese or English."""
+
+MONTH_PATTERN = r"^[0-9]{4}(-(0[1-9]|1[0-2]))?$"
+HINTS[MONTH_PATTERN] = "write a month as YYYY-MM, such as 2021-03, or a year"
 
 Month = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9]{4}(-(0[1-9]|1[0-2]))?$",
+        pattern=MONTH_PATTERN,
         description="ISO 8601 month `YYYY-MM`, or `YYYY` where only the year is known.",
         examples=["2021-03"],
     ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
@@ -26,6 +27,10 @@ _TENANT = "looma_tenant"
 _SET_TENANT = text("SELECT set_config('looma.tenant', :tenant, true)")
 STATEMENT_TIMEOUT_MS = 15_000
 """A request that takes longer has lost its client; the connection must come back."""
+
+
+def _to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 class TenantSession(Session):
@@ -56,6 +61,8 @@ class Database:
             pool_pre_ping=True,
             pool_recycle=1800,
             hide_parameters=True,
+            json_serializer=_to_json,
+            json_deserializer=msgspec.json.decode,
             connect_args={
                 "application_name": application_name,
                 "connect_timeout": 5,

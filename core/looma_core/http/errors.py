@@ -14,6 +14,7 @@ from litestar.exceptions import HTTPException, SerializationException, Validatio
 from litestar.response import Response
 
 from looma_core import logging
+from looma_core.api.reading import errors_of
 from looma_core.problems import (
     MEDIA_TYPE,
     REGISTER,
@@ -42,7 +43,9 @@ def exception_handlers() -> ExceptionHandlersMap:
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Turn `error` into an answer, and log it where it is our fault."""
-    told = problem_of(error)
+    told = problem_of(
+        error, all_errors=_body_errors(request) if isinstance(error, ValidationException) else []
+    )
     request_id = request.scope.get("state", {}).get("request_id")
     if told.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request failed", problem=told.name, path=request.scope["path"], exc_info=error)
@@ -54,8 +57,8 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     )
 
 
-def problem_of(error: Exception) -> ProblemError:
-    """Decide what a client is told about `error`.
+def problem_of(error: Exception, *, all_errors: list[FieldError] | None = None) -> ProblemError:
+    """Decide what a client is told about `error`; `all_errors` are the body's, where they are known.
 
     | error                                       | problem                                        |
     | ------------------------------------------- | ---------------------------------------------- |
@@ -68,11 +71,25 @@ def problem_of(error: Exception) -> ProblemError:
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, ValidationException):
-        errors = _field_errors(error.extra)
+        # Litestar tells the first wrong field of a body; a person wants all of them.
+        errors = all_errors or _field_errors(error.extra)
         return ValidationProblem(errors=errors) if errors else BadRequest(_safe(error.detail))
     if isinstance(error, HTTPException):
         return _by_status(error)
     return InternalError()
+
+
+def _body_errors(request: Request[Any, Any, Any]) -> list[FieldError]:
+    """Everything that is wrong with a JSON body, or nothing if it cannot be looked at again."""
+    handler = request.scope.get("route_handler")
+    wanted = getattr(getattr(handler, "parsed_data_field", None), "annotation", None)
+    body = getattr(getattr(request, "_connection_state", None), "body", None)
+    if not (isinstance(wanted, type) and issubclass(wanted, msgspec.Struct) and isinstance(body, bytes)):
+        return []
+    try:
+        return errors_of(msgspec.json.decode(body), wanted)
+    except msgspec.DecodeError:
+        return []
 
 
 def _by_status(error: HTTPException) -> ProblemError:

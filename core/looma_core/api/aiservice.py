@@ -1,0 +1,58 @@
+"""What console and CLI must know of an AIService to go back to an earlier revision; the operator keeps it.
+
+A revision's content is what its ControllerRevision `NAME-rN` holds in `data`: engine, image, resources, config,
+models and podTemplate, each left out where empty. Replicas, route and the rollout's own settings are no part of
+it, so going back leaves them as they are now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+GROUP: Final = "looma.dev"
+VERSION: Final = "v1alpha1"
+PLURAL: Final = "aiservices"
+CHANGE_REASON: Final = f"{GROUP}/change-reason"
+CHANGED_BY: Final = f"{GROUP}/changed-by"
+
+CONTENT_FIELDS: Final = ("engine", "image", "resources", "config", "podTemplate")
+"""Parts of a revision's content that have the same name in `spec`; `models` there is `modelRefs` here."""
+
+
+def controller_revision_name(service: str, revision: str) -> str:
+    """Name of the ControllerRevision that keeps a revision: `resume-r3`."""
+    return f"{service}-{revision}"
+
+
+def spec_with_content(*, spec: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    """`spec` as it must be for the revision with that content to be asked for again.
+
+    | part of the content   | in spec                                                     |
+    | --------------------- | ----------------------------------------------------------- |
+    | a field, given        | set                                                         |
+    | a field, left out     | taken away: the revision had none                           |
+    | models                | modelRefs, by name                                          |
+    | anything else of spec | stays: replicas, route, rollout are no part of a revision   |
+    """
+    new = {name: value for name, value in spec.items() if name not in {*CONTENT_FIELDS, "modelRefs"}}
+    new |= {name: content[name] for name in CONTENT_FIELDS if name in content}
+    if models := content.get("models"):
+        new["modelRefs"] = [{"name": model["name"]} for model in models]
+    return new
+
+
+def rollback_patch(
+    *, service: Mapping[str, Any], content: Mapping[str, Any], reason: str
+) -> list[dict[str, Any]]:
+    """JSON patch (RFC 6902) that writes an earlier revision's content back into `service`, with the reason.
+
+    It tests the resource version, so that it never overwrites a change that its author had not seen.
+    """
+    metadata = service["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), CHANGE_REASON: reason}
+    return [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+        {"op": "add", "path": "/metadata/annotations", "value": annotations},
+        {"op": "replace", "path": "/spec", "value": spec_with_content(spec=service["spec"], content=content)},
+    ]
