@@ -7,10 +7,12 @@ the database. A new image is a new entry here and, if it is no Python image, a C
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from looma_cluster import paths
+
 REGISTRY = "localhost"
 """Registry prefix of images that were never pushed anywhere: the built-in cluster and kind know them by it."""
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = paths.ROOT
 """The project's checkout: images are built from it, not from an installed package."""
 
 CONTAINERFILES = PROJECT / "cluster" / "images"

@@ -56,12 +56,29 @@ def belongs(path: str, packages: tuple[str, ...]) -> bool:
     return any(path == package or path.startswith(f"{package}/") for package in packages)
 
 
-def commands(entry_points: str, packages: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-    """Yield (command, module, function) of the console scripts that an image with `packages` can run."""
+def _parsed(entry_points: str) -> ConfigParser:
     parser = ConfigParser(delimiters=("=",))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(entry_points)
-    for command, target in parser["console_scripts"].items():
+    return parser
+
+
+def _kept_entry_points(entry_points: str, recipe: Recipe) -> str:
+    """The entry points whose module this image carries: plugins are found by them, as the migrations are."""
+    lines = []
+    for group, points in _parsed(entry_points).items():
+        kept = [
+            f"{name} = {target}"
+            for name, target in points.items()
+            if belongs(target.partition(":")[0].replace(".", "/"), recipe.packages)
+        ]
+        lines += [f"[{group}]", *kept, ""] if kept else []
+    return "\n".join(lines)
+
+
+def commands(entry_points: str, packages: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    """Yield (command, module, function) of the console scripts that an image with `packages` can run."""
+    for command, target in _parsed(entry_points)["console_scripts"].items():
         module, _, function = target.partition(":")
         if belongs(module.replace(".", "/"), packages):
             yield command, module, function
@@ -88,6 +105,7 @@ def unpack(wheel: Path, recipe: Recipe, folder: Path) -> Path:
     (site / info).mkdir(parents=True)
     metadata = "\n".join(line for line in lines if line.startswith(kept))
     (site / info / "METADATA").write_text(metadata + "\n", encoding="utf-8")
+    (site / info / "entry_points.txt").write_text(_kept_entry_points(entry_points, recipe), encoding="utf-8")
     for command, module, function in commands(entry_points, recipe.packages):
         script = scripts / command
         script.write_text(LAUNCHER.format(module=module, function=function), encoding="utf-8")
