@@ -1,0 +1,516 @@
+"""The built-in cluster, brought up and taken down: the steps, in the terms of `node`, `network` and `components`.
+
+`steps` is what `looma up` runs; each can be interrupted and repeated. After a kill of everything, the node is gone
+and the steps find nothing done, so `up` after a crash is the same road as the first one, with the data of before.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from looma_cluster import binaries, paths, processes, record
+from looma_cluster.builtin import addons, facts, layout, network, node, system_images
+from looma_cluster.builtin.components import Component, Places, components
+from looma_cluster.builtin.network import Link
+from looma_cluster.commands import CommandError, run
+from looma_cluster.paths import Instance
+from looma_cluster.processes import Known
+from looma_cluster.record import Record
+from looma_cluster.steps import Report, Step
+
+CONSOLE_PORT = 8080
+API_PORT = 6443
+# From its first start the API server takes 4 to 12 s on two busy cores; it is given ten times that.
+API_SECONDS = 120
+NODE_SECONDS = 120
+# What a database gets to close its files; then the pods are killed.
+POD_GRACE_SECONDS = 10
+STOP_GRACE = {"kube-apiserver": 15.0, "etcd": 10.0, "containerd": 10.0}
+
+
+class ClusterError(RuntimeError):
+    """The cluster does not do what it should; the message says what, and which log knows more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltIn:
+    """One built-in cluster; holds no state but the instance's."""
+
+    instance: Instance
+
+    # ---- the state as it is ------------------------------------------------------------------------------
+
+    def init(self) -> Known | None:
+        """The node's first process, if it runs."""
+        return node.find_init(self.instance)
+
+    def link(self) -> Link:
+        """The wire that was chosen.
+
+        Raises:
+            ClusterError: if none was.
+        """
+        link = record.require(self.instance).link
+        if link is None:
+            raise ClusterError("no network was chosen for the node yet")
+        return link
+
+    def programs(self) -> Path:
+        """The folder of the programs that run, which the sources of today may have left behind; else today's."""
+        kept = node.started(self.instance).programs
+        return Path(kept) if kept and self.init() is not None else binaries.folder()
+
+    def components(self) -> dict[str, Component]:
+        """What runs in the node, by name."""
+        from looma_cluster.builtin import cgroups
+
+        places = Places(
+            programs=self.programs(),
+            pki=self.instance.pki,
+            config=self.instance.config,
+            etcd=self.instance.state / "etcd",
+            node_address=self.link().node,
+            cgroup=cgroups.group(self.instance.name),
+        )
+        return components(places)
+
+    def states(self) -> dict[str, bool]:
+        """Whether each process of the cluster runs: the components, the node and the forwarder."""
+        init = self.init()
+        found = {"node": init is not None}
+        chosen = record.load(self.instance)
+        if chosen is None or chosen.link is None:
+            return found
+        for name, component in self.components().items():
+            found[name] = init is not None and node.as_wanted(init, component)
+        found["forwarder"] = processes.alive(node.started(self.instance).forwarder)
+        return found
+
+    def running(self) -> bool:
+        """Whether anything of it runs."""
+        return self.init() is not None or processes.alive(node.started(self.instance).forwarder)
+
+    # ---- up ----------------------------------------------------------------------------------------------
+
+    def choose(self, chosen: Record) -> Record:
+        """Fill in the ports and the network that are not chosen yet, or that something else has taken meanwhile."""
+        others = [record.load(other) for other in paths.known_instances() if other.name != self.instance.name]
+        taken = [port for other in others if other for port in (other.console_port, other.api_port)]
+        forwarding = processes.alive(node.started(self.instance).forwarder)
+        if not (chosen.console_port and (forwarding or network.port_is_free(chosen.console_port))):
+            chosen.console_port = network.free_port(CONSOLE_PORT, taken=taken)
+        if not (chosen.api_port and (forwarding or network.port_is_free(chosen.api_port))):
+            chosen.api_port = network.free_port(API_PORT, taken=[*taken, chosen.console_port])
+        if self.init() is None:
+            used = network.networks_in_use(but=network.interface_name(self.instance.name))
+            used += [other.link.subnet for other in others if other and other.link]
+            if chosen.link is None or _overlaps(chosen.link.subnet, used):
+                chosen.link = network.choose_link(self.instance.name, taken=used)
+        return chosen
+
+    def steps(self) -> list[Step]:
+        """From nothing to a node that is Ready, with DNS and metrics on their way."""
+        logs = self.instance.logs
+        build_log = paths.cache() / "logs" / "build.log"
+        build_log.parent.mkdir(parents=True, exist_ok=True)
+        system = [self._system_image_step(name, build_log) for name in system_images.images()]
+        imports = [self._import_step(name) for name in system_images.images()]
+        return [
+            Step(
+                name="programs",
+                done=binaries.built,
+                action=lambda report: _ignore(binaries.ensure(report, log=build_log)),
+                log=build_log,
+                cure="Go 1.26 or newer must be in PATH; `go version` says which one is",
+            ),
+            *system,
+            Step(
+                name="node",
+                needs=("programs",),
+                done=self._node_made,
+                action=self._make_node,
+                log=logs / "node.log",
+                cure="Linux namespaces need root and a kernel that allows them; inside a container, run it privileged",
+            ),
+            Step(
+                name="control plane",
+                needs=("node",),
+                done=lambda: self._all_run(_CONTROL_PLANE) and self.api_ready(),
+                action=self._start_control_plane,
+                log=logs / "kube-apiserver.log",
+                cure="a full disk or a damaged etcd folder shows in etcd.log beside it; `looma down --purge` starts anew",
+            ),
+            Step(
+                name="loopback address",
+                needs=("node",),
+                done=self._forwarded,
+                action=self._start_forwarder,
+                log=logs / "looma-forward.log",
+                cure="another program took the port meanwhile: run `looma up` again, which chooses another",
+            ),
+            Step(
+                name="container runtime",
+                needs=("node",),
+                done=lambda: self._all_run(("containerd",)) and self._containerd_answers(),
+                action=self._start_containerd,
+                log=logs / "containerd.log",
+                cure="`containerd --version` must say 1.6 or 1.7, and /usr/sbin/runc be there",
+            ),
+            *imports,
+            Step(
+                name="node ready",
+                needs=("control plane", "import looma-pause"),
+                done=lambda: self._all_run(("kube-proxy", "kubelet")) and self.node_ready(),
+                action=self._start_node_agents,
+                log=logs / "kubelet.log",
+                cure="the kubelet's last lines name what it misses",
+            ),
+            Step(
+                name="DNS, metrics, storage",
+                needs=("node ready", "loopback address", *(step.name for step in imports)),
+                done=self._addons_ready,
+                action=self._apply_addons,
+                log=logs / "kubelet.log",
+                cure="`looma logs coredns` and `looma logs metrics-server` tell what they wait for",
+            ),
+        ]
+
+    def _system_image_step(self, name: str, log: Path) -> Step:
+        return Step(
+            name=f"image {name}",
+            needs=("programs",),
+            done=lambda: system_images.images()[name].archive.exists(),
+            action=lambda report: _ignore(system_images.build(name, report, log=log)),
+            log=log,
+            cure="buildah needs room in the cache folder: `df -h`",
+        )
+
+    def _import_step(self, name: str) -> Step:
+        image = system_images.images()[name]
+        return Step(
+            name=f"import {name}",
+            needs=("container runtime", f"image {name}"),
+            done=lambda: image.reference in self.present_images(),
+            action=lambda report: self.import_image(image.archive, report),
+            log=self.instance.logs / "containerd.log",
+            cure=f"remove {image.archive} and run `looma up` again: it may be damaged",
+        )
+
+    def _make_node(self, report: Report) -> None:
+        """A fresh node; a half-made or half-dead one is ended first."""
+        if (old := self.init()) is not None:
+            self._stop_components(old, report)
+        report("namespaces")
+        node.end(self.instance)
+        self._stop_forwarder()
+        link, chosen = self.link(), record.require(self.instance)
+        pause = system_images.images()["looma-pause"].reference
+        layout.write(self.instance, link, pause=pause, api_port=chosen.api_port)
+        init = node.make(self.instance, programs=binaries.folder())
+        report("network")
+        network.open_link(link, init=init.pid)
+        outward = network.open_outward(link)
+        # What was switched on by a run that was killed must still be switched off one day.
+        chosen.outward = outward if outward.forwarding_on else chosen.outward
+        record.save(self.instance, chosen)
+        report("mounts")
+        node.furnish(self.instance, init=init)
+
+    def _node_made(self) -> bool:
+        """Whether the node is whole, and runs the programs of today's sources."""
+        wired = Path(f"/sys/class/net/{self.link().interface}").exists()
+        return node.is_ready(self.instance) and wired and self.programs() == binaries.folder()
+
+    def _all_run(self, names: Iterable[str]) -> bool:
+        states = self.states()
+        return all(states.get(name) for name in names)
+
+    def _start(self, name: str) -> None:
+        init = self._require_init()
+        component = self.components()[name]
+        if not node.as_wanted(init, component):
+            node.stop(init, component, grace=STOP_GRACE.get(name, 5.0))
+            node.start(self.instance, component, init=init)
+
+    def _start_control_plane(self, report: Report) -> None:
+        for name in ("etcd", "kube-apiserver"):
+            report(name)
+            self._start(name)
+        self._wait(self.api_ready, API_SECONDS, "the API server does not answer", "etcd", "kube-apiserver")
+        for name in ("kube-controller-manager", "kube-scheduler"):
+            self._start(name)
+
+    def _start_containerd(self, _: Report) -> None:
+        self._start("containerd")
+        self._wait(self._containerd_answers, 30, "containerd does not answer", "containerd")
+
+    def _start_node_agents(self, report: Report) -> None:
+        # Rights first: the API server may not ask the kubelet for logs, nor the provisioner for claims, without.
+        self._apply(addons.rights())
+        for name in ("looma-provisioner", "kube-proxy", "kubelet"):
+            report(name)
+            self._start(name)
+        self._wait(self.node_ready, NODE_SECONDS, "the node is not Ready", "kubelet", "kube-proxy")
+
+    def _apply_addons(self, _: Report) -> None:
+        images = system_images.images()
+        pki = self.instance.pki
+
+        def encoded(name: str) -> str:
+            return base64.b64encode((pki / name).read_bytes()).decode()
+
+        serving = {
+            "tls.crt": encoded("metrics-server.crt"),
+            "tls.key": encoded("metrics-server.key"),
+            "ca.crt": encoded("ca.crt"),
+        }
+        self._apply(
+            addons.objects(
+                coredns=images["looma-cluster"].reference,
+                metrics_server=images["looma-metrics-server"].reference,
+                name_servers=layout.host_name_servers(),
+                serving=serving,
+            )
+        )
+        self._wait(self._dns_ready, 90, "CoreDNS is not available", "kubelet")
+
+    def _start_forwarder(self, _: Report) -> None:
+        self._stop_forwarder()
+        chosen, link = record.require(self.instance), self.link()
+        with (self.instance.logs / "looma-forward.log").open("ab") as output:
+            process = subprocess.Popen(
+                [
+                    str(binaries.path("looma-forward")),
+                    f"127.0.0.1:{chosen.api_port}={link.node}:{facts.API_PORT}",
+                    f"127.0.0.1:{chosen.console_port}={link.node}:{facts.CONSOLE_NODE_PORT}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd="/",
+            )
+        now = node.started(self.instance)
+        now.forwarder = processes.know(process.pid)
+        node.record(self.instance, now)
+        deadline = time.monotonic() + 5
+        while network.port_is_free(chosen.api_port) or network.port_is_free(chosen.console_port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ClusterError("the ports on loopback cannot be listened on")
+            time.sleep(0.02)
+
+    def _stop_forwarder(self) -> None:
+        now = node.started(self.instance)
+        processes.end(now.forwarder, grace=1)
+        now.forwarder = None
+        node.record(self.instance, now)
+
+    def _forwarded(self) -> bool:
+        return processes.alive(node.started(self.instance).forwarder)
+
+    # ---- images ------------------------------------------------------------------------------------------
+
+    def present_images(self) -> set[str]:
+        """Full names of the images in the node."""
+        return set(self._ctr("images", "list", "-q").split())
+
+    def import_image(self, archive: Path, report: Report) -> None:
+        """Bring an OCI archive's image into the node.
+
+        Raises:
+            CommandError: if the archive is damaged or the disk full.
+        """
+        report(archive.name)
+        self._ctr("images", "import", str(archive))
+
+    def _ctr(self, *arguments: str) -> str:
+        control = ["ctr", "--address", facts.CONTAINERD_SOCKET, "--namespace", "k8s.io"]
+        return run([*node.inside(self._require_init()), *control, *arguments])
+
+    def _containerd_answers(self) -> bool:
+        try:
+            # The CRI plugin is the last to come up, and the kubelet exits when it is not there.
+            return "cri" in self._ctr("plugins", "list", "id==cri") and bool(self._ctr("version"))
+        except CommandError:
+            return False
+
+    # ---- questions to the API ----------------------------------------------------------------------------
+
+    def client(self, *, seconds: float = 5) -> httpx.Client:
+        """An administrator's HTTP client for the API server, straight to the node."""
+        pki = self.instance.pki
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        context.load_cert_chain(str(pki / "admin.crt"), str(pki / "admin.key"))
+        return httpx.Client(
+            base_url=f"https://{self.link().node}:{facts.API_PORT}",
+            verify=context,
+            timeout=seconds,
+            trust_env=False,
+        )
+
+    def api_ready(self) -> bool:
+        """Whether the API server says of itself that it is ready."""
+        return self._answers("/readyz", lambda answer: answer.text.strip() == "ok")
+
+    def node_ready(self) -> bool:
+        """Whether the node is Ready, by a heartbeat that is not from before a crash."""
+
+        def is_ready(answer: httpx.Response) -> bool:
+            conditions = answer.json()["status"].get("conditions", [])
+            return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+        return self._answers(f"/api/v1/nodes/{facts.NODE}", is_ready)
+
+    def _available(self, name: str) -> bool:
+        def is_available(answer: httpx.Response) -> bool:
+            found = answer.json()
+            status = found.get("status", {})
+            return bool(
+                status.get("observedGeneration") == found["metadata"]["generation"]
+                and status.get("updatedReplicas", 0) >= 1
+                and status.get("availableReplicas", 0) >= 1
+            )
+
+        return self._answers(f"/apis/apps/v1/namespaces/{addons.NAMESPACE}/deployments/{name}", is_available)
+
+    def _dns_ready(self) -> bool:
+        return self._available("coredns")
+
+    def _addons_ready(self) -> bool:
+        images = system_images.images()
+
+        def runs(name: str, image: str) -> bool:
+            return self._answers(
+                f"/apis/apps/v1/namespaces/{addons.NAMESPACE}/deployments/{name}",
+                lambda answer: answer.json()["spec"]["template"]["spec"]["containers"][0]["image"] == image,
+            )
+
+        return (
+            runs("coredns", images["looma-cluster"].reference)
+            and runs("metrics-server", images["looma-metrics-server"].reference)
+            and self._dns_ready()
+        )
+
+    def _answers(self, path: str, says: Callable[[httpx.Response], bool]) -> bool:
+        try:
+            with self.client() as client:
+                answer = client.get(path)
+                return answer.status_code == 200 and says(answer)
+        except (httpx.HTTPError, OSError):
+            return False
+
+    def _apply(self, objects: Sequence[addons.Object]) -> None:
+        kubeconfig = self.instance.config / "apply.kubeconfig"
+        from looma_cluster import certificates
+
+        server = f"https://{self.link().node}:{facts.API_PORT}"
+        certificates.write_private(
+            kubeconfig, certificates.kubeconfig(self.instance.pki, client="admin", server=server)
+        )
+        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        words = ["apply", "--server-side", "--force-conflicts", "--field-manager=looma-cluster", "-f", "-"]
+        run([binaries.path("kubectl"), "--kubeconfig", kubeconfig, *words], stdin=document)
+
+    def _require_init(self) -> Known:
+        init = self.init()
+        if init is None:
+            raise ClusterError("the node does not run")
+        return init
+
+    def _wait(self, until: Callable[[], bool], seconds: float, sentence: str, *needed: str) -> None:
+        """Poll, and give up at once when a process that is needed has ended."""
+        deadline = time.monotonic() + seconds
+        while not until():
+            states = self.states()
+            for name in needed:
+                if not states.get(name):
+                    raise ClusterError(f"{sentence}: {name} has ended. {self.last_words(name)}")
+            if time.monotonic() > deadline:
+                raise ClusterError(f"{sentence} within {seconds:g} s")
+            time.sleep(0.1)
+
+    def last_words(self, name: str, lines: int = 5) -> str:
+        """The end of a component's log."""
+        log = self.instance.logs / f"{name}.log"
+        text = log.read_text(errors="replace") if log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    # ---- down --------------------------------------------------------------------------------------------
+
+    def down(self, report: Report, *, purge: bool = False) -> None:
+        """Stop it all in order, and leave nothing but the data; not even that with `purge`.
+
+        Raises:
+            TimeoutError: if a process does not end even when killed.
+        """
+        init = self.init()
+        chosen = record.load(self.instance)
+        if init is not None and chosen is not None and chosen.link is not None:
+            self._stop_components(init, report)
+        report("node")
+        node.end(self.instance)
+        self._stop_forwarder()
+        if chosen is not None and chosen.link is not None:
+            others = any(
+                BuiltIn(instance=other).init() is not None
+                for other in paths.known_instances()
+                if other.name != self.instance.name
+            )
+            network.close_interface(chosen.link)
+            network.close_outward(chosen.link, chosen.outward, others_run=others)
+            chosen.outward = network.Outward()
+            record.save(self.instance, chosen)
+        node.tidy(self.instance)
+        if purge:
+            shutil.rmtree(self.instance.state)
+
+    def _stop_components(self, init: Known, report: Report) -> None:
+        """Kubelet first, or it starts again what we stop; then the pods, then the rest from the top down."""
+        parts = self.components()
+
+        def stop(name: str) -> None:
+            report(name)
+            node.stop(init, parts[name], grace=STOP_GRACE.get(name, 5.0))
+
+        stop("kubelet")
+        if node.running(init, parts["containerd"]) is not None:
+            report("pods")
+            self._stop_pods(init)
+        for name in reversed(list(parts)):
+            if name != "kubelet":
+                stop(name)
+
+    def _stop_pods(self, init: Known) -> None:
+        stop = self.programs() / "looma-stop-pods"
+        if not stop.exists():
+            return
+        run(
+            [*node.inside(init), stop, f"unix://{facts.CONTAINERD_SOCKET}", str(POD_GRACE_SECONDS)],
+            log=self.instance.logs / "looma-stop-pods.log",
+            # Pods that do not stop are ended with the node.
+            check=False,
+        )
+
+
+_CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+def _overlaps(subnet: str, networks: Iterable[str]) -> bool:
+    import ipaddress
+
+    wanted = ipaddress.ip_network(subnet)
+    return any(wanted.overlaps(ipaddress.ip_network(other, strict=False)) for other in networks)
+
+
+def _ignore(_: object) -> None:
+    """For actions whose answer nobody needs."""
