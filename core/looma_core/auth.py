@@ -165,8 +165,6 @@ class TokenVerifier:
             aud={"essential": True, "value": audience},
             exp={"essential": True},
             sub={"essential": True},
-            tenant={"essential": True},
-            roles={"essential": True},
         )
 
     async def verify(self, token: str) -> Principal:
@@ -279,7 +277,7 @@ def _key_id(token: str) -> str:
 
 
 def _principal(claims: dict[str, Any]) -> Principal:
-    roles, tenant = claims["roles"], claims["tenant"]
+    roles, tenant = claims.get("roles"), claims.get("tenant")
     if not isinstance(tenant, str) or not tenant:
         raise Unauthenticated("The token's claim `tenant` is not a name.")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
