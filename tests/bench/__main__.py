@@ -29,12 +29,10 @@ def main() -> None:
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     rows: list[Row] = []
-    # The parts without a cluster first: a running node would share their two cores.
+    # The part without a cluster first: a running node would share its two cores.
     if "resume" in parts:
         rows += bench_resume.run()
-    if "http" in parts:
-        rows += bench_http.run()
-    if {"up", "reconcile"} & set(parts):
+    if {"up", "reconcile", "http"} & set(parts):
         try:
             if "up" in parts:
                 rows += bench_up.run(options.name)
@@ -42,6 +40,8 @@ def main() -> None:
                 subprocess.run([str(BIN / "looma"), "up", "--name", options.name], check=True)
             if "reconcile" in parts:
                 rows += bench_reconcile.run(instance(options.name))
+            if "http" in parts:
+                rows += bench_http.run(instance(options.name))
         finally:
             subprocess.run([str(BIN / "looma"), "down", "--purge", "--name", options.name], check=True)
     sys.stdout.write(table(rows) + "\n")

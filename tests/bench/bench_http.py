@@ -1,0 +1,123 @@
+"""Requests per second of an engine directly, beside a bare application in a pod of the same image.
+
+wrk runs in the node's own network namespace against the pods' addresses, a bounded number of seconds each, first
+the bare application and then the engine. Both run one worker; the client shares their cores. The bare one is
+Litestar under Granian answering a fixed document of the same size: what is left is what the engine's own work
+costs (token, tenant, database, validation).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+
+from looma_cluster import paths
+from looma_cluster.builtin import node
+from support.cluster import Cluster
+
+from bench.report import Row
+
+SECONDS = 8
+CONNECTIONS = 16
+BARE = """
+from granian.server.embed import Server
+import asyncio
+from litestar import Litestar, get
+
+@get("/", sync_to_thread=False)
+def fixed() -> bytes:
+    return b"x" * {size}
+
+asyncio.run(Server(Litestar([fixed]), address="0.0.0.0", port=8080, websockets=False).serve())
+"""
+
+
+def wrk(cluster: Cluster, url: str, token: str) -> tuple[float, str]:
+    """Requests per second and p99 as wrk prints it; raises RuntimeError when an answer was not a success."""
+    init = node.find_init(paths.instance(cluster.name))
+    if init is None:
+        raise RuntimeError(f"{cluster.name} has no node on this machine")
+    done = subprocess.run(
+        [
+            *("nsenter", "-t", str(init.pid), "-n", "--"),
+            *(
+                "wrk",
+                "-t1",
+                f"-c{CONNECTIONS}",
+                f"-d{SECONDS}s",
+                "--latency",
+                "-H",
+                f"Authorization: Bearer {token}",
+                url,
+            ),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS + 30,
+    )
+    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+        raise RuntimeError(f"not every answer was a success:\n{done.stdout}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    p99 = re.search(r"99%\s+(\S+)", done.stdout)
+    assert rate is not None
+    assert p99 is not None
+    return float(rate[1]), p99[1]
+
+
+def bare_pod(cluster: Cluster, image: str, size: int) -> str:
+    """Address of a pod that answers `size` bytes; the pod is named bench-bare."""
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "bench-bare"},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "bare",
+                    "image": image,
+                    "command": ["python3.13", "-c", BARE.format(size=size)],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                        "readOnlyRootFilesystem": True,
+                    },
+                    "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
+                }
+            ],
+        },
+    }
+    cluster.apply(json.dumps(manifest))
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/bench-bare", "--timeout=90s")
+    return str(cluster.get("pod", "bench-bare")["status"]["podIP"])
+
+
+def run(cluster: Cluster) -> list[Row]:
+    """Rows for a built-in instance."""
+    if shutil.which("wrk") is None:
+        subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "wrk"], check=True)
+    token = cluster.token()
+    pod = cluster.list("pods", "app.kubernetes.io/instance=talent-sync")[0]
+    engine = f"http://{pod['status']['podIP']}:8080"
+    path = "/api/v1/talents?limit=20"
+    with cluster.api() as api:
+        size = len(api.get(path).content)
+    try:
+        bare, bare_p99 = wrk(
+            cluster, f"http://{bare_pod(cluster, pod['spec']['containers'][0]['image'], size)}:8080/", token
+        )
+        rate, p99 = wrk(cluster, engine + path, token)
+        health, _ = wrk(cluster, engine + "/healthz", token)
+    finally:
+        cluster.kubectl("delete", "pod", "bench-bare", "--ignore-not-found", "--grace-period=1")
+    how = f"wrk, {CONNECTIONS} connections, {SECONDS} s, one worker, client on the same cores"
+    name = f"bare Litestar, fixed {size} bytes (p99 {bare_p99})"
+    return [
+        Row(what="talent-sync: GET /talents?limit=20, token, tenant, database", value=rate, unit="requests/s",
+            baseline=bare, baseline_name=name, note=f"p99 {p99}; {how}"),
+        Row(what="talent-sync: GET /healthz", value=health, unit="requests/s", baseline=bare, baseline_name=name, note=how),
+    ]  # fmt: skip
