@@ -1,0 +1,117 @@
+"""The chart before a real API server: every object of every environment is accepted, under the restricted level."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.chart import CHART, ENVIRONMENTS, HelmRefusedError, helm, pod_specs, render
+from support.control_plane import ControlPlane, binary
+
+pytestmark = pytest.mark.control_plane
+
+EXPOSURES = {
+    "cluster-ip": {"console": {"service": {"type": "ClusterIP"}}},
+    "node-port": {"console": {"service": {"type": "NodePort", "nodePort": 30081}}},
+    "load-balancer": {"console": {"service": {"type": "LoadBalancer"}}},
+    "ingress": {"console": {"ingress": {"enabled": True, "host": "looma.example.org", "className": "any"}}},
+}
+
+
+@pytest.fixture(scope="module")
+def looma_namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """The namespace as the chart brings it, with its Pod Security labels."""
+    control_plane.kubectl("apply", "--server-side", "-f", str(CHART / "namespace.yaml"))
+    yield "looma"
+    control_plane.kubectl("delete", "namespace", "looma", "--wait=false")
+
+
+def dry_run(plane: ControlPlane, documents: list[dict[str, object]]) -> tuple[int, str]:
+    """Exit code and everything said by a server-side dry run of kubectl."""
+    done = subprocess.run(
+        [
+            *(str(binary("kubectl", plane.folder)), f"--kubeconfig={plane.kubeconfig}"),
+            *("apply", "--dry-run=server", "--namespace=looma", "-f", "-"),
+        ],
+        input=yaml.safe_dump_all(documents),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_lint_finds_nothing(environment: str, control_plane: ControlPlane) -> None:
+    values = CHART / "environments" / f"{environment}.yaml"
+    assert "0 chart(s) failed" in helm(control_plane.folder, "lint", "--strict", CHART, "--values", values)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_server_accepts_every_object(
+    environment: str, control_plane: ControlPlane, looma_namespace: str, tmp_path: Path
+) -> None:
+    objects = render(tmp_path, environment=environment)
+    code, said = dry_run(control_plane, objects)
+    assert code == 0, said
+    # A workload whose pods the level would refuse is accepted with a warning only.
+    assert "PodSecurity" not in said, said
+    assert said.count("(server dry run)") == len(objects)
+
+
+@pytest.mark.parametrize("exposure", EXPOSURES)
+def test_the_server_accepts_every_exposure(
+    exposure: str, control_plane: ControlPlane, looma_namespace: str, tmp_path: Path
+) -> None:
+    code, said = dry_run(control_plane, render(tmp_path, settings=EXPOSURES[exposure]))
+    assert code == 0, said
+
+
+def test_a_pod_that_breaks_the_level_is_told(
+    control_plane: ControlPlane, looma_namespace: str, tmp_path: Path
+) -> None:
+    """The check above can fail: one container that may gain rights is enough."""
+    objects = render(tmp_path, environment="dev")
+    spec = pod_specs(objects)["Deployment/looma-console"]
+    spec["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    _, said = dry_run(control_plane, objects)
+    assert "would violate PodSecurity" in said
+
+
+def test_a_service_that_the_definition_refuses_is_refused(
+    control_plane: ControlPlane, looma_namespace: str, tmp_path: Path
+) -> None:
+    settings = {"engines": {"services": {"resume": {"spec": {"engine": "resume", "replicas": -1}}}}}
+    code, said = dry_run(control_plane, render(tmp_path, settings=settings))
+    assert code != 0
+    assert "replicas" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        pytest.param({"consol": {}}, "consol", id="unknown value"),
+        pytest.param(
+            {"console": {"service": {"type": "Route"}}}, "/console/service/type", id="unknown exposure"
+        ),
+        pytest.param(
+            {"console": {"ingress": {"enabled": True}}}, "/console/ingress/host", id="ingress without host"
+        ),
+        pytest.param(
+            {"postgres": {"url": "postgresql+psycopg://a@b/c"}}, "/postgres/ownerUrl", id="one URL of the two"
+        ),
+        pytest.param({"postgres": {"url": "postgres://a@b/c"}}, "/postgres/url", id="a URL of another kind"),
+        pytest.param({"operator": {"replicas": 0}}, "/operator/replicas", id="no operator"),
+        pytest.param(
+            {"image": {"registry": "host/"}}, "/image/registry", id="registry with a slash at its end"
+        ),
+    ],
+)
+def test_wrong_values_are_refused_by_name(settings: dict[str, object], named: str, tmp_path: Path) -> None:
+    with pytest.raises(HelmRefusedError, match=named):
+        render(tmp_path, settings=settings)
