@@ -1,0 +1,219 @@
+"""The application factory: puts the parts together.
+
+`create_app` takes all parts, so a test gives its own; `parts_from` makes the real ones from the settings, and
+`start` sets their threads going in the process that serves.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from collections.abc import Callable
+
+import httpx
+from flask import Flask
+from htmx_flask import Htmx
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import looma_console.api_forward.routes
+import looma_console.auth.routes
+import looma_console.language.routes
+import looma_console.people.routes
+import looma_console.resumes.routes
+import looma_console.services.routes
+import looma_console.users.routes
+import looma_console.wellknown.routes
+from looma_console.api_forward.relay import Relay
+from looma_console.api_forward.routing import Route, routes_of
+from looma_console.auth.operations import Lifetime, sweep
+from looma_console.auth.passwords import Passwords
+from looma_console.cluster.actions import ClusterActions
+from looma_console.cluster.api import KubeApi
+from looma_console.cluster.listwatch import ListWatch
+from looma_console.cluster.model import read_service
+from looma_console.cluster.sources import ApiSource
+from looma_console.config import ConsoleSettings
+from looma_console.db.store import BRANCH, Database
+from looma_console.engines import EngineClient
+from looma_console.users.operations import ensure_first_admin
+from looma_console.web import csrf, errors, guard, headers, language, navigation, static
+from looma_console.web.parts import EXTENSION, Parts
+from looma_core.api.aiservice import GROUP, PLURAL, VERSION
+from looma_core.auth import TokenIssuer
+from looma_core.db.migrate import head_of
+from looma_core.db.schema import is_enough
+from looma_core.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 600
+# Threads that the relay leaves to pages and to the engines' own calls back.
+SPARE_THREADS = 16
+
+
+def create_app(parts: Parts) -> Flask:
+    """The Flask application around `parts`."""
+    app = Flask("looma_console", static_folder=None)
+    settings = parts.settings
+    app.config.update(
+        SECRET_KEY=settings.session_key,
+        # Flask's own signed cookie: form tokens and notices only; who is signed in is kept by the server.
+        SESSION_COOKIE_NAME="looma_state",
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_HTTPONLY=True,
+        MAX_CONTENT_LENGTH=settings.upload_bytes,
+        MAX_FORM_MEMORY_SIZE=1_000_000,
+        MAX_FORM_PARTS=200,
+        TEMPLATES_AUTO_RELOAD=False,
+    )
+    app.extensions[EXTENSION] = parts
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    Htmx(app)
+    guard.init_app(app)
+    headers.init_app(app)
+    language.init_app(app)
+    static.init_app(app)
+    navigation.init_app(app)
+    errors.init_app(app)
+    forward = looma_console.api_forward.routes.blueprint
+    wellknown = looma_console.wellknown.routes.blueprint
+    csrf.init_app(app, exempt=(forward, wellknown))
+    for blueprint in (
+        looma_console.auth.routes.blueprint,
+        looma_console.people.routes.blueprint,
+        looma_console.resumes.routes.blueprint,
+        looma_console.services.routes.blueprint,
+        looma_console.users.routes.blueprint,
+        looma_console.language.routes.blueprint,
+        forward,
+        wellknown,
+    ):
+        app.register_blueprint(blueprint)
+    if settings.trusted_proxies:
+        count = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    return app
+
+
+def parts_from(settings: ConsoleSettings, api: KubeApi) -> Parts:
+    """The real parts; nothing is started and nothing connects yet.
+
+    Raises:
+        OSError: the issuer's key file cannot be read.
+    """
+    namespace = settings.namespace
+    services_path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
+    events_path = f"/api/v1/namespaces/{namespace}/events"
+    service_watch = ListWatch("aiservices", ApiSource(api, services_path))
+    event_watch = ListWatch(
+        "events", ApiSource(api, events_path, field_selector="involvedObject.kind=AIService")
+    )
+    return assemble(
+        settings,
+        service_watch=service_watch,
+        event_watch=event_watch,
+        cluster=ClusterActions(api, namespace=namespace),
+        passwords=Passwords(),
+    )
+
+
+def assemble(
+    settings: ConsoleSettings,
+    *,
+    service_watch: ListWatch,
+    event_watch: ListWatch,
+    cluster: ClusterActions,
+    passwords: Passwords,
+) -> Parts:
+    """Put parts together that come from outside (the cluster) and those that follow from the settings."""
+    db = Database(settings.database_url, tenant=settings.tenant)
+    issuer = TokenIssuer(settings.issuer_key, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    http = httpx.Client(
+        limits=httpx.Limits(
+            max_connections=settings.threads, max_keepalive_connections=16, keepalive_expiry=2.0
+        ),
+        follow_redirects=False,
+        trust_env=False,
+        headers={"User-Agent": "looma-console"},
+    )
+    routes = _route_table(service_watch)
+
+    def address_of(service: str) -> str:
+        return settings.engine_address.format(name=service, namespace=settings.namespace)
+
+    return Parts(
+        settings=settings,
+        db=db,
+        passwords=passwords,
+        lifetime=Lifetime(idle=settings.session_idle, absolute=settings.session_absolute),
+        issuer=issuer,
+        service_watch=service_watch,
+        event_watch=event_watch,
+        cluster=cluster,
+        relay=Relay(
+            http=http,
+            routes=routes,
+            address_of=address_of,
+            at_once=max(4, settings.threads - settings.live_streams - SPARE_THREADS),
+        ),
+        engines=EngineClient(http=http, routes=routes, address_of=address_of, issuer=issuer),
+        metrics=Metrics(service="looma-console", revision=settings.revision),
+        streams=threading.BoundedSemaphore(settings.live_streams),
+        is_ready=lambda: missing(db, service_watch),
+    )
+
+
+def start(parts: Parts) -> None:
+    """Start the watches and the housekeeping; in the process that serves, never before a fork."""
+    parts.service_watch.start()
+    parts.event_watch.start()
+    threading.Thread(target=_keep_house, args=(parts,), name="housekeeping", daemon=True).start()
+
+
+def missing(db: Database, service_watch: ListWatch) -> list[str]:
+    """What is not there yet that the console needs to serve; empty when it is ready."""
+    wanting = []
+    try:
+        found = db.revision()
+        if not is_enough(found=found, needed=head_of(BRANCH), branch=BRANCH):
+            wanting.append("schema")
+    except SQLAlchemyError:
+        wanting.append("database")
+    if not service_watch.synced.is_set():
+        wanting.append("routes")
+    return wanting
+
+
+def _route_table(watch: ListWatch) -> Callable[[], tuple[Route, ...]]:
+    """The routes as of the watch's last change; made anew only when something changed."""
+    kept: tuple[int, tuple[Route, ...]] = (-1, ())
+
+    def routes() -> tuple[Route, ...]:
+        nonlocal kept
+        version, table = kept
+        if version != watch.version:
+            # Read before the objects: a change in between makes the table anew once more, never not at all.
+            now = watch.version
+            table = routes_of(read_service(item) for item in watch.objects())
+            kept = (now, table)
+        return table
+
+    return routes
+
+
+def _keep_house(parts: Parts) -> None:
+    """Create the first account as soon as there is a database, then sweep old sessions away for ever."""
+    pause = threading.Event()
+    created = not parts.settings.admin_password
+    while True:
+        try:
+            if not created:
+                ensure_first_admin(parts.db, parts.passwords, password=parts.settings.admin_password)
+                created = True
+            sweep(parts.db, now=dt.datetime.now(dt.UTC), lifetime=parts.lifetime)
+            pause.wait(SWEEP_SECONDS)
+        except SQLAlchemyError as error:
+            log.info("database is not there yet: %s", type(error).__name__)
+            pause.wait(1 if not created else 30)

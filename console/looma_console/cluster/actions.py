@@ -1,0 +1,119 @@
+"""What people do to the cluster through the console, each request in their name.
+
+The console's own service account may change nothing: it may impersonate, and the cluster's RBAC decides by the
+person's roles. The admission webhook records the person from the extra `person`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from looma_console.cluster.api import KubeApi, KubernetesError, Person
+from looma_core.api.aiservice import GROUP, PLURAL, VERSION, controller_revision_name, rollback_patch
+
+# Asked for the buttons of every open page; RBAC seldom changes, and the server decides again when one is pressed.
+VERDICT_SECONDS = 30.0
+HTTP_NOT_FOUND = 404
+# A JSON patch whose `test` fails is answered 422 by some servers and 409 by others.
+HTTP_CHANGED = {409, 422}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a person may do something, and if not, why."""
+
+    allowed: bool
+    reason: str = ""
+
+
+class UnknownRevision(Exception):
+    """The revision is not kept any more, or never was."""
+
+
+class ClusterActions:
+    """Acts on the AIServices of one namespace for a person."""
+
+    def __init__(self, api: KubeApi, *, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Act in `namespace`."""
+        self._api = api
+        self._namespace = namespace
+        self._clock = clock
+        self._verdicts: dict[tuple[str, tuple[str, ...], str], tuple[float, Verdict]] = {}
+
+    def may_change(self, person: Person, service: str) -> Verdict:
+        """Whether the cluster lets `person` change that AIService; asked of the API server, kept for a while."""
+        key = (person.login, tuple(person.roles), service)
+        now = self._clock()
+        kept = self._verdicts.get(key)
+        if kept is not None and now - kept[0] < VERDICT_SECONDS:
+            return kept[1]
+        verdict = self._ask(person, service)
+        if len(self._verdicts) > 1000:
+            self._verdicts.clear()
+        self._verdicts[key] = (now, verdict)
+        return verdict
+
+    def rollback(self, person: Person, *, service: str, revision: str, reason: str) -> bool:
+        """Write the earlier revision's content back into the AIService; answer whether that changed anything.
+
+        Raises:
+            UnknownRevision: the revision is not kept.
+            KubernetesError: the API server refused; `Forbidden`, `Conflict`, or what admission says.
+        """
+        document = self._api.request("GET", self._service_path(service))
+        content = self._content(service, revision)
+        patch = rollback_patch(service=document, content=content, reason=reason)
+        if patch[-1]["value"] == document["spec"]:
+            return False
+        try:
+            self._api.request(
+                "PATCH",
+                self._service_path(service),
+                query={"fieldManager": "looma-console"},
+                body=patch,
+                content_type="application/json-patch+json",
+                person=person,
+            )
+        except KubernetesError as error:
+            if error.status in HTTP_CHANGED and "test" in error.message.lower():
+                raise KubernetesError(409, "Conflict", error.message) from error
+            raise
+        return True
+
+    def _content(self, service: str, revision: str) -> dict[str, Any]:
+        name = controller_revision_name(service, revision)
+        path = f"/apis/apps/v1/namespaces/{self._namespace}/controllerrevisions/{name}"
+        try:
+            found: dict[str, Any] = self._api.request("GET", path)["data"]
+        except KubernetesError as error:
+            if error.status == HTTP_NOT_FOUND:
+                raise UnknownRevision(revision) from error
+            raise
+        return found
+
+    def _ask(self, person: Person, service: str) -> Verdict:
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {
+                "resourceAttributes": {
+                    "group": GROUP,
+                    "resource": PLURAL,
+                    "verb": "patch",
+                    "namespace": self._namespace,
+                    "name": service,
+                }
+            },
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        try:
+            status = self._api.request("POST", path, body=review, person=person)["status"]
+        except KubernetesError as error:
+            return Verdict(allowed=False, reason=error.message)
+        return Verdict(allowed=bool(status.get("allowed")), reason=str(status.get("reason") or ""))
+
+    def _service_path(self, service: str) -> str:
+        return f"/apis/{GROUP}/{VERSION}/namespaces/{self._namespace}/{PLURAL}/{service}"

@@ -1,0 +1,188 @@
+"""AIService documents as the pages show them: pure reading, nothing raises on what a status does not say yet."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One condition of a status. `good` says whether it is what one wishes, not whether it is true."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    good: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """One revision that is kept; in `Service.revisions` the latest active one comes first.
+
+    `state` is Stable, Progressing, Failed or Kept, as the operator says.
+    """
+
+    name: str
+    image: str
+    created_at: dt.datetime | None
+    activated_at: dt.datetime | None
+    changed_by: str
+    reason: str
+    replicas: int
+    available: int
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """The last rollback that the operator recorded."""
+
+    source: str
+    target: str
+    reason: str
+    requested_by: str
+    started_at: dt.datetime | None
+    completed_at: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One AIService."""
+
+    name: str
+    engine: str
+    image: str
+    phase: str
+    paused: bool
+    stable_revision: str
+    target_revision: str
+    desired: int
+    ready: int
+    updating: bool
+    prefixes: tuple[str, ...]
+    timeout_seconds: int
+    conditions: tuple[Condition, ...]
+    revisions: tuple[Revision, ...]
+    last_rollback: Rollback | None
+    resource_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One Kubernetes event about an AIService."""
+
+    type: str
+    reason: str
+    message: str
+    service: str
+    count: int
+    at: dt.datetime | None
+
+
+DEFAULT_TIMEOUT_SECONDS = 60
+# True is bad news for these, good news for all others.
+_ADVERSE = {"Degraded", "Paused"}
+# Progressing is true while a rollout goes on and after one that worked; neither way is it a warning.
+_NEUTRAL = {"Progressing"}
+
+
+def read_service(document: Document) -> Service:
+    """An AIService as the pages show it."""
+    spec: Document = document.get("spec") or {}
+    status: Document = document.get("status") or {}
+    metadata: Document = document["metadata"]
+    route: Document = spec.get("route") or {}
+    stable = str(status.get("stableRevision") or "")
+    return Service(
+        name=str(metadata["name"]),
+        engine=str(spec.get("engine", "")),
+        image=str(spec.get("image") or ""),
+        phase=str(status.get("phase") or "Pending"),
+        paused=bool(spec.get("paused")),
+        stable_revision=stable,
+        target_revision=str(status.get("targetRevision") or stable),
+        desired=int(spec.get("replicas", 1)),
+        ready=int(status.get("readyReplicas") or 0),
+        updating=status.get("observedGeneration") != metadata.get("generation"),
+        prefixes=tuple(route.get("pathPrefixes") or ()),
+        timeout_seconds=int(route.get("timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS),
+        conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
+        revisions=tuple(_revision(item) for item in status.get("revisions") or ()),
+        last_rollback=_rollback(status.get("lastRollback")),
+        resource_version=str(metadata.get("resourceVersion", "")),
+    )
+
+
+def read_event(document: Document) -> Event:
+    """An event as the pages show it; both the old and the new form of times and counts are read."""
+    series: Document = document.get("series") or {}
+    at = series.get("lastObservedTime") or document.get("lastTimestamp") or document.get("eventTime")
+    return Event(
+        type=str(document.get("type") or "Normal"),
+        reason=str(document.get("reason") or ""),
+        message=str(document.get("message") or document.get("note") or ""),
+        service=str((document.get("involvedObject") or document.get("regarding") or {}).get("name", "")),
+        count=int(series.get("count") or document.get("count") or 1),
+        at=read_time(at or document["metadata"].get("creationTimestamp")),
+    )
+
+
+def read_time(value: object) -> dt.datetime | None:
+    """An RFC 3339 time of the Kubernetes API; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return dt.datetime.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def newest_first(events: Iterable[Event], *, limit: int) -> list[Event]:
+    """The newest `limit` events; one without a time counts as oldest."""
+    epoch = dt.datetime.min.replace(tzinfo=dt.UTC)
+    return sorted(events, key=lambda event: event.at or epoch, reverse=True)[:limit]
+
+
+def _condition(item: Document) -> Condition:
+    kind, status = str(item.get("type", "")), str(item.get("status", "Unknown"))
+    good = kind in _NEUTRAL or status == ("False" if kind in _ADVERSE else "True")
+    return Condition(
+        type=kind,
+        status=status,
+        reason=str(item.get("reason", "")),
+        message=str(item.get("message", "")),
+        good=good,
+    )
+
+
+def _revision(item: Document) -> Revision:
+    return Revision(
+        name=str(item.get("name", "")),
+        image=str(item.get("image") or ""),
+        created_at=read_time(item.get("createdAt")),
+        activated_at=read_time(item.get("activatedAt")),
+        changed_by=str(item.get("changedBy") or ""),
+        reason=str(item.get("reason") or ""),
+        replicas=int(item.get("replicas") or 0),
+        available=int(item.get("availableReplicas") or 0),
+        state=str(item.get("state") or "Kept"),
+    )
+
+
+def _rollback(item: Document | None) -> Rollback | None:
+    if not item:
+        return None
+    return Rollback(
+        source=str(item.get("from", "")),
+        target=str(item.get("to", "")),
+        reason=str(item.get("reason", "")),
+        requested_by=str(item.get("requestedBy", "")),
+        started_at=read_time(item.get("startedAt")),
+        completed_at=read_time(item.get("completedAt")),
+    )

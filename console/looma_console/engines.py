@@ -1,0 +1,218 @@
+"""The engines' API as the console's own pages use it.
+
+Every call carries a token for the person who is asking, signed here and good for a minute: the engine decides
+by roles and tenant as it does for any client. Answers are decoded with the Structs of `looma_core.api`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+import msgspec
+
+from looma_console.api_forward.problems import EngineBroke, EngineTimeout, EngineUnreachable, NoRoute
+from looma_console.api_forward.routing import Route, pick
+from looma_core.api.page import Page
+from looma_core.api.resume import ResumeRecord, ResumeSummary
+from looma_core.api.talent import Talent
+from looma_core.auth import TokenIssuer
+from looma_core.problems import Problem, ProblemError
+
+TOKEN_SECONDS = 60
+CONNECT_SECONDS = 3.0
+CONNECT_TRIES = 3
+CHUNK = 64 * 1024
+
+AnswerT = TypeVar("AnswerT")
+
+
+class EngineError(Exception):
+    """An engine refused, or none answered; `problem` says why in a form that a page can explain."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.status} {problem.title}")
+        self.problem = problem
+
+    @property
+    def name(self) -> str:
+        """The problem's name, without the prefix all types share."""
+        return self.problem.type.rsplit(":", 1)[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """For whom a call is made, and under which ids it is to be found in the logs."""
+
+    login: str
+    roles: tuple[str, ...]
+    tenant: str
+    request_id: str
+    traceparent: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileDownload:
+    """A stored file on its way through: nothing is kept here."""
+
+    media_type: str
+    size: str | None
+    chunks: Iterator[bytes]
+    close: Callable[[], None]
+
+
+class EngineClient:
+    """Calls the engines behind the routes."""
+
+    def __init__(
+        self,
+        *,
+        http: httpx.Client,
+        routes: Callable[[], Iterable[Route]],
+        address_of: Callable[[str], str],
+        issuer: TokenIssuer,
+    ) -> None:
+        """Use `http` for connections; `routes` is asked anew for each call."""
+        self._http = http
+        self._routes = routes
+        self._address_of = address_of
+        self._issuer = issuer
+
+    def talents(
+        self, caller: Caller, *, q: str = "", source: str = "", cursor: str = "", limit: int = 20
+    ) -> Page[Talent]:
+        """One page of people. Raises EngineError."""
+        given = {"q": q, "source": source, "cursor": cursor, "limit": str(limit)}
+        query = {name: value for name, value in given.items() if value}
+        return _decode(self._call(caller, "GET", "/api/v1/talents", params=query), Page[Talent])
+
+    def talent(self, caller: Caller, talent_id: UUID) -> Talent:
+        """One person. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/talents/{talent_id}"), Talent)
+
+    def change_talent(
+        self, caller: Caller, talent_id: UUID, *, version: int, patch: Mapping[str, object]
+    ) -> Talent:
+        """Apply a merge patch to version `version`; raises EngineError (412 if it was changed meanwhile)."""
+        headers = {"If-Match": f'"{version}"', "Content-Type": "application/merge-patch+json"}
+        body = msgspec.json.encode(patch)
+        return _decode(
+            self._call(caller, "PATCH", f"/api/v1/talents/{talent_id}", headers=headers, content=body), Talent
+        )
+
+    def resumes_of(self, caller: Caller, talent_id: UUID) -> list[ResumeSummary]:
+        """A person's résumés, without their text. Raises EngineError."""
+        answer = self._call(caller, "GET", "/api/v1/resumes", params={"talent_id": str(talent_id)})
+        return _decode(answer, Page[ResumeSummary]).items
+
+    def resume(self, caller: Caller, resume_id: UUID) -> ResumeRecord:
+        """One résumé with what was found in it. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/resumes/{resume_id}"), ResumeRecord)
+
+    def upload(
+        self, caller: Caller, *, file_name: str, media_type: str, file: IO[bytes]
+    ) -> tuple[ResumeRecord, bool]:
+        """Have a file parsed and kept; answers the record and whether it is new. Raises EngineError."""
+        files = {"file": (file_name, file, media_type)}
+        answer = self._call(caller, "POST", "/api/v1/resumes", files=files)
+        return _decode(answer, ResumeRecord), answer.status_code == httpx.codes.CREATED
+
+    def resume_file(self, caller: Caller, resume_id: UUID) -> FileDownload:
+        """The file as it was uploaded, as a stream; the caller closes it. Raises EngineError."""
+        path = f"/api/v1/resumes/{quote(str(resume_id))}/file"
+        with _explained():
+            response = self._send(caller, "GET", path, stream=True)
+        if response.status_code >= 400:
+            with _explained():
+                response.read()
+            response.close()
+            raise EngineError(_problem(response))
+        return FileDownload(
+            media_type=response.headers.get("content-type", "application/octet-stream"),
+            size=response.headers.get("content-length"),
+            chunks=response.iter_bytes(CHUNK),
+            close=response.close,
+        )
+
+    def _call(self, caller: Caller, method: str, path: str, **given: Any) -> httpx.Response:
+        with _explained():
+            response = self._send(caller, method, path, **given)
+        if response.status_code >= 400:
+            raise EngineError(_problem(response))
+        return response
+
+    def _send(
+        self,
+        caller: Caller,
+        method: str,
+        path: str,
+        *,
+        stream: bool = False,
+        headers: Mapping[str, str] | None = None,
+        **given: Any,
+    ) -> httpx.Response:
+        route = pick(path, self._routes())
+        if route is None:
+            raise NoRoute(f"No service is registered for {path}.")
+        token = self._issuer.issue(
+            subject=caller.login, tenant=caller.tenant, roles=caller.roles, seconds=TOKEN_SECONDS
+        )
+        request = self._http.build_request(
+            method,
+            self._address_of(route.service) + path,
+            headers={
+                "Accept": "application/json",
+                "Authorization": f"Bearer {token}",
+                "X-Request-Id": caller.request_id,
+                "traceparent": caller.traceparent,
+                **(headers or {}),
+            },
+            timeout=httpx.Timeout(route.timeout_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+            **given,
+        )
+        for attempt in range(1, CONNECT_TRIES + 1):
+            try:
+                return self._http.send(request, stream=stream)
+            except httpx.ConnectError:
+                # Nothing was sent, so trying again repeats nothing.
+                if attempt == CONNECT_TRIES:
+                    raise
+            except httpx.RemoteProtocolError:
+                # A kept-alive connection that the pod had closed; only a read may be asked again.
+                if attempt == CONNECT_TRIES or method != "GET":
+                    raise
+        raise AssertionError("unreachable: the last attempt answers or raises")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what went wrong on the way into a problem, as the forwarder would have answered it."""
+    try:
+        yield
+    except ProblemError as error:
+        raise EngineError(error.problem()) from error
+    except httpx.TimeoutException as error:
+        raise EngineError(EngineTimeout().problem()) from error
+    except httpx.ConnectError as error:
+        raise EngineError(EngineUnreachable().problem()) from error
+    except httpx.TransportError as error:
+        raise EngineError(EngineBroke().problem()) from error
+
+
+def _decode(response: httpx.Response, kind: type[AnswerT]) -> AnswerT:
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise EngineError(EngineBroke("The service answered something unexpected.").problem()) from error
+
+
+def _problem(response: httpx.Response) -> Problem:
+    try:
+        return msgspec.json.decode(response.content, type=Problem)
+    except msgspec.MsgspecError:
+        return Problem(type="about:blank", title=response.reason_phrase, status=response.status_code)

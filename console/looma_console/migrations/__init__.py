@@ -1,0 +1,1 @@
+"""Migrations of the schema `console`, run by `looma-migrate` under the owner's role."""

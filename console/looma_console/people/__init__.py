@@ -1,0 +1,1 @@
+"""For recruiters: the list of people, and one person beside the original text."""

@@ -1,0 +1,114 @@
+"""Marks in a résumé's text: pure.
+
+Offsets count code points, as Python's own strings do, so nothing is converted here; a browser that counted
+UTF-16 units would be off by one after each emoji, which is why the server cuts the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from looma_core.api.resume import ParsedResume
+
+KINDS: Mapping[str, str] = {
+    "NAME": "contact",
+    "EMAIL": "contact",
+    "PHONE": "contact",
+    "LOC": "place",
+    "ORG": "job",
+    "TITLE": "job",
+    "SCHOOL": "school",
+    "EDU": "school",
+    "PRO": "school",
+    "SKILL": "skill",
+    "DATE": "date",
+    "CONT": "protected",
+    "RACE": "protected",
+}
+"""What a label is shown as; several labels share a colour, since nobody tells thirteen apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A span that was found: `text[start:end]` is of kind `kind`."""
+
+    start: int
+    end: int
+    label: str
+    name: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it is shown as."""
+        return KINDS.get(self.label, "other")
+
+    @property
+    def anchor(self) -> str:
+        """Id of its element in the page."""
+        return f"at-{self.start}"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of the text, marked or not."""
+
+    text: str
+    mark: Mark | None = None
+
+
+def marks_of(parsed: ParsedResume) -> list[Mark]:
+    """All spans of a parsed résumé, entities and skills alike."""
+    entities = [Mark(start=item.start, end=item.end, label=item.label) for item in parsed.entities]
+    skills = [Mark(start=item.start, end=item.end, label="SKILL", name=item.name) for item in parsed.skills]
+    return entities + skills
+
+
+def segments(text: str, marks: Iterable[Mark]) -> list[Segment]:
+    """Cut `text` at the marks, so that joining all pieces gives `text` again.
+
+    Marks cannot overlap in HTML, so of two that do the longer one stays; of two that are the same span, a
+    skill stays, since it carries its canonical name. A mark that is empty or reaches past the text is left out.
+
+    | text   | marks          | answer                    |
+    | ------ | -------------- | ------------------------- |
+    | abcdef | [1,3)          | a, bc*, def               |
+    | abcdef | [0,4) [3,6)    | abcd*, ef                 |
+    | abcdef | [2,2) [4,9)    | abcdef                    |
+    | a😀b   | [2,3)          | a😀, b*                   |
+    """
+    fitting = [mark for mark in marks if 0 <= mark.start < mark.end <= len(text)]
+    fitting.sort(key=lambda mark: (mark.start - mark.end, mark.label != "SKILL", mark.start))
+    taken: list[Mark] = []
+    covered = bytearray(len(text))
+    for mark in fitting:
+        if not any(covered[mark.start : mark.end]):
+            covered[mark.start : mark.end] = b"\x01" * (mark.end - mark.start)
+            taken.append(mark)
+    pieces: list[Segment] = []
+    at = 0
+    for mark in sorted(taken, key=lambda item: item.start):
+        if at < mark.start:
+            pieces.append(Segment(text[at : mark.start]))
+        pieces.append(Segment(text[mark.start : mark.end], mark))
+        at = mark.end
+    if at < len(text):
+        pieces.append(Segment(text[at:]))
+    return pieces
+
+
+def anchors(pieces: Iterable[Segment]) -> dict[str, str]:
+    """Where a value was found first, by the value in lower case and by a skill's canonical name."""
+    found: dict[str, str] = {}
+    for piece in pieces:
+        if piece.mark is not None:
+            found.setdefault(piece.text.strip().lower(), piece.mark.anchor)
+            if piece.mark.name:
+                found.setdefault(piece.mark.name.lower(), piece.mark.anchor)
+    return found
+
+
+def kinds_in(pieces: Iterable[Segment]) -> list[str]:
+    """The kinds that a text has, in the legend's order."""
+    present = {piece.mark.kind for piece in pieces if piece.mark is not None}
+    return [kind for kind in dict.fromkeys(KINDS.values()) if kind in present]

@@ -1,0 +1,1 @@
+"""Uploading résumés and handing their files back."""

@@ -1,0 +1,1 @@
+"""For ops: services with their revisions and events, live, and going back to an earlier revision."""

@@ -1,0 +1,82 @@
+"""Server-sent events for the pages about services.
+
+Each open page holds a thread, so there is a cap on them, a heartbeat that notices a browser that went away,
+and an end after which the browser connects anew (and is checked anew).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+HEARTBEAT_SECONDS = 15.0
+# A rollout changes status many times a second; a page need not.
+SETTLE_SECONDS = 0.25
+RECONNECT_MILLISECONDS = 1000
+
+
+def message(event: str, data: str) -> bytes:
+    r"""One event: each line of `data` gets its own `data:`, as the format wants (`\r` would end a line, too)."""
+    lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return (f"event: {event}\n" + "".join(f"data: {line}\n" for line in lines) + "\n").encode()
+
+
+def stream(
+    *,
+    wait: Callable[[float], bool],
+    render: Callable[[], Mapping[str, str]],
+    may_go_on: Callable[[], bool],
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[bytes]:
+    """Events as long as somebody listens, at most for `seconds`.
+
+    Args:
+        wait: waits up to so many seconds; True if something changed meanwhile.
+        render: the page's blocks by event name; a block is sent when it differs from what was sent last.
+        may_go_on: asked at each heartbeat; False once the person's session has ended.
+        seconds: how long the stream lives.
+        clock: seconds, monotonic; for tests.
+    """
+    end = clock() + seconds
+    sent: dict[str, str] = {}
+    yield f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
+    changed = True
+    checked = clock()
+    while True:
+        if changed:
+            for event, block in render().items():
+                if sent.get(event) != block:
+                    sent[event] = block
+                    yield message(event, block)
+        left = end - clock()
+        if left <= 0:
+            return
+        changed = wait(min(HEARTBEAT_SECONDS, left))
+        if changed:
+            time.sleep(SETTLE_SECONDS)
+        else:
+            # A comment: the browser ignores it, but a closed connection fails here and frees the thread.
+            yield b": still here\n\n"
+        if clock() - checked >= HEARTBEAT_SECONDS:
+            checked = clock()
+            if not may_go_on():
+                return
+
+
+class Slot:
+    """A place among the open streams; give it back exactly once, however the stream ended."""
+
+    def __init__(self, slots: threading.BoundedSemaphore) -> None:
+        """Take a place if there is one; `taken` says so."""
+        self._slots = slots
+        self._lock = threading.Lock()
+        self.taken = slots.acquire(blocking=False)
+
+    def release(self) -> None:
+        """Give the place back; further calls do nothing."""
+        with self._lock:
+            if self.taken:
+                self.taken = False
+                self._slots.release()

@@ -1,0 +1,229 @@
+"""Pages about services: parse, ask, render; and their live streams."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    flash,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask import stream_with_context as with_context
+from flask_babel import gettext
+from jinja2_fragments.flask import render_block
+from werkzeug.wrappers import Response as BaseResponse
+
+from looma_console.auth.operations import current
+from looma_console.cluster.actions import UnknownRevision
+from looma_console.cluster.api import KubernetesError
+from looma_console.cluster.model import Event, Service, newest_first, read_event, read_service
+from looma_console.services import live, messages, operations
+from looma_console.web.caller import cluster_person
+from looma_console.web.csrf import notice
+from looma_console.web.fragments import render, wants_fragment
+from looma_console.web.guard import SESSION_COOKIE
+from looma_console.web.parts import parts
+from looma_console.web.permissions import Permission, requires
+
+blueprint = Blueprint("services", __name__, template_folder="templates")
+EVENTS = 30
+
+
+@blueprint.get("/services")
+@requires(Permission.SERVICES_READ)
+def index() -> Response:
+    """All services and what happened lately."""
+    return render("services/index.html", "live", **_index())
+
+
+@blueprint.get("/services/live")
+@requires(Permission.SERVICES_READ)
+def index_live() -> Response:
+    """The same page's blocks, whenever they change."""
+    return _stream(lambda: _blocks("services/index.html", ("list", "events"), _index()))
+
+
+@blueprint.get("/services/<name>")
+@requires(Permission.SERVICES_READ)
+def service(name: str) -> Response:
+    """One service with its history."""
+    return render("services/service.html", "live", **_service(name))
+
+
+@blueprint.get("/services/<name>/live")
+@requires(Permission.SERVICES_READ)
+def service_live(name: str) -> Response:
+    """The same page's blocks, whenever they change."""
+    _find(name)
+
+    def blocks() -> dict[str, str]:
+        # A service that was deleted meanwhile: the page keeps what it shows, and says so at its next load.
+        if parts().service_watch.get(name) is None:
+            return {}
+        return _blocks("services/service.html", ("overview", "history", "events"), _service(name))
+
+    return _stream(blocks)
+
+
+@blueprint.get("/services/<name>/rollback")
+@requires(Permission.SERVICES_CHANGE)
+def rollback_form(name: str) -> Response:
+    """The question before a rollback; htmx shows it as a dialog."""
+    return _rollback_page(name, request.args.get("to", ""))
+
+
+@blueprint.post("/services/<name>/rollback")
+@requires(Permission.SERVICES_CHANGE)
+def rollback(name: str) -> BaseResponse:
+    """Go back, and return to the service's page."""
+    revision, reason = request.form.get("to", ""), request.form.get("reason", "").strip()
+    try:
+        changed = operations.roll_back(
+            parts().db,
+            parts().cluster,
+            cluster_person(),
+            service=name,
+            revision=revision,
+            reason=reason,
+            request_id=g.request_id,
+        )
+    except ValueError:
+        problem = gettext("Say in %(min)d characters or more why.", min=operations.MIN_REASON)
+        return _rollback_page(name, revision, reason=reason, problem=problem, status=422)
+    except UnknownRevision:
+        problem = gettext("%(revision)s is not kept any more.", revision=revision)
+        return _rollback_page(name, revision, reason=reason, problem=problem, status=409)
+    except KubernetesError as error:
+        return _rollback_page(name, revision, reason=reason, problem=_explain(error), status=_status(error))
+    flash(
+        gettext("%(service)s is going back to %(revision)s.", service=name, revision=revision)
+        if changed
+        else gettext("%(service)s asks for %(revision)s already.", service=name, revision=revision)
+    )
+    where = url_for("services.service", name=name)
+    if wants_fragment():
+        return Response(status=204, headers={"HX-Redirect": where})
+    return redirect(where, code=303)
+
+
+def _rollback_page(
+    name: str, revision: str, *, reason: str = "", problem: str = "", status: int = 200
+) -> Response:
+    found = _find(name)
+    kept = next((item for item in found.revisions if item.name == revision), None)
+    if kept is None and not problem:
+        return notice(gettext("%(revision)s is not kept any more.", revision=revision), 404)
+    verdict = parts().cluster.may_change(cluster_person(), name)
+    context = {
+        "service": found,
+        "revision": revision,
+        "reason": reason,
+        "problem": problem,
+        "verdict": verdict,
+        "min_reason": operations.MIN_REASON,
+        "max_reason": operations.MAX_REASON,
+    }
+    if wants_fragment():
+        return make_response(render_block("services/rollback.html", "question", **context), status)
+    return make_response(render_template("services/rollback.html", **context), status)
+
+
+def _index() -> dict[str, Any]:
+    return {
+        "services": parts().services(),
+        "synced": parts().service_watch.synced.is_set(),
+        **_events(lambda _event: True),
+        **_words(),
+    }
+
+
+def _service(name: str) -> dict[str, Any]:
+    found = _find(name)
+    return {
+        "service": found,
+        "verdict": parts().cluster.may_change(cluster_person(), name),
+        "state_tones": messages.STATE_TONES,
+        "states": messages.STATES,
+        **_events(lambda event: event.service == name),
+        **_words(),
+    }
+
+
+def _find(name: str) -> Service:
+    document = parts().service_watch.get(name)
+    if document is None:
+        abort(404)
+    return read_service(document)
+
+
+def _events(about: Callable[[Event], bool]) -> dict[str, object]:
+    events = [read_event(item) for item in parts().event_watch.objects()]
+    return {"events": newest_first((event for event in events if about(event)), limit=EVENTS)}
+
+
+def _words() -> dict[str, object]:
+    return {"phases": messages.PHASES, "tones": messages.TONES}
+
+
+def _blocks(template: str, names: tuple[str, ...], context: Mapping[str, object]) -> dict[str, str]:
+    return {name: render_block(template, name, **context) for name in names}
+
+
+def _stream(blocks: Callable[[], Mapping[str, str]]) -> Response:
+    slot = live.Slot(parts().streams)
+    if not slot.taken:
+        # The page asks for itself every half minute, so it stays right without a stream.
+        return Response(status=503, headers={"Retry-After": "30"})
+    watches = (parts().service_watch, parts().event_watch)
+    seen = [watch.version for watch in watches]
+    token = request.cookies.get(SESSION_COOKIE, "")
+
+    def wait(seconds: float) -> bool:
+        before, end = list(seen), time.monotonic() + seconds
+        while seen == before and (left := end - time.monotonic()) > 0:
+            # Waiting on the one and looking at the other: events tell of changes, a moment before or after.
+            seen[0] = watches[0].wait(seen[0], min(left, 1.0))
+            seen[1] = watches[1].version
+        return seen != before
+
+    def may_go_on() -> bool:
+        now = dt.datetime.now(dt.UTC)
+        who = current(parts().db, token, now=now, lifetime=parts().lifetime, is_request=False)
+        return who is not None and Permission.SERVICES_READ in who.permissions
+
+    body = live.stream(wait=wait, render=blocks, may_go_on=may_go_on, seconds=parts().settings.live_seconds)
+    response = Response(with_context(body), mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    response.call_on_close(slot.release)
+    return response
+
+
+def _status(error: KubernetesError) -> int:
+    return error.status if error.status in {403, 404, 409, 422} else 502
+
+
+def _explain(error: KubernetesError) -> str:
+    match error.reason:
+        case "Forbidden":
+            text = gettext("The cluster does not let you change this service: %(why)s", why=error.message)
+        case "Conflict":
+            text = gettext(
+                "Somebody changed this service in the meantime. Look at it again before you roll back."
+            )
+        case "Unreachable":
+            text = gettext("The cluster does not answer right now. Try again in a moment.")
+        case _:
+            text = gettext("The cluster refused: %(why)s", why=error.message)
+    return str(text)

@@ -1,0 +1,30 @@
+"""What the pages about accounts say."""
+
+from __future__ import annotations
+
+from flask_babel import LazyString, lazy_gettext
+
+from looma_console.web.permissions import Role
+
+ROLES: dict[str, LazyString] = {
+    Role.RECRUITER: lazy_gettext("Recruiter"),
+    Role.OPERATOR: lazy_gettext("Operator"),
+    Role.ADMIN: lazy_gettext("Administrator"),
+}
+ROLE_HINTS: dict[str, LazyString] = {
+    Role.RECRUITER: lazy_gettext("reads people and uploads résumés"),
+    Role.OPERATOR: lazy_gettext("watches services and rolls them back"),
+    Role.ADMIN: lazy_gettext("manages accounts and reads the audit"),
+}
+ACTIONS: dict[str, LazyString] = {
+    "sign-in": lazy_gettext("Sign in"),
+    "sign-out": lazy_gettext("Sign out"),
+    "change-password": lazy_gettext("Change password"),
+    "create-user": lazy_gettext("Create account"),
+    "change-user": lazy_gettext("Change account"),
+    "upload-resume": lazy_gettext("Upload résumé"),
+    "download-resume": lazy_gettext("Download résumé"),
+    "change-person": lazy_gettext("Change person"),
+    "rollback": lazy_gettext("Roll back"),
+}
+OUTCOMES: dict[str, LazyString] = {"done": lazy_gettext("Done"), "refused": lazy_gettext("Refused")}

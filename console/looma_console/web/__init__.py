@@ -1,0 +1,1 @@
+"""What every view shares: permissions, sessions, security headers, language, htmx, static files."""
