@@ -71,7 +71,7 @@ def _build(cache: Path, report: Report, kind: Literal["buildah", "docker"], fres
     if not missing:
         report(f"{len(images)} images are built already")
     for image in images:
-        _prune(image)
+        prune(image)
     return images
 
 
@@ -122,7 +122,7 @@ def _image(
     )
 
 
-def _prune(image: Image) -> None:
+def prune(image: Image) -> None:
     """Remove the oldest archives of an image beyond `KEEP_ARCHIVES`, never the one just named."""
     others = [p for p in image.archive.parent.glob(f"{image.name}-*.tar") if p != image.archive]
     for path in sorted(others, key=lambda p: p.stat().st_mtime)[: -(KEEP_ARCHIVES - 1)]:
