@@ -1,0 +1,101 @@
+"""Kopf's part: watches that wake the queue. Nothing is decided and nothing written here.
+
+Only `on.event` handlers are used, so Kopf itself writes nothing either: no finalizers, no annotations, no events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import kopf
+
+from .kube import kinds
+from .names import GROUP, LABEL_PART_OF, PART_OF, VERSION
+from .queueing import Key
+
+Wake = Callable[[Key], None]
+WATCHED_CHILDREN = (
+    ("apps", "v1", "deployments"),
+    ("apps", "v1", "controllerrevisions"),
+    ("", "v1", "services"),
+    ("", "v1", "serviceaccounts"),
+    ("policy", "v1", "poddisruptionbudgets"),
+    ("networking.k8s.io", "v1", "networkpolicies"),
+)
+
+
+def owner_key(body: Mapping[str, Any]) -> Key | None:
+    """The AIService that controls the object, or None if none does."""
+    metadata = body.get("metadata", {})
+    for reference in metadata.get("ownerReferences") or []:
+        if reference.get("controller") and str(reference.get("apiVersion", "")).startswith(f"{GROUP}/"):
+            return Key(kinds.AI_SERVICE.name, metadata["namespace"], reference["name"])
+    return None
+
+
+class RouteBook:
+    """Which models and paths the AIServices named when last seen, so that a change wakes just whom it concerns."""
+
+    def __init__(self) -> None:
+        """Begin empty; the first listing fills it."""
+        self._models: dict[Key, frozenset[str]] = {}
+        self._paths: dict[Key, frozenset[str]] = {}
+
+    def note(self, key: Key, spec: Mapping[str, Any] | None) -> tuple[frozenset[str], frozenset[Key]]:
+        """Remember a service (None: it is gone); answers the models it names or named, and whose paths it met."""
+        before_models, before_paths = self._models.pop(key, frozenset()), self._paths.pop(key, frozenset())
+        models: frozenset[str] = frozenset()
+        paths: frozenset[str] = frozenset()
+        if spec is not None:
+            models = frozenset(reference["name"] for reference in spec.get("modelRefs") or [])
+            paths = frozenset((spec.get("route") or {}).get("pathPrefixes") or [])
+            self._models[key], self._paths[key] = models, paths
+        touched = before_paths ^ paths
+        rivals = frozenset(
+            other
+            for other, theirs in self._paths.items()
+            if other != key and other.namespace == key.namespace and theirs & touched
+        )
+        return models ^ before_models, rivals
+
+    def users_of(self, namespace: str, model: str) -> frozenset[Key]:
+        """The services that name the model."""
+        return frozenset(
+            key for key, models in self._models.items() if key.namespace == namespace and model in models
+        )
+
+
+def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
+    """Register the watches; `wake` gets the key of every object that may want a look."""
+    book = RouteBook()
+
+    @kopf.on.event(GROUP, VERSION, kinds.AI_SERVICE.plural, registry=registry)
+    async def service_changed(
+        event: kopf.RawEvent, namespace: str | None, name: str, spec: kopf.Spec, **_: Any
+    ) -> None:
+        namespace = namespace or ""
+        key = Key(kinds.AI_SERVICE.name, namespace, name)
+        models, rivals = book.note(key, None if event["type"] == "DELETED" else spec)
+        for other in {key, *rivals, *(Key(kinds.MODEL_VERSION.name, namespace, model) for model in models)}:
+            wake(other)
+
+    @kopf.on.event(GROUP, VERSION, kinds.MODEL_VERSION.plural, registry=registry)
+    async def model_changed(namespace: str | None, name: str, **_: Any) -> None:
+        namespace = namespace or ""
+        for key in {Key(kinds.MODEL_VERSION.name, namespace, name), *book.users_of(namespace, name)}:
+            wake(key)
+
+    @kopf.on.event(GROUP, VERSION, kinds.SYNC_JOB.plural, registry=registry)
+    async def sync_job_changed(namespace: str | None, name: str, **_: Any) -> None:
+        wake(Key(kinds.SYNC_JOB.name, namespace or "", name))
+
+    async def child_changed(body: kopf.Body, **_: Any) -> None:
+        key = owner_key(body)
+        if key is not None:
+            wake(key)
+
+    for group, version, plural in WATCHED_CHILDREN:
+        kopf.on.event(
+            group, version, plural, registry=registry, id=f"child-{plural}", labels={LABEL_PART_OF: PART_OF}
+        )(child_changed)

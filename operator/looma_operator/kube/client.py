@@ -1,0 +1,222 @@
+"""A thin client over `kubernetes.aio`: objects as plain dicts, errors by what a caller does about them.
+
+The generated models are left aside: they would cost memory for every kind, and server-side apply needs to send just
+the fields that are meant. Connection, TLS and token renewal are the library's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config as kube_config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from ..names import FIELD_MANAGER
+from ..resources import Json
+from .kinds import Kind
+
+REQUEST_SECONDS = 10.0
+_APPLY = "application/apply-patch+yaml"
+
+
+class KubeError(Exception):
+    """The API server answered with an error, or did not answer (`code` 0)."""
+
+    def __init__(self, code: int, message: str) -> None:
+        """Keep the HTTP status and the server's own sentence."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class NotFoundError(KubeError):
+    """The object does not exist."""
+
+
+class ConflictError(KubeError):
+    """The object changed since it was read, or exists already."""
+
+
+class RefusedError(KubeError):
+    """The object as it is will never be taken: invalid, or forbidden."""
+
+
+class Fence(Protocol):
+    """What stands before every write."""
+
+    def check(self) -> float:
+        """Seconds for which writing is still allowed.
+
+        Raises:
+            NotLeaderError: if it is not.
+        """
+        ...
+
+
+class NotLeaderError(Exception):
+    """This replica does not lead, or slept so long that it may not lead any more."""
+
+
+class OpenFence:
+    """A fence for callers that need no leadership, as the CLI and the webhook."""
+
+    def check(self) -> float:
+        """Always the time of one request."""
+        return REQUEST_SECONDS
+
+
+async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
+    """Where the API server is: inside a pod its service account, else a kubeconfig.
+
+    Raises:
+        kubernetes.aio.config.ConfigException: if there is neither.
+    """
+    configuration = Configuration()
+    if kubeconfig is None and context is None:
+        try:
+            kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except kube_config.ConfigException:
+            pass
+        else:
+            return configuration
+    await kube_config.load_kube_config(  # type: ignore[no-untyped-call]
+        config_file=kubeconfig, context=context, client_configuration=configuration
+    )
+    return configuration
+
+
+def _raise_for(status: int, text: str) -> None:
+    if status < 400:
+        return
+    try:
+        message = str(json.loads(text).get("message", text))
+    except (ValueError, AttributeError):
+        message = text[:500] or f"HTTP {status}"
+    if status == 404:
+        raise NotFoundError(status, message)
+    if status == 409:
+        raise ConflictError(status, message)
+    if status in (400, 403, 405, 415, 422):
+        raise RefusedError(status, message)
+    raise KubeError(status, message)
+
+
+class Kube:
+    """Reads and writes of one API server; writes pass `fence` first."""
+
+    def __init__(
+        self, configuration: Configuration, *, fence: Fence | None = None, connections: int = 16
+    ) -> None:
+        """Open nothing yet; connections are made when they are needed."""
+        configuration.connection_pool_maxsize = connections
+        self._api = ApiClient(configuration)
+        self._fence: Fence = fence or OpenFence()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        seconds: float = REQUEST_SECONDS,
+    ) -> Json:
+        """The JSON answer to one request.
+
+        Raises:
+            KubeError: or one of its kinds; `code` 0 where the server could not be reached in time.
+        """
+        url_path = f"{path}?{urlencode(query)}" if query else path
+        method, url, headers, _, _ = await self._api.param_serialize(
+            method, url_path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
+        )
+        headers["Content-Type"] = content_type
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self._api.rest_client.request(method, url, headers=headers, body=body)  # type: ignore[no-untyped-call]
+                text = (await answer.response.read()).decode()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubeError(0, f"{method} {path}: {error or type(error).__name__}") from error
+        _raise_for(answer.status, text)
+        parsed: Json = json.loads(text) if text else {}
+        return parsed
+
+    async def _write(self, method: str, path: str, **options: Any) -> Json:
+        # The last thing before the bytes go out: whoever slept since its decision finds out here. A write may take no
+        # longer than leadership lasts, so none of ours is under way when another replica begins.
+        seconds = min(REQUEST_SECONDS, self._fence.check())
+        return await self.request(method, path, seconds=seconds, **options)
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        """One object.
+
+        Raises:
+            NotFoundError: if it does not exist.
+        """
+        return await self.request("GET", kind.path(namespace, name))
+
+    async def list(self, kind: Kind, namespace: str, *, selector: str = "") -> list[Json]:
+        """All objects of a kind in a namespace, with kind and apiVersion in each as a single read has them."""
+        query = {"labelSelector": selector} if selector else {}
+        answer = await self.request("GET", kind.path(namespace), query=query)
+        items: list[Json] = answer.get("items", [])
+        return [{"apiVersion": kind.api_version, "kind": kind.name, **item} for item in items]
+
+    async def apply(
+        self,
+        kind: Kind,
+        manifest: Json,
+        *,
+        resource_version: str | None = None,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Json:
+        """Server-side apply as field manager `looma`, taking back fields that others have written over.
+
+        Raises:
+            ConflictError: if `resource_version` is given and the object has another by now.
+            RefusedError: if the object is invalid or forbidden.
+        """
+        meta = manifest["metadata"]
+        if resource_version:
+            manifest = {**manifest, "metadata": {**meta, "resourceVersion": resource_version}}
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        if dry_run:
+            query["dryRun"] = "All"
+        path = kind.path(meta["namespace"], meta["name"], subresource)
+        return await self._write("PATCH", path, query=query, body=manifest, content_type=_APPLY)
+
+    async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
+        """Create one object.
+
+        Raises:
+            ConflictError: if one of that name exists.
+        """
+        return await self._write(
+            "POST", kind.path(namespace), query={"fieldManager": FIELD_MANAGER}, body=body
+        )
+
+    async def replace(self, kind: Kind, namespace: str, name: str, body: Json, *, seconds: float) -> Json:
+        """Replace one object; its resourceVersion in `body` is the precondition. Passes no fence: it is for Leases."""
+        return await self.request("PUT", kind.path(namespace, name), body=body, seconds=seconds)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, resource_version: str) -> None:
+        """Delete the object that was judged, with what it owns; another of the same name stays."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid, "resourceVersion": resource_version},
+        }
+        await self._write("DELETE", kind.path(namespace, name), body=body)

@@ -1,0 +1,43 @@
+"""Where each kind that Looma reads or writes lives in the Kubernetes API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..names import GROUP, VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A namespaced kind; `prefix` is its API's path without the namespace."""
+
+    name: str
+    prefix: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        """Group and version as an object states them: apps/v1, or v1."""
+        return self.prefix.removeprefix("/apis/").removeprefix("/api/")
+
+    def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
+        """Path of the collection, of one object, or of its subresource."""
+        parts = [self.prefix, "namespaces", namespace, self.plural, name, subresource]
+        return "/".join(part for part in parts if part)
+
+
+DEPLOYMENT = Kind(name="Deployment", prefix="/apis/apps/v1", plural="deployments")
+REVISION = Kind(name="ControllerRevision", prefix="/apis/apps/v1", plural="controllerrevisions")
+SERVICE = Kind(name="Service", prefix="/api/v1", plural="services")
+ACCOUNT = Kind(name="ServiceAccount", prefix="/api/v1", plural="serviceaccounts")
+BUDGET = Kind(name="PodDisruptionBudget", prefix="/apis/policy/v1", plural="poddisruptionbudgets")
+POLICY = Kind(name="NetworkPolicy", prefix="/apis/networking.k8s.io/v1", plural="networkpolicies")
+LEASE = Kind(name="Lease", prefix="/apis/coordination.k8s.io/v1", plural="leases")
+EVENT = Kind(name="Event", prefix="/apis/events.k8s.io/v1", plural="events")
+AI_SERVICE = Kind(name="AIService", prefix=f"/apis/{GROUP}/{VERSION}", plural="aiservices")
+MODEL_VERSION = Kind(name="ModelVersion", prefix=f"/apis/{GROUP}/{VERSION}", plural="modelversions")
+SYNC_JOB = Kind(name="SyncJob", prefix=f"/apis/{GROUP}/{VERSION}", plural="syncjobs")
+
+CHILDREN = (REVISION, ACCOUNT, POLICY, SERVICE, BUDGET, DEPLOYMENT)
+OWN = (AI_SERVICE, MODEL_VERSION, SYNC_JOB)
+BY_NAME = {kind.name: kind for kind in (*CHILDREN, *OWN)}

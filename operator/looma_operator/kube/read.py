@@ -1,0 +1,208 @@
+"""Reading what a plan is made from: the service itself first, so that its children are as new or newer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from ..names import (
+    ACTIVATED_AT,
+    CHANGE_REASON,
+    CHANGED_BY,
+    LABEL_HASH,
+    LABEL_INSTANCE,
+    LABEL_PART_OF,
+    LABEL_REVISION,
+    PART_OF,
+    RESTARTED_AT,
+    revision_number,
+)
+from ..plan.author import Author, decide_author
+from ..plan.content import digest
+from ..plan.observed import Observed, Peer, Pods, StoredRevision
+from ..render.children import CONTENT
+from ..resources import AIService, Json, ModelVersion, SyncJob, parse_time
+from . import kinds
+from .client import Kube, NotFoundError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What was read for one AIService, with who changed it last."""
+
+    observed: Observed
+    author: Author
+    resource_version: str
+
+
+def parse_service(raw: Json) -> AIService:
+    """The AIService that a stored object is.
+
+    Raises:
+        msgspec.ValidationError: if its fields have other types than the definition says.
+    """
+    return msgspec.convert(raw, AIService, strict=False)
+
+
+def parse_model(raw: Json) -> ModelVersion:
+    """The ModelVersion that a stored object is."""
+    return msgspec.convert(raw, ModelVersion, strict=False)
+
+
+def parse_sync_job(raw: Json) -> SyncJob:
+    """The SyncJob that a stored object is."""
+    return msgspec.convert(raw, SyncJob, strict=False)
+
+
+def owned_by(raw: Json, uid: str) -> bool:
+    """Whether the object's controller has that uid."""
+    references = raw.get("metadata", {}).get("ownerReferences") or []
+    return any(reference.get("controller") and reference.get("uid") == uid for reference in references)
+
+
+def stored_revision(raw: Json) -> StoredRevision | None:
+    """The revision that a ControllerRevision holds, or a Deployment whose ControllerRevision is gone."""
+    meta = raw["metadata"]
+    annotations: dict[str, str] = meta.get("annotations") or {}
+    if raw["kind"] == kinds.REVISION.name:
+        content = raw.get("data")
+    else:
+        try:
+            content = msgspec.json.decode(annotations.get(CONTENT, ""))
+        except msgspec.DecodeError:
+            return None
+    try:
+        number = revision_number((meta.get("labels") or {}).get(LABEL_REVISION, ""))
+    except ValueError:
+        return None
+    if not isinstance(content, dict):
+        return None
+    created = parse_time(meta.get("creationTimestamp")) or _EPOCH
+    return StoredRevision(
+        number=number,
+        hash=(meta.get("labels") or {}).get(LABEL_HASH) or digest(content),
+        content=content,
+        created_at=created,
+        activated_at=parse_time(annotations.get(ACTIVATED_AT)) or created,
+        changed_by=annotations.get(CHANGED_BY, ""),
+        reason=annotations.get(CHANGE_REASON, ""),
+        restarted_at=annotations.get(RESTARTED_AT, ""),
+    )
+
+
+def pods_of(deployment: Json) -> Pods:
+    """Pods of a revision, as its Deployment counts them."""
+    status = deployment.get("status") or {}
+    conditions = {item.get("type"): item for item in status.get("conditions") or []}
+    failure = conditions.get("ReplicaFailure", {})
+    return Pods(
+        spec=int(deployment["spec"].get("replicas", 1)),
+        available=int(status.get("availableReplicas", 0)),
+        ready=int(status.get("readyReplicas", 0)),
+        total=int(status.get("replicas", 0)) + int(status.get("terminatingReplicas") or 0),
+        failure=str(failure.get("message", "")) if failure.get("status") == "True" else "",
+    )
+
+
+def _revisions(children: Mapping[tuple[str, str], Json]) -> tuple[StoredRevision, ...]:
+    found: dict[int, StoredRevision] = {}
+    # ControllerRevisions after Deployments, so that they win where both are there.
+    for (kind, _), raw in sorted(children.items(), key=lambda item: item[0][0] == kinds.REVISION.name):
+        if kind in (kinds.REVISION.name, kinds.DEPLOYMENT.name):
+            revision = stored_revision(raw)
+            if revision is not None:
+                found[revision.number] = revision
+    return tuple(found[number] for number in sorted(found))
+
+
+def _pods(children: Mapping[tuple[str, str], Json]) -> dict[str, Pods]:
+    return {
+        (raw["metadata"].get("labels") or {}).get(LABEL_REVISION, ""): pods_of(raw)
+        for (kind, _), raw in children.items()
+        if kind == kinds.DEPLOYMENT.name and (raw["metadata"].get("labels") or {}).get(LABEL_REVISION)
+    }
+
+
+def _peers(services: Sequence[Json], name: str) -> tuple[Peer, ...]:
+    return tuple(
+        Peer(
+            name=raw["metadata"]["name"],
+            created_at=parse_time(raw["metadata"].get("creationTimestamp")) or _EPOCH,
+            path_prefixes=tuple(((raw.get("spec") or {}).get("route") or {}).get("pathPrefixes") or ()),
+        )
+        for raw in services
+        if raw["metadata"]["name"] != name and not raw["metadata"].get("deletionTimestamp")
+    )
+
+
+async def read_service(kube: Kube, namespace: str, name: str) -> Reading | None:
+    """Everything a plan for one AIService needs, or None where it is gone or going.
+
+    Raises:
+        KubeError: if the API server does not answer.
+    """
+    try:
+        raw = await kube.get(kinds.AI_SERVICE, namespace, name)
+    except NotFoundError:
+        return None
+    service = parse_service(raw)
+    if service.metadata.deletion_timestamp is not None:
+        return None
+    selector = f"{LABEL_INSTANCE}={name},{LABEL_PART_OF}={PART_OF}"
+    *children_by_kind, services, models = await asyncio.gather(
+        *(kube.list(kind, namespace, selector=selector) for kind in kinds.CHILDREN),
+        kube.list(kinds.AI_SERVICE, namespace),
+        kube.list(kinds.MODEL_VERSION, namespace) if service.spec.model_refs else _nothing(),
+    )
+    children = {
+        (item["kind"], item["metadata"]["name"]): item
+        for items in children_by_kind
+        for item in items
+        if owned_by(item, service.metadata.uid) and not item["metadata"].get("deletionTimestamp")
+    }
+    revisions = _revisions(children)
+    target = next((item for item in revisions if item.name == service.status.target_revision), None)
+    return Reading(
+        observed=Observed(
+            service=service,
+            revisions=revisions,
+            pods=_pods(children),
+            children=children,
+            models={item["metadata"]["name"]: parse_model(item) for item in models},
+            peers=_peers(services, name),
+        ),
+        author=decide_author(
+            annotations=service.metadata.annotations,
+            spec=raw["spec"],
+            managed_fields=raw["metadata"].get("managedFields") or [],
+            last_reason=target.reason if target else "",
+        ),
+        resource_version=service.metadata.resource_version,
+    )
+
+
+async def _nothing() -> list[Json]:
+    return []
+
+
+async def find_foreign(
+    kube: Kube, namespace: str, uid: str, names: Sequence[tuple[str, str]]
+) -> frozenset[tuple[str, str]]:
+    """Those of (kind, name) that exist and belong to somebody else than the owner with that uid."""
+    found: set[tuple[str, str]] = set()
+
+    async def look(kind: str, name: str) -> None:
+        with contextlib.suppress(NotFoundError):
+            raw = await kube.get(kinds.BY_NAME[kind], namespace, name)
+            if not owned_by(raw, uid):
+                found.add((kind, name))
+
+    await asyncio.gather(*(look(kind, name) for kind, name in names))
+    return frozenset(found)

@@ -1,0 +1,113 @@
+"""Carrying a plan out: children, status and events, each write behind the fence and on the state that was judged."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from ..metrics import ACTIONS
+from ..names import API_VERSION, CONTROLLER, Reason
+from ..plan.conditions import Refusal
+from ..plan.service import Action, Apply, Delete, Notice
+from ..resources import Json, Metadata
+from . import kinds
+from .client import ConflictError, Kube, KubeError, NotFoundError, RefusedError
+
+_log = logging.getLogger(__name__)
+NOTE_LIMIT = 1000  # The API server's limit is 1024 bytes.
+
+
+async def carry_out(kube: Kube, namespace: str, actions: Sequence[Action]) -> list[Refusal]:
+    """Carry the actions out in their order; answers the children that the API server will not take.
+
+    Raises:
+        ConflictError: if something changed since it was read: the caller reads anew.
+        NotLeaderError: if this replica may not write any more.
+        KubeError: if the API server does not answer.
+    """
+    refusals: list[Refusal] = []
+    for action in actions:
+        kind = kinds.BY_NAME[action.kind]
+        verb = "apply" if isinstance(action, Apply) else "delete"
+        result = "done"
+        try:
+            if isinstance(action, Apply):
+                await kube.apply(kind, action.manifest, resource_version=action.resource_version)
+            elif isinstance(action, Delete):
+                await kube.delete(
+                    kind, namespace, action.name, uid=action.uid, resource_version=action.resource_version
+                )
+        except RefusedError as error:
+            result = "refused"
+            refusals.append(
+                Refusal(
+                    kind=action.kind, name=action.name, reason=Reason.CHILD_REFUSED, message=error.message
+                )
+            )
+        except NotFoundError:
+            # Deleting what is gone is done; applying into a namespace that is gone ends with the service itself.
+            result = "gone"
+        except KubeError as error:
+            result = "conflict" if isinstance(error, ConflictError) else "failed"
+            raise
+        finally:
+            ACTIONS.labels(kind=action.kind, action=verb, result=result).inc()
+        _log.info("%s %s %s: %s", verb, action.kind, action.name, result)
+    return refusals
+
+
+async def write_status(
+    kube: Kube, kind: kinds.Kind, metadata: Metadata, status: Json, *, resource_version: str
+) -> None:
+    """Write a status as a whole, on the state that it was made from.
+
+    Raises:
+        ConflictError: if the object changed since: the caller reads anew.
+    """
+    manifest = {
+        "apiVersion": API_VERSION,
+        "kind": kind.name,
+        "metadata": {"name": metadata.name, "namespace": metadata.namespace},
+        "status": status,
+    }
+    result = "done"
+    try:
+        await kube.apply(kind, manifest, resource_version=resource_version, subresource="status")
+    except KubeError as error:
+        result = "conflict" if isinstance(error, ConflictError) else "failed"
+        raise
+    finally:
+        ACTIONS.labels(kind=kind.name, action="status", result=result).inc()
+
+
+async def post_events(
+    kube: Kube, *, kind: kinds.Kind, metadata: Metadata, notices: Sequence[Notice], instance: str
+) -> None:
+    """Post the notices as events; an event that cannot be posted is logged and forgotten."""
+    for notice in notices:
+        moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        body: Json = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": f"{metadata.name}.{secrets.token_hex(8)}", "namespace": metadata.namespace},
+            "eventTime": moment,
+            "reportingController": CONTROLLER,
+            "reportingInstance": instance,
+            "action": "Reconcile",
+            "reason": str(notice.reason),
+            "type": "Warning" if notice.warning else "Normal",
+            "note": notice.note[:NOTE_LIMIT],
+            "regarding": {
+                "apiVersion": API_VERSION,
+                "kind": kind.name,
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "uid": metadata.uid,
+            },
+        }
+        try:
+            await kube.create(kinds.EVENT, metadata.namespace, body)
+        except KubeError as error:
+            _log.warning("event %s about %s was not posted: %s", notice.reason, metadata.name, error.message)

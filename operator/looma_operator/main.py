@@ -1,0 +1,247 @@
+"""The command `looma-operator`.
+
+looma-operator run                  serve until SIGTERM
+looma-operator definitions apply    put the three definitions into the cluster
+looma-operator definitions show     print them
+looma-operator rules                print the rights that it needs, as JSON
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+
+import kopf
+import yaml
+
+from looma_core.logging import configure
+
+from . import definitions, handlers, health, webhooks
+from .kube import kinds
+from .kube.client import Kube, KubeError, load_configuration
+from .leadership import Elector, Leadership
+from .names import API_VERSION
+from .options import Options, read_options
+from .queueing import Key, WorkQueue
+from .rbac import DEFINITIONS_RULES, LEASE_NAME, OPERATOR_RULES
+from .reconcile import Reconciler, all_keys
+
+_log = logging.getLogger(__name__)
+WATCH_SECONDS = 240
+# A watch that says nothing for so long may have been cut without a word (bookmarks come every minute).
+SILENCE_SECONDS = 120
+REFILL_SECONDS = 2.0
+
+
+def kopf_settings(options: Options) -> kopf.OperatorSettings:
+    """Kopf as a watcher only: no peering (a Lease elects), no scanning (rights are namespaced), no writes."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.client_timeout = WATCH_SECONDS + 10
+    settings.watching.inactivity_timeout = SILENCE_SECONDS
+    settings.watching.reconnect_backoff = 0.1
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    if options.certificates is not None:
+        settings.admission.server = kopf.WebhookServer(
+            addr=options.host,
+            port=options.webhook_port,
+            certfile=options.certificates / "tls.crt",
+            pkeyfile=options.certificates / "tls.key",
+        )
+    return settings
+
+
+def login(**kwargs: object) -> kopf.ConnectionInfo | None:
+    """Credentials for Kopf's watches: the pod's service account, else a kubeconfig."""
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)  # type: ignore[arg-type]
+
+
+async def _webhook_stands(state: health.Health, port: int) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            state.missing.discard("webhook")
+            return
+        await asyncio.sleep(0.2)
+
+
+async def _fill(queue: WorkQueue, kube: Kube, leadership: Leadership, namespaces: Sequence[str]) -> None:
+    """Look at everything once leadership begins; tries until the API server lists it."""
+    queue.clear()
+    for namespace in namespaces:
+        while leadership.leads:
+            try:
+                for key in await all_keys(kube, namespace):
+                    queue.add(key)
+                break
+            except KubeError as error:
+                _log.warning("could not list %s: %s", namespace, error.message)
+                await asyncio.sleep(REFILL_SECONDS)
+
+
+class Operator:
+    """One replica: its clients, its part in the election, its queue and its watches."""
+
+    def __init__(self, options: Options, clients: tuple[Kube, Kube, Kube], leadership: Leadership) -> None:
+        """`clients` are for fenced writes, for reads of watches and webhook, and for the election alone."""
+        self._options = options
+        self._leadership = leadership
+        self._kube, self._reader, elections = clients
+        self._state = health.Health()
+        self._reconciler = Reconciler(self._kube, instance=options.identity)
+        self._queue = WorkQueue(self._look)
+        self._watching = asyncio.Event()
+        self._fills: set[asyncio.Task[None]] = set()
+        self._registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=self._registry)(login)
+        handlers.register(self._registry, self._wake)
+        if options.certificates is not None:
+            webhooks.register(self._registry, self._reader)
+            self._state.missing.add("webhook")
+        self._elector = Elector(
+            kube=elections,
+            namespace=options.namespace,
+            name=LEASE_NAME,
+            # A restarted container keeps its pod's name; its leadership is another.
+            identity=f"{options.identity}_{secrets.token_hex(4)}",
+            leadership=leadership,
+            on_started=self._leading,
+        )
+
+    async def run(self) -> None:
+        """Serve until Kopf ends, which it does on SIGTERM.
+
+        Raises:
+            Exception: whatever ended one of the parts.
+        """
+        others = [
+            asyncio.create_task(job, name=name)
+            for name, job in (
+                ("election", self._elector.run()),
+                ("queue", self._queue.run()),
+                ("http", health.serve(self._state, host=self._options.host, port=self._options.http_port)),
+            )
+        ]
+        watches = asyncio.create_task(self._watch(), name="watches")
+        ready = asyncio.create_task(self._note_ready(), name="readiness")
+        try:
+            done, _ = await asyncio.wait([watches, *others], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (watches, ready, *others):
+                task.cancel()
+            await asyncio.gather(watches, ready, *others, return_exceptions=True)
+        for task in done:
+            # Whatever ended by itself but the watches ended by an error.
+            task.result()
+
+    async def _look(self, key: Key) -> float | None:
+        if not self._leadership.leads:
+            return None
+        self._leadership.enter()
+        return await self._reconciler.look(key)
+
+    def _wake(self, key: Key) -> None:
+        if self._leadership.leads:
+            self._queue.add(key)
+
+    async def _leading(self) -> None:
+        # Beside the election, which must not wait for a long list.
+        task = asyncio.create_task(_fill(self._queue, self._kube, self._leadership, self._options.namespaces))
+        self._fills.add(task)
+        task.add_done_callback(self._fills.discard)
+
+    async def _watch(self) -> None:
+        plurals = [kind.plural for kind in kinds.OWN]
+        await definitions.wait_served(self._reader, plurals, group_version=API_VERSION)
+        await kopf.operator(
+            registry=self._registry,
+            settings=kopf_settings(self._options),
+            namespaces=list(self._options.namespaces),
+            standalone=True,
+            ready_flag=self._watching,
+        )
+
+    async def _note_ready(self) -> None:
+        await self._watching.wait()
+        self._state.missing.discard("watches")
+        if self._options.certificates is not None:
+            await _webhook_stands(self._state, self._options.webhook_port)
+
+
+async def run(options: Options) -> None:
+    """Serve with clients of its own until SIGTERM."""
+    leadership = Leadership()
+    clients = (
+        Kube(await load_configuration(), fence=leadership),
+        Kube(await load_configuration()),
+        Kube(await load_configuration(), connections=2),
+    )
+    try:
+        await Operator(options, clients, leadership).run()
+    finally:
+        for client in clients:
+            await client.close()
+
+
+async def _apply_definitions() -> None:
+    kube = Kube(await load_configuration())
+    try:
+        await definitions.apply(kube, definitions.load())
+    finally:
+        await kube.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="looma-operator", description="Looma's Kubernetes operator.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="serve until SIGTERM")
+    verbs = commands.add_parser("definitions", help="the three resources' definitions").add_subparsers(
+        dest="verb", required=True
+    )
+    verbs.add_parser("apply", help="put them into the cluster")
+    verbs.add_parser("show", help="print them as YAML")
+    commands.add_parser("rules", help="print the rights that the operator needs, as JSON")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exit status 0 for done, 1 for failed, 2 for a wrong command line or environment."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        options = read_options(os.environ)
+    except ValueError as error:
+        sys.exit(f"looma-operator: {error}")
+    configure(service="looma-operator", level=options.log_level)
+    # Kopf tells of each handler that ended well, with all of its settings.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    if chosen.command == "rules":
+        rights = {
+            "operator": [rule.to_json() for rule in OPERATOR_RULES],
+            "definitions": [rule.to_json() for rule in DEFINITIONS_RULES],
+        }
+        sys.stdout.write(json.dumps(rights, indent=2) + "\n")
+    elif chosen.command == "definitions" and chosen.verb == "show":
+        yaml.safe_dump_all(definitions.load(), sys.stdout, sort_keys=False, allow_unicode=True)
+    elif chosen.command == "definitions":
+        try:
+            asyncio.run(_apply_definitions())
+        except (KubeError, TimeoutError) as error:
+            sys.exit(f"looma-operator: the definitions could not be applied: {error or 'not served in time'}")
+    else:
+        asyncio.run(run(options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The operator's Prometheus metrics, all of them; docs/operations.md lists each (a test compares)."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECONCILE_SECONDS = Histogram(
+    "looma_operator_reconcile_seconds",
+    "Time of one reconcile, from reading to the written status, in seconds.",
+    ["kind", "result"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+ACTIONS = Counter(
+    "looma_operator_actions_total",
+    "Writes by kind of object, action (apply, delete, status) and result (done, refused, gone, conflict, failed).",
+    ["kind", "action", "result"],
+)
+QUEUE_DEPTH = Gauge("looma_operator_queue_depth", "Objects that wait for their reconcile.")
+RETRIES = Counter("looma_operator_retries_total", "Reconciles that failed and were put back.", ["kind"])
+LEADER = Gauge("looma_operator_leader", "1 where this replica leads, 0 where it stands by.")
+LEADER_EPOCH = Gauge("looma_operator_leader_epoch", "leaseTransitions of the Lease as last seen.")
+FENCED = Counter("looma_operator_fenced_total", "Writes that were stopped because leadership had run out.")
+PHASE = Gauge(
+    "looma_operator_service_phase", "1 for the phase that an AIService is in.", ["namespace", "name", "phase"]
+)
+ADMISSIONS = Counter(
+    "looma_operator_admissions_total",
+    "Admission requests by webhook and answer (allowed, refused, failed).",
+    ["webhook", "answer"],
+)

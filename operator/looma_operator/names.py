@@ -1,0 +1,123 @@
+"""Names that Looma writes into the cluster, in one place: group, labels, annotations, reasons.
+
+Everything here is public API: users select by these labels and alert on these reasons, and
+docs/operations.md lists them (a test compares).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+GROUP: Final = "looma.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+FIELD_MANAGER: Final = "looma"
+CONTROLLER: Final = f"{GROUP}/operator"
+
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
+LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
+PART_OF: Final = "looma"
+LABEL_REVISION: Final = f"{GROUP}/revision"
+LABEL_HASH: Final = f"{GROUP}/hash"
+
+# Written by the webhook.
+CHANGED_BY: Final = f"{GROUP}/changed-by"
+CHANGED_DIGEST: Final = f"{GROUP}/changed-digest"
+# Written by people, the CLI and the console.
+CHANGE_REASON: Final = f"{GROUP}/change-reason"
+REQUEST: Final = f"{GROUP}/request"
+# Written by the operator on ControllerRevisions, children and pod templates.
+ACTIVATED_AT: Final = f"{GROUP}/activated-at"
+RENDERED: Final = f"{GROUP}/rendered"
+RESTARTED_AT: Final = f"{GROUP}/restarted-at"
+
+CONTAINER: Final = "engine"
+PORT_NAME: Final = "http"
+PORT: Final = 8080
+
+
+class ConditionType(StrEnum):
+    """What a condition of an AIService judges."""
+
+    READY = "Ready"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    PAUSED = "Paused"
+    MODELS_READY = "ModelsReady"
+    ROUTE_ACCEPTED = "RouteAccepted"
+
+
+class Reason(StrEnum):
+    """Reasons of conditions, of all three resources."""
+
+    AVAILABLE = "Available"
+    REPLICAS_UNAVAILABLE = "ReplicasUnavailable"
+    SCALED_TO_ZERO = "ScaledToZero"
+    NO_REVISION = "NoRevision"
+    ROLLING_OUT = "RollingOut"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_OUT = "RolledOut"
+    WAITING = "Waiting"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    CHILD_REFUSED = "ChildRefused"
+    NAME_TAKEN = "NameTaken"
+    AS_EXPECTED = "AsExpected"
+    REQUESTED = "Requested"
+    NOT_PAUSED = "NotPaused"
+    NO_MODELS = "NoModels"
+    MODELS_FOUND = "ModelsFound"
+    MODEL_MISSING = "ModelMissing"
+    MODEL_RETIRED = "ModelRetired"
+    NO_ROUTE = "NoRoute"
+    ACCEPTED = "Accepted"
+    PATH_CONFLICT = "PathConflict"
+    NOT_FETCHED = "NotFetched"
+    RETIRED = "Retired"
+    NOT_RETIRED = "NotRetired"
+    WORKER_UNAVAILABLE = "WorkerUnavailable"
+
+
+class EventReason(StrEnum):
+    """Reasons of the events that Looma posts about an AIService."""
+
+    REVISION_CREATED = "RevisionCreated"
+    ROLLOUT_STARTED = "RolloutStarted"
+    ROLLOUT_COMPLETED = "RolloutCompleted"
+    ROLLOUT_FAILED = "RolloutFailed"
+    ROLLBACK_STARTED = "RollbackStarted"
+    ROLLBACK_COMPLETED = "RollbackCompleted"
+    REVISION_DELETED = "RevisionDeleted"
+    CHILD_REPAIRED = "ChildRepaired"
+    CHILD_REFUSED = "ChildRefused"
+    NAME_TAKEN = "NameTaken"
+    MODEL_MISSING = "ModelMissing"
+    PATH_CONFLICT = "PathConflict"
+    REQUEST_DONE = "RequestDone"
+    REQUEST_REFUSED = "RequestRefused"
+
+
+class Phase(StrEnum):
+    """The state of an AIService in one word."""
+
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    ROLLING_BACK = "RollingBack"
+    READY = "Ready"
+    DEGRADED = "Degraded"
+    PAUSED = "Paused"
+
+
+def revision_name(number: int) -> str:
+    """Name of the revision with that number: r3 for 3."""
+    return f"r{number}"
+
+
+def revision_number(name: str) -> int:
+    """Number of the revision with that name: 3 for r3, and for 3.
+
+    Raises:
+        ValueError: if `name` is neither.
+    """
+    return int(name.removeprefix("r"))

@@ -1,0 +1,18 @@
+"""Decisions: pure functions from what is asked for and what was observed to what is to be done.
+
+| module    | question |
+| --------- | -------- |
+| content   | What would run, and which revision is that? |
+| counts    | How many pods does each revision get next? |
+| rollout   | Does the rollout go on, end, or fail? |
+| rollback  | Is this a return to an earlier revision, and how fast? |
+| history   | Which revisions are kept? |
+| routes    | Which paths does the service own? |
+| requests  | What does the annotation looma.dev/request ask for? |
+| drift     | Does a child differ from what was rendered? |
+| conditions| What does status say? |
+| service   | All of the above, for one AIService |
+| records   | The status of ModelVersions and SyncJobs |
+
+Nothing here reads a clock, a socket or the environment; `now` is an argument.
+"""

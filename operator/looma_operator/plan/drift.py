@@ -1,0 +1,97 @@
+"""Whether a child in the cluster still is what was rendered.
+
+Every field that Looma renders must be there with its value; fields that others add (defaults of the API server, an
+autoscaler's annotations) are theirs. Lists of named things are compared by name, as server-side apply merges them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+# Keys by which server-side apply merges lists of the kinds that Looma renders; a list whose items have none of them
+# is one value.
+_KEYS = ("name", "mountPath", "containerPort", "port", "uid", "topologyKey")
+_SUFFIXES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("0.001"),
+    "": Decimal(1),
+    "k": Decimal(1000),
+    **{letter: Decimal(1000) ** power for power, letter in enumerate("MGTPE", start=2)},
+    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)},
+}
+
+
+def parse_quantity(value: str | int) -> Decimal:
+    """The number that a Kubernetes quantity stands for: 0.25 for 250m, 1073741824 for 1Gi.
+
+    Raises:
+        ValueError: if it is no quantity.
+    """
+    text = str(value)
+    number = text.rstrip("inumkKMGTPE") if not text[-1:].isdigit() else text
+    try:
+        return Decimal(number) * _SUFFIXES[text[len(number) :]]
+    except (InvalidOperation, KeyError) as error:
+        raise ValueError(f"{text!r} is no quantity") from error
+
+
+def _same_scalar(wanted: object, actual: object) -> bool:
+    if wanted == actual:
+        return True
+    if isinstance(wanted, str | int) and isinstance(actual, str | int):
+        # The API server writes quantities in their shortest form: 1000m comes back as 1.
+        try:
+            return parse_quantity(wanted) == parse_quantity(actual)
+        except ValueError:
+            return False
+    return False
+
+
+def _list_key(items: list[Any]) -> str | None:
+    for key in _KEYS:
+        if items and all(isinstance(item, dict) and key in item for item in items):
+            return key
+    return None
+
+
+def differs(wanted: Any, actual: Any, path: str = "") -> str | None:  # noqa: ANN401, PLR0911 - any JSON, one rule a return
+    """Path of the first field of `wanted` that `actual` lacks or has otherwise, or None if there is none.
+
+    | wanted         | actual                  | answer |
+    | -------------- | ----------------------- | ------ |
+    | {a: 1}         | {a: 1, b: 2}            | None   |
+    | {a: {b: 1}}    | {a: {b: 2}}             | a.b    |
+    | {a: []}        | {}                      | None   |
+    | [{name: x, v}] | [{name: y}, {name: x, v}] | None |
+    | [1, 2]         | [2, 1]                  | the list |
+    """
+    if isinstance(wanted, dict):
+        if not isinstance(actual, dict):
+            # An empty map or list and an absent one are the same to the API server.
+            return None if not wanted and actual is None else path
+        return _first(
+            differs(value, actual.get(key), f"{path}.{key}".lstrip(".")) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        if not isinstance(actual, list):
+            return None if not wanted and actual is None else path
+        key = _list_key(wanted)
+        if key is not None:
+            by_key = {item.get(key): item for item in actual if isinstance(item, dict)}
+            return _first(differs(item, by_key.get(item[key]), f"{path}[{item[key]}]") for item in wanted)
+        if len(wanted) != len(actual):
+            return path
+        return _first(
+            differs(mine, theirs, f"{path}[{index}]")
+            for index, (mine, theirs) in enumerate(zip(wanted, actual, strict=True))
+        )
+    if wanted is None or (wanted in ("", 0, False) and actual is None):
+        return None
+    return None if _same_scalar(wanted, actual) else path
+
+
+def _first(answers: Iterable[str | None]) -> str | None:
+    return next((answer for answer in answers if answer is not None), None)

@@ -1,0 +1,44 @@
+"""Which paths a service owns when two claim the same.
+
+The webhook refuses a path that another service has; two that are created in the same moment, or while no webhook
+answers, are told apart here: the older one keeps the path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from .observed import Peer
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathConflict:
+    """A path that an older service has."""
+
+    path: str
+    owner: str
+
+    @property
+    def message(self) -> str:
+        """What to do, in a sentence."""
+        return (
+            f"{self.path} belongs to AIService {self.owner}: write another path, or take it from there first"
+        )
+
+
+def find_conflicts(
+    *, name: str, created_at: datetime, path_prefixes: Sequence[str], peers: Sequence[Peer]
+) -> tuple[PathConflict, ...]:
+    """Paths of the service `name` that an older peer has; of two of the same age the first by name is the older.
+
+    A path below another's is no conflict: the longest prefix that fits a request wins.
+    """
+    older = [peer for peer in peers if (peer.created_at, peer.name) < (created_at, name)]
+    return tuple(
+        PathConflict(path=path, owner=peer.name)
+        for path in path_prefixes
+        for peer in sorted(older, key=lambda peer: (peer.created_at, peer.name))
+        if path in peer.path_prefixes
+    )

@@ -1,0 +1,458 @@
+"""The plan for one AIService: from what was read to the writes that bring it nearer to its spec.
+
+`plan` decides; `kube/` carries out and tells which writes were refused; `conclude` then says in status what is so.
+Asking again with nothing changed gives no writes: every reconcile may begin from scratch, after any crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ..names import RENDERED, REQUEST, ConditionType, EventReason, Reason, revision_number
+from ..render.children import render_children
+from ..render.common import deployment_name, selector, stable_service_name
+from ..resources import AIServiceStatus, Json, RevisionStatus, Rollback, RolloutStatus, format_time
+from .author import Author
+from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
+from .content import ModelsMissing, content_of, digest, find_revision, next_number, retired_models
+from .drift import differs
+from .history import decide_deletions
+from .observed import Observed, Pods, StoredRevision
+from .requests import decide_request, remember
+from .rollback import RollbackDecision, by_activity, decide_rollback
+from .rollout import RolloutDecision, decide_rollout
+from .routes import PathConflict, find_conflicts
+
+PER_REVISION = ("Deployment", "ControllerRevision")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apply:
+    """A child to write; `resource_version` is the state that was judged, None where there was none."""
+
+    manifest: Json
+    resource_version: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Kind of the child."""
+        return str(self.manifest["kind"])
+
+    @property
+    def name(self) -> str:
+        """Name of the child."""
+        return str(self.manifest["metadata"]["name"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete:
+    """A child to delete, as it was judged."""
+
+    kind: str
+    name: str
+    uid: str
+    resource_version: str
+
+
+Action = Apply | Delete
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """An event to post about the service."""
+
+    reason: EventReason
+    note: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Writes in their order, the status that they lead to, and when to look again (seconds, None for never)."""
+
+    actions: tuple[Action, ...]
+    status: AIServiceStatus
+    facts: Facts
+    notices: tuple[Notice, ...]
+    wake_after: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """The revision that is asked for and the revisions with it in them; `waiting` where a change waits for a pause."""
+
+    name: str
+    revisions: tuple[StoredRevision, ...]
+    created: bool = False
+    waiting: bool = False
+    missing: ModelsMissing | None = None
+    rollback: RollbackDecision | None = None
+
+
+def _known_number(observed: Observed, content_hash: str) -> int | None:
+    """Number that status remembers for a hash whose ControllerRevision was deleted by hand."""
+    names = [revision.name for revision in observed.service.status.revisions if revision.hash == content_hash]
+    taken = {revision.name for revision in observed.revisions}
+    return next((revision_number(name) for name in names if name not in taken), None)
+
+
+def _decide_target(observed: Observed, author: Author, now: datetime) -> _Target:
+    service = observed.service
+    previous = service.status.target_revision
+    held = previous if any(revision.name == previous for revision in observed.revisions) else ""
+    content = content_of(spec=service.spec, models=observed.models)
+    if isinstance(content, ModelsMissing):
+        return _Target(name=held, revisions=observed.revisions, missing=content)
+    known = find_revision(content=content, revisions=observed.revisions)
+    retired = retired_models(spec=service.spec, models=observed.models)
+    if known is None and retired:
+        missing = ModelsMissing(reason=Reason.MODEL_RETIRED, names=retired)
+        return _Target(name=held, revisions=observed.revisions, missing=missing)
+    if known is not None and known.name == previous:
+        return _Target(name=previous, revisions=observed.revisions)
+
+    remembered = _known_number(observed, digest(content)) if known is None else None
+    if remembered is None and service.spec.paused and held:
+        return _Target(name=held, revisions=observed.revisions, waiting=True)
+    if known is None:
+        highest = max((revision_number(item.name) for item in service.status.revisions), default=0)
+        fresh = StoredRevision(
+            number=remembered or max(next_number(observed.revisions), highest + 1),
+            hash=digest(content),
+            content=content,
+            created_at=now,
+            activated_at=now,
+            changed_by=author.name,
+            reason=author.reason,
+        )
+        return _Target(name=fresh.name, revisions=(*observed.revisions, fresh), created=remembered is None)
+    rollback = decide_rollback(
+        previous_target=previous,
+        target=known,
+        revisions=observed.revisions,
+        window=service.spec.rollback_window,
+    )
+    active = replace(known, activated_at=now, changed_by=author.name, reason=author.reason)
+    revisions = tuple(active if revision.name == known.name else revision for revision in observed.revisions)
+    return _Target(name=known.name, revisions=revisions, rollback=rollback)
+
+
+def _stable(observed: Observed, target: str) -> str:
+    """The revision that serves, from status or, where status was lost, from who has pods that answer."""
+    names = {revision.name for revision in observed.revisions}
+    recorded = observed.service.status.stable_revision
+    if recorded in names:
+        return recorded
+    serving = {name: pods.serving for name, pods in observed.pods.items() if name in names and pods.serving}
+    if not serving:
+        return ""
+    # The target first among equals: nothing has to move then.
+    return max(serving, key=lambda name: (serving[name], name == target, name))
+
+
+def _child_actions(observed: Observed, children: Sequence[Json]) -> tuple[list[Action], list[Notice]]:
+    actions: list[Action] = []
+    notices: list[Notice] = []
+    status = observed.service.status
+    settled = status.observed_generation > 0
+    # A revision's own children were there before only if status knows the revision.
+    known = {deployment_name(observed.service.metadata.name, revision.name) for revision in status.revisions}
+    for child in children:
+        kind, name = child["kind"], child["metadata"]["name"]
+        if (kind, name) in observed.foreign:
+            continue
+        actual = observed.children.get((kind, name))
+        if actual is None:
+            actions.append(Apply(manifest=child))
+            if settled and (kind not in PER_REVISION or name in known):
+                notices.append(
+                    Notice(reason=EventReason.CHILD_REPAIRED, note=f"{kind} {name} was deleted: made again")
+                )
+            continue
+        field = differs(child, actual)
+        if field is None:
+            continue
+        actions.append(Apply(manifest=child, resource_version=actual["metadata"].get("resourceVersion")))
+        stamp = actual["metadata"].get("annotations", {}).get(RENDERED)
+        if stamp == child["metadata"]["annotations"][RENDERED]:
+            note = f"{kind} {name} was changed by hand at {field}: set right"
+            notices.append(Notice(reason=EventReason.CHILD_REPAIRED, note=note))
+    return actions, notices
+
+
+def _deletions(observed: Observed, doomed: Sequence[StoredRevision]) -> tuple[list[Action], list[Notice]]:
+    actions: list[Action] = []
+    notices = [
+        Notice(
+            reason=EventReason.REVISION_DELETED,
+            note=f"{revision.name} is older than revisionHistoryLimit keeps",
+        )
+        for revision in doomed
+    ]
+    for revision in doomed:
+        name = deployment_name(observed.service.metadata.name, revision.name)
+        # The Deployment first: a ControllerRevision without one is found again, the other way round it is not.
+        for kind in PER_REVISION:
+            child = observed.children.get((kind, name))
+            if child is not None:
+                meta = child["metadata"]
+                actions.append(
+                    Delete(
+                        kind=kind,
+                        name=name,
+                        uid=meta.get("uid", ""),
+                        resource_version=meta.get("resourceVersion", ""),
+                    )
+                )
+    return actions, notices
+
+
+def _revision_rows(
+    revisions: Sequence[StoredRevision], pods: dict[str, Pods], target: str, decision: RolloutDecision
+) -> tuple[RevisionStatus, ...]:
+    def state(name: str) -> str:
+        if name == decision.stable:
+            return "Stable"
+        if decision.rollout is not None and decision.rollout.revision == name:
+            return "Failed" if decision.rollout.failed else "Progressing"
+        return "Progressing" if name == target else "Kept"
+
+    return tuple(
+        RevisionStatus(
+            name=revision.name,
+            hash=revision.hash,
+            image=str(revision.content.get("image", "")),
+            created_at=revision.created_at,
+            activated_at=revision.activated_at,
+            changed_by=revision.changed_by,
+            reason=revision.reason,
+            replicas=pods.get(revision.name, Pods()).spec,
+            available_replicas=pods.get(revision.name, Pods()).available,
+            state=state(revision.name),
+        )
+        for revision in by_activity(revisions)
+    )
+
+
+def _last_rollback(
+    *,
+    before: Rollback | None,
+    started: RollbackDecision | None,
+    decision: RolloutDecision,
+    author: Author,
+    now: datetime,
+) -> Rollback | None:
+    if started is not None:
+        return Rollback(
+            from_=started.from_revision,
+            to=started.to_revision,
+            reason=author.reason,
+            requested_by=author.name,
+            started_at=now,
+        )
+    if (
+        before is not None
+        and before.completed_at is None
+        and decision.completed
+        and decision.stable == before.to
+    ):
+        return msgspec.structs.replace(before, completed_at=now)
+    return before
+
+
+def _rollout_notices(
+    target: _Target, decision: RolloutDecision, rollback: Rollback | None, conflicts: Sequence[PathConflict]
+) -> list[Notice]:
+    notices: list[Notice] = []
+    if target.created:
+        notices.append(Notice(reason=EventReason.REVISION_CREATED, note=f"{target.name} is new"))
+    if target.rollback is not None and rollback is not None:
+        why = f": {rollback.reason}" if rollback.reason else ""
+        note = f"Back from {rollback.from_} to {rollback.to}, asked for by {rollback.requested_by or 'unknown'}{why}"
+        notices.append(Notice(reason=EventReason.ROLLBACK_STARTED, note=note))
+    elif decision.started:
+        notices.append(Notice(reason=EventReason.ROLLOUT_STARTED, note=f"{target.name} is rolled out"))
+    if decision.completed:
+        back = rollback is not None and rollback.to == decision.stable and rollback.completed_at is not None
+        reason = EventReason.ROLLBACK_COMPLETED if back else EventReason.ROLLOUT_COMPLETED
+        notices.append(Notice(reason=reason, note=f"{decision.stable} serves with all replicas"))
+    if decision.failed_now:
+        note = f"{target.name} got no further pod in time; {decision.stable or 'no other revision'} serves"
+        notices.append(Notice(reason=EventReason.ROLLOUT_FAILED, note=note, warning=True))
+    if target.missing is not None:
+        notices.append(Notice(reason=EventReason.MODEL_MISSING, note=target.missing.message, warning=True))
+    notices.extend(
+        Notice(reason=EventReason.PATH_CONFLICT, note=conflict.message, warning=True)
+        for conflict in conflicts
+    )
+    return notices
+
+
+def plan(*, observed: Observed, author: Author, now: datetime) -> Plan:
+    """What to write for one AIService, and what its status becomes.
+
+    Args:
+        observed: what was read; every list in it is as new as the service itself or newer.
+        author: who changed the spec last, used where the change begins a rollout.
+        now: this moment.
+    """
+    service, spec, status = observed.service, observed.service.spec, observed.service.status
+    deadline = timedelta(seconds=spec.rollout.progress_deadline_seconds)
+    target = _decide_target(observed, author, now)
+    before: RolloutStatus | None = status.rollout
+    request = decide_request(
+        annotation=service.metadata.annotations.get(REQUEST, ""),
+        requested_by=author.name,
+        done=status.requests,
+        target=target.name,
+        rollout=before,
+        now=now,
+    )
+    revisions = target.revisions
+    if request is not None and request.retry:
+        before = None
+    if request is not None and request.restart:
+        stamp = format_time(now)
+        revisions = tuple(
+            replace(revision, restarted_at=stamp) if revision.name == target.name else revision
+            for revision in revisions
+        )
+
+    pods = dict(observed.pods)
+    stable = _stable(observed, target.name)
+    if target.name:
+        decision = decide_rollout(
+            target=target.name,
+            stable=stable,
+            replicas=spec.replicas,
+            pods=pods,
+            before=before,
+            paused=spec.paused,
+            resumed=is_true(status.conditions, ConditionType.PAUSED) and not spec.paused,
+            direct=target.rollback is not None and target.rollback.direct,
+            deadline=deadline,
+            now=now,
+        )
+    else:
+        decision = RolloutDecision(stable=stable, counts={}, rollout=None)
+    doomed = decide_deletions(
+        revisions=revisions,
+        in_use={target.name, decision.stable},
+        pods=pods,
+        limit=spec.revision_history_limit,
+    )
+    kept = [revision for revision in revisions if revision not in doomed]
+    counts = {revision.name: decision.counts.get(revision.name, 0) for revision in kept}
+    children = render_children(service=service, revisions=kept, counts=counts)
+    actions, repairs = _child_actions(observed, children)
+    deletions, deleted = _deletions(observed, doomed)
+    conflicts = find_conflicts(
+        name=service.metadata.name,
+        created_at=service.metadata.creation_timestamp or now,
+        path_prefixes=spec.route.path_prefixes,
+        peers=observed.peers,
+    )
+    rollback = _last_rollback(
+        before=status.last_rollback, started=target.rollback, decision=decision, author=author, now=now
+    )
+    notices = [*_rollout_notices(target, decision, rollback, conflicts), *repairs, *deleted]
+    if request is not None:
+        refused = request.record.result == "Refused"
+        reason = EventReason.REQUEST_REFUSED if refused else EventReason.REQUEST_DONE
+        notices.append(
+            Notice(reason=reason, note=f"{request.record.action}: {request.record.message}", warning=refused)
+        )
+
+    facts = Facts(
+        generation=service.metadata.generation,
+        replicas=spec.replicas,
+        serving=sum(state.serving for state in pods.values()),
+        target=target.name,
+        stable=decision.stable,
+        rollout=decision.rollout,
+        rolling_back=rollback is not None and rollback.completed_at is None and rollback.to == target.name,
+        paused=spec.paused,
+        waiting=target.waiting,
+        model_count=len(spec.model_refs),
+        models_missing=target.missing,
+        route_count=len(spec.route.path_prefixes),
+        conflicts=conflicts,
+        pod_failure=next((state.failure for state in pods.values() if state.failure), ""),
+        refusals=tuple(
+            Refusal(
+                kind=kind,
+                name=name,
+                reason=Reason.NAME_TAKEN,
+                message="exists and does not belong to this AIService: delete or rename it, or rename the service",
+            )
+            for kind, name in sorted(observed.foreign)
+        ),
+        deadline=deadline,
+    )
+    outcome = msgspec.structs.replace(
+        status,
+        observed_generation=service.metadata.generation,
+        stable_revision=decision.stable,
+        target_revision=target.name,
+        rollout=decision.rollout,
+        revisions=_revision_rows(kept, pods, target.name, decision),
+        last_rollback=rollback,
+        requests=remember(status.requests, request.record) if request else status.requests,
+        replicas=sum(state.total for state in pods.values()),
+        ready_replicas=sum(state.ready for state in pods.values()),
+        selector=",".join(f"{key}={value}" for key, value in sorted(selector(service).items())),
+        url=f"http://{stable_service_name(service.metadata.name)}.{service.metadata.namespace}.svc",
+    )
+    return Plan(
+        actions=(*actions, *deletions),
+        status=outcome,
+        facts=facts,
+        notices=tuple(notices),
+        wake_after=decision.wake_after,
+    )
+
+
+def conclude(
+    *, made: Plan, before: AIServiceStatus, refusals: Sequence[Refusal], now: datetime
+) -> tuple[AIServiceStatus, tuple[Notice, ...], float | None]:
+    """The status after the writes, the events to post, and when to look again in seconds.
+
+    Events about something that lasts (a refused child, a missing model, a path conflict) are posted when it begins,
+    not at every look.
+    """
+    facts = replace(made.facts, refusals=(*made.facts.refusals, *refusals))
+    conditions = decide_conditions(facts=facts, before=before.conditions, now=now)
+    status = msgspec.structs.replace(
+        made.status, conditions=conditions, phase=decide_phase(facts=facts, conditions=conditions)
+    )
+    notices = [*made.notices]
+    for refusal in facts.refusals:
+        reason = EventReason.NAME_TAKEN if refusal.reason is Reason.NAME_TAKEN else EventReason.CHILD_REFUSED
+        notices.append(
+            Notice(reason=reason, note=f"{refusal.kind} {refusal.name}: {refusal.message}", warning=True)
+        )
+    lasting = {
+        EventReason.MODEL_MISSING: ConditionType.MODELS_READY,
+        EventReason.PATH_CONFLICT: ConditionType.ROUTE_ACCEPTED,
+        EventReason.NAME_TAKEN: ConditionType.DEGRADED,
+        EventReason.CHILD_REFUSED: ConditionType.DEGRADED,
+    }
+
+    def is_news(notice: Notice) -> bool:
+        kind = lasting.get(notice.reason)
+        if kind is None:
+            return True
+        was, now_is = find(before.conditions, kind), find(conditions, kind)
+        return was is None or now_is is None or (was.status, was.message) != (now_is.status, now_is.message)
+
+    wake = made.wake_after
+    short = facts.serving < facts.replicas and facts.rollout is None and bool(facts.stable)
+    ready = find(conditions, ConditionType.READY)
+    if short and ready is not None and not is_true(conditions, ConditionType.DEGRADED):
+        left = (ready.last_transition_time + facts.deadline - now).total_seconds()
+        wake = min(wake, max(0.0, left) + 0.1) if wake is not None else max(0.0, left) + 0.1
+    return status, tuple(notice for notice in notices if is_news(notice)), wake

@@ -1,0 +1,162 @@
+"""One look at one object: read, plan, write, tell. Called by the work queue, only where this replica leads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from .kube import kinds
+from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
+from .kube.read import find_foreign, parse_model, parse_service, parse_sync_job, read_service
+from .kube.write import carry_out, post_events, write_status
+from .metrics import PHASE, RECONCILE_SECONDS
+from .names import Phase
+from .plan.records import decide_model_status, decide_sync_status
+from .plan.service import Apply, conclude, plan
+from .queueing import Key
+from .resources import to_json
+
+_log = logging.getLogger(__name__)
+REFUSED_SECONDS = 15.0  # A refused child may be taken later (a quota is raised, a name becomes free).
+RESYNC_SECONDS = 300.0  # Should a watch ever miss an event, this is how late it is noticed.
+
+
+def moment() -> datetime:
+    """Now, to the millisecond, as it is written: what is read back equals what was meant."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class Reconciler:
+    """Looks at objects through one client; keeps nothing between looks."""
+
+    def __init__(self, kube: Kube, *, instance: str) -> None:
+        """`instance` names this replica in the events that it posts."""
+        self._kube = kube
+        self._instance = instance
+
+    async def look(self, key: Key) -> float | None:
+        """Reconcile one object; answers when to look again, in seconds.
+
+        Raises:
+            KubeError: if the API server does not answer; the queue tries again.
+        """
+        begun = time.monotonic()
+        result = "done"
+        try:
+            if key.kind == kinds.AI_SERVICE.name:
+                return await self._service(key)
+            if key.kind == kinds.MODEL_VERSION.name:
+                return await self._model(key)
+            return await self._sync_job(key)
+        except NotLeaderError as error:
+            result = "fenced"
+            _log.warning("%s %s/%s left to the leader: %s", key.kind, key.namespace, key.name, error)
+            return None
+        except ConflictError as error:
+            # Somebody wrote in between: what was read is old, so read anew at once.
+            result = "conflict"
+            _log.info("%s %s/%s changed meanwhile: %s", key.kind, key.namespace, key.name, error.message)
+            return 0.05
+        except BaseException:
+            result = "failed"
+            raise
+        finally:
+            RECONCILE_SECONDS.labels(kind=key.kind, result=result).observe(time.monotonic() - begun)
+
+    async def _service(self, key: Key) -> float | None:
+        reading = await read_service(self._kube, key.namespace, key.name)
+        if reading is None:
+            _forget_phase(key)
+            return None
+        observed, now = reading.observed, moment()
+        made = plan(observed=observed, author=reading.author, now=now)
+        absent = [
+            (action.kind, action.name)
+            for action in made.actions
+            if isinstance(action, Apply) and action.resource_version is None
+        ]
+        if absent:
+            # Never taken over from somebody else, not even an empty Service of the same name.
+            foreign = await find_foreign(self._kube, key.namespace, observed.service.metadata.uid, absent)
+            if foreign:
+                made = plan(observed=replace(observed, foreign=foreign), author=reading.author, now=now)
+        refusals = await carry_out(self._kube, key.namespace, made.actions)
+        status, notices, wake = conclude(
+            made=made, before=observed.service.status, refusals=refusals, now=now
+        )
+        if status != observed.service.status:
+            await write_status(
+                self._kube,
+                kinds.AI_SERVICE,
+                observed.service.metadata,
+                to_json(status),
+                resource_version=reading.resource_version,
+            )
+        await post_events(
+            self._kube,
+            kind=kinds.AI_SERVICE,
+            metadata=observed.service.metadata,
+            notices=notices,
+            instance=self._instance,
+        )
+        for phase in Phase:
+            PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
+        again = REFUSED_SECONDS if refusals or made.facts.refusals else RESYNC_SECONDS
+        return again if wake is None else min(wake, again)
+
+    async def _model(self, key: Key) -> float | None:
+        try:
+            raw = await self._kube.get(kinds.MODEL_VERSION, key.namespace, key.name)
+        except NotFoundError:
+            return None
+        model = parse_model(raw)
+        services = [parse_service(item) for item in await self._kube.list(kinds.AI_SERVICE, key.namespace)]
+        status = decide_model_status(model=model, services=services, now=moment())
+        if status != model.status:
+            await write_status(
+                self._kube,
+                kinds.MODEL_VERSION,
+                model.metadata,
+                to_json(status),
+                resource_version=model.metadata.resource_version,
+            )
+        return RESYNC_SECONDS
+
+    async def _sync_job(self, key: Key) -> float | None:
+        try:
+            raw = await self._kube.get(kinds.SYNC_JOB, key.namespace, key.name)
+        except NotFoundError:
+            return None
+        job = parse_sync_job(raw)
+        status = decide_sync_status(job=job, now=moment())
+        if status != job.status:
+            await write_status(
+                self._kube,
+                kinds.SYNC_JOB,
+                job.metadata,
+                to_json(status),
+                resource_version=job.metadata.resource_version,
+            )
+        return RESYNC_SECONDS
+
+
+async def all_keys(kube: Kube, namespace: str) -> list[Key]:
+    """Every object of the three kinds in a namespace: what a new leader looks at first."""
+    lists = await asyncio.gather(*(kube.list(kind, namespace) for kind in kinds.OWN))
+    return [
+        Key(kind.name, namespace, item["metadata"]["name"])
+        for kind, items in zip(kinds.OWN, lists, strict=True)
+        for item in items
+    ]
+
+
+def _forget_phase(key: Key) -> None:
+    for phase in Phase:
+        try:
+            PHASE.remove(key.namespace, key.name, phase)
+        except KeyError:
+            continue

@@ -1,0 +1,249 @@
+"""The three resources as typed values: what the API server stores, read into frozen Structs.
+
+`crds/` is the schema and has the defaults; the defaults here only serve objects that were stored before a field had
+one. Unknown fields are ignored, so an older operator can read objects of a newer definition.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+
+class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Common shape: camelCase in the cluster, snake_case here."""
+
+
+class Metadata(_Struct, frozen=True, kw_only=True):
+    """The part of ObjectMeta that Looma reads."""
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    annotations: dict[str, str] = {}
+    labels: dict[str, str] = {}
+
+
+class Condition(_Struct, frozen=True, kw_only=True):
+    """One condition; `status` is True, False or Unknown."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    last_transition_time: datetime
+    observed_generation: int = 0
+
+
+class ModelRef(_Struct, frozen=True, kw_only=True):
+    """Reference to a ModelVersion of the same namespace."""
+
+    name: str
+
+
+class Route(_Struct, frozen=True, kw_only=True):
+    """Where a service answers."""
+
+    path_prefixes: tuple[str, ...] = ()
+    timeout_seconds: int = 60
+
+
+class Rollout(_Struct, frozen=True, kw_only=True):
+    """How a new revision takes over."""
+
+    strategy: str = "Rolling"
+    progress_deadline_seconds: int = 600
+
+
+class AIServiceSpec(_Struct, frozen=True, kw_only=True):
+    """spec of an AIService; `resources`, `config` and `pod_template` stay as they were written."""
+
+    engine: str
+    image: str
+    replicas: int = 1
+    resources: Json = {}
+    config: dict[str, int | str] = {}
+    model_refs: tuple[ModelRef, ...] = ()
+    route: Route = Route()
+    rollout: Rollout = Rollout()
+    revision_history_limit: int = 10
+    rollback_window: int = 3
+    paused: bool = False
+    pod_template: Json = {}
+
+
+class RolloutStatus(_Struct, frozen=True, kw_only=True):
+    """A rollout that goes on, or was given up (`failed`)."""
+
+    revision: str
+    from_: str = msgspec.field(name="from", default="")
+    started_at: datetime
+    progressed_at: datetime
+    available: int = 0
+    direct: bool = False
+    failed: bool = False
+
+
+class Rollback(_Struct, frozen=True, kw_only=True):
+    """A return to an earlier revision."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    reason: str = ""
+    requested_by: str = ""
+    started_at: datetime
+    completed_at: datetime | None = None
+
+
+class RevisionStatus(_Struct, frozen=True, kw_only=True):
+    """One kept revision as `status.revisions` shows it."""
+
+    name: str
+    hash: str = ""
+    image: str = ""
+    created_at: datetime | None = None
+    activated_at: datetime | None = None
+    changed_by: str = ""
+    reason: str = ""
+    replicas: int = 0
+    available_replicas: int = 0
+    state: str = "Kept"
+
+
+class RequestRecord(_Struct, frozen=True, kw_only=True):
+    """What became of one request made by annotation."""
+
+    id: str
+    action: str
+    revision: str = ""
+    reason: str = ""
+    requested_by: str = ""
+    result: str
+    message: str = ""
+    at: datetime
+
+
+class AIServiceStatus(_Struct, frozen=True, kw_only=True):
+    """status of an AIService."""
+
+    phase: str = ""
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] = ()
+    stable_revision: str = ""
+    target_revision: str = ""
+    rollout: RolloutStatus | None = None
+    revisions: tuple[RevisionStatus, ...] = ()
+    last_rollback: Rollback | None = None
+    requests: tuple[RequestRecord, ...] = ()
+    replicas: int = 0
+    ready_replicas: int = 0
+    selector: str = ""
+    url: str = ""
+
+
+class AIService(_Struct, frozen=True, kw_only=True):
+    """An AIService as stored."""
+
+    metadata: Metadata
+    spec: AIServiceSpec
+    status: AIServiceStatus = AIServiceStatus()
+
+
+class Artifact(_Struct, frozen=True, kw_only=True):
+    """Where a model's file is; `uri` ends in its digest."""
+
+    uri: str
+    size_bytes: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """The part after `@`: sha256 with 64 hexadecimal digits."""
+        return self.uri.rpartition("@")[2]
+
+
+class ModelVersionSpec(_Struct, frozen=True, kw_only=True):
+    """spec of a ModelVersion; its evaluation is only kept for people to read."""
+
+    model: str
+    version: str
+    artifact: Artifact
+    format: str
+    retire: bool = False
+
+
+class ServedBy(_Struct, frozen=True, kw_only=True):
+    """A service whose spec refers to a model."""
+
+    name: str
+    revision: str = ""
+
+
+class ModelVersionStatus(_Struct, frozen=True, kw_only=True):
+    """status of a ModelVersion."""
+
+    phase: str = ""
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] = ()
+    served_by: tuple[ServedBy, ...] = ()
+
+
+class ModelVersion(_Struct, frozen=True, kw_only=True):
+    """A ModelVersion as stored."""
+
+    metadata: Metadata
+    spec: ModelVersionSpec
+    status: ModelVersionStatus = ModelVersionStatus()
+
+
+class SyncJobStatus(_Struct, frozen=True, kw_only=True):
+    """status of a SyncJob."""
+
+    phase: str = ""
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class SyncJob(_Struct, frozen=True, kw_only=True):
+    """A SyncJob as stored; this release reads no more of its spec than the schema checks."""
+
+    metadata: Metadata
+    status: SyncJobStatus = SyncJobStatus()
+
+
+def _without_nothing(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        kept = {name: _without_nothing(part) for name, part in value.items()}
+        return {name: part for name, part in kept.items() if part not in (None, "", [], {})}
+    if isinstance(value, list | tuple):
+        return [_without_nothing(item) for item in value]
+    return value
+
+
+def to_json(value: msgspec.Struct) -> Json:
+    """The value as the API server takes it: camelCase, times as RFC 3339, what is empty left out, zeros kept."""
+    built: Json = _without_nothing(msgspec.to_builtins(value))
+    return built
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """The time that an RFC 3339 text names, or None for none or for text that is none."""
+    if not text:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

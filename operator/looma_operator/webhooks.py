@@ -1,0 +1,171 @@
+"""The admission webhook: who asked is noted, and what one object alone cannot show is refused.
+
+Kopf serves each handler at the path of its id; the chart's webhook configurations point there:
+
+| path                  | kind       | resource   |
+| --------------------- | ---------- | ---------- |
+| /note-requester       | mutating   | aiservices |
+| /validate-aiservice   | validating | aiservices |
+
+Both replicas answer, leading or not. The failure policy is Ignore: without an answer the change is taken, and what the
+webhook would have refused shows up as a condition.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+
+from .kube import kinds
+from .kube.client import Kube, KubeError, RefusedError
+from .kube.read import parse_service
+from .metrics import ADMISSIONS
+from .names import CHANGE_REASON, CHANGED_BY, CHANGED_DIGEST, GROUP, REQUEST, VERSION
+from .plan.author import spec_digest
+from .plan.content import digest
+from .plan.observed import StoredRevision
+from .plan.requests import parse_request
+from .render.deployment import render_deployment
+from .resources import Json
+
+NOTE_REQUESTER = "note-requester"
+VALIDATE_SERVICE = "validate-aiservice"
+REASON_LIMIT = 1000
+_log = logging.getLogger(__name__)
+
+
+def requester(userinfo: Mapping[str, Any]) -> str:
+    """Who asked: the person for whom the console acted, else the user that the API server knows."""
+    person = (userinfo.get("extra") or {}).get("person") or []
+    return str(person[0]) if person else str(userinfo.get("username", ""))
+
+
+def note_change(*, old: Json | None, new: Json, who: str) -> dict[str, str | None]:
+    """Annotations to set (or, with None, to remove) on an AIService that is created or updated.
+
+    | spec    | reason annotation    | answer                                       |
+    | ------- | -------------------- | -------------------------------------------- |
+    | changed | given anew           | changed-by and digest set, the reason kept   |
+    | changed | as before, or absent | changed-by and digest set, the reason removed |
+    | same    | any                  | changed-by and digest as they were            |
+    """
+    annotations: dict[str, str] = new["metadata"].get("annotations") or {}
+    before: dict[str, str] = ((old or {}).get("metadata") or {}).get("annotations") or {}
+    old_digest = spec_digest((old or {}).get("spec") or {}) if old else None
+    new_digest = spec_digest(new.get("spec") or {})
+    if old_digest == new_digest:
+        # Nobody writes a name over that of who really changed it.
+        wanted: dict[str, str | None] = {name: before.get(name) for name in (CHANGED_BY, CHANGED_DIGEST)}
+    else:
+        wanted = {CHANGED_BY: who, CHANGED_DIGEST: new_digest}
+        reason = annotations.get(CHANGE_REASON)
+        if reason is not None and reason == before.get(CHANGE_REASON):
+            # What was said about the last change is not said about this one.
+            wanted[CHANGE_REASON] = None
+    return {name: value for name, value in wanted.items() if annotations.get(name) != value}
+
+
+def path_owner(*, raw: Json, others: list[Json]) -> tuple[str, str] | None:
+    """The first path of `raw` that another service has, and that service's name."""
+    mine = ((raw.get("spec") or {}).get("route") or {}).get("pathPrefixes") or []
+    for other in others:
+        if other["metadata"]["name"] == raw["metadata"].get("name") or other["metadata"].get(
+            "deletionTimestamp"
+        ):
+            continue
+        theirs = ((other.get("spec") or {}).get("route") or {}).get("pathPrefixes") or []
+        for path in mine:
+            if path in theirs:
+                return path, other["metadata"]["name"]
+    return None
+
+
+def trial_deployment(raw: Json) -> Json:
+    """The Deployment that the spec would lead to, under a name of its own, to be tried without being kept."""
+    service = parse_service(raw)
+    spec = raw["spec"]
+    content = {name: spec[name] for name in ("image", "resources", "config", "podTemplate") if spec.get(name)}
+    now = datetime.now(UTC)
+    revision = StoredRevision(
+        number=0, hash=digest(content), content=content, created_at=now, activated_at=now
+    )
+    manifest = render_deployment(service, revision, replicas=service.spec.replicas)
+    # A service that is being created has no uid yet, and an owner without one is refused.
+    del manifest["metadata"]["ownerReferences"]
+    return manifest
+
+
+async def check_service(kube: Kube, raw: Json, old: Json | None) -> None:
+    """Refuse what one object alone cannot show.
+
+    Raises:
+        kopf.AdmissionError: with a message that says what to write.
+    """
+    meta = raw["metadata"]
+    request = (meta.get("annotations") or {}).get(REQUEST, "")
+    if request and request != ((((old or {}).get("metadata") or {}).get("annotations")) or {}).get(REQUEST):
+        try:
+            parse_request(request)
+        except ValueError as error:
+            raise kopf.AdmissionError(str(error), code=400) from error
+    if len((meta.get("annotations") or {}).get(CHANGE_REASON, "")) > REASON_LIMIT:
+        raise kopf.AdmissionError(
+            f"annotation {CHANGE_REASON}: write at most {REASON_LIMIT} characters", code=400
+        )
+    taken = path_owner(raw=raw, others=await kube.list(kinds.AI_SERVICE, meta["namespace"]))
+    if taken is not None:
+        path, owner = taken
+        raise kopf.AdmissionError(
+            f"spec.route.pathPrefixes: {path} belongs to AIService {owner}; "
+            "write another path, or take it from there first",
+            code=409,
+        )
+    if old is not None and old.get("spec", {}).get("podTemplate") == raw["spec"].get("podTemplate"):
+        return
+    if raw["spec"].get("podTemplate"):
+        try:
+            await kube.apply(kinds.DEPLOYMENT, trial_deployment(raw), dry_run=True)
+        except RefusedError as error:
+            raise kopf.AdmissionError(
+                f"spec.podTemplate: pods could not be made of it: {error.message}", code=422
+            ) from error
+
+
+def register(registry: kopf.OperatorRegistry, kube: Kube) -> None:
+    """Register both handlers; `kube` reads peers and tries Deployments without keeping them."""
+
+    @kopf.on.mutate(GROUP, VERSION, kinds.AI_SERVICE.plural, id=NOTE_REQUESTER, registry=registry)
+    async def note_requester(
+        body: kopf.Body, userinfo: Mapping[str, Any], patch: kopf.Patch, **kwargs: Any
+    ) -> None:
+        if kwargs["operation"] == "DELETE":
+            return
+        changes = note_change(old=_plain(kwargs["old"]), new=dict(body), who=requester(userinfo))
+        if changes:
+            patch.metadata.annotations.update(changes)
+        ADMISSIONS.labels(webhook=NOTE_REQUESTER, answer="allowed").inc()
+
+    @kopf.on.validate(GROUP, VERSION, kinds.AI_SERVICE.plural, id=VALIDATE_SERVICE, registry=registry)
+    async def validate_aiservice(body: kopf.Body, **kwargs: Any) -> None:
+        if kwargs["operation"] == "DELETE":
+            return
+        answer = "failed"
+        try:
+            await check_service(kube, dict(body), _plain(kwargs["old"]))
+            answer = "allowed"
+        except kopf.AdmissionError:
+            answer = "refused"
+            raise
+        except KubeError as error:
+            # As with no webhook at all: the change is taken, conflicts become conditions.
+            _log.warning("an AIService was let through unchecked: %s", error.message)
+        finally:
+            ADMISSIONS.labels(webhook=VALIDATE_SERVICE, answer=answer).inc()
+
+
+def _plain(body: kopf.Body | None) -> Json | None:
+    return None if body is None else dict(body)
