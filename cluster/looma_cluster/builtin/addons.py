@@ -222,6 +222,7 @@ def _metrics(image: str, serving: Object) -> list[Object]:
             "--kubelet-use-node-status-port",
             # The least that metrics-server allows: an autoscaler on one machine should not be slow for no reason.
             "--metric-resolution=10s",
+            "--kubelet-request-timeout=5s",
         ],
         "ports": [{"name": "https", "containerPort": 10250}],
         "resources": {"requests": {"cpu": "20m", "memory": "60Mi"}, "limits": {"memory": "300Mi"}},

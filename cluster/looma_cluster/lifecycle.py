@@ -1,0 +1,320 @@
+"""Bringing an instance up and taking it down, on whichever kind of cluster it has.
+
+`up` and `down` are what the commands of the same name call. One lock per instance keeps two of them apart; the steps
+come from the kind of cluster (`builtin`, `kind`, `context`), the images from `images`, Looma itself from `release`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from looma_cluster import binaries, choose, paths, prerequisites, record, status
+from looma_cluster.builtin.cluster import BuiltIn
+from looma_cluster.choose import Kind
+from looma_cluster.context import ContextCluster
+from looma_cluster.images import Image
+from looma_cluster.kind import KindCluster
+from looma_cluster.kubernetes import Kubectl
+from looma_cluster.paths import Instance
+from looma_cluster.record import Record
+from looma_cluster.steps import Display, Report, Step, run_steps
+
+# A fresh database, its migrations, five images to start: 20 to 40 s on two cores, and ten times that on a bad day.
+READY_SECONDS = 300
+
+
+class BusyError(RuntimeError):
+    """Another `looma up` or `looma down` works on the same instance."""
+
+
+class NotRootError(RuntimeError):
+    """The built-in cluster is made of things that only root may make."""
+
+
+class NotReadyError(RuntimeError):
+    """Everything was started, and something does not become ready."""
+
+
+class Cluster(Protocol):
+    """What all kinds of clusters can do."""
+
+    def running(self) -> bool:
+        """Whether it runs now."""
+        ...
+
+    def down(self, report: Report, *, purge: bool = False) -> None:
+        """Stop it; with `purge`, remove its data too."""
+        ...
+
+
+class Importing(Protocol):
+    """A cluster that takes images from this machine's disk."""
+
+    def present_images(self) -> set[str]:
+        """Full names of the images it has."""
+        ...
+
+    def import_image(self, archive: Path, report: Report) -> None:
+        """Take the image of an archive."""
+        ...
+
+
+def cluster_of(instance: Instance, chosen: Record) -> BuiltIn | KindCluster | ContextCluster:
+    """The cluster that the instance runs on."""
+    match chosen.cluster:
+        case "kind":
+            return KindCluster(instance=instance)
+        case "context":
+            return ContextCluster(instance=instance)
+        case _:
+            return BuiltIn(instance=instance)
+
+
+@contextmanager
+def locked(instance: Instance) -> Iterator[None]:
+    """Hold the instance's lock, which is beside its state so that `--purge` can remove that.
+
+    Raises:
+        BusyError: if another process holds it.
+    """
+    paths.state_root().mkdir(parents=True, exist_ok=True)
+    lock = FileLock(paths.state_root() / f".{instance.name}.lock")
+    try:
+        with lock.acquire(timeout=1):
+            yield
+    except Timeout:
+        raise BusyError(f"another `looma` works on the instance {instance.name}: wait for it to end") from None
+
+
+def require_root() -> None:
+    """Refuse early what would fail later.
+
+    Raises:
+        NotRootError: if we are not root.
+    """
+    if os.geteuid() != 0:
+        raise NotRootError(
+            "the built-in cluster needs root, for namespaces, mounts and network interfaces: use `make up`, which "
+            "asks sudo, or `sudo --preserve-env=HOME,PATH .venv/bin/looma up`"
+        )
+
+
+def up(
+    instance: Instance, *, wanted: Kind, environment: str | None, with_release: bool, display: Display | None = None
+) -> Record:
+    """Bring the instance up, or to what the sources say now if it runs already; its record.
+
+    Args:
+        instance: which one.
+        wanted: the kind of cluster.
+        environment: `dev`, `staging` or `production`; None keeps what it has.
+        with_release: whether Looma itself is installed, or the bare cluster alone.
+        display: where progress is shown.
+
+    Raises:
+        StepError: if a step fails.
+        ChoiceError, BusyError, NotRootError, NoRoomError, RegistryMissingError: before any step.
+    """
+    with locked(instance):
+        chosen = _choose(instance, wanted, environment)
+        cluster = cluster_of(instance, chosen)
+        if isinstance(cluster, BuiltIn):
+            require_root()
+            os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{prerequisites.SYSTEM_PATH}"
+            _install_prerequisites(display)
+        record.save(instance, cluster.choose(chosen))
+        steps = cluster.steps() if isinstance(cluster, BuiltIn) else cluster.steps(chosen)
+        if with_release:
+            steps += _release_steps(instance, cluster, chosen, after=tuple(step.name for step in steps))
+        run_steps(steps, display=display)
+        return record.require(instance)
+
+
+def down(instance: Instance, report: Report, *, purge: bool) -> bool:
+    """Take the instance down; whether there was one.
+
+    Raises:
+        BusyError: if another `looma` works on it.
+        NotRootError: if it is a built-in one and we are not root.
+        TimeoutError: if a process does not end.
+    """
+    with locked(instance):
+        chosen = record.load(instance)
+        if chosen is None:
+            return False
+        cluster = cluster_of(instance, chosen)
+        if isinstance(cluster, BuiltIn):
+            require_root()
+            os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{prerequisites.SYSTEM_PATH}"
+        cluster.down(report, purge=purge)
+        if purge and instance.state.is_dir():
+            shutil.rmtree(instance.state)
+    if purge:
+        (paths.state_root() / f".{instance.name}.lock").unlink(missing_ok=True)
+    return True
+
+
+def build(*, only: Sequence[str], display: Display | None = None) -> None:
+    """Build the programs, the images, or both, without starting anything.
+
+    Raises:
+        StepError: if a build fails.
+    """
+    log = paths.cache() / "logs" / "build.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    steps: list[Step] = []
+    if "binaries" in only:
+        steps.append(
+            Step(
+                name="programs",
+                done=binaries.built,
+                action=lambda report: _ignore(binaries.ensure(report, log=log)),
+                log=log,
+                cure="Go 1.26 or newer must be in PATH",
+            )
+        )
+    if "images" in only:
+        steps.append(_images_step([], builder_is_docker=False))
+    run_steps(steps, display=display)
+
+
+def _choose(instance: Instance, wanted: Kind, environment: str | None) -> Record:
+    present = record.load(instance)
+    context = choose.named_context()
+    kind = choose.choose(
+        wanted=wanted,
+        recorded=present.cluster if present else None,
+        context=context,
+        docker_answers=wanted is Kind.AUTO and present is None and choose.docker_answers(),
+    )
+    chosen = present or Record(cluster=kind.value, context=context)
+    chosen.environment = environment or chosen.environment
+    chosen.registry = os.environ.get("LOOMA_REGISTRY", chosen.registry).rstrip("/")
+    return chosen
+
+
+def _install_prerequisites(display: Display | None) -> None:
+    log = paths.cache() / "logs" / "apt.log"
+    step = Step(
+        name="Debian packages",
+        done=lambda: not prerequisites.missing_packages(),
+        action=lambda report: prerequisites.install(report, log=log),
+        log=log,
+        cure="`apt-get update` must work, with Debian 12's or 13's main archive among the sources",
+    )
+    run_steps([step], display=display)
+
+
+def _release_steps(
+    instance: Instance,
+    cluster: BuiltIn | KindCluster | ContextCluster,
+    chosen: Record,
+    *,
+    after: tuple[str, ...],
+) -> list[Step]:
+    """From the images' sources to a console that answers."""
+    images: list[Image] = []
+    building = _images_step(images, builder_is_docker=isinstance(cluster, KindCluster))
+
+    def deliver(report: Report) -> None:
+        if isinstance(cluster, ContextCluster):
+            from looma_cluster.images import push
+
+            images[:] = push(images, chosen.registry, cache=paths.cache(), report=report)
+            return
+        present = cluster.present_images()
+        for image in images:
+            if image.reference not in present:
+                cluster.import_image(image.archive, report)
+
+    def install(report: Report) -> None:
+        from looma_cluster import release
+
+        release.install(
+            kubeconfig=instance.kubeconfig,
+            environment=chosen.environment,
+            images=images,
+            settings={},
+            report=report,
+        )
+
+    return [
+        building,
+        Step(
+            name="Looma's images in the cluster",
+            # A node that is Ready runs containerd; importing need not wait for DNS.
+            needs=(building.name, *(name for name in after if name != "DNS, metrics, storage")),
+            action=deliver,
+            cure="the disk of the state folder may be full: `df -h`; a registry may want `buildah login`",
+        ),
+        Step(
+            name="Looma",
+            needs=("Looma's images in the cluster", *after),
+            action=install,
+            cure=f"`looma status --name {instance.name}` and `looma logs --name {instance.name}` tell what it waits for",
+        ),
+        Step(
+            name="services ready",
+            needs=("Looma",),
+            action=lambda report: wait_until_ready(instance, report),
+            cure=f"`looma logs --name {instance.name}` tells what they wait for",
+        ),
+    ]
+
+
+def _images_step(into: list[Image], *, builder_is_docker: bool) -> Step:
+    def action(report: Report) -> None:
+        from looma_cluster.images import build as build_images
+
+        builder = "docker" if builder_is_docker else "buildah"
+        into[:] = build_images(cache=paths.cache(), report=report, builder=builder)
+
+    return Step(
+        name="Looma's images",
+        action=action,
+        log=paths.cache() / "images" / "logs",
+        cure="Debian's, PyPI's and npm's packages must be reachable, and 5 GB free in the cache folder",
+    )
+
+
+def wait_until_ready(instance: Instance, report: Report, *, seconds: float = READY_SECONDS) -> None:
+    """Wait until the instance says of itself that it is ready.
+
+    Raises:
+        NotReadyError: if it is not within `seconds`; the message has every reason.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        document = read_status(instance)
+        if document.ready:
+            return
+        if time.monotonic() > deadline:
+            raise NotReadyError("; ".join(document.problems))
+        report(document.problems[0] if document.problems else "waiting")
+        time.sleep(0.3)
+
+
+def read_status(instance: Instance) -> status.Status:
+    """What the instance does now.
+
+    Raises:
+        NoInstanceError: if there is none.
+    """
+    chosen = record.require(instance)
+    cluster = cluster_of(instance, chosen)
+    processes = cluster.states() if isinstance(cluster, BuiltIn) else {}
+    return status.read(
+        Kubectl(instance=instance), chosen, processes=processes, running=cluster.running()
+    )
+
+
+def _ignore(_: object) -> None:
+    """For actions whose answer nobody needs."""
