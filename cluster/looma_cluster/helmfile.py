@@ -121,8 +121,7 @@ def check(environment: str, program: Path) -> list[str]:
         quiet: list[str | Path] = ["--log-level", "error"]
         listed = json.loads(run([*base, *quiet, "list", "--output", "json", "--skip-charts"]))
         theirs = run([*base, *quiet, "template", "--skip-deps", "--values", overlay], cwd=paths.ROOT)
-        values = [word for path in (*found.values, overlay) for word in ("--values", path)]
-        ours = run([helm, "template", found.name, found.chart, "--namespace", found.namespace, *values])
+        ours = run([helm, "template", *release.identity(found, overlay), "--namespace", found.namespace])
     names = [(item["name"], item["namespace"], Path(item["chart"]).name) for item in listed]
     expected = [(found.name, found.namespace, found.chart.name)]
     lines = [] if names == expected else [f"releases: `looma up` reads {expected}, helmfile {names}"]

@@ -121,9 +121,8 @@ def uninstall(*, kubeconfig: Path, environment: str, report: Report) -> None:
 
 def command(release: chartfile.Release, overlay: Path) -> list[str | Path]:
     """Helm's arguments for a release: its value files, then `overlay`, which wins."""
-    files = [argument for path in (*release.values, overlay) for argument in ("--values", path)]
     return [
-        *("upgrade", "--install", release.name, release.chart, *files),
+        *("upgrade", "--install", *identity(release, overlay)),
         *(
             "--create-namespace",
             "--server-side=true",
@@ -132,6 +131,14 @@ def command(release: chartfile.Release, overlay: Path) -> list[str | Path]:
             f"{release.timeout}s",
         ),
     ]
+
+
+def identity(release: chartfile.Release, overlay: Path) -> list[str | Path]:
+    """What makes a release what it is, as Helm's arguments: name, chart, value files."""
+    files: list[str | Path] = []
+    for path in (*release.values, overlay):
+        files += ["--values", path]
+    return [release.name, release.chart, *files]
 
 
 def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
