@@ -1,0 +1,100 @@
+"""Summary, languages, certifications and projects. Writes those fields of ``Context``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from looma_engines.resume.parsing import gazetteers, recognise
+from looma_engines.resume.parsing.context import Context, Section, bullet_width
+from looma_engines.resume.parsing.dates import find_dates
+from looma_engines.resume.parsing.entries import body_text, is_prose
+
+_LIST: Final = re.compile(r"[,;|•\t/、，；]|\s{2,}")
+_CHINESE_CERTIFICATE: Final = re.compile(
+    r"(?:CET-?[46]|CET[46]|大学英语[四六]级|英语[四六]级|英语专业[四八]级|TEM-?[48]|普通话[一二三]级[甲乙]等|计算机[一二三四]级|"
+    r"[\u4e00-\u9fff]{2,14}(?:资格证书|资格证|证书|从业资格|职称))"
+)
+_ENGLISH_CERTIFICATE: Final = re.compile(
+    r"\b(?:(?:AWS|Azure|Google|Microsoft|Cisco|Oracle|CompTIA|Salesforce|Certified)\s[A-Z][\w -]{3,50}?(?:Certified|Certification|Architect|Associate|"
+    r"Professional|Engineer|Developer|Practitioner|Administrator|Master|Auditor|Accountant|Owner)(?:\s[-–]\s\w+)?)",
+)
+
+
+@cache
+def _language_pattern() -> re.Pattern[str]:
+    words = gazetteers.words("places.txt", "languages-english") + gazetteers.words("places.txt", "languages-chinese")
+    return re.compile(rf"(?<![A-Za-z]){gazetteers.alternation(words)}(?![A-Za-z])")
+
+
+def find_extras(context: Context) -> None:
+    """Fill ``summary``, ``languages``, ``certifications`` and ``projects``."""
+    context.summary = _summary(context)
+    context.languages = list(dict.fromkeys(_languages(context)))[:20]
+    context.certifications = list(dict.fromkeys(_certifications(context)))[:50]
+    context.projects = list(dict.fromkeys(name for section in context.of("projects") for name in _projects(context, section)))[:50]
+
+
+def _summary(context: Context) -> str | None:
+    for section in context.of("summary"):
+        text = body_text([line for line in section.lines if not line.blank])
+        if text:
+            return text[:20_000]
+    return None
+
+
+def _languages(context: Context) -> Iterator[str]:
+    for section in context.of("languages"):
+        for line in section.lines:
+            yield from _language_pattern().findall(line.folded)
+    for line in context.lines:
+        label = re.match(r"^\W*(?:languages?|语言(?:能力)?|外语)\s*[:：]\s*", line.folded, re.IGNORECASE)
+        if label:
+            yield from _language_pattern().findall(line.folded, label.end())
+
+
+def _certifications(context: Context) -> Iterator[str]:
+    for section in context.of("certifications"):
+        for line in section.lines:
+            text = _without_dates(line.folded, line.text)
+            if 2 < len(text) <= 160 and any(char.isalpha() for char in text):
+                yield text
+    if context.language == "zh":
+        for found in _CHINESE_CERTIFICATE.finditer(context.folded):
+            yield found.group()
+    elif not context.of("certifications"):
+        for found in _ENGLISH_CERTIFICATE.finditer(context.folded):
+            yield found.group()
+
+
+def _without_dates(folded: str, text: str) -> str:
+    start = bullet_width(folded)
+    out = text[start:]
+    for date in reversed([d for d in find_dates(folded) if d.start >= start]):
+        out = out[: date.start - start] + out[date.end - start :]
+    return re.sub(r"\s+", " ", re.sub(r"[(\[（]\s*[)\]）]", "", out)).strip(" \t,|-–—·•:;，。；、")
+
+
+def _projects(context: Context, section: Section) -> Iterator[str]:
+    """Names of projects: the first line of each group that is neither a bullet nor a sentence."""
+    filled = [line for line in section.lines if line.folded.strip()]
+    fresh = True
+    for at, line in enumerate(filled):
+        if line.bullet or is_prose(line, filled, at):
+            fresh = True
+            if line.bullet and all(other.bullet for other in filled):
+                yield _title(line.text[bullet_width(line.folded) :])
+            continue
+        gap = at > 0 and any(context.lines[n].blank for n in range(filled[at - 1].number + 1, line.number))
+        if fresh or gap:
+            name = re.sub(r"^(?:项目名称|项目|project(?: name)?)\s*[:：]\s*", "", _without_dates(line.folded, line.text.split("\t")[0]), flags=re.IGNORECASE)
+            if 1 < len(name) <= 140 and not recognise.is_place(name):
+                yield name
+                fresh = False
+
+
+def _title(text: str) -> str:
+    head = re.split(r"\s[-–—:]\s|:\s|：", text.strip(), maxsplit=1)[0]
+    return head[:140]
