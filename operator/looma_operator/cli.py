@@ -1,0 +1,344 @@
+"""`kubectl looma`: what runs, what ran before, and back to it.
+
+kubectl finds the command `kubectl-looma` on the PATH and runs it as `kubectl looma`. It uses kubectl's kubeconfig
+(KUBECONFIG, or ~/.kube/config) and needs no more rights than reading and patching AIServices and reading
+ControllerRevisions.
+
+Exit status: 0 done, 1 failed or refused, 2 wrong command line, 3 no such service or revision, 4 not done in time.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn, cast
+
+import typer
+import yaml
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from .names import GROUP, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF, REQUEST, VERSION
+from .resources import Json
+from .rollback_patch import annotation_patch, choose_revision, rollback_patch
+
+FAILED, NOT_FOUND, TIMED_OUT = 1, 3, 4
+POLL_SECONDS = 0.5
+PLURAL = "aiservices"
+
+app = typer.Typer(
+    name="kubectl-looma",
+    help="See Looma's services, their history, and go back to an earlier revision.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Name = Annotated[str, typer.Argument(help="Name of the AIService.", metavar="NAME")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Namespace; without it the kubeconfig context's.")
+]
+Context = Annotated[
+    str | None, typer.Option("--context", help="Context of the kubeconfig; without it the current one.")
+]
+Output = Annotated[str, typer.Option("--output", "-o", help="text or json.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the history and in status.lastRollback.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Wait until it is done, and tell how it goes.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", help="With --watch: give up waiting after so many seconds.")
+]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The API server and the namespace that the command line chose."""
+
+    api: client.CustomObjectsApi
+    apps: client.AppsV1Api
+    namespace: str
+
+    def service(self, name: str) -> Json:
+        """The AIService; ends the command with 3 if there is none."""
+        try:
+            found = self.api.get_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURAL, name)
+        except ApiException as error:
+            if error.status == 404:
+                _fail(f"there is no AIService {name} in namespace {self.namespace}", NOT_FOUND)
+            _fail(_message(error))
+        return cast("Json", found)
+
+    def services(self) -> list[Json]:
+        """All AIServices of the namespace."""
+        try:
+            answer = self.api.list_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURAL)
+        except ApiException as error:
+            _fail(_message(error))
+        return list(cast("Json", answer)["items"])
+
+    def revisions(self, name: str) -> list[Json]:
+        """ControllerRevisions of the AIService, as JSON."""
+        selector = f"{LABEL_INSTANCE}={name},{LABEL_PART_OF}={PART_OF}"
+        try:
+            answer = self.apps.list_namespaced_controller_revision(
+                self.namespace, label_selector=selector, _preload_content=False
+            )
+        except ApiException as error:
+            _fail(_message(error))
+        # Without preloading it is the answer itself; the stubs know only the model.
+        return list(json.loads(cast("Any", answer).data)["items"])
+
+    def patch(self, name: str, operations: Sequence[Json]) -> Json:
+        """The AIService after a JSON patch; ends the command with 1 if it is refused."""
+        try:
+            changed = self.api.patch_namespaced_custom_object(
+                GROUP, VERSION, self.namespace, PLURAL, name, list(operations), field_manager="kubectl-looma"
+            )
+        except ApiException as error:
+            if error.status in (409, 422) and "test" in _message(error).lower():
+                _fail(f"{name} was changed by somebody else meanwhile: look at it, and try again")
+            _fail(_message(error))
+        return cast("Json", changed)
+
+
+def _fail(message: str, status: int = FAILED) -> NoReturn:
+    typer.echo(f"kubectl looma: {message}", err=True)
+    raise typer.Exit(status)
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(error.body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the API server answered {error.status} {error.reason}"
+
+
+def _connect(namespace: str | None, context: str | None) -> Cluster:
+    try:
+        api = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
+        contexts, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        _fail(f"no cluster: {error}. Set KUBECONFIG, as in KUBECONFIG=$(looma kubeconfig)")
+    chosen = next((item for item in contexts if item["name"] == context), current)
+    return Cluster(
+        client.CustomObjectsApi(api),
+        client.AppsV1Api(api),
+        namespace or chosen["context"].get("namespace") or "default",
+    )
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    cells = [[str(cell) if cell not in (None, "") else "-" for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+
+
+def _row(service: Json) -> list[Any]:
+    status, spec = service.get("status") or {}, service["spec"]
+    return [
+        service["metadata"]["name"],
+        spec["engine"],
+        status.get("phase"),
+        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}",
+        status.get("stableRevision"),
+        status.get("targetRevision"),
+        spec["image"],
+    ]
+
+
+def _describe(service: Json) -> str:
+    status = service.get("status") or {}
+    lines = [_table(["NAME", "ENGINE", "PHASE", "READY", "STABLE", "TARGET", "IMAGE"], [_row(service)]), ""]
+    conditions = [
+        [item["type"], item["status"], item["reason"], item.get("message", "")]
+        for item in status.get("conditions", [])
+    ]
+    lines.append(_table(["CONDITION", "STATUS", "REASON", "MESSAGE"], conditions))
+    back = status.get("lastRollback")
+    if back:
+        done = f"done {back['completedAt']}" if back.get("completedAt") else "under way"
+        lines += [
+            "",
+            f"Last rollback: {back['from']} to {back['to']}, {done}",
+            f"  asked for by {back.get('requestedBy') or 'unknown'} at {back['startedAt']}",
+            f"  reason: {back.get('reason') or '-'}",
+        ]
+    return "\n".join(lines)
+
+
+@app.command()
+def status(
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the AIService; without it all.", metavar="[NAME]")
+    ] = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = "text",
+) -> None:
+    """What runs: all services, or one with its conditions and its last rollback."""
+    cluster = _connect(namespace, context)
+    found = [cluster.service(name)] if name else cluster.services()
+    if output == "json":
+        typer.echo(json.dumps(found[0] if name else found, indent=2, ensure_ascii=False))
+    elif name:
+        typer.echo(_describe(found[0]))
+    else:
+        typer.echo(
+            _table(
+                ["NAME", "ENGINE", "PHASE", "READY", "STABLE", "TARGET", "IMAGE"], [_row(s) for s in found]
+            )
+        )
+
+
+@app.command()
+def history(
+    name: Name, namespace: Namespace = None, context: Context = None, output: Output = "text"
+) -> None:
+    """The revisions that are kept, the latest active first: what, when, who and why."""
+    service = _connect(namespace, context).service(name)
+    rows = (service.get("status") or {}).get("revisions") or []
+    if output == "json":
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    typer.echo(
+        _table(
+            ["REVISION", "STATE", "PODS", "ACTIVATED", "BY", "REASON", "IMAGE"],
+            [
+                [
+                    row["name"],
+                    row.get("state"),
+                    f"{row.get('availableReplicas', 0)}/{row.get('replicas', 0)}",
+                    row.get("activatedAt"),
+                    row.get("changedBy"),
+                    row.get("reason"),
+                    row.get("image"),
+                ]
+                for row in rows
+            ],
+        )
+    )
+
+
+@app.command()
+def diff(
+    name: Name,
+    old: Annotated[str, typer.Option("--from", help="Earlier revision, as r1.")],
+    new: Annotated[str, typer.Option("--to", help="Later revision, as r2.")],
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """What differs between two revisions, line by line."""
+    cluster = _connect(namespace, context)
+    cluster.service(name)
+    revisions = cluster.revisions(name)
+    texts = []
+    for asked in (old, new):
+        found = choose_revision(revisions=revisions, target="", asked=asked)
+        if found is None:
+            _fail(f"{name} keeps no revision {asked}", NOT_FOUND)
+        texts.append(yaml.safe_dump(found["data"], allow_unicode=True).splitlines(keepends=True))
+    before, after = texts
+    typer.echo("".join(difflib.unified_diff(before, after, fromfile=old, tofile=new)), nl=False)
+
+
+@app.command()
+def rollback(  # noqa: PLR0917 - typer reads the parameters as options
+    name: Name,
+    to: Annotated[
+        str,
+        typer.Option("--to", help="Revision to go back to, as r3; without it the latest active one before."),
+    ] = "",
+    reason: Reason = "",
+    namespace: Namespace = None,
+    context: Context = None,
+    watch: Watch = False,
+    timeout: Timeout = 600,
+) -> None:
+    """Write an earlier revision's content back into the spec; replicas, route and paused stay."""
+    cluster = _connect(namespace, context)
+    service = cluster.service(name)
+    target = (service.get("status") or {}).get("targetRevision", "")
+    chosen = choose_revision(revisions=cluster.revisions(name), target=target, asked=to)
+    if chosen is None:
+        _fail(f"{name} keeps no revision {to}" if to else f"{name} keeps no earlier revision", NOT_FOUND)
+    revision = chosen["metadata"]["labels"][LABEL_REVISION]
+    if revision == target:
+        typer.echo(f"{name} asks for {revision} already")
+    else:
+        cluster.patch(name, rollback_patch(service=service, content=chosen["data"], reason=reason))
+        typer.echo(f"{name}: back from {target} to {revision}")
+        if service["spec"].get("paused"):
+            typer.echo(f"{name} is paused: the rollback begins when spec.paused is false again")
+    if watch:
+        _wait(cluster, name, revision, timeout)
+
+
+@app.command()
+def restart(name: Name, reason: Reason = "", namespace: Namespace = None, context: Context = None) -> None:
+    """Replace the pods of the revision that is asked for, a quarter at a time."""
+    _request(_connect(namespace, context), name, "restart", reason)
+
+
+@app.command()
+def retry(name: Name, reason: Reason = "", namespace: Namespace = None, context: Context = None) -> None:
+    """Try a rollout again that was given up."""
+    _request(_connect(namespace, context), name, "retry", reason)
+
+
+def _request(cluster: Cluster, name: str, action: str, reason: str) -> None:
+    service = cluster.service(name)
+    request = {"id": secrets.token_hex(8), "action": action, **({"reason": reason} if reason else {})}
+    operations = annotation_patch(metadata=service["metadata"], values={REQUEST: json.dumps(request)})
+    cluster.patch(name, operations)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        records = (cluster.service(name).get("status") or {}).get("requests") or []
+        record = next((item for item in records if item["id"] == request["id"]), None)
+        if record is not None:
+            if record["result"] == "Refused":
+                _fail(f"{action} of {name} was refused: {record['message']}")
+            typer.echo(f"{name}: {record['message']}")
+            return
+        time.sleep(POLL_SECONDS)
+    _fail(f"{action} of {name} was not dealt with in 30 s: does the operator run?", TIMED_OUT)
+
+
+def _wait(cluster: Cluster, name: str, revision: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    said = ""
+    while time.monotonic() < deadline:
+        service = cluster.service(name)
+        state = service.get("status") or {}
+        if state.get("observedGeneration") == service["metadata"]["generation"]:
+            rows = {row["name"]: row for row in state.get("revisions") or []}
+            pods = ", ".join(
+                f"{row['name']} {row.get('availableReplicas', 0)}/{row.get('replicas', 0)}"
+                for row in rows.values()
+                if row.get("replicas")
+            )
+            line = f"{state.get('phase')}: {pods or 'no pods'}"
+            if line != said:
+                typer.echo(line)
+                said = line
+            if state.get("phase") == "Degraded":
+                degraded = next(item for item in state["conditions"] if item["type"] == "Degraded")
+                _fail(degraded.get("message", "degraded"))
+            done = state.get("stableRevision") == state.get("targetRevision") == revision
+            if done and not state.get("rollout"):
+                return
+        time.sleep(POLL_SECONDS)
+    _fail(f"{name} was not at {revision} within {timeout:g} s", TIMED_OUT)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
