@@ -13,11 +13,10 @@ import re
 import shutil
 import subprocess
 
+from bench.report import Row
 from looma_cluster import paths
 from looma_cluster.builtin import node
 from support.cluster import Cluster
-
-from bench.report import Row
 
 SECONDS = 8
 CONNECTIONS = 16
@@ -117,7 +116,20 @@ def run(cluster: Cluster) -> list[Row]:
     how = f"wrk, {CONNECTIONS} connections, {SECONDS} s, one worker, client on the same cores"
     name = f"bare Litestar, fixed {size} bytes (p99 {bare_p99})"
     return [
-        Row(what="talent-sync: GET /talents?limit=20, token, tenant, database", value=rate, unit="requests/s",
-            baseline=bare, baseline_name=name, note=f"p99 {p99}; {how}"),
-        Row(what="talent-sync: GET /healthz", value=health, unit="requests/s", baseline=bare, baseline_name=name, note=how),
-    ]  # fmt: skip
+        Row(
+            what="talent-sync: GET /talents?limit=20, token, tenant, database",
+            value=rate,
+            unit="requests/s",
+            baseline=bare,
+            baseline_name=name,
+            note=f"p99 {p99}; {how}",
+        ),
+        Row(
+            what="talent-sync: GET /healthz",
+            value=health,
+            unit="requests/s",
+            baseline=bare,
+            baseline_name=name,
+            note=how,
+        ),
+    ]
