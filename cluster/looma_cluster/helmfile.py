@@ -89,11 +89,9 @@ def difference(ours: Mapping[str, Object], theirs: Mapping[str, Object]) -> list
     lines += [f"only helmfile makes {key}" for key in sorted(theirs.keys() - ours.keys())]
     for key in sorted(ours.keys() & theirs.keys()):
         if ours[key] != theirs[key]:
-            pair = (yaml.safe_dump(side[key]).splitlines() for side in (ours, theirs))
-            lines += [
-                f"{key} differs:",
-                *difflib.unified_diff(*pair, "looma up", "helmfile", lineterm="", n=1),
-            ]
+            one, other = (yaml.safe_dump(side[key]).splitlines() for side in (ours, theirs))
+            lines.append(f"{key} differs:")
+            lines += difflib.unified_diff(one, other, "looma up", "helmfile", lineterm="", n=1)
     return lines
 
 
@@ -109,18 +107,10 @@ def check(environment: str, program: Path) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="looma-") as folder:
         overlay = Path(folder) / "overlay.yaml"
         overlay.write_text(yaml.safe_dump(OVERLAY), encoding="utf-8")
-        base = [
-            program,
-            "--file",
-            paths.ROOT / "Chartfile",
-            "--environment",
-            environment,
-            "--helm-binary",
-            helm,
-        ]
-        quiet: list[str | Path] = ["--log-level", "error"]
-        listed = json.loads(run([*base, *quiet, "list", "--output", "json", "--skip-charts"]))
-        theirs = run([*base, *quiet, "template", "--skip-deps", "--values", overlay], cwd=paths.ROOT)
+        base: list[str | Path] = [program, "--file", paths.ROOT / "Chartfile", "--environment", environment]
+        base += ["--helm-binary", helm, "--log-level", "error"]
+        listed = json.loads(run([*base, "list", "--output", "json", "--skip-charts"]))
+        theirs = run([*base, "template", "--skip-deps", "--values", overlay], cwd=paths.ROOT)
         ours = run([helm, "template", *release.identity(found, overlay), "--namespace", found.namespace])
     names = [(item["name"], item["namespace"], Path(item["chart"]).name) for item in listed]
     expected = [(found.name, found.namespace, found.chart.name)]

@@ -1,0 +1,230 @@
+"""The chart's objects, read: rights, levels, names, what each value does. No server is needed, only helm."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from looma_cluster import chartfile, paths
+from looma_operator import rbac, webhooks
+from support.chart import CHART, ENVIRONMENTS, Object, pick, pod_specs, render
+
+pytestmark = pytest.mark.control_plane
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
+    return render(tmp_path_factory.mktemp("dev"), environment="dev")
+
+
+def secret(objects: list[Object], name: str) -> dict[str, str]:
+    data = pick(objects, "Secret", name)["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def settings_of(container: dict[str, Any]) -> dict[str, Any]:
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container["env"]}
+
+
+def normal(rules: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:
+    """Rules without regard to the order in which anything is written."""
+    sorted_rules = [{key: sorted(values) for key, values in rule.items()} for rule in rules]
+    return sorted(sorted_rules, key=lambda rule: (rule["apiGroups"], rule["resources"], rule["verbs"]))
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_no_right_has_a_wildcard(environment: str, tmp_path: Path) -> None:
+    for found in render(tmp_path, environment=environment):
+        if found["kind"] in {"Role", "ClusterRole"}:
+            for rule in found["rules"]:
+                assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], found["metadata"][
+                    "name"
+                ]
+
+
+def test_the_operator_has_just_the_rights_that_it_says_it_needs(dev: list[Object]) -> None:
+    held = pick(dev, "Role", "looma-operator")["rules"] + pick(dev, "Role", "looma-operator-leader")["rules"]
+    assert normal(held) == normal([rule.to_json() for rule in rbac.OPERATOR_RULES])
+
+
+def test_the_definitions_job_has_just_the_rights_that_it_says_it_needs(dev: list[Object]) -> None:
+    held = pick(dev, "ClusterRole", "looma-definitions-looma")["rules"]
+    assert normal(held) == normal([rule.to_json() for rule in rbac.DEFINITIONS_RULES])
+
+
+def test_only_two_things_have_rights_beyond_their_namespace(dev: list[Object]) -> None:
+    names = {found["metadata"]["name"] for found in dev if found["kind"] == "ClusterRole"}
+    assert names == {"looma-definitions-looma", "looma-console-looma"}
+
+
+def test_the_console_may_be_nobody_but_its_user_in_the_three_groups(dev: list[Object]) -> None:
+    rules = {rule["resources"][0]: rule for rule in pick(dev, "ClusterRole", "looma-console-looma")["rules"]}
+    assert {rule["verbs"][0] for rule in rules.values()} == {"impersonate"}
+    assert rules["users"]["resourceNames"] == ["looma:console"]
+    assert rules["groups"]["resourceNames"] == ["looma:recruiter", "looma:operator", "looma:admin"]
+    assert set(rules) == {"users", "groups", "userextras/person"}
+
+
+def test_a_recruiter_has_no_right_on_kubernetes_objects(dev: list[Object]) -> None:
+    bound = [
+        s["name"] for f in dev if f["kind"] == "RoleBinding" for s in f["subjects"] if s["kind"] == "Group"
+    ]
+    assert sorted(set(bound)) == ["looma:admin", "looma:operator"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_container_is_held_to_the_restricted_level_and_more(environment: str, tmp_path: Path) -> None:
+    specs = pod_specs(render(tmp_path, environment=environment))
+    assert len(specs) >= 3
+    for name, spec in specs.items():
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["runAsUser"] == 65532, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+            assert container["resources"]["requests"]["cpu"], name
+            assert container["resources"]["limits"]["memory"], name
+            assert container["imagePullPolicy"] == "IfNotPresent", name
+
+
+def test_only_those_who_call_the_api_server_have_a_token(dev: list[Object]) -> None:
+    with_token = {
+        name for name, spec in pod_specs(dev).items() if spec.get("automountServiceAccountToken") is not False
+    }
+    assert with_token == {"Deployment/looma-operator", "Deployment/looma-console", "Job/looma-definitions"}
+
+
+def test_the_webhooks_point_at_the_operators_handlers_and_never_stop_anybody(dev: list[Object]) -> None:
+    kinds = {"MutatingWebhookConfiguration": webhooks.NOTE_REQUESTER}
+    kinds["ValidatingWebhookConfiguration"] = webhooks.VALIDATE_SERVICE
+    for kind, handler in kinds.items():
+        (webhook,) = pick(dev, kind, "looma-looma")["webhooks"]
+        assert webhook["clientConfig"]["service"]["path"] == f"/{handler}"
+        assert webhook["failurePolicy"] == "Ignore"
+        assert webhook["namespaceSelector"]["matchExpressions"][0]["values"] == ["looma"]
+        certificate = pick(dev, "Secret", "looma-webhook")["data"]["tls.crt"]
+        assert webhook["clientConfig"]["caBundle"] == certificate
+
+
+def test_several_namespaces_each_have_their_role(tmp_path: Path) -> None:
+    objects = render(tmp_path, settings={"operator": {"namespaces": ["one", "two"]}})
+    roles = [f["metadata"].get("namespace") for f in objects if f["metadata"]["name"] == "looma-operator"]
+    assert roles.count("one") == roles.count("two") == 2
+    container = pod_specs(objects)["Deployment/looma-operator"]["containers"][0]
+    assert settings_of(container)["LOOMA_NAMESPACES"] == "one,two"
+
+
+def test_urls_and_passwords_agree(dev: list[Object]) -> None:
+    database, engines = secret(dev, "looma-postgres"), secret(dev, "looma-engines")
+    host = "looma-postgres.looma.svc:5432/looma?sslmode=require"
+    assert database["owner-url"] == f"postgresql+psycopg://looma_owner:{database['owner-password']}@{host}"
+    assert (
+        engines["LOOMA_DATABASE_URL"] == f"postgresql+psycopg://looma_app:{database['app-password']}@{host}"
+    )
+    assert database["owner-password"] != database["app-password"]
+
+
+def test_the_file_key_is_a_fernet_key(dev: list[Object]) -> None:
+    from cryptography.fernet import Fernet
+
+    key = secret(dev, "looma-engines")["LOOMA_FILE_KEYS"]
+    assert Fernet(key).decrypt(Fernet(key).encrypt(b"x")) == b"x"
+
+
+def test_the_issuers_key_signs_rs256(dev: list[Object]) -> None:
+    from joserfc import jwt
+    from joserfc.jwk import RSAKey
+
+    key = RSAKey.import_key(secret(dev, "looma-issuer")["private.pem"])
+    assert jwt.decode(jwt.encode({"alg": "RS256"}, {"sub": "a"}, key), key).claims == {"sub": "a"}
+
+
+def test_secrets_with_data_behind_them_outlive_the_release(dev: list[Object]) -> None:
+    for name in ("looma-postgres", "looma-engines", "looma-console", "looma-issuer"):
+        assert pick(dev, "Secret", name)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_secrets_can_be_somebody_elses(tmp_path: Path) -> None:
+    objects = render(tmp_path, settings={"secrets": {"create": False}})
+    names = {found["metadata"]["name"] for found in objects if found["kind"] == "Secret"}
+    assert names == {"looma-webhook", "looma-postgres-tls"}
+
+
+def test_an_external_database_replaces_the_own_one(tmp_path: Path) -> None:
+    urls = {"url": "postgresql+psycopg://a:b@db/c", "ownerUrl": "postgresql+psycopg://o:b@db/c"}
+    objects = render(tmp_path, settings={"postgres": urls})
+    assert [found for found in objects if found["kind"] == "StatefulSet"] == []
+    assert secret(objects, "looma-engines")["LOOMA_DATABASE_URL"] == urls["url"]
+    assert secret(objects, "looma-postgres") == {"owner-url": urls["ownerUrl"]}
+
+
+def test_a_database_from_a_secret_reaches_every_pod(tmp_path: Path) -> None:
+    objects = render(tmp_path, settings={"postgres": {"existingSecret": "db"}})
+    app = {"secretKeyRef": {"name": "db", "key": "url"}}
+    console = pod_specs(objects)["Deployment/looma-console"]["containers"][0]
+    assert settings_of(console)["LOOMA_DATABASE_URL"] == app
+    migrate = next(spec for name, spec in pod_specs(objects).items() if name.startswith("Job/looma-migrate-"))
+    owner = {"secretKeyRef": {"name": "db", "key": "owner-url"}}
+    assert settings_of(migrate["containers"][0])["LOOMA_OWNER_DATABASE_URL"] == owner
+    for found in objects:
+        if found["kind"] == "AIService":
+            (engine,) = found["spec"]["podTemplate"]["spec"]["containers"]
+            assert settings_of(engine)["LOOMA_DATABASE_URL"] == app
+
+
+def test_images_have_one_registry_and_a_tag_each(tmp_path: Path) -> None:
+    image = {"registry": "host.test/looma", "tag": "all", "tags": {"engine": "e1"}}
+    objects = render(tmp_path, settings={"image": image})
+    used = {c["image"] for spec in pod_specs(objects).values() for c in spec["containers"]}
+    used |= {found["spec"]["image"] for found in objects if found["kind"] == "AIService"}
+    assert used == {
+        *("host.test/looma/looma-engine:e1", "host.test/looma/looma-operator:all"),
+        *("host.test/looma/looma-console:all", "host.test/looma/looma-postgres:all"),
+    }
+
+
+def test_a_new_engine_image_is_a_new_migration(tmp_path: Path) -> None:
+    def name(tag: str) -> str:
+        objects = render(tmp_path, settings={"image": {"tags": {"engine": tag}}})
+        return next(n for n in pod_specs(objects) if n.startswith("Job/looma-migrate-"))
+
+    assert name("1") == name("1")
+    assert name("1") != name("2")
+
+
+def test_demonstration_data_is_for_dev_alone(tmp_path: Path) -> None:
+    with_demo = {
+        environment
+        for environment in ENVIRONMENTS
+        for name in pod_specs(render(tmp_path, environment=environment))
+        if name.startswith("Job/looma-demo-")
+    }
+    assert with_demo == {"dev"}
+
+
+def test_a_service_can_be_left_out_and_another_be_added(tmp_path: Path) -> None:
+    mine = {"spec": {"engine": "custom", "image": "host.test/mine:1"}}
+    objects = render(tmp_path, settings={"engines": {"services": {"resume": None, "mine": mine}}})
+    services = {f["metadata"]["name"]: f["spec"] for f in objects if f["kind"] == "AIService"}
+    assert set(services) == {"mine", "talent-sync"}
+    assert services["mine"] == mine["spec"]
+
+
+def test_the_namespace_file_is_for_the_namespace_of_the_chartfile() -> None:
+    namespace = yaml.safe_load((CHART / "namespace.yaml").read_text())
+    assert namespace["metadata"]["name"] == chartfile.read(paths.ROOT, "dev").namespace
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_object_says_that_it_is_loomas(environment: str, tmp_path: Path) -> None:
+    for found in render(tmp_path, environment=environment):
+        assert found["metadata"]["labels"]["app.kubernetes.io/part-of"] == "looma", found["metadata"]["name"]
