@@ -75,11 +75,12 @@ def create_app(parts: Parts) -> Flask:
     headers.init_app(app)
     language.init_app(app)
     static.init_app(app)
-    navigation.init_app(app)
     errors.init_app(app)
     forward = looma_console.api_forward.routes.blueprint
     wellknown = looma_console.wellknown.routes.blueprint
     csrf.init_app(app, exempt=(forward, wellknown))
+    # After the others: its macros see the globals that are there by then.
+    navigation.init_app(app)
     for blueprint in (
         looma_console.auth.routes.blueprint,
         looma_console.people.routes.blueprint,

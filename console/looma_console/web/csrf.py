@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, make_response, render_template, request
 from flask_babel import gettext
-from flask_wtf.csrf import CSRFError, CSRFProtect
+from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
 
 
 def init_app(app: Flask, *, exempt: tuple[Blueprint, ...]) -> None:
@@ -12,6 +12,8 @@ def init_app(app: Flask, *, exempt: tuple[Blueprint, ...]) -> None:
     # A session lives for hours; so may a form that was left open.
     app.config["WTF_CSRF_TIME_LIMIT"] = None
     protect = CSRFProtect(app)
+    # Flask-WTF gives it to templates alone; our macros see only globals.
+    app.jinja_env.globals["csrf_token"] = generate_csrf
     for blueprint in exempt:
         protect.exempt(blueprint)
     app.register_error_handler(CSRFError, _refused)
