@@ -46,7 +46,8 @@ def demo_people(client: httpx.Client) -> Iterator[dict[str, Any]]:
     cursor = ""
     while True:
         answer = client.get(
-            "/api/v1/talents", params={"source": "demo", "limit": 100} | ({"cursor": cursor} if cursor else {})
+            "/api/v1/talents",
+            params={"source": "demo", "limit": "100"} | ({"cursor": cursor} if cursor else {}),
         )
         answer.raise_for_status()
         page = answer.json()
@@ -61,7 +62,9 @@ def remove_demo(client: httpx.Client) -> int:
     # First all, then delete: a page's cursor may stand on somebody who is gone.
     people = list(demo_people(client))
     for person in people:
-        answer = client.delete(f"/api/v1/talents/{person['id']}", headers={"If-Match": f'"{person["version"]}"'})
+        answer = client.delete(
+            f"/api/v1/talents/{person['id']}", headers={"If-Match": f'"{person["version"]}"'}
+        )
         if answer.status_code != 404:
             answer.raise_for_status()
     return len(people)

@@ -1,4 +1,4 @@
-"""Keys and certificates of the built-in cluster, made with `cryptography` and renewed when they run out or no longer fit.
+"""Keys and certificates of the built-in cluster, made with `cryptography`, renewed when they run out or do not fit.
 
 `ensure_pki` makes them all in one folder; `kubeconfig` puts a client's into a kubeconfig. Three authorities, as in
 any careful cluster: who signs clients of the API server must not be able to sign for etcd or for aggregated APIs.
@@ -7,7 +7,7 @@ any careful cluster: who signs clients of the API server must not be able to sig
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import os
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -78,14 +79,12 @@ def leaves(*, node: str, node_address: str, service_address: str) -> tuple[Leaf,
         Leaf(name="kube-proxy", common_name=f"{client}kube-proxy"),
         Leaf(name="looma-provisioner", common_name="looma:provisioner"),
         Leaf(name="front-proxy-client", common_name="front-proxy-client", authority="front-proxy-ca"),
-        Leaf(
-            name="etcd-server", common_name="etcd", authority="etcd-ca", hosts=("127.0.0.1", "localhost")
-        ),
+        Leaf(name="etcd-server", common_name="etcd", authority="etcd-ca", hosts=("127.0.0.1", "localhost")),
         Leaf(name="etcd-client", common_name="kube-apiserver", authority="etcd-ca"),
     )
 
 
-def ensure_pki(folder: Path, wanted: Sequence[Leaf], *, now: datetime.datetime | None = None) -> list[str]:
+def ensure_pki(folder: Path, wanted: Sequence[Leaf], *, now: dt.datetime | None = None) -> list[str]:
     """Make what is missing, runs out soon, or has other names; the names of what was made.
 
     Args:
@@ -93,7 +92,7 @@ def ensure_pki(folder: Path, wanted: Sequence[Leaf], *, now: datetime.datetime |
         wanted: the certificates.
         now: the time that counts as now.
     """
-    moment = now or datetime.datetime.now(datetime.UTC)
+    moment = now or dt.datetime.now(dt.UTC)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     made: list[str] = []
     for authority in AUTHORITIES:
@@ -109,6 +108,15 @@ def ensure_pki(folder: Path, wanted: Sequence[Leaf], *, now: datetime.datetime |
         _write_key(folder / "service-accounts.key", key)
         made.append("service-accounts")
     return made
+
+
+def unfit(folder: Path, wanted: Sequence[Leaf], *, now: dt.datetime | None = None) -> list[str]:
+    """The certificates that `ensure_pki` would make now, authorities included."""
+    moment = now or dt.datetime.now(dt.UTC)
+    return [
+        *(name for name in AUTHORITIES if not _fits(folder, name, (), None, moment)),
+        *(leaf.name for leaf in wanted if not _fits(folder, leaf.name, leaf.hosts, leaf.authority, moment)),
+    ]
 
 
 def certificate(folder: Path, name: str) -> x509.Certificate:
@@ -152,20 +160,18 @@ def write_private(path: Path, text: str | bytes) -> None:
     temporary.replace(path)
 
 
-def _fits(
-    folder: Path, name: str, hosts: tuple[str, ...], authority: str | None, now: datetime.datetime
-) -> bool:
+def _fits(folder: Path, name: str, hosts: tuple[str, ...], authority: str | None, now: dt.datetime) -> bool:
     """Whether the certificate is there, lasts, has these names, and is of this authority as it is now."""
     if not (folder / f"{name}.crt").exists() or not (folder / f"{name}.key").exists():
         return False
     present = certificate(folder, name)
-    if present.not_valid_after_utc - now < datetime.timedelta(days=RENEW_BEFORE_DAYS):
+    if present.not_valid_after_utc - now < dt.timedelta(days=RENEW_BEFORE_DAYS):
         return False
     if authority is None:
         return True
     try:
         present.verify_directly_issued_by(certificate(folder, authority))
-    except Exception:  # noqa: BLE001 - whatever is wrong with the signature, the cure is a new certificate
+    except (ValueError, TypeError, InvalidSignature):
         return False
     return _hosts_of(present) == set(hosts)
 
@@ -181,7 +187,7 @@ def _hosts_of(present: x509.Certificate) -> set[str]:
     }
 
 
-def _make_authority(folder: Path, name: str, now: datetime.datetime) -> None:
+def _make_authority(folder: Path, name: str, now: dt.datetime) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"looma-{name}")])
     built = (
@@ -195,9 +201,10 @@ def _make_authority(folder: Path, name: str, now: datetime.datetime) -> None:
     write_private(folder / f"{name}.crt", built.public_bytes(serialization.Encoding.PEM))
 
 
-def _make_leaf(folder: Path, leaf: Leaf, now: datetime.datetime) -> None:
+def _make_leaf(folder: Path, leaf: Leaf, now: dt.datetime) -> None:
     signer = serialization.load_pem_private_key((folder / f"{leaf.authority}.key").read_bytes(), None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    if not isinstance(signer, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"{leaf.authority}.key is not a key of ours")
     issuer = certificate(folder, leaf.authority)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = [x509.NameAttribute(NameOID.COMMON_NAME, leaf.common_name)]
@@ -224,7 +231,7 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
-    now: datetime.datetime,
+    now: dt.datetime,
     days: int,
 ) -> x509.CertificateBuilder:
     return (
@@ -234,8 +241,8 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         # An hour of grace for a machine whose clock was set back after sleep.
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=days))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=days))
     )
 
 

@@ -47,7 +47,9 @@ demo_app = typer.Typer(help="The demonstration data of the environment dev.", no
 app.add_typer(images_app, name="images")
 app.add_typer(demo_app, name="demo")
 
-Name = Annotated[str, typer.Option("--name", help="Which instance; each has its own cluster, data and ports.")]
+Name = Annotated[
+    str, typer.Option("--name", help="Which instance; each has its own cluster, data and ports.")
+]
 Output = Annotated[str, typer.Option("--output", "-o", help="`text` for people, `json` for programs.")]
 
 
@@ -72,9 +74,7 @@ def up(
     """Build what is missing and run Looma; on a running instance, bring it to what the sources say now."""
     began = time.monotonic()
     instance = paths.instance(name)
-    chosen = lifecycle.up(
-        instance, wanted=cluster, environment=environment, with_release=not without_release
-    )
+    chosen = lifecycle.up(instance, wanted=cluster, environment=environment, with_release=not without_release)
     seconds = time.monotonic() - began
     if without_release:
         typer.echo(f"The bare cluster runs after {seconds:.0f} s. KUBECONFIG={instance.kubeconfig}")
@@ -171,7 +171,9 @@ def build(
 
 @images_app.command()
 def push(
-    registry: Annotated[str, typer.Argument(help="As registry.example.org/looma; log in with buildah before.")],
+    registry: Annotated[
+        str, typer.Argument(help="As registry.example.org/looma; log in with buildah before.")
+    ],
 ) -> None:
     """Build the images, push them to a registry, and write images.yaml for the Chartfile."""
     import yaml
@@ -209,9 +211,7 @@ def token(
 
 
 @demo_app.command("remove")
-def demo_remove(
-    tenant: Annotated[str, typer.Option(help="Whose.")] = "demo", name: Name = "looma"
-) -> None:
+def demo_remove(tenant: Annotated[str, typer.Option(help="Whose.")] = "demo", name: Name = "looma") -> None:
     """Delete the demonstration data, and nothing else."""
     instance = paths.instance(name)
     bearer = access.token(Kubectl(instance=instance), role="admin", tenant=tenant)

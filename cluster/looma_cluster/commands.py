@@ -94,7 +94,8 @@ def _follow(
     log: Path | None,
     line: Callable[[str], None] | None,
 ) -> str:
-    assert process.stdout is not None
+    if process.stdout is None:
+        return ""
     if stdin is not None and process.stdin is not None:
         process.stdin.write(stdin)
         process.stdin.close()

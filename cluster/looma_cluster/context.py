@@ -49,8 +49,10 @@ class ContextCluster:
         """Whether the cluster answers."""
         if not self.instance.kubeconfig.exists():
             return False
-        kubectl = [binaries.path("kubectl"), "--kubeconfig", self.instance.kubeconfig]
-        return run([*kubectl, "get", "--raw", "/readyz", "--request-timeout=10s"], check=False).strip() == "ok"
+        kubectl = [str(binaries.path("kubectl")), "--kubeconfig", str(self.instance.kubeconfig)]
+        return (
+            run([*kubectl, "get", "--raw", "/readyz", "--request-timeout=10s"], check=False).strip() == "ok"
+        )
 
     def steps(self, record: Record) -> list[Step]:
         """Copy the context, and see that the cluster answers."""
@@ -79,7 +81,7 @@ class ContextCluster:
         if not self.instance.kubeconfig.exists():
             return
         report("release")
-        reach = ["--kubeconfig", self.instance.kubeconfig, "--namespace", NAMESPACE]
+        reach = ["--kubeconfig", str(self.instance.kubeconfig), "--namespace", NAMESPACE]
         run([binaries.path("helm"), *reach, "uninstall", "looma", "--ignore-not-found", "--wait"])
         if purge:
             report("namespace")

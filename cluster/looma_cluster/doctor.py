@@ -86,7 +86,9 @@ def check_cgroups() -> Finding:
 
 def check_disk() -> Finding:
     """Room for builds and data."""
-    free = min(shutil.disk_usage(folder).free for folder in (paths.cache(), _existing(paths.state_root()))) / 1e9
+    free = (
+        min(shutil.disk_usage(folder).free for folder in (paths.cache(), _existing(paths.state_root()))) / 1e9
+    )
     return Finding(
         check="disk",
         good=free >= DISK_LEAST_GB,

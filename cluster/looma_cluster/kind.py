@@ -25,7 +25,7 @@ def cluster_name(instance: str) -> str:
 
 
 def configuration(record: Record) -> dict[str, Any]:
-    """kind's configuration: one node; console and API server on loopback alone."""
+    """Kind's configuration: one node; console and API server on loopback alone."""
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
@@ -109,7 +109,17 @@ class KindCluster:
 
     def present_images(self) -> set[str]:
         """Full names of the images in the node."""
-        words = ["docker", "exec", node_container(self.instance), "ctr", "-n", "k8s.io", "images", "list", "-q"]
+        words = [
+            "docker",
+            "exec",
+            node_container(self.instance),
+            "ctr",
+            "-n",
+            "k8s.io",
+            "images",
+            "list",
+            "-q",
+        ]
         return set(run(words).split())
 
     def import_image(self, archive: Path, report: Report) -> None:

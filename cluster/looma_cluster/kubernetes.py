@@ -43,7 +43,9 @@ class Kubectl:
             if "the server doesn't have a resource type" in error.output or "NotFound" in error.output:
                 return []
             raise
-        items: list[Object] = answer["items"] if answer.get("kind") == "List" or "items" in answer else [answer]
+        items: list[Object] = (
+            answer["items"] if answer.get("kind") == "List" or "items" in answer else [answer]
+        )
         return items
 
     def secret(self, name: str) -> Mapping[str, bytes]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -91,7 +91,9 @@ def locked(instance: Instance) -> Iterator[None]:
         with lock.acquire(timeout=1):
             yield
     except Timeout:
-        raise BusyError(f"another `looma` works on the instance {instance.name}: wait for it to end") from None
+        raise BusyError(
+            f"another `looma` works on the instance {instance.name}: wait for it to end"
+        ) from None
 
 
 def require_root() -> None:
@@ -108,7 +110,12 @@ def require_root() -> None:
 
 
 def up(
-    instance: Instance, *, wanted: Kind, environment: str | None, with_release: bool, display: Display | None = None
+    instance: Instance,
+    *,
+    wanted: Kind,
+    environment: str | None,
+    with_release: bool,
+    display: Display | None = None,
 ) -> Record:
     """Bring the instance up, or to what the sources say now if it runs already; its record.
 
@@ -259,7 +266,7 @@ def _release_steps(
             name="Looma",
             needs=("Looma's images in the cluster", *after),
             action=install,
-            cure=f"`looma status --name {instance.name}` and `looma logs --name {instance.name}` tell what it waits for",
+            cure=f"`looma status` and `looma logs` (--name {instance.name}) tell what it waits for",
         ),
         Step(
             name="services ready",
@@ -274,7 +281,7 @@ def _images_step(into: list[Image], *, builder_is_docker: bool) -> Step:
     def action(report: Report) -> None:
         from looma_cluster.images import build as build_images
 
-        builder = "docker" if builder_is_docker else "buildah"
+        builder: Literal["buildah", "docker"] = "docker" if builder_is_docker else "buildah"
         into[:] = build_images(cache=paths.cache(), report=report, builder=builder)
 
     return Step(
@@ -311,9 +318,7 @@ def read_status(instance: Instance) -> status.Status:
     chosen = record.require(instance)
     cluster = cluster_of(instance, chosen)
     processes = cluster.states() if isinstance(cluster, BuiltIn) else {}
-    return status.read(
-        Kubectl(instance=instance), chosen, processes=processes, running=cluster.running()
-    )
+    return status.read(Kubectl(instance=instance), chosen, processes=processes, running=cluster.running())
 
 
 def _ignore(_: object) -> None:

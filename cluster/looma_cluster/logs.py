@@ -14,7 +14,13 @@ from looma_cluster.paths import Instance
 
 # What a person who reads a report wants first: what exists, what happened, and why not.
 OVERVIEWS: dict[str, Sequence[str]] = {
-    "objects.txt": ("get", "all,aiservices,modelversions,syncjobs,pvc,jobs", "--all-namespaces", "-o", "wide"),
+    "objects.txt": (
+        "get",
+        "all,aiservices,modelversions,syncjobs,pvc,jobs",
+        "--all-namespaces",
+        "-o",
+        "wide",
+    ),
     "events.txt": ("get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"),
     "pods.txt": ("describe", "pods", "--all-namespaces"),
     "services.yaml": ("get", "aiservices,controllerrevisions", "-o", "yaml"),

@@ -63,9 +63,7 @@ def refusal(packages: list[str], *, may_install: bool, has_apt: bool) -> str | N
             "own means, then run `looma up` again"
         )
     if not may_install:
-        return (
-            f"LOOMA_NO_INSTALL is set, so install what is missing yourself: {' '.join(install_command(packages))}"
-        )
+        return f"LOOMA_NO_INSTALL is set, so install what is missing yourself: {' '.join(install_command(packages))}"
     return None
 
 

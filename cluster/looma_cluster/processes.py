@@ -38,6 +38,12 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in {"Z", "X"} else int(fields[19])
 
 
+def started_at(known: Known) -> float:
+    """When it started, in seconds since 1970 and right to a tick (10 ms)."""
+    boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+    return int(boot.split()[1]) + known.ticks / os.sysconf("SC_CLK_TCK")
+
+
 def know(pid: int) -> Known | None:
     """The process as one to remember; None if it has ended already."""
     ticks = start_ticks(pid)

@@ -49,7 +49,9 @@ def require(instance: Instance) -> Record:
     """
     found = load(instance)
     if found is None:
-        raise NoInstanceError(f"there is no instance named {instance.name}: `looma up --name {instance.name}`")
+        raise NoInstanceError(
+            f"there is no instance named {instance.name}: `looma up --name {instance.name}`"
+        )
     return found
 
 

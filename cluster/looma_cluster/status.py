@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import httpx
 import msgspec
@@ -173,8 +172,7 @@ def read(kubectl: Kubectl, record: Record, *, processes: Mapping[str, bool], run
 def as_text(document: Status) -> str:
     """The document for a person."""
     lines = [
-        f"{document.name}: {'ready' if document.ready else 'not ready'}, on {document.cluster}, environment "
-        f"{document.environment}",
+        f"{document.name}: {'ready' if document.ready else 'not ready'} ({document.cluster}, {document.environment})",
         f"address     {document.address or '-'}",
         f"kubeconfig  {document.kubeconfig}",
     ]
@@ -187,6 +185,6 @@ def as_text(document: Status) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def to_json(document: Any) -> str:
+def to_json(document: object) -> str:
     """The document for a program."""
     return msgspec.json.format(msgspec.json.encode(document)).decode()

@@ -1,4 +1,4 @@
-"""The road of `looma up` as steps: what is done already is skipped, what can run together does, a failure explains itself.
+"""The road of `looma up` as steps: what is done is skipped, what can run together does, a failure explains itself.
 
 A step has a name, a question ("is this done?"), an action, and, for the day it fails, its log and the likely cure.
 `run_steps` runs each as soon as those it needs are done. On a terminal it shows what runs and for how long; elsewhere
@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -72,7 +73,7 @@ class Display:
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._progress.start()
         return self

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from looma_cluster.builtin import facts
@@ -37,6 +39,11 @@ def objects(*, coredns: str, metrics_server: str, name_servers: list[str], servi
         *_dns(coredns, name_servers),
         *_metrics(metrics_server, serving),
     ]
+
+
+def digest(objects: list[Object]) -> str:
+    """Changes when any of the objects does."""
+    return hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()
 
 
 def corefile(name_servers: list[str]) -> str:
@@ -98,7 +105,11 @@ def rights() -> list[Object]:
             "resources": ["persistentvolumes"],
             "verbs": ["get", "list", "watch", "create", "patch", "delete"],
         },
-        {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "list", "watch", "update"]},
+        {
+            "apiGroups": [""],
+            "resources": ["persistentvolumeclaims"],
+            "verbs": ["get", "list", "watch", "update"],
+        },
         {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch", "update"]},
@@ -172,7 +183,11 @@ def _dns(image: str, name_servers: list[str]) -> list[Object]:
             {"name": "dns-tcp", "containerPort": 5353, "protocol": "TCP"},
         ],
         "resources": {"requests": {"cpu": "20m", "memory": "70Mi"}, "limits": {"memory": "300Mi"}},
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1, "failureThreshold": 3},
+        "readinessProbe": {
+            "httpGet": {"path": "/ready", "port": 8181},
+            "periodSeconds": 1,
+            "failureThreshold": 3,
+        },
         "livenessProbe": {"httpGet": {"path": "/health", "port": 8080}, "failureThreshold": 5},
         "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns", "readOnly": True}],
     }
@@ -244,7 +259,11 @@ def _metrics(image: str, serving: Object) -> list[Object]:
         "kind": "ClusterRole",
         "metadata": _meta("looma:metrics-reader", namespace=None),
         "rules": [
-            {"apiGroups": ["metrics.k8s.io"], "resources": ["pods", "nodes"], "verbs": ["get", "list", "watch"]}
+            {
+                "apiGroups": ["metrics.k8s.io"],
+                "resources": ["pods", "nodes"],
+                "verbs": ["get", "list", "watch"],
+            }
         ],
     }
     # So that who may view pods may also see what they use, as kubectl's users expect.

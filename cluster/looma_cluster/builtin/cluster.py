@@ -7,19 +7,26 @@ and the steps find nothing done, so `up` after a crash is the same road as the f
 from __future__ import annotations
 
 import base64
-import json
+import ipaddress
 import shutil
-import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
-from looma_cluster import binaries, paths, processes, record
-from looma_cluster.builtin import addons, facts, layout, network, node, system_images
+from looma_cluster import binaries, certificates, paths, processes, record
+from looma_cluster.builtin import (
+    addons,
+    cgroups,
+    facts,
+    forwarder,
+    layout,
+    network,
+    node,
+    system_images,
+    teardown,
+)
+from looma_cluster.builtin.api import Api
 from looma_cluster.builtin.components import Component, Places, components
 from looma_cluster.builtin.network import Link
 from looma_cluster.commands import CommandError, run
@@ -33,9 +40,6 @@ API_PORT = 6443
 # From its first start the API server takes 4 to 12 s on two busy cores; it is given ten times that.
 API_SECONDS = 120
 NODE_SECONDS = 120
-# What a database gets to close its files; then the pods are killed.
-POD_GRACE_SECONDS = 10
-STOP_GRACE = {"kube-apiserver": 15.0, "etcd": 10.0, "containerd": 10.0}
 
 
 class ClusterError(RuntimeError):
@@ -72,8 +76,6 @@ class BuiltIn:
 
     def components(self) -> dict[str, Component]:
         """What runs in the node, by name."""
-        from looma_cluster.builtin import cgroups
-
         places = Places(
             programs=self.programs(),
             pki=self.instance.pki,
@@ -93,12 +95,12 @@ class BuiltIn:
             return found
         for name, component in self.components().items():
             found[name] = init is not None and node.as_wanted(init, component)
-        found["forwarder"] = processes.alive(node.started(self.instance).forwarder)
+        found["forwarder"] = forwarder.runs(self.instance, self._forwards())
         return found
 
     def running(self) -> bool:
-        """Whether anything of it runs."""
-        return self.init() is not None or processes.alive(node.started(self.instance).forwarder)
+        """Whether its node runs."""
+        return self.init() is not None
 
     # ---- up ----------------------------------------------------------------------------------------------
 
@@ -106,7 +108,7 @@ class BuiltIn:
         """Fill in the ports and the network that are not chosen yet, or that something else has taken meanwhile."""
         others = [record.load(other) for other in paths.known_instances() if other.name != self.instance.name]
         taken = [port for other in others if other for port in (other.console_port, other.api_port)]
-        forwarding = processes.alive(node.started(self.instance).forwarder)
+        forwarding = chosen.link is not None and forwarder.runs(self.instance, _forwards(chosen))
         if not (chosen.console_port and (forwarding or network.port_is_free(chosen.console_port))):
             chosen.console_port = network.free_port(CONSOLE_PORT, taken=taken)
         if not (chosen.api_port and (forwarding or network.port_is_free(chosen.api_port))):
@@ -140,20 +142,20 @@ class BuiltIn:
                 done=self._node_made,
                 action=self._make_node,
                 log=logs / "node.log",
-                cure="Linux namespaces need root and a kernel that allows them; inside a container, run it privileged",
+                cure="namespaces need root and a kernel that allows them; inside a container, run it privileged",
             ),
             Step(
                 name="control plane",
                 needs=("node",),
-                done=lambda: self._all_run(_CONTROL_PLANE) and self.api_ready(),
+                done=lambda: self._all_run(_CONTROL_PLANE) and self.api().ready(),
                 action=self._start_control_plane,
                 log=logs / "kube-apiserver.log",
-                cure="a full disk or a damaged etcd folder shows in etcd.log beside it; `looma down --purge` starts anew",
+                cure="etcd.log beside it tells of a full disk or damaged data; `looma down --purge` starts anew",
             ),
             Step(
                 name="loopback address",
                 needs=("node",),
-                done=self._forwarded,
+                done=lambda: forwarder.runs(self.instance, self._forwards()),
                 action=self._start_forwarder,
                 log=logs / "looma-forward.log",
                 cure="another program took the port meanwhile: run `looma up` again, which chooses another",
@@ -170,7 +172,7 @@ class BuiltIn:
             Step(
                 name="node ready",
                 needs=("control plane", "import looma-pause"),
-                done=lambda: self._all_run(("kube-proxy", "kubelet")) and self.node_ready(),
+                done=lambda: self._all_run(("kube-proxy", "kubelet")) and self._node_ready(),
                 action=self._start_node_agents,
                 log=logs / "kubelet.log",
                 cure="the kubelet's last lines name what it misses",
@@ -189,7 +191,7 @@ class BuiltIn:
         return Step(
             name=f"image {name}",
             needs=("programs",),
-            done=lambda: system_images.images()[name].archive.exists(),
+            done=system_images.images()[name].archive.exists,
             action=lambda report: _ignore(system_images.build(name, report, log=log)),
             log=log,
             cure="buildah needs room in the cache folder: `df -h`",
@@ -212,11 +214,10 @@ class BuiltIn:
             self._stop_components(old, report)
         report("namespaces")
         node.end(self.instance)
-        self._stop_forwarder()
+        forwarder.stop(self.instance, self._forwards())
         link, chosen = self.link(), record.require(self.instance)
-        pause = system_images.images()["looma-pause"].reference
-        layout.write(self.instance, link, pause=pause, api_port=chosen.api_port)
-        init = node.make(self.instance, programs=binaries.folder())
+        layout.write(self.instance, link, files=self._files(), api_port=chosen.api_port)
+        init = node.make(self.instance, programs=binaries.folder(), layout=layout.digest(self._files()))
         report("network")
         network.open_link(link, init=init.pid)
         outward = network.open_outward(link)
@@ -226,10 +227,59 @@ class BuiltIn:
         report("mounts")
         node.furnish(self.instance, init=init)
 
+    def _files(self) -> dict[str, str]:
+        return layout.files(self.instance, pause=system_images.images()["looma-pause"].reference)
+
     def _node_made(self) -> bool:
-        """Whether the node is whole, and runs the programs of today's sources."""
+        """Whether the node is whole, and has the programs, files and certificates that it should have today."""
+        if not node.is_ready(self.instance):
+            return False
         wired = Path(f"/sys/class/net/{self.link().interface}").exists()
-        return node.is_ready(self.instance) and wired and self.programs() == binaries.folder()
+        return (
+            wired
+            and self.programs() == binaries.folder()
+            and node.started(self.instance).layout == layout.digest(self._files())
+            and not certificates.unfit(self.instance.pki, layout.leaves(self.link()))
+        )
+
+    def api(self) -> Api:
+        """The API server."""
+        return Api(address=self.link().node, pki=self.instance.pki)
+
+    def _node_ready(self) -> bool:
+        init = self.init()
+        kubelet = node.running(init, self.components()["kubelet"]) if init is not None else None
+        # The boot's time is known in whole seconds, and so is a heartbeat's.
+        return kubelet is not None and self.api().node_ready(since=processes.started_at(kubelet) - 2)
+
+    def _addons(self) -> list[addons.Object]:
+        images, pki = system_images.images(), self.instance.pki
+
+        def encoded(name: str) -> str:
+            return base64.b64encode((pki / name).read_bytes()).decode()
+
+        return addons.objects(
+            coredns=images["looma-cluster"].reference,
+            metrics_server=images["looma-metrics-server"].reference,
+            name_servers=layout.host_name_servers(),
+            serving={
+                "tls.crt": encoded("metrics-server.crt"),
+                "tls.key": encoded("metrics-server.key"),
+                "ca.crt": encoded("ca.crt"),
+            },
+        )
+
+    def _addons_ready(self) -> bool:
+        wanted, mark = addons.digest(self._addons()), self._addons_mark()
+        return mark.exists() and mark.read_text() == wanted and self.api().dns_ready()
+
+    def _addons_mark(self) -> Path:
+        """Says which additions were applied; gone with the data, as they are."""
+        return self.instance.state / "addons.digest"
+
+    def _apply(self, objects: Sequence[addons.Object]) -> None:
+        kubectl, kubeconfig = binaries.path("kubectl"), self.instance.config / "apply.kubeconfig"
+        self.api().apply(objects, kubectl=kubectl, kubeconfig=kubeconfig)
 
     def _all_run(self, names: Iterable[str]) -> bool:
         states = self.states()
@@ -239,14 +289,14 @@ class BuiltIn:
         init = self._require_init()
         component = self.components()[name]
         if not node.as_wanted(init, component):
-            node.stop(init, component, grace=STOP_GRACE.get(name, 5.0))
+            teardown.stop(init, component)
             node.start(self.instance, component, init=init)
 
     def _start_control_plane(self, report: Report) -> None:
         for name in ("etcd", "kube-apiserver"):
             report(name)
             self._start(name)
-        self._wait(self.api_ready, API_SECONDS, "the API server does not answer", "etcd", "kube-apiserver")
+        self._wait(self.api().ready, API_SECONDS, "the API server does not answer", "etcd", "kube-apiserver")
         for name in ("kube-controller-manager", "kube-scheduler"):
             self._start(name)
 
@@ -257,66 +307,27 @@ class BuiltIn:
     def _start_node_agents(self, report: Report) -> None:
         # Rights first: the API server may not ask the kubelet for logs, nor the provisioner for claims, without.
         self._apply(addons.rights())
+        if not self._all_run(("kubelet",)):
+            self.api().distrust_pods()
         for name in ("looma-provisioner", "kube-proxy", "kubelet"):
             report(name)
             self._start(name)
-        self._wait(self.node_ready, NODE_SECONDS, "the node is not Ready", "kubelet", "kube-proxy")
+        self._wait(self._node_ready, NODE_SECONDS, "the node is not Ready", "kubelet", "kube-proxy")
 
     def _apply_addons(self, _: Report) -> None:
-        images = system_images.images()
-        pki = self.instance.pki
-
-        def encoded(name: str) -> str:
-            return base64.b64encode((pki / name).read_bytes()).decode()
-
-        serving = {
-            "tls.crt": encoded("metrics-server.crt"),
-            "tls.key": encoded("metrics-server.key"),
-            "ca.crt": encoded("ca.crt"),
-        }
-        self._apply(
-            addons.objects(
-                coredns=images["looma-cluster"].reference,
-                metrics_server=images["looma-metrics-server"].reference,
-                name_servers=layout.host_name_servers(),
-                serving=serving,
-            )
-        )
-        self._wait(self._dns_ready, 90, "CoreDNS is not available", "kubelet")
+        objects = self._addons()
+        self._apply(objects)
+        self._addons_mark().write_text(addons.digest(objects))
+        self._wait(self.api().dns_ready, 90, "CoreDNS is not available", "kubelet")
 
     def _start_forwarder(self, _: Report) -> None:
-        self._stop_forwarder()
-        chosen, link = record.require(self.instance), self.link()
-        with (self.instance.logs / "looma-forward.log").open("ab") as output:
-            process = subprocess.Popen(
-                [
-                    str(binaries.path("looma-forward")),
-                    f"127.0.0.1:{chosen.api_port}={link.node}:{facts.API_PORT}",
-                    f"127.0.0.1:{chosen.console_port}={link.node}:{facts.CONSOLE_NODE_PORT}",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                cwd="/",
-            )
-        now = node.started(self.instance)
-        now.forwarder = processes.know(process.pid)
-        node.record(self.instance, now)
-        deadline = time.monotonic() + 5
-        while network.port_is_free(chosen.api_port) or network.port_is_free(chosen.console_port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise ClusterError("the ports on loopback cannot be listened on")
-            time.sleep(0.02)
+        forwarder.stop(self.instance, self._forwards())
+        chosen = record.require(self.instance)
+        ports = (chosen.api_port, chosen.console_port)
+        forwarder.start(self.instance, self._forwards(), ports=ports)
 
-    def _stop_forwarder(self) -> None:
-        now = node.started(self.instance)
-        processes.end(now.forwarder, grace=1)
-        now.forwarder = None
-        node.record(self.instance, now)
-
-    def _forwarded(self) -> bool:
-        return processes.alive(node.started(self.instance).forwarder)
+    def _forwards(self) -> list[str]:
+        return _forwards(record.require(self.instance))
 
     # ---- images ------------------------------------------------------------------------------------------
 
@@ -343,83 +354,6 @@ class BuiltIn:
             return "cri" in self._ctr("plugins", "list", "id==cri") and bool(self._ctr("version"))
         except CommandError:
             return False
-
-    # ---- questions to the API ----------------------------------------------------------------------------
-
-    def client(self, *, seconds: float = 5) -> httpx.Client:
-        """An administrator's HTTP client for the API server, straight to the node."""
-        pki = self.instance.pki
-        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        context.load_cert_chain(str(pki / "admin.crt"), str(pki / "admin.key"))
-        return httpx.Client(
-            base_url=f"https://{self.link().node}:{facts.API_PORT}",
-            verify=context,
-            timeout=seconds,
-            trust_env=False,
-        )
-
-    def api_ready(self) -> bool:
-        """Whether the API server says of itself that it is ready."""
-        return self._answers("/readyz", lambda answer: answer.text.strip() == "ok")
-
-    def node_ready(self) -> bool:
-        """Whether the node is Ready, by a heartbeat that is not from before a crash."""
-
-        def is_ready(answer: httpx.Response) -> bool:
-            conditions = answer.json()["status"].get("conditions", [])
-            return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-
-        return self._answers(f"/api/v1/nodes/{facts.NODE}", is_ready)
-
-    def _available(self, name: str) -> bool:
-        def is_available(answer: httpx.Response) -> bool:
-            found = answer.json()
-            status = found.get("status", {})
-            return bool(
-                status.get("observedGeneration") == found["metadata"]["generation"]
-                and status.get("updatedReplicas", 0) >= 1
-                and status.get("availableReplicas", 0) >= 1
-            )
-
-        return self._answers(f"/apis/apps/v1/namespaces/{addons.NAMESPACE}/deployments/{name}", is_available)
-
-    def _dns_ready(self) -> bool:
-        return self._available("coredns")
-
-    def _addons_ready(self) -> bool:
-        images = system_images.images()
-
-        def runs(name: str, image: str) -> bool:
-            return self._answers(
-                f"/apis/apps/v1/namespaces/{addons.NAMESPACE}/deployments/{name}",
-                lambda answer: answer.json()["spec"]["template"]["spec"]["containers"][0]["image"] == image,
-            )
-
-        return (
-            runs("coredns", images["looma-cluster"].reference)
-            and runs("metrics-server", images["looma-metrics-server"].reference)
-            and self._dns_ready()
-        )
-
-    def _answers(self, path: str, says: Callable[[httpx.Response], bool]) -> bool:
-        try:
-            with self.client() as client:
-                answer = client.get(path)
-                return answer.status_code == 200 and says(answer)
-        except (httpx.HTTPError, OSError):
-            return False
-
-    def _apply(self, objects: Sequence[addons.Object]) -> None:
-        kubeconfig = self.instance.config / "apply.kubeconfig"
-        from looma_cluster import certificates
-
-        server = f"https://{self.link().node}:{facts.API_PORT}"
-        certificates.write_private(
-            kubeconfig, certificates.kubeconfig(self.instance.pki, client="admin", server=server)
-        )
-        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        words = ["apply", "--server-side", "--force-conflicts", "--field-manager=looma-cluster", "-f", "-"]
-        run([binaries.path("kubectl"), "--kubeconfig", kubeconfig, *words], stdin=document)
 
     def _require_init(self) -> Known:
         init = self.init()
@@ -459,13 +393,13 @@ class BuiltIn:
             self._stop_components(init, report)
         report("node")
         node.end(self.instance)
-        self._stop_forwarder()
         if chosen is not None and chosen.link is not None:
             others = any(
                 BuiltIn(instance=other).init() is not None
                 for other in paths.known_instances()
                 if other.name != self.instance.name
             )
+            forwarder.stop(self.instance, self._forwards())
             network.close_interface(chosen.link)
             network.close_outward(chosen.link, chosen.outward, others_run=others)
             chosen.outward = network.Outward()
@@ -475,39 +409,20 @@ class BuiltIn:
             shutil.rmtree(self.instance.state)
 
     def _stop_components(self, init: Known, report: Report) -> None:
-        """Kubelet first, or it starts again what we stop; then the pods, then the rest from the top down."""
-        parts = self.components()
-
-        def stop(name: str) -> None:
-            report(name)
-            node.stop(init, parts[name], grace=STOP_GRACE.get(name, 5.0))
-
-        stop("kubelet")
-        if node.running(init, parts["containerd"]) is not None:
-            report("pods")
-            self._stop_pods(init)
-        for name in reversed(list(parts)):
-            if name != "kubelet":
-                stop(name)
-
-    def _stop_pods(self, init: Known) -> None:
-        stop = self.programs() / "looma-stop-pods"
-        if not stop.exists():
-            return
-        run(
-            [*node.inside(init), stop, f"unix://{facts.CONTAINERD_SOCKET}", str(POD_GRACE_SECONDS)],
-            log=self.instance.logs / "looma-stop-pods.log",
-            # Pods that do not stop are ended with the node.
-            check=False,
-        )
+        programs = self.programs()
+        teardown.stop_all(self.instance, init, self.components(), programs=programs, report=report)
 
 
 _CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
-def _overlaps(subnet: str, networks: Iterable[str]) -> bool:
-    import ipaddress
+def _forwards(chosen: Record) -> list[str]:
+    if chosen.link is None:
+        raise ClusterError("no network was chosen for the node yet")
+    return forwarder.arguments(link=chosen.link, console_port=chosen.console_port, api_port=chosen.api_port)
 
+
+def _overlaps(subnet: str, networks: Iterable[str]) -> bool:
     wanted = ipaddress.ip_network(subnet)
     return any(wanted.overlaps(ipaddress.ip_network(other, strict=False)) for other in networks)
 

@@ -7,8 +7,10 @@ the audit and warn labels of Pod Security, and Looma's namespace enforces `restr
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ CLIENTS = ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy",
 
 
 def containerd(*, config: Path, pause: str) -> str:
-    """containerd's configuration; `pause` is the full name of the image of a pod's first process."""
+    """Containerd's configuration; `pause` is the full name of the image of a pod's first process."""
     return f"""\
 version = 2
 root = "{facts.CONTAINERD_ROOT}"
@@ -179,24 +181,40 @@ def host_name_servers() -> list[str]:
     return name_servers(*(Path(source).read_text() for source in sources if Path(source).exists()))
 
 
-def write(instance: Instance, link: Link, *, pause: str, api_port: int) -> None:
-    """Write everything that the components read, and the administrator's kubeconfig for `api_port` on loopback."""
-    wanted = certificates.leaves(
+def leaves(link: Link) -> tuple[certificates.Leaf, ...]:
+    """The certificates of a node with that wire."""
+    return certificates.leaves(
         node=facts.NODE, node_address=link.node, service_address=facts.API_SERVICE_ADDRESS
     )
-    certificates.ensure_pki(instance.pki, wanted)
+
+
+def files(instance: Instance, *, pause: str) -> dict[str, str]:
+    """The files without secrets, by their path within the instance's config folder."""
+    config, cgroup = instance.config, cgroups.group(instance.name)
+    servers = "".join(f"nameserver {server}\n" for server in host_name_servers())
+    return {
+        "containerd.toml": containerd(config=config, pause=pause),
+        "cni/10-looma.conflist": json.dumps(pod_network(), indent=1),
+        "kubelet.yaml": _yaml(kubelet(pki=instance.pki, config=config, cgroup=cgroup)),
+        "admission.yaml": _yaml(admission()),
+        "resolv.conf": servers or "# no name server\n",
+    }
+
+
+def digest(texts: Mapping[str, str]) -> str:
+    """Changes when any of the files does."""
+    return hashlib.sha256(json.dumps(dict(texts), sort_keys=True).encode()).hexdigest()
+
+
+def write(instance: Instance, link: Link, *, files: Mapping[str, str], api_port: int) -> None:
+    """Write everything that the components read, and the administrator's kubeconfig for `api_port` on loopback."""
+    certificates.ensure_pki(instance.pki, leaves(link))
     config = instance.config
     for folder in (config / "cni", instance.logs, instance.volumes):
         folder.mkdir(parents=True, exist_ok=True)
     config.chmod(0o700)
-    (config / "containerd.toml").write_text(containerd(config=config, pause=pause))
-    (config / "cni" / "10-looma.conflist").write_text(json.dumps(pod_network(), indent=1))
-    cgroup = cgroups.group(instance.name)
-    _write_yaml(config / "kubelet.yaml", kubelet(pki=instance.pki, config=config, cgroup=cgroup))
-    _write_yaml(config / "admission.yaml", admission())
-    (config / "resolv.conf").write_text(
-        "".join(f"nameserver {server}\n" for server in host_name_servers()) or "# no name server\n"
-    )
+    for name, text in files.items():
+        (config / name).write_text(text)
     for client in CLIENTS:
         text = certificates.kubeconfig(
             instance.pki, client=client, server=f"https://127.0.0.1:{facts.API_PORT}"
@@ -213,5 +231,5 @@ def write_encryption(path: Path) -> None:
         certificates.write_private(path, yaml.safe_dump(encryption(os.urandom(32)), sort_keys=False))
 
 
-def _write_yaml(path: Path, document: dict[str, Any]) -> None:
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
+def _yaml(document: dict[str, Any]) -> str:
+    return yaml.safe_dump(document, sort_keys=False)

@@ -34,6 +34,7 @@ class Started(msgspec.Struct, kw_only=True):
     init: Known | None = None
     forwarder: Known | None = None
     programs: str = ""
+    layout: str = ""
 
 
 class NodeError(RuntimeError):
@@ -76,8 +77,13 @@ def is_ready(instance: Instance) -> bool:
     return init is not None and Path(f"/proc/{init.pid}/root{READY_MARK}").exists()
 
 
-def make(instance: Instance, *, programs: Path) -> Known:
+def make(instance: Instance, *, programs: Path, layout: str) -> Known:
     """Start the namespaces and their first process, in the instance's control group, and put it on record.
+
+    Args:
+        instance: whose node.
+        programs: the folder of the programs that it will run.
+        layout: the digest of the files that its components read.
 
     Raises:
         NodeError: if the kernel refuses; the message says what it said.
@@ -105,7 +111,7 @@ def make(instance: Instance, *, programs: Path) -> Known:
             words = processes.arguments(child)
             if words and Path(words[0]).name == "looma-init" and (known := processes.know(child)):
                 now = started(instance)
-                now.init, now.programs = known, str(programs)
+                now.init, now.programs, now.layout = known, str(programs), layout
                 record(instance, now)
                 return known
         time.sleep(0.01)
@@ -123,7 +129,9 @@ def furnish(instance: Instance, *, init: Known) -> None:
         (instance.state / name).mkdir(parents=True, exist_ok=True)
     # libcni writes here whatever it is told; the node covers the machine's folder with one of its own.
     Path("/var/lib/cni").mkdir(parents=True, exist_ok=True)
-    run([*inside(init), "sh", "-euc", furnishing_script(instance, Path(os.path.realpath("/etc/resolv.conf")))])
+    run(
+        [*inside(init), "sh", "-euc", furnishing_script(instance, Path(os.path.realpath("/etc/resolv.conf")))]
+    )
 
 
 def furnishing_script(instance: Instance, resolver: Path) -> str:
@@ -191,7 +199,13 @@ def start(instance: Instance, component: Component, *, init: Known) -> None:
     log = instance.logs / f"{component.name}.log"
     if log.exists() and log.stat().st_size > 20_000_000:
         log.replace(log.with_suffix(".log.1"))
-    command = [*_in_groups(cgroups.make(instance.name)), *inside(init), "setsid", "--fork", *component.command]
+    command = [
+        *_in_groups(cgroups.make(instance.name)),
+        *inside(init),
+        "setsid",
+        "--fork",
+        *component.command,
+    ]
     with log.open("ab") as output:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", check=False
