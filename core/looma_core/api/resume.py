@@ -2,6 +2,10 @@
 
 Every span (`start`, `end` of skills and entities) counts Unicode code points of `ParsedResume.text`, `end`
 exclusive, so that `text[start:end]` in Python is the span itself.
+
+Demonstration data is marked by the multipart field `source=demo` of `POST /api/v1/resumes`: the record keeps it,
+and the talent gets `source: {type: "demo", ref: "<resume id>"}`. `DELETE /api/v1/resumes/{id}` takes a record and
+its file away for good (204; 404 if it is gone), so that the same file can come again.
 """
 
 from __future__ import annotations
