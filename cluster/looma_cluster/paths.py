@@ -68,6 +68,11 @@ def state_root() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "looma"
 
 
+def forwarding_mark() -> Path:
+    """Says whose packet forwarding an instance switched on, for the last one to switch it off."""
+    return state_root() / ".forwarding"
+
+
 def cache() -> Path:
     """Folder of builds, shared by all instances; made if it is not there."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "looma"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from looma_cluster.builtin.network import Link, Outward
+from looma_cluster.builtin.network import Link
 from looma_cluster.paths import Instance
 
 
@@ -22,7 +22,6 @@ class Record(msgspec.Struct, kw_only=True):
     console_port: int = 0
     api_port: int = 0
     link: Link | None = None
-    outward: Outward = msgspec.field(default_factory=Outward)
 
 
 class NoInstanceError(RuntimeError):

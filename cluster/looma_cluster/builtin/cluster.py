@@ -215,15 +215,12 @@ class BuiltIn:
         report("namespaces")
         node.end(self.instance)
         forwarder.stop(self.instance, self._forwards())
-        link, chosen = self.link(), record.require(self.instance)
-        layout.write(self.instance, link, files=self._files(), api_port=chosen.api_port)
+        link, api_port = self.link(), record.require(self.instance).api_port
+        layout.write(self.instance, link, files=self._files(), api_port=api_port)
         init = node.make(self.instance, programs=binaries.folder(), layout=layout.digest(self._files()))
         report("network")
         network.open_link(link, init=init.pid)
-        outward = network.open_outward(link)
-        # What was switched on by a run that was killed must still be switched off one day.
-        chosen.outward = outward if outward.forwarding_on else chosen.outward
-        record.save(self.instance, chosen)
+        network.open_outward(link, mark=paths.forwarding_mark())
         report("mounts")
         node.furnish(self.instance, init=init)
 
@@ -401,10 +398,8 @@ class BuiltIn:
             )
             forwarder.stop(self.instance, self._forwards())
             network.close_interface(chosen.link)
-            network.close_outward(chosen.link, chosen.outward, others_run=others)
-            chosen.outward = network.Outward()
-            record.save(self.instance, chosen)
-        node.tidy(self.instance)
+            network.close_outward(chosen.link, mark=paths.forwarding_mark(), others_run=others)
+        node.tidy()
         if purge:
             shutil.rmtree(self.instance.state)
 

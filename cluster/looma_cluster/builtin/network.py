@@ -138,36 +138,38 @@ def outward_rules(link: Link) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-class Outward(msgspec.Struct, frozen=True, kw_only=True):
-    """What was changed on the machine for the way out: the interface whose forwarding was off before, if any."""
-
-    forwarding_on: str = ""
-
-
-def open_outward(link: Link) -> Outward:
+def open_outward(link: Link, *, mark: Path) -> None:
     """Let pods reach the outside. A machine without iptables, or without a way out itself, has none for pods either.
+
+    Args:
+        link: the node's wire.
+        mark: a file that all instances share, which says whose forwarding one of them switched on.
 
     Raises:
         CommandError: if iptables is there and refuses.
     """
     if shutil.which("iptables") is None or not (uplink := default_interface()):
-        return Outward()
+        return
     close_outward_rules(link)
     # Each is put first, so the last is inserted first.
     for table, chain, rule in reversed(outward_rules(link)):
         run(["iptables", "-w", "10", "-t", table, "-I", chain, *rule])
     _forwarding(link.interface).write_text("1")
-    if _forwarding(uplink).read_text().strip() == "1":
-        return Outward()
-    _forwarding(uplink).write_text("1")
-    return Outward(forwarding_on=uplink)
+    if _forwarding(uplink).read_text().strip() != "1":
+        # Noted before it is done: what a killed `looma up` switched on must still be switched off one day.
+        mark.write_text(uplink)
+        _forwarding(uplink).write_text("1")
 
 
-def close_outward(link: Link, outward: Outward, *, others_run: bool) -> None:
-    """Take the rules away, and the forwarding that we switched on unless another instance still uses it."""
+def close_outward(link: Link, *, mark: Path, others_run: bool) -> None:
+    """Take the rules away, and the forwarding that an instance switched on unless another still uses it."""
     close_outward_rules(link)
-    if outward.forwarding_on and not others_run and _forwarding(outward.forwarding_on).exists():
-        _forwarding(outward.forwarding_on).write_text("0")
+    if others_run or not mark.exists():
+        return
+    uplink = mark.read_text().strip()
+    if uplink and _forwarding(uplink).exists():
+        _forwarding(uplink).write_text("0")
+    mark.unlink()
 
 
 def close_outward_rules(link: Link) -> None:

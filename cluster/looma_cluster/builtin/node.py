@@ -168,10 +168,11 @@ touch {READY_MARK}
 
 
 def end(instance: Instance) -> None:
-    """End the node and so all that runs in it, and wait until the last process has left its control groups.
+    """End the node and so all that runs in it, wait for the last process, and remove the control groups.
 
     Raises:
         TimeoutError: if a process does not end, as one stuck in the kernel.
+        OSError: if a process that is not ours sits in our control groups.
     """
     processes.end(find_init(instance), grace=0)
     deadline = time.monotonic() + 20
@@ -179,6 +180,8 @@ def end(instance: Instance) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"processes do not end: {sorted(left)}")
         time.sleep(0.02)
+    # What a killed kubelet left makes the next one wait 3 s for every container that is not there any more.
+    cgroups.remove(instance.name)
     now = started(instance)
     now.init = None
     if instance.state.is_dir():
@@ -212,6 +215,10 @@ def start(instance: Instance, component: Component, *, init: Known) -> None:
         )
     if done.returncode != 0:
         raise CommandError(command, done.returncode, log.read_text(errors="replace")[-2000:])
+    # setsid answers before its child has become the program; one that ends at once is never seen, and told later.
+    deadline = time.monotonic() + 3
+    while running(init, component) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def running(init: Known, component: Component) -> Known | None:
@@ -239,13 +246,8 @@ def stop(init: Known, component: Component, *, grace: float) -> bool:
     return known is not None
 
 
-def tidy(instance: Instance) -> None:
-    """Take away what a node leaves outside its namespaces: the control groups and an empty folder.
-
-    Raises:
-        OSError: if a process that is not ours sits in our group.
-    """
-    cgroups.remove(instance.name)
+def tidy() -> None:
+    """Take away the folder that nodes need on the machine, if nobody has put anything there."""
     with contextlib.suppress(OSError):
         Path("/var/lib/cni").rmdir()
 
