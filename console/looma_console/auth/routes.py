@@ -21,6 +21,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from looma_console.auth import operations
 from looma_console.auth.forms import LoginForm, PasswordForm
+from looma_console.users.messages import ROLES
 from looma_console.web.guard import SESSION_COOKIE, person, safe_next
 from looma_console.web.parts import parts
 from looma_console.web.permissions import Permission, public, requires
@@ -105,7 +106,7 @@ def account() -> BaseResponse:
             return redirect(url_for("auth.account"), code=303)
         form.old.errors = [gettext("This is not your current password.")]
     status = 422 if request.method == "POST" else 200
-    return make_response(render_template("auth/account.html", form=form), status)
+    return make_response(render_template("auth/account.html", form=form, role_names=ROLES), status)
 
 
 def _refused(form: LoginForm, wait: dt.timedelta) -> Response:
