@@ -67,20 +67,32 @@ def next_counts(
 def frozen_counts(*, replicas: int, stable: str, pods: Mapping[str, Pods]) -> dict[str, int]:
     """Pods to ask for while rollouts are paused: every revision stays, and scaling falls to the stable one.
 
-    | replicas | stable | others | answer: stable | others |
-    | -------- | ------ | ------ | -------------- | ------ |
-    | 4 -> 6   | 3      | 2      | 4              | 2      |
-    | 4 -> 1   | 3      | 2      | 0              | 1      |
+    The pod beyond `replicas` that a rollout had when it was paused may stay. Where fewer are asked for, pods that do
+    not serve go first, then those of the others.
+
+    | replicas | stable | others         | answer: stable | others |
+    | -------- | ------ | -------------- | -------------- | ------ |
+    | 4        | 4      | 1, not serving | 4              | 1      |
+    | 4        | 3      | 2, not serving | 4              | 2      |
+    | 4 -> 6   | 3      | 2              | 4              | 2      |
+    | 4 -> 1   | 3      | 2              | 1              | 0      |
+    | 4 -> 0   | 3      | 2              | 0              | 0      |
     """
     counts = {name: state.spec for name, state in pods.items()}
     counts.setdefault(stable, 0)
-    others = sum(count for name, count in counts.items() if name != stable)
-    # Others that hold more than is asked for shrink as well, or a paused service could not be scaled down.
-    excess = max(0, others - replicas)
-    for name in sorted(counts, key=lambda item: int(item.removeprefix("r"))):
-        if name != stable:
-            taken = min(counts[name], excess)
-            counts[name] -= taken
-            excess -= taken
-    counts[stable] = max(0, replicas - sum(count for name, count in counts.items() if name != stable))
-    return counts
+    others = sorted((name for name in counts if name != stable), key=lambda name: int(name.removeprefix("r")))
+    allowed = replicas + surge(replicas) if replicas else 0
+    excess = max(0, sum(counts.values()) - allowed)
+    for name in (*others, stable):
+        idle = counts[name] - (pods[name].serving if name in pods else 0)
+        taken = min(idle, excess)
+        counts[name] -= taken
+        excess -= taken
+    for name in (*others, stable):
+        taken = min(counts[name], excess)
+        counts[name] -= taken
+        excess -= taken
+    if not any(counts[name] for name in others):
+        return {**counts, stable: replicas}
+    needed = replicas - sum(min(counts[name], pods[name].serving) for name in others)
+    return {**counts, stable: max(counts[stable], needed)}

@@ -102,7 +102,8 @@ def decide_rollout(
         before = None
     if paused:
         return _paused(target=target, stable=stable, replicas=replicas, pods=pods, before=before)
-    if is_complete(wanted=target, replicas=replicas, pods=pods) and not (before and before.failed):
+    given_up = before is not None and before.failed and bool(stable)
+    if is_complete(wanted=target, replicas=replicas, pods=pods) and not given_up:
         return RolloutDecision(
             stable=target,
             counts={name: replicas if name == target else 0 for name in {*pods, target}},
@@ -126,9 +127,7 @@ def decide_rollout(
     failed_now = lacks_pods and left <= 0 and not rollout.failed
     if failed_now:
         rollout = msgspec.structs.replace(rollout, failed=True)
-    if rollout.failed and not stable and not lacks_pods:
-        # The first revision came up after all; nothing better was there to go back to.
-        rollout = msgspec.structs.replace(rollout, failed=False)
+    # A first revision that comes up after all completes above: nothing better was there to go back to.
     back = rollout.failed and bool(stable)
     decision = RolloutDecision(
         stable=stable,
@@ -152,17 +151,9 @@ def _paused(
     *, target: str, stable: str, replicas: int, pods: Mapping[str, Pods], before: RolloutStatus | None
 ) -> RolloutDecision:
     holder = stable or target
-    if not stable and holder not in pods:
+    if not stable and not any(state.spec for state in pods.values()):
         # Nothing ran before the pause, so nothing begins under it.
-        return RolloutDecision(stable="", counts=dict.fromkeys(pods, 0), rollout=None)
-    if (
-        stable == target
-        and before is None
-        and not any(state.spec for name, state in pods.items() if name != stable)
-    ):
-        return RolloutDecision(
-            stable=stable, counts={**dict.fromkeys(pods, 0), stable: replicas}, rollout=None
-        )
+        return RolloutDecision(stable="", counts=dict.fromkeys(pods, 0), rollout=before)
     return RolloutDecision(
         stable=stable, counts=frozen_counts(replicas=replicas, stable=holder, pods=pods), rollout=before
     )

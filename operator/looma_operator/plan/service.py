@@ -147,6 +147,9 @@ def _stable(observed: Observed, target: str) -> str:
     recorded = observed.service.status.stable_revision
     if recorded in names:
         return recorded
+    if not recorded and observed.service.status.observed_generation > 0:
+        # The first rollout goes on.
+        return ""
     serving = {name: pods.serving for name, pods in observed.pods.items() if name in names and pods.serving}
     if not serving:
         return ""

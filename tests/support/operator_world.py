@@ -1,0 +1,191 @@
+"""A cluster in memory for the operator's plans: children are kept as applied, pods come up at each tick.
+
+It stands in for the API server and the controller manager where a test asks thousands of times. Reading goes through
+the same functions as in production (`kube.read`), so only HTTP is left out.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from looma_operator.kube import kinds
+from looma_operator.kube.read import _pods, _revisions, parse_model, parse_service
+from looma_operator.names import LABEL_REVISION
+from looma_operator.plan.author import Author
+from looma_operator.plan.conditions import Refusal
+from looma_operator.plan.observed import Observed, Peer
+from looma_operator.plan.service import Apply, Delete, Notice, Plan, conclude, plan
+from looma_operator.resources import AIService, AIServiceStatus, format_time, to_json
+
+Object = dict[str, Any]
+START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def spec(**changes: Any) -> Object:
+    """A spec as the API server stores it, with the definition's defaults."""
+    return {
+        "engine": "resume",
+        "image": "looma-engine:1",
+        "replicas": 4,
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "route": {"pathPrefixes": ["/api/v1/resumes"], "timeoutSeconds": 60},
+        "rollout": {"strategy": "Rolling", "progressDeadlineSeconds": 60},
+        "revisionHistoryLimit": 3,
+        "rollbackWindow": 3,
+        "paused": False,
+        **changes,
+    }
+
+
+@dataclass
+class World:
+    """One AIService and its children; `broken` images never come up."""
+
+    spec: Object = field(default_factory=spec)
+    status: Object = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    children: dict[tuple[str, str], Object] = field(default_factory=dict)
+    models: dict[str, Object] = field(default_factory=dict)
+    peers: tuple[Peer, ...] = ()
+    foreign: frozenset[tuple[str, str]] = frozenset()
+    broken: set[str] = field(default_factory=set)
+    author: Author = field(default_factory=lambda: Author(name="ada", reason="because"))
+    now: datetime = START
+    generation: int = 1
+    notices: list[Notice] = field(default_factory=list)
+    writes: int = 0
+    _versions: int = 0
+
+    @property
+    def service(self) -> AIService:
+        """The service as it would be read."""
+        return parse_service(
+            {
+                "metadata": {
+                    "name": "resume",
+                    "namespace": "looma",
+                    "uid": "u1",
+                    "resourceVersion": "1",
+                    "generation": self.generation,
+                    "creationTimestamp": format_time(START),
+                    "annotations": self.annotations,
+                },
+                "spec": self.spec,
+                "status": self.status,
+            }
+        )
+
+    def observe(self) -> Observed:
+        """What would be read now."""
+        return Observed(
+            service=self.service,
+            revisions=_revisions(self.children),
+            pods=_pods(self.children),
+            children=copy.deepcopy(self.children),
+            models={name: parse_model(raw) for name, raw in self.models.items()},
+            peers=self.peers,
+            foreign=self.foreign,
+        )
+
+    def change(self, **changes: Any) -> None:
+        """Apply a changed spec."""
+        self.spec = {**self.spec, **changes}
+        self.generation += 1
+
+    def plan(self) -> Plan:
+        """The plan that would be made now."""
+        return plan(observed=self.observe(), author=self.author, now=self.now)
+
+    def look(self, *, crash_after: int | None = None, refusals: tuple[Refusal, ...] = ()) -> float | None:
+        """One reconcile; with `crash_after`, killed after that many of its writes."""
+        observed = self.observe()
+        made = plan(observed=observed, author=self.author, now=self.now)
+        for index, action in enumerate(made.actions):
+            if crash_after is not None and index >= crash_after:
+                return None
+            self._carry_out(action)
+        if crash_after is not None:
+            return None
+        status, notices, wake = conclude(
+            made=made, before=observed.service.status, refusals=refusals, now=self.now
+        )
+        self.notices.extend(notices)
+        if status != observed.service.status:
+            self.writes += 1
+            self.status = to_json(status)
+        return wake
+
+    def _carry_out(self, action: Apply | Delete) -> None:
+        self.writes += 1
+        self._versions += 1
+        if isinstance(action, Delete):
+            del self.children[action.kind, action.name]
+            return
+        key = (action.kind, action.name)
+        before = self.children.get(key, {})
+        child = copy.deepcopy(action.manifest)
+        child["metadata"]["resourceVersion"] = str(self._versions)
+        child["metadata"]["uid"] = f"uid-{self._versions}"
+        child["metadata"]["creationTimestamp"] = before.get("metadata", {}).get(
+            "creationTimestamp", format_time(self.now)
+        )
+        if "status" in before:
+            child["status"] = before["status"]
+        self.children[key] = child
+
+    def tick(self, seconds: float = 1) -> None:
+        """Time passes, and every pod that can come up is there."""
+        self.now += timedelta(seconds=seconds)
+        for (kind, _), child in self.children.items():
+            if kind == kinds.DEPLOYMENT.name:
+                wanted = child["spec"]["replicas"]
+                image = child["spec"]["template"]["spec"]["containers"][0]["image"]
+                before = child.get("status", {}).get("availableReplicas", 0)
+                available = min(before, wanted) if image in self.broken else wanted
+                child["status"] = {
+                    "replicas": wanted,
+                    "readyReplicas": available,
+                    "availableReplicas": available,
+                }
+
+    def settle(self, rounds: int = 40) -> None:
+        """Look and tick until nothing is written any more."""
+        for _ in range(rounds):
+            before = self.writes
+            self.look()
+            self.tick()
+            if self.writes == before and self._at_rest():
+                return
+        raise AssertionError(f"not at rest after {rounds} rounds: {self.status}")
+
+    def _at_rest(self) -> bool:
+        before = self.writes
+        self.look()
+        return self.writes == before
+
+    @property
+    def serving(self) -> int:
+        """Pods that answer, of all revisions."""
+        return sum(pods.serving for pods in _pods(self.children).values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pods asked for, by revision."""
+        return {
+            child["metadata"]["labels"][LABEL_REVISION]: child["spec"]["replicas"]
+            for (kind, _), child in self.children.items()
+            if kind == kinds.DEPLOYMENT.name
+        }
+
+    @property
+    def read_status(self) -> AIServiceStatus:
+        """Status as a typed value."""
+        return self.service.status
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        """Status and reason of a condition."""
+        found = next(item for item in self.status["conditions"] if item["type"] == kind)
+        return found["status"], found["reason"]

@@ -1,0 +1,488 @@
+"""The plan for one AIService, asked again and again against a cluster in memory."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.operator_world import START, World, spec
+
+from looma_operator.names import EventReason, Reason
+from looma_operator.plan.conditions import Refusal
+from looma_operator.plan.observed import Peer
+
+MODEL = {
+    "metadata": {"name": "ner-1", "namespace": "looma"},
+    "spec": {
+        "model": "ner",
+        "version": "1.0.0",
+        "format": "spacy",
+        "artifact": {"uri": "oci://registry/ner@sha256:" + "a" * 64},
+    },
+}
+
+
+@pytest.fixture
+def running() -> World:
+    """A service of four pods at r1."""
+    world = World()
+    world.settle()
+    return world
+
+
+def reasons(world: World) -> list[EventReason]:
+    return [notice.reason for notice in world.notices]
+
+
+def test_the_first_look_makes_all_children_and_ends_ready(running):
+    assert {kind for kind, _ in running.children} == {
+        "ControllerRevision",
+        "ServiceAccount",
+        "NetworkPolicy",
+        "Service",
+        "PodDisruptionBudget",
+        "Deployment",
+    }
+    assert running.status["phase"] == "Ready"
+    assert running.status["stableRevision"] == running.status["targetRevision"] == "r1"
+    assert running.condition("Ready") == ("True", "Available")
+    assert reasons(running) == [
+        EventReason.REVISION_CREATED,
+        EventReason.ROLLOUT_STARTED,
+        EventReason.ROLLOUT_COMPLETED,
+    ]
+    assert all(child["metadata"]["ownerReferences"][0]["uid"] == "u1" for child in running.children.values())
+
+
+def test_asking_again_writes_nothing(running):
+    before = running.writes
+    for _ in range(3):
+        running.look()
+        running.tick(100)
+    assert running.writes == before
+
+
+def test_a_new_image_rolls_out_without_losing_capacity(running):
+    running.change(image="looma-engine:2")
+    seen = []
+    for _ in range(30):
+        running.look()
+        seen.append((running.serving, dict(running.counts)))
+        running.tick()
+    assert all(serving >= 4 for serving, _ in seen)
+    assert all(sum(counts.values()) <= 5 for _, counts in seen)
+    assert running.counts == {"r1": 0, "r2": 4}
+    assert running.status["stableRevision"] == "r2"
+    assert "rollout" not in running.status
+    assert running.status["revisions"][0]["name"] == "r2"
+    assert running.status["revisions"][1]["state"] == "Kept"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"replicas": 6},
+        {"route": {"pathPrefixes": ["/api/v1/skills"]}},
+        {"rollout": {"strategy": "Rolling", "progressDeadlineSeconds": 30}},
+        {"revisionHistoryLimit": 2},
+        {"rollbackWindow": 1},
+        {"config": {}},
+    ],
+)
+def test_what_is_no_part_of_a_revision_rolls_nothing_out(running, change):
+    running.change(**change)
+    running.settle()
+    assert running.status["targetRevision"] == "r1"
+    assert set(running.counts) == {"r1"}
+
+
+def test_going_back_is_known_by_content_and_goes_straight(running):
+    running.change(image="looma-engine:2")
+    running.settle()
+    running.author = type(running.author)(name="bob", reason="answers are wrong")
+    running.change(image="looma-engine:1")
+    running.look()
+    assert running.counts["r1"] == 4, "inside the window all pods are started at once"
+    assert running.status["phase"] == "RollingBack"
+    running.settle()
+    back = running.read_status.last_rollback
+    assert (back.from_, back.to, back.reason, back.requested_by) == ("r2", "r1", "answers are wrong", "bob")
+    assert back.completed_at is not None
+    assert running.status["stableRevision"] == "r1"
+    assert running.counts == {"r1": 4, "r2": 0}
+    assert EventReason.ROLLBACK_STARTED in reasons(running)
+    assert EventReason.ROLLBACK_COMPLETED in reasons(running)
+
+
+def test_outside_the_window_a_rollback_is_rolled_out_like_a_new_revision(running):
+    running.change(rollbackWindow=0, image="looma-engine:2")
+    running.settle()
+    running.change(image="looma-engine:1")
+    running.look()
+    assert running.counts["r1"] == 1
+    running.settle()
+    assert running.read_status.last_rollback.to == "r1"
+
+
+def test_a_rollback_in_the_middle_of_a_rollout(running):
+    running.broken.add("looma-engine:2")
+    running.change(image="looma-engine:2")
+    running.look()
+    running.tick()
+    running.look()
+    assert running.counts == {"r1": 4, "r2": 1}
+    running.change(image="looma-engine:1")
+    running.settle()
+    back = running.read_status.last_rollback
+    assert (back.from_, back.to) == ("r2", "r1")
+    assert running.counts == {"r1": 4, "r2": 0}
+    assert running.status["phase"] == "Ready"
+
+
+def test_a_new_spec_in_the_middle_of_a_rollout_takes_its_place(running):
+    running.change(image="looma-engine:2")
+    for _ in range(4):
+        running.look()
+        running.tick()
+    assert 0 < running.counts["r2"] < 4
+    running.change(image="looma-engine:3")
+    for _ in range(30):
+        running.look()
+        assert running.serving >= 4
+        running.tick()
+    assert running.counts == {"r1": 0, "r2": 0, "r3": 4}
+    assert running.status["stableRevision"] == "r3"
+
+
+def test_scaling_together_with_a_new_spec(running):
+    running.change(image="looma-engine:2", replicas=8)
+    for _ in range(30):
+        running.look()
+        assert running.serving >= 4
+        running.tick()
+    assert running.counts == {"r1": 0, "r2": 8}
+
+
+def test_a_rollout_that_gets_no_pod_further_is_given_up(running):
+    running.broken.add("looma-engine:2")
+    running.change(image="looma-engine:2")
+    wake = None
+    for _ in range(3):
+        wake = running.look()
+        running.tick()
+    assert wake is not None
+    assert 50 < wake <= 60.1
+    running.tick(61)
+    running.settle()
+    assert running.status["phase"] == "Degraded"
+    assert running.condition("Degraded") == ("True", "ProgressDeadlineExceeded")
+    assert running.condition("Ready") == ("True", "Available")
+    assert running.counts == {"r1": 4, "r2": 0}
+    assert running.status["stableRevision"] == "r1"
+    assert reasons(running).count(EventReason.ROLLOUT_FAILED) == 1
+    assert next(row for row in running.status["revisions"] if row["name"] == "r2")["state"] == "Failed"
+
+
+def test_a_failure_halfway_gives_the_old_revision_all_replicas_again(running):
+    running.change(image="looma-engine:2")
+    for _ in range(5):
+        running.look()
+        running.tick()
+    halfway = running.counts["r2"]
+    assert 0 < halfway < 4
+    running.broken.add("looma-engine:2")
+    for _ in range(20):
+        running.look()
+        assert running.serving >= 4
+        running.tick(10)
+    assert running.counts == {"r1": 4, "r2": 0}
+    assert running.status["phase"] == "Degraded"
+
+
+def test_after_a_failure_another_spec_or_a_retry_goes_on(running):
+    running.broken.add("looma-engine:2")
+    running.change(image="looma-engine:2")
+    running.look()
+    running.tick(61)
+    running.settle()
+    running.broken.clear()
+    running.annotations["looma.dev/request"] = json.dumps({"id": "1", "action": "retry", "reason": "registry is back"})
+    running.settle()
+    assert running.status["stableRevision"] == "r2"
+    assert running.status["phase"] == "Ready"
+    assert running.status["requests"][0]["result"] == "Done"
+    running.settle()
+    assert len(running.status["requests"]) == 1, "each id is carried out once"
+
+
+def test_the_first_revision_keeps_trying_past_its_deadline():
+    world = World(broken={"looma-engine:1"})
+    world.look()
+    world.tick(61)
+    world.settle()
+    assert world.status["phase"] == "Degraded"
+    assert world.counts == {"r1": 4}
+    world.broken.clear()
+    world.settle()
+    assert world.status["phase"] == "Ready"
+    assert world.status["stableRevision"] == "r1"
+
+
+def test_a_pause_freezes_a_rollout_and_its_deadline(running):
+    running.change(image="looma-engine:2")
+    running.look()
+    running.tick()
+    running.look()
+    frozen = dict(running.counts)
+    running.change(paused=True)
+    for _ in range(5):
+        running.look()
+        running.tick(100)
+    assert running.counts == frozen
+    assert running.status["phase"] == "Paused"
+    running.change(paused=False)
+    running.look()
+    assert running.status["phase"] == "Progressing", "the time of the pause does not count as no progress"
+    running.settle()
+    assert running.status["stableRevision"] == "r2"
+
+
+def test_under_a_pause_a_changed_spec_waits_and_scaling_goes_on(running):
+    running.change(paused=True)
+    running.settle()
+    running.change(image="looma-engine:2", replicas=6)
+    running.settle()
+    assert running.counts == {"r1": 6}
+    assert "waits" in next(item for item in running.status["conditions"] if item["type"] == "Paused")["message"]
+    running.change(paused=False)
+    running.settle()
+    assert running.counts == {"r1": 0, "r2": 6}
+
+
+def test_a_service_that_is_created_paused_starts_nothing_until_it_is_not():
+    world = World(spec=spec(paused=True))
+    world.settle()
+    assert world.counts == {"r1": 0}
+    world.change(paused=False)
+    world.settle()
+    assert world.counts == {"r1": 4}
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_few_replicas(replicas):
+    world = World(spec=spec(replicas=replicas))
+    world.settle()
+    world.change(image="looma-engine:2")
+    for _ in range(20):
+        world.look()
+        assert world.serving >= replicas
+        world.tick()
+    assert world.counts == {"r1": 0, "r2": replicas}
+    assert world.status["phase"] == "Ready"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ("ControllerRevision", "resume-r1"),
+        ("Deployment", "resume-r1"),
+        ("Service", "resume-stable"),
+        ("ServiceAccount", "resume"),
+        ("PodDisruptionBudget", "resume"),
+        ("NetworkPolicy", "resume"),
+    ],
+)
+def test_a_child_deleted_by_hand_comes_back_as_it_was(running, key):
+    before = running.children.pop(key)
+    running.settle()
+    after = running.children[key]
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    assert after.get("data") == before.get("data")
+    assert set(running.counts) == {"r1"}, "no new revision"
+    assert reasons(running).count(EventReason.CHILD_REPAIRED) == 1
+
+
+@pytest.mark.parametrize("revision", ["r1", "r2"])
+def test_a_lost_controller_revision_is_made_again_from_its_deployment(running, revision):
+    running.change(image="looma-engine:2")
+    running.settle()
+    lost = running.children.pop(("ControllerRevision", f"resume-{revision}"))
+    running.settle()
+    assert running.children["ControllerRevision", f"resume-{revision}"]["data"] == lost["data"]
+
+
+def test_revision_and_deployment_lost_together_keep_their_number(running):
+    del running.children["ControllerRevision", "resume-r1"]
+    del running.children["Deployment", "resume-r1"]
+    running.settle()
+    assert running.counts == {"r1": 4}
+
+
+def test_a_child_changed_by_hand_is_set_right_and_told(running):
+    running.children["Service", "resume-stable"]["spec"]["ports"][0]["port"] = 81
+    running.settle()
+    assert running.children["Service", "resume-stable"]["spec"]["ports"][0]["port"] == 80
+    assert "spec.ports" in running.notices[-1].note
+
+
+def test_history_is_kept_up_to_its_limit(running):
+    for number in range(2, 8):
+        running.change(image=f"looma-engine:{number}")
+        running.settle()
+    assert sorted(running.counts, key=lambda name: int(name[1:])) == ["r4", "r5", "r6", "r7"]
+    assert {name for kind, name in running.children if kind == "ControllerRevision"} == {
+        f"resume-r{number}" for number in (4, 5, 6, 7)
+    }
+    assert EventReason.REVISION_DELETED in reasons(running)
+
+
+def test_a_number_is_never_given_twice(running):
+    running.change(image="looma-engine:2", revisionHistoryLimit=1)
+    running.settle()
+    running.change(image="looma-engine:3")
+    running.settle()
+    running.change(image="looma-engine:2")
+    running.settle()
+    running.change(image="looma-engine:4")
+    running.settle()
+    assert running.status["targetRevision"] == "r4"
+
+
+def test_a_missing_model_holds_the_change_and_the_service_goes_on(running):
+    running.change(image="looma-engine:2", modelRefs=[{"name": "ner-1"}])
+    running.settle()
+    assert running.counts == {"r1": 4}
+    assert running.condition("ModelsReady") == ("False", "ModelMissing")
+    assert running.status["phase"] == "Ready"
+    running.models["ner-1"] = MODEL
+    running.settle()
+    assert running.counts == {"r1": 0, "r2": 4}
+    assert running.condition("ModelsReady") == ("True", "ModelsFound")
+    assert reasons(running).count(EventReason.MODEL_MISSING) == 1
+
+
+def test_another_digest_is_another_revision(running):
+    running.models["ner-1"] = MODEL
+    running.change(modelRefs=[{"name": "ner-1"}])
+    running.settle()
+    other = json.loads(json.dumps(MODEL).replace("a" * 64, "b" * 64))
+    running.models["ner-1"] = other
+    running.settle()
+    assert running.status["targetRevision"] == "r3"
+
+
+def test_a_retired_model_stays_in_its_revisions_and_enters_no_new_one(running):
+    running.models["ner-1"] = MODEL
+    running.change(modelRefs=[{"name": "ner-1"}])
+    running.settle()
+    running.models["ner-1"] = {**MODEL, "spec": {**MODEL["spec"], "retire": True}}
+    running.settle()
+    assert running.condition("ModelsReady")[0] == "True"
+    running.change(image="looma-engine:9")
+    running.settle()
+    assert running.condition("ModelsReady") == ("False", "ModelRetired")
+    assert running.status["targetRevision"] == "r2"
+
+
+def test_an_older_service_keeps_its_path(running):
+    running.peers = (
+        Peer(name="first", created_at=START - timedelta(days=1), path_prefixes=("/api/v1/resumes",)),
+        Peer(name="later", created_at=START + timedelta(days=1), path_prefixes=("/api/v1/resumes",)),
+    )
+    running.settle()
+    assert running.condition("RouteAccepted") == ("False", "PathConflict")
+    message = next(item for item in running.status["conditions"] if item["type"] == "RouteAccepted")["message"]
+    assert "first" in message
+    assert "later" not in message
+
+
+def test_a_name_that_is_taken_is_never_taken_over():
+    world = World(foreign=frozenset({("Service", "resume-stable")}))
+    world.look()
+    world.tick()
+    world.look()
+    assert ("Service", "resume-stable") not in world.children
+    assert world.condition("Degraded") == ("True", "NameTaken")
+    assert reasons(world).count(EventReason.NAME_TAKEN) == 1
+
+
+def test_a_child_that_is_refused_shows_in_the_conditions(running):
+    refusal = Refusal(kind="Deployment", name="resume-r1", reason=Reason.CHILD_REFUSED, message="quota exceeded")
+    running.look(refusals=(refusal,))
+    running.look(refusals=(refusal,))
+    assert running.condition("Degraded") == ("True", "ChildRefused")
+    assert reasons(running).count(EventReason.CHILD_REFUSED) == 1
+
+
+def test_pods_that_stay_away_degrade_the_service_after_the_deadline(running):
+    running.broken.add("looma-engine:1")
+    running.children["Deployment", "resume-r1"]["status"]["availableReplicas"] = 1
+    wake = running.look()
+    assert running.condition("Ready") == ("False", "ReplicasUnavailable")
+    assert running.status["phase"] == "Progressing"
+    assert wake is not None
+    running.tick(61)
+    running.look()
+    assert running.condition("Degraded") == ("True", "ReplicasUnavailable")
+
+
+def test_a_restart_changes_the_pod_template_but_not_the_revision(running):
+    running.annotations["looma.dev/request"] = json.dumps({"id": "7", "action": "restart"})
+    running.settle()
+    template = running.children["Deployment", "resume-r1"]["spec"]["template"]
+    assert "looma.dev/restarted-at" in template["metadata"]["annotations"]
+    assert running.status["targetRevision"] == "r1"
+    assert running.status["requests"][0]["requestedBy"] == "ada"
+
+
+def test_status_that_was_lost_is_found_again(running):
+    running.change(image="looma-engine:2")
+    running.settle()
+    running.status = {}
+    running.settle()
+    assert running.status["stableRevision"] == "r2"
+    assert running.counts == {"r1": 0, "r2": 4}
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("image"), st.integers(1, 4)),
+    st.tuples(st.just("replicas"), st.integers(0, 8)),
+    st.tuples(st.just("paused"), st.booleans()),
+    st.tuples(st.just("crash"), st.integers(0, 12)),
+    st.tuples(st.just("tick"), st.integers(1, 40)),
+    st.tuples(st.just("delete"), st.integers(0, 11)),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=st.lists(STEPS, max_size=25))
+def test_whatever_happens_capacity_holds_and_the_end_is_the_spec(steps):
+    """Changes, crashes between any two writes and deletions by hand: pods that serve are not taken below the spec."""
+    world = World()
+    world.settle()
+    for step, value in steps:
+        if step == "image":
+            world.change(image=f"looma-engine:{value}")
+        elif step in ("replicas", "paused"):
+            world.change(**{step: value})
+        elif step == "crash":
+            world.look(crash_after=value)
+        elif step == "tick":
+            world.tick(value)
+        else:
+            keys = sorted(key for key in world.children if key[0] != "Deployment")
+            world.children.pop(keys[value % len(keys)])
+        before = world.serving
+        world.look()
+        assert world.serving >= min(before, world.spec["replicas"])
+    world.change(paused=False)
+    world.settle(rounds=120)
+    assert world.status["phase"] == "Ready"
+    target = world.status["targetRevision"]
+    assert world.status["stableRevision"] == target
+    row = next(row for row in world.status["revisions"] if row["name"] == target)
+    assert row["image"] == world.spec["image"]
+    assert world.counts == {name: world.spec["replicas"] if name == target else 0 for name in world.counts}
