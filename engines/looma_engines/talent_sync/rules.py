@@ -24,7 +24,7 @@ FIRST_YEAR = 1900
 
 # Good enough to catch a slip; only a mail that arrives proves an address.
 _EMAIL = re.compile(r"[^\s@,;<>\"()]+@[^\s@,;<>\"().]+(\.[^\s@,;<>\"().]+)+")
-_PHONE = re.compile(r"\+?[0-9][0-9 ().\-/]*(\s*(ext\.?|x|#|转)\s*[0-9]{1,6})?", re.IGNORECASE)
+_PHONE = re.compile(r"\+?[0-9(][0-9 ().\-/]*(\s*(ext\.?|x|#|转)\s*[0-9]{1,6})?", re.IGNORECASE)
 _PHONE_DIGITS = range(5, 21)
 # PostgreSQL's text cannot hold NUL, and no name has a control character; lines of paragraphs may.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
