@@ -1,7 +1,7 @@
 """What people do to the cluster through the console, each request in their name.
 
-The console's own service account may change nothing: it may impersonate, and the cluster's RBAC decides by the
-person's roles. The admission webhook records the person from the extra `person`.
+The console's own service account may read services and their events, and impersonate; everything here but
+reading the service is asked in the person's name, so the cluster's RBAC decides by the person's roles. The admission webhook records the person from the extra `person`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class ClusterActions:
             KubernetesError: the API server refused; `Forbidden`, `Conflict`, or what admission says.
         """
         document = self._api.request("GET", self._service_path(service))
-        content = self._content(service, revision)
+        content = self._content(person, service, revision)
         patch = rollback_patch(service=document, content=content, reason=reason)
         if patch[-1]["value"] == document["spec"]:
             return False
@@ -83,11 +83,11 @@ class ClusterActions:
             raise
         return True
 
-    def _content(self, service: str, revision: str) -> dict[str, Any]:
+    def _content(self, person: Person, service: str, revision: str) -> dict[str, Any]:
         name = controller_revision_name(service, revision)
         path = f"/apis/apps/v1/namespaces/{self._namespace}/controllerrevisions/{name}"
         try:
-            found: dict[str, Any] = self._api.request("GET", path)["data"]
+            found: dict[str, Any] = self._api.request("GET", path, person=person)["data"]
         except KubernetesError as error:
             if error.status == HTTP_NOT_FOUND:
                 raise UnknownRevision(revision) from error

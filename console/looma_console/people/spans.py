@@ -98,11 +98,15 @@ def segments(text: str, marks: Iterable[Mark]) -> list[Segment]:
 
 
 def anchors(pieces: Iterable[Segment]) -> dict[str, str]:
-    """Where a value was found first, by the value in lower case and by a skill's canonical name."""
+    """Where a value was found first: by the value in lower case, by a skill's canonical name, and by `#LABEL`.
+
+    The label serves values that are shown otherwise than they are written, such as a phone number.
+    """
     found: dict[str, str] = {}
     for piece in pieces:
         if piece.mark is not None:
             found.setdefault(piece.text.strip().lower(), piece.mark.anchor)
+            found.setdefault(f"#{piece.mark.label}", piece.mark.anchor)
             if piece.mark.name:
                 found.setdefault(piece.mark.name.lower(), piece.mark.anchor)
     return found

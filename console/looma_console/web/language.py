@@ -1,6 +1,6 @@
 """Which language a page is in: the cookie of the switch, else what the browser asks for.
 
-Catalogues are named as gettext wants them (`zh_CN`), pages as HTML does (`zh-CN`).
+Catalogues are named as Babel names its locales (`zh_Hans_CN`), pages as HTML does (`zh-CN`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from flask_babel import Babel, get_locale
 
 COOKIE = "looma_language"
 DEFAULT = "en"
-CATALOGUES = {"en": "en", "zh-CN": "zh_CN"}
+CATALOGUES = {"en": "en", "zh-CN": "zh_Hans_CN"}
 NAMES = {"en": "English", "zh-CN": "简体中文"}
 TRANSLATIONS = Path(__file__).parents[1] / "translations"
 
