@@ -173,7 +173,20 @@ def _fits(folder: Path, name: str, hosts: tuple[str, ...], authority: str | None
         present.verify_directly_issued_by(certificate(folder, authority))
     except (ValueError, TypeError, InvalidSignature):
         return False
-    return _hosts_of(present) == set(hosts)
+    return _hosts_of(present) == set(hosts) and _names_its_authority(present)
+
+
+def _names_its_authority(present: x509.Certificate) -> bool:
+    try:
+        present.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    except x509.ExtensionNotFound:
+        return False
+    return True
+
+
+def _authority_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    subject = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject)
 
 
 def _hosts_of(present: x509.Certificate) -> set[str]:
@@ -218,6 +231,9 @@ def _make_leaf(folder: Path, leaf: Leaf, now: dt.datetime) -> None:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        # Python 3.13 in the pods verifies strictly, and refuses a server without it.
+        .add_extension(_authority_identifier(issuer), critical=False)
     )
     if leaf.hosts:
         names = x509.SubjectAlternativeName([_general_name(host) for host in leaf.hosts])

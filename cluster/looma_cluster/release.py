@@ -79,8 +79,8 @@ def install(
 
     Raises:
         ChartfileError: If the environment is unknown.
-        CommandError: If Helm refuses; its message says why.
-        ReleaseError: If something does not become ready in the Chartfile's time.
+        ReleaseError: If Helm refuses, or something does not become ready in the Chartfile's time; the message says
+            why, with the end of the logs of the pods concerned.
     """
     release = chartfile.read(paths.ROOT, environment)
     cluster = _Cluster(kubeconfig=kubeconfig, namespace=release.namespace)
@@ -101,7 +101,12 @@ def install(
         with tempfile.TemporaryDirectory(prefix="looma-") as folder:
             file = Path(folder) / "values.yaml"
             file.write_text(yaml.safe_dump(overlay), encoding="utf-8")
-            cluster.helm(*command(release, file), "--labels", f"{DIGEST_LABEL}={state}")
+            try:
+                cluster.helm(*command(release, file), "--labels", f"{DIGEST_LABEL}={state}")
+            except commands.CommandError as error:
+                # Helm tells that a hook failed; why, only its pod knows.
+                objects = json.loads(cluster.kubectl("get", readiness.KINDS, "--output", "json"))["items"]
+                raise ReleaseError(f"{error}\n{_last_words(cluster, objects)}".rstrip()) from error
     wait(kubeconfig=kubeconfig, namespace=release.namespace, seconds=release.timeout, report=report)
 
 
