@@ -9,21 +9,18 @@ Every application answers `/healthz` (the process lives), `/readyz` (every readi
 from __future__ import annotations
 
 import asyncio
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from litestar import Litestar, Request, Router, get
+from litestar import Litestar, Request, get
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import ImproperlyConfiguredException
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 
 from looma_core import logging
 from looma_core.auth import JwksKeys, TokenVerifier
 from looma_core.http.access import PUBLIC, authorize, provide_principal, undeclared
+from looma_core.http.document import document_of, openapi_config
 from looma_core.http.errors import exception_handlers
 from looma_core.http.frame import Frame
 from looma_core.metrics import CONTENT_TYPE, Metrics
@@ -97,7 +94,7 @@ def create_app(
             lifespan=list(lifespan),
             # Exceptions are logged by `errors` and requests by `frame`.
             logging_config=None,
-            openapi_config=_openapi(name, description),
+            openapi_config=openapi_config(name=name, description=description),
             request_max_body_size=max_body_bytes,
             state=State({"settings": settings, "metrics": counted, **(state or {})}),
         )
@@ -109,6 +106,8 @@ def create_app(
 
 
 def _own_routes(metrics: Metrics, readiness: dict[str, ReadinessCheck]) -> list[ControllerRouterHandler]:
+    document: dict[str, Any] = {}
+
     @get("/healthz", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
     def healthz() -> dict[str, str]:
         """The process answers; nothing else is asked, so that a broken database does not restart it."""
@@ -130,7 +129,10 @@ def _own_routes(metrics: Metrics, readiness: dict[str, ReadinessCheck]) -> list[
     @get("/openapi.json", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
     def openapi(request: Request[Any, Any, State]) -> dict[str, Any]:
         """The OpenAPI document of this engine alone."""
-        return request.app.openapi_schema.to_schema()
+        # Made on the first request: routes do not change afterwards.
+        if not document:
+            document.update(document_of(request.app))
+        return document
 
     return [healthz, readyz, exposition, openapi]
 
@@ -143,31 +145,3 @@ async def _holds(name: str, check: ReadinessCheck) -> bool:
         log.warning("readiness check failed", check=name, error=type(error).__name__)
         return False
     return True
-
-
-class _NoRoutes(Router):
-    """Takes Litestar's documentation pages and serves none: they hold inline script, and /openapi.json is ours."""
-
-    def register(self, value: ControllerRouterHandler) -> list[Any]:
-        """Register nothing."""
-        del value
-        return []
-
-
-def _openapi(name: str, description: str | None) -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title=f"Looma {name}",
-        version=version("looma"),
-        description=description,
-        use_handler_docstrings=True,
-        components=Components(
-            security_schemes={
-                "bearer": SecurityScheme(
-                    type="http", scheme="bearer", bearer_format="JWT", description="RS256"
-                )
-            }
-        ),
-        security=[{"bearer": []}],
-        render_plugins=[JsonRenderPlugin()],
-        openapi_router=_NoRoutes("/openapi", route_handlers=[], include_in_schema=False),
-    )

@@ -120,6 +120,8 @@ def _field_errors(extra: object) -> list[FieldError]:
         message = str(item.get("message", ""))
         # Litestar reports a missing argument as the KeyError that it met: the name in quotes.
         missing = message == repr(key)
+        # "Unsupported type: <class ...>" speaks of its own insides: an empty form where a file was wanted.
+        missing = missing or "<class" in message
         errors.append(field_error("is required" if missing else message, prefix=prefix))
     return errors
 

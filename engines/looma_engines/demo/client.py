@@ -47,12 +47,14 @@ class DemoClient:
         client: httpx client with the API's address.
         token: makes a fresh token; a load may outlast one.
         wait_seconds: how long to wait for the API to be ready, and for one request to pass.
+        pause_seconds: pause before the second attempt; it doubles up to 5 s.
     """
 
-    def __init__(self, client: httpx.Client, *, token: Callable[[], str], wait_seconds: float) -> None:
+    def __init__(self, client: httpx.Client, *, token: Callable[[], str], wait_seconds: float, pause_seconds: float = 0.5) -> None:
         self._client = client
         self._token = token
         self._wait_seconds = wait_seconds
+        self._pause_seconds = pause_seconds
 
     def wait_until_ready(self) -> None:
         """Return when both engines answer.
@@ -128,7 +130,7 @@ class DemoClient:
 
         for attempt in Retrying(
             retry=retry_if_exception(may_pass),
-            wait=wait_exponential(multiplier=0.5, max=5),
+            wait=wait_exponential(multiplier=self._pause_seconds, max=5),
             stop=stop_after_delay(self._wait_seconds),
             before_sleep=tell,
             reraise=True,

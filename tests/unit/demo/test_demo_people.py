@@ -130,7 +130,7 @@ def api() -> FakeApi:
 @pytest.fixture
 def client(api: FakeApi) -> DemoClient:
     http = httpx.Client(base_url="http://looma.test", transport=httpx.MockTransport(api.handle))
-    return DemoClient(http, token=lambda: "token", wait_seconds=5)
+    return DemoClient(http, token=lambda: "token", wait_seconds=5, pause_seconds=0.01)
 
 
 def test_loading_twice_is_loading_once(api: FakeApi, client: DemoClient) -> None:
@@ -173,4 +173,4 @@ def test_an_api_that_never_comes_ends_the_wait(api: FakeApi) -> None:
     api.starting = [503] * 1000
     http = httpx.Client(base_url="http://looma.test", transport=httpx.MockTransport(api.handle))
     with pytest.raises(ApiError, match="status 503"):
-        load_people(DemoClient(http, token=lambda: "token", wait_seconds=0.2))
+        load_people(DemoClient(http, token=lambda: "token", wait_seconds=0.2, pause_seconds=0.01))
