@@ -1,0 +1,244 @@
+"""What the definitions refuse and what they say: each row is a mistake that a person makes, and the words that help.
+
+The messages are those of the real API server. What one object alone cannot show (a path that another service has, a
+model that does not exist) is in test_operator_admission.py.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from support.control_plane import ControlPlane
+
+pytestmark = pytest.mark.control_plane
+Object = dict[str, Any]
+
+SERVICE: Object = {
+    "apiVersion": "looma.dev/v1alpha1",
+    "kind": "AIService",
+    "metadata": {"name": "resume"},
+    "spec": {
+        "engine": "resume",
+        "image": "registry.example/looma-engine:1.0",
+        "replicas": 2,
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}},
+        "config": {"maxPages": 20},
+        "route": {"pathPrefixes": ["/api/v1/resumes"]},
+    },
+}
+MODEL: Object = {
+    "apiVersion": "looma.dev/v1alpha1",
+    "kind": "ModelVersion",
+    "metadata": {"name": "ner-1.0.0"},
+    "spec": {
+        "model": "resume-ner",
+        "version": "1.0.0",
+        "artifact": {"uri": "oci://registry/models/ner@sha256:" + "a" * 64, "sizeBytes": 1024},
+        "format": "spacy",
+        "evaluation": {"dataset": "held-out", "metric": "f1", "value": 0.91},
+    },
+}
+JOB: Object = {
+    "apiVersion": "looma.dev/v1alpha1",
+    "kind": "SyncJob",
+    "metadata": {"name": "people"},
+    "spec": {"source": {"type": "jsonl", "path": "imports/people.jsonl"}},
+}
+PLURALS = {"AIService": "aiservices", "ModelVersion": "modelversions", "SyncJob": "syncjobs"}
+ABSENT = object()
+
+
+def changed(base: Object, path: str, value: Any) -> Object:
+    """A copy with one field set, or removed with ABSENT."""
+    result = copy.deepcopy(base)
+    *parents, last = path.split(".")
+    place = result
+    for part in parents:
+        place = place.setdefault(part, {})
+    if value is ABSENT:
+        place.pop(last, None)
+    else:
+        place[last] = value
+    return result
+
+
+def path(kind: str, namespace: str, name: str = "") -> str:
+    base = f"/apis/looma.dev/v1alpha1/namespaces/{namespace}/{PLURALS[kind]}"
+    return f"{base}/{name}" if name else base
+
+
+REFUSED = [
+    # what was written, where, and words of the answer
+    (SERVICE, "spec.engine", "resumee", 'supported values: "resume", "talent-sync", "custom"'),
+    (SERVICE, "spec.engine", ABSENT, "spec.engine: Required value"),
+    (SERVICE, "spec.image", ABSENT, "spec.image: Required value"),
+    (SERVICE, "spec.image", "", "spec.image"),
+    (SERVICE, "spec.image", "two words", "write REGISTRY/NAME:TAG or NAME@sha256:DIGEST, without spaces"),
+    (SERVICE, "spec.replicas", -1, "greater than or equal to 0"),
+    (SERVICE, "spec.replicas", "two", "must be of type integer"),
+    (SERVICE, "spec.replicas", 5000, "less than or equal to 1000"),
+    (SERVICE, "spec.resources.requests.cpu", "much", "write a quantity of 0 or more"),
+    (SERVICE, "spec.resources.requests.memory", "256 MB", "write a quantity of 0 or more"),
+    (SERVICE, "spec.resources.limits.memory", "-1Gi", "write a quantity of 0 or more"),
+    (SERVICE, "spec.resources.requests.cpu", "2", "requests.cpu is more than resources.limits.cpu"),
+    (SERVICE, "spec.resources.requests.memory", "2Gi", "requests.memory is more than resources.limits.memory"),
+    (SERVICE, "spec.config", {"maxPagez": 3}, "config of engine resume: write only maxFileBytes, maxPages or"),
+    (SERVICE, "spec.config", {"maxPages": "many"}, "write whole numbers of 1 or more, without quotes"),
+    (SERVICE, "spec.config", {"maxPages": 0}, "write whole numbers of 1 or more"),
+    (SERVICE, "spec.config", {"maxPages": True}, "spec.config.maxPages"),
+    (SERVICE, "spec.route.pathPrefixes", ["api/v1/resumes"], "write a path below /api/v1/, as /api/v1/talents"),
+    (SERVICE, "spec.route.pathPrefixes", ["/metrics"], "write a path below /api/v1/"),
+    (SERVICE, "spec.route.pathPrefixes", ["/api/v1/resumes/"], "without a last '/'"),
+    (SERVICE, "spec.route.pathPrefixes", ["/api/v1//resumes"], "write the path normalised"),
+    (SERVICE, "spec.route.pathPrefixes", ["/api/v1/../admin"], "write the path normalised"),
+    (SERVICE, "spec.route.pathPrefixes", ["/api/v1/a%2fb"], "write the path normalised"),
+    (SERVICE, "spec.route.pathPrefixes", ["/api/v1/openapi.json"], "is the merged API document"),
+    (SERVICE, "spec.route.pathPrefixes", ["/api/v1/a", "/api/v1/a"], "Duplicate value"),
+    (SERVICE, "spec.route.timeoutSeconds", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.rollout.strategy", "Canary", 'supported values: "Rolling"'),
+    (SERVICE, "spec.rollout.progressDeadlineSeconds", 1, "greater than or equal to 5"),
+    (SERVICE, "spec.revisionHistoryLimit", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.rollbackWindow", -1, "greater than or equal to 0"),
+    (SERVICE, "spec.paused", "yes", "must be of type boolean"),
+    (SERVICE, "spec.modelRefs", [{"name": "a"}, {"name": "a"}], "Duplicate value"),
+    (SERVICE, "spec.modelRefs", ["a"], "must be of type object"),
+    (SERVICE, "spec.podTemplate", "nginx", "must be of type object"),
+    (SERVICE, "metadata.name", "1resume", "beginning with a letter"),
+    (SERVICE, "metadata.name", "a" * 41, "write at most 40 lower-case letters"),
+    (SERVICE, "spec.gateway", {"weight": 3}, 'unknown field "spec.gateway"'),
+    (MODEL, "spec.version", "v1", "write a semantic version without a leading v, as 1.4.0"),
+    (MODEL, "spec.version", "1.0", "write a semantic version"),
+    (MODEL, "spec.model", "Resume NER", "write lower-case letters, digits and '-', as resume-ner"),
+    (MODEL, "spec.artifact.uri", "oci://registry/ner:latest", "a tag alone could change"),
+    (MODEL, "spec.artifact.uri", "https://host/ner@sha256:" + "a" * 64, "write oci://REGISTRY/NAME@sha256:"),
+    (MODEL, "spec.artifact.sizeBytes", 0, "greater than or equal to 1"),
+    (MODEL, "spec.format", "pickle", 'supported values: "onnx", "spacy", "lightgbm", "json"'),
+    (MODEL, "spec.evaluation", {"metric": "f1"}, "spec.evaluation.dataset: Required value"),
+    (JOB, "spec.source.type", "mongodb", 'supported values: "jsonl", "csv"'),
+    (JOB, "spec.source.path", "/etc/passwd", "write a relative path without"),
+    (JOB, "spec.source.path", "a/../../b.jsonl", "write a relative path without"),
+    (JOB, "spec.source.path", "people.csv", "write a file whose ending is the source's type"),
+    (JOB, "spec.schedule", "* * * * *", 'unknown field "spec.schedule"'),
+]
+
+
+def _row_name(row: tuple[Object, str, Any, str]) -> str:
+    base, field, value, _ = row
+    return f"{base['kind']}-{field}-{'absent' if value is ABSENT else value}"[:80]
+
+
+@pytest.mark.parametrize(("base", "field", "value", "words"), REFUSED, ids=map(_row_name, REFUSED))
+def test_a_mistake_is_refused_with_words_that_help(control_plane: ControlPlane, namespace, base, field, value, words):
+    code, answer = control_plane.request(
+        "POST", path(base["kind"], namespace) + "?fieldValidation=Strict", changed(base, field, value)
+    )
+    assert code in (400, 422), answer
+    assert words in answer["message"]
+
+
+@pytest.mark.parametrize("base", [SERVICE, MODEL, JOB], ids=lambda base: base["kind"])
+def test_what_is_right_is_taken(control_plane: ControlPlane, namespace, base):
+    code, answer = control_plane.request("POST", path(base["kind"], namespace) + "?fieldValidation=Strict", base)
+    assert code == 201, answer
+
+
+TALENTS = changed(changed(SERVICE, "spec.engine", "talent-sync"), "spec.config", {})
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"maxPages": 3}, "config of engine talent-sync: write only maxPageSize"),
+        ({"maxPageSize": 501}, "a whole number from 1 to 500"),
+    ],
+)
+def test_config_is_judged_for_the_engine_that_runs(control_plane: ControlPlane, namespace, config, words):
+    code, answer = control_plane.request(
+        "POST", path("AIService", namespace), changed(TALENTS, "spec.config", config)
+    )
+    assert code == 422, answer
+    assert words in answer["message"]
+
+
+def test_a_custom_engine_takes_any_config(control_plane: ControlPlane, namespace):
+    custom = changed(changed(SERVICE, "spec.engine", "custom"), "spec.config", {"ANY": "thing", "n": 3})
+    code, answer = control_plane.request("POST", path("AIService", namespace), custom)
+    assert code == 201, answer
+
+
+IMMUTABLE = [
+    (SERVICE, "spec.engine", "custom", "engine cannot be changed"),
+    (MODEL, "spec.version", "1.0.1", "cannot be changed, only retired"),
+    (MODEL, "spec.artifact.uri", "oci://registry/models/ner@sha256:" + "b" * 64, "cannot be changed, only retired"),
+    (MODEL, "spec.evaluation.value", 0.99, "the evaluation of a ModelVersion cannot be changed"),
+    (MODEL, "spec.evaluation", None, "the evaluation of a ModelVersion cannot be changed"),
+    (JOB, "spec.source.path", "imports/other.jsonl", "source cannot be changed"),
+]
+
+
+@pytest.mark.parametrize(("base", "field", "value", "words"), IMMUTABLE, ids=map(_row_name, IMMUTABLE))
+def test_what_must_not_change_is_refused(control_plane: ControlPlane, namespace, base, field, value, words):
+    kind, name = base["kind"], base["metadata"]["name"]
+    assert control_plane.request("POST", path(kind, namespace), base)[0] == 201
+    patch = changed({}, field, value)
+    code, answer = control_plane.request(
+        "PATCH", path(kind, namespace, name), patch, content_type="application/merge-patch+json"
+    )
+    assert code == 422, answer
+    assert words in answer["message"]
+
+
+def test_a_model_can_be_retired_and_labelled_but_not_brought_back(control_plane: ControlPlane, namespace):
+    control_plane.request("POST", path("ModelVersion", namespace), MODEL)
+    place = path("ModelVersion", namespace, "ner-1.0.0")
+
+    def patch(body: Object) -> tuple[int, Object]:
+        return control_plane.request("PATCH", place, body, content_type="application/merge-patch+json")
+
+    assert patch({"metadata": {"labels": {"team": "search"}}})[0] == 200
+    assert patch({"spec": {"retire": True}})[0] == 200
+    code, answer = patch({"spec": {"retire": False}})
+    assert code == 422
+    assert "stays retired" in answer["message"]
+
+
+def test_defaults_are_filled_in(control_plane: ControlPlane, namespace):
+    least = {**SERVICE, "spec": {"engine": "resume", "image": "e:1"}}
+    _, answer = control_plane.request("POST", path("AIService", namespace), least)
+    assert answer["spec"] == {
+        "engine": "resume",
+        "image": "e:1",
+        "replicas": 1,
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "route": {"timeoutSeconds": 60},
+        "rollout": {"strategy": "Rolling", "progressDeadlineSeconds": 600},
+        "revisionHistoryLimit": 10,
+        "rollbackWindow": 3,
+        "paused": False,
+    }
+
+
+def test_the_scale_subresource_sets_replicas(control_plane: ControlPlane, namespace):
+    control_plane.request("POST", path("AIService", namespace), SERVICE)
+    control_plane.kubectl("-n", namespace, "scale", "ais", "resume", "--replicas=5")
+    _, answer = control_plane.request("GET", path("AIService", namespace, "resume"))
+    assert answer["spec"]["replicas"] == 5
+
+
+def test_short_names_and_the_category_work(control_plane: ControlPlane, namespace):
+    for base in (SERVICE, MODEL, JOB):
+        control_plane.request("POST", path(base["kind"], namespace), base)
+    assert "ENGINE" in control_plane.kubectl("-n", namespace, "get", "ais")
+    assert "FORMAT" in control_plane.kubectl("-n", namespace, "get", "mv")
+    assert "SOURCE" in control_plane.kubectl("-n", namespace, "get", "sj")
+    everything = control_plane.kubectl("-n", namespace, "get", "looma", "-o", "name")
+    assert len(everything.split()) == 3
+
+
+def test_explain_reads_well(control_plane: ControlPlane):
+    text = control_plane.kubectl("explain", "ais.spec.rollout")
+    assert "How a new revision takes over." in text
+    assert "progressDeadlineSeconds" in text
+    assert "enum: Rolling" in text
