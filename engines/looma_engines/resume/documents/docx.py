@@ -73,7 +73,8 @@ class _Walker:
     def _blocks(self, parent: Any, part: Any, *, depth: int) -> Iterator[RawLine]:
         if depth > _MAX_DEPTH:
             raise DocumentProblem(
-                "damaged-document", "The Word file nests its tables too deeply. Export it as PDF and send that."
+                "damaged-document",
+                "The Word file nests its tables too deeply. Export it as PDF and send that.",
             )
         for child in parent:
             if child.tag == f"{_W}p":
@@ -137,7 +138,9 @@ class _Walker:
             cells: list[list[RawLine]] = []
             for cell in _cells(row):
                 if not _merged_above(cell):
-                    cells.append([line for line in self._blocks(cell, part, depth=depth + 1) if line.text.strip()])
+                    cells.append(
+                        [line for line in self._blocks(cell, part, depth=depth + 1) if line.text.strip()]
+                    )
             cells = [cell for cell in cells if cell]
             if len(cells) > 1 and all(len(cell) == 1 and len(cell[0].text) <= _SHORT_CELL for cell in cells):
                 yield RawLine(

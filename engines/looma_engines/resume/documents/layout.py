@@ -140,7 +140,10 @@ def find_gutter(rows: Sequence[Row]) -> tuple[float, int, int, Gutter] | None:
             kind = judge_gutter(run, at)
             if kind is Gutter.ROWS:
                 continue
-            sides = [sum(s.length for row in run for s in row if (s.right <= at + 1) is side) for side in (True, False)]
+            sides = [
+                sum(s.length for row in run for s in row if (s.right <= at + 1) is side)
+                for side in (True, False)
+            ]
             weight = (last - first) + min(sides) / 10
             if best is None or weight > best[0]:
                 best = (weight, (at, first, last, kind))
@@ -224,7 +227,9 @@ def _clear_runs(rows: Sequence[Row], at: float) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     start: int | None = None
     for position, row in enumerate([*rows, None]):
-        if row is not None and not any(s.left < at - _GUTTER < s.right or s.left < at < s.right - 1 for s in row):
+        if row is not None and not any(
+            s.left < at - _GUTTER < s.right or s.left < at < s.right - 1 for s in row
+        ):
             start = position if start is None else start
             continue
         if start is not None:
@@ -280,7 +285,9 @@ def _segments(words: Sequence[Word]) -> list[Segment]:
             last.right = max(last.right, word.right)
             last.top, last.bottom = min(last.top, word.top), max(last.bottom, word.bottom)
         else:
-            segments.append(Segment(words=[word], left=word.left, top=word.top, right=word.right, bottom=word.bottom))
+            segments.append(
+                Segment(words=[word], left=word.left, top=word.top, right=word.right, bottom=word.bottom)
+            )
     return segments
 
 
@@ -315,7 +322,11 @@ def _block_lines(rows: Sequence[Row], *, page: int) -> list[RawLine]:
 
 def _row_line(row: Row, *, page: int) -> RawLine:
     words = [word for segment in row for word in segment.words]
-    text = _letter_spaced(words) if _is_letter_spaced(words) else "\t".join(_segment_text(s) for s in _joined(row))
+    text = (
+        _letter_spaced(words)
+        if _is_letter_spaced(words)
+        else "\t".join(_segment_text(s) for s in _joined(row))
+    )
     letters = sum(len(word.text) for word in words)
     bold = sum(len(word.text) for word in words if word.bold)
     return RawLine(

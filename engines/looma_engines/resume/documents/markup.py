@@ -15,10 +15,62 @@ from looma_engines.resume.documents.model import RawLine
 from looma_engines.resume.documents.plain import decode
 
 _SKIPPED: Final = frozenset(
-    {"script", "style", "noscript", "template", "svg", "head", "iframe", "object", "button", "select", "textarea"}
+    {
+        "script",
+        "style",
+        "noscript",
+        "template",
+        "svg",
+        "head",
+        "iframe",
+        "object",
+        "button",
+        "select",
+        "textarea",
+    }
 )
 _BLOCKS: Final = frozenset(
-    ["address", "article", "aside", "blockquote", "body", "dd", "details", "div", "dl", "dt", "fieldset", "figure", "figcaption", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "html", "li", "main", "nav", "ol", "p", "pre", "section", "table", "tbody", "thead", "tfoot", "tr", "ul", "summary", "center"]
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figure",
+        "figcaption",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "html",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "table",
+        "tbody",
+        "thead",
+        "tfoot",
+        "tr",
+        "ul",
+        "summary",
+        "center",
+    ]
 )
 _HEADINGS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _PARAGRAPHS: Final = frozenset({"p", "section", "table", "ul", "ol", *_HEADINGS})
@@ -117,7 +169,9 @@ class _Lines:
         text = "".join(self._pieces).strip(" ")
         if text.strip(" •\t"):
             self.lines.append(
-                RawLine(text=text, bold=self._bold_letters > 0.6 * max(self._letters, 1), heading=self._heading)
+                RawLine(
+                    text=text, bold=self._bold_letters > 0.6 * max(self._letters, 1), heading=self._heading
+                )
             )
             self._pieces = []
         elif not text:

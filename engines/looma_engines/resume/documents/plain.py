@@ -24,7 +24,9 @@ _BOMS: Final = (
 _CANDIDATES: Final = ["big5", "cp1252", "cp1250", "cp1251", "shift_jis", "euc_kr", "mac_roman"]
 # GB2312's common characters and punctuation; text read with the wrong encoding falls outside of them.
 _COMMON: Final = frozenset(
-    bytes((high, low)).decode("gb2312") for high in range(0xB0, 0xD8) for low in range(0xA1, 0xFA if high == 0xD7 else 0xFF)
+    bytes((high, low)).decode("gb2312")
+    for high in range(0xB0, 0xD8)
+    for low in range(0xA1, 0xFA if high == 0xD7 else 0xFF)
 )
 
 logging.getLogger("charset_normalizer").setLevel(logging.ERROR)

@@ -47,7 +47,9 @@ def read_document(data: bytes, *, limits: Limits | None = None) -> Document:
         lines = rtf.read(data)
     else:
         lines = plain.read(data)
-    document = assemble(lines, pages=pages, media_type=media_type, links=links, warnings=warnings, limits=limits)
+    document = assemble(
+        lines, pages=pages, media_type=media_type, links=links, warnings=warnings, limits=limits
+    )
     if len("".join(document.text.split())) < _MIN_TEXT:
         raise DocumentProblem(
             "no-text-in-document",
@@ -66,7 +68,10 @@ def read_text(text: str, *, limits: Limits | None = None) -> Document:
     if not text.strip():
         raise DocumentProblem("empty-document", "The text is empty. Send some text.")
     return assemble(
-        (RawLine(text=line) for line in text.splitlines()), pages=1, media_type=sniff.TEXT, limits=limits or Limits()
+        (RawLine(text=line) for line in text.splitlines()),
+        pages=1,
+        media_type=sniff.TEXT,
+        limits=limits or Limits(),
     )
 
 
@@ -91,7 +96,13 @@ def assemble(
         if not text and (not lines or not lines[-1].text):
             continue
         line = Line(
-            text=text, start=offset, page=item.page, box=item.box, size=item.size, bold=item.bold, heading=item.heading
+            text=text,
+            start=offset,
+            page=item.page,
+            box=item.box,
+            size=item.size,
+            bold=item.bold,
+            heading=item.heading,
         )
         lines.append(line)
         offset = line.end + 1

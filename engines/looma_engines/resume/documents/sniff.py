@@ -28,7 +28,10 @@ SHORT_NAMES: Final[dict[str, str]] = {PDF: "pdf", DOCX: "docx", HTML: "html", RT
 _WORKS = "Send the résumé as PDF, DOCX, HTML, RTF or plain text."
 _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-_HTML_START = re.compile(rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_HTML_START = re.compile(
+    rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _HTML_TAGS = re.compile(rb"</?(?:html|head|body|div|p|h[1-6]|table|ul|li|br|span)\b[^>]*>", re.IGNORECASE)
 
 
@@ -40,7 +43,9 @@ def detect(data: bytes, *, limits: Limits) -> str:
             ``document-too-large`` (a ZIP that unpacks to too much) or ``unsupported-document-type``.
     """
     if not data.strip(b"\x00\t\r\n \x0c"):
-        raise DocumentProblem("empty-document", "The file has no content. Check that it was saved and send it again.")
+        raise DocumentProblem(
+            "empty-document", "The file has no content. Check that it was saved and send it again."
+        )
     # The PDF standard's readers look for the header in the first kilobyte, since mail gateways prepend lines.
     if b"%PDF-" in data[:1024]:
         return PDF
@@ -79,7 +84,8 @@ def _ole2_problem(data: bytes) -> DocumentProblem:
     # A password-protected DOCX is an OLE2 container with these two streams; names are UTF-16.
     if "EncryptedPackage".encode("utf-16-le") in data:
         return DocumentProblem(
-            "encrypted-document", "The Office file is protected by a password. Save it without one and send it again."
+            "encrypted-document",
+            "The Office file is protected by a password. Save it without one and send it again.",
         )
     return DocumentProblem(
         "unsupported-document-type",
@@ -107,9 +113,12 @@ def _detect_zip(data: bytes, limits: Limits) -> str:
     names = {member.filename for member in members}
     if any(member.flag_bits & 1 for member in members):
         raise DocumentProblem(
-            "encrypted-document", "The file is protected by a password. Save it without one and send it again."
+            "encrypted-document",
+            "The file is protected by a password. Save it without one and send it again.",
         )
-    if "word/document.xml" in names or ("[Content_Types].xml" in names and any(n.startswith("word/") for n in names)):
+    if "word/document.xml" in names or (
+        "[Content_Types].xml" in names and any(n.startswith("word/") for n in names)
+    ):
         return DOCX
     kind = _zip_kind(names)
     raise DocumentProblem("unsupported-document-type", f"The file is {kind}. {_WORKS}")

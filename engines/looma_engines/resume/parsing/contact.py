@@ -17,10 +17,16 @@ from looma_engines.resume.parsing import recognise
 from looma_engines.resume.parsing.context import Cell, Context
 from looma_engines.resume.parsing.person import find_name
 
-_EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w@])", re.ASCII)
-_SPACED_EMAIL: Final = re.compile(r"(?<![\w.+-])([\w.+-]{2,64})\s?(?:@|\[at\]|\(at\))\s?((?:[A-Za-z0-9-]+\.){1,4}[A-Za-z]{2,24})", re.ASCII)
+_EMAIL: Final = re.compile(
+    r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w@])", re.ASCII
+)
+_SPACED_EMAIL: Final = re.compile(
+    r"(?<![\w.+-])([\w.+-]{2,64})\s?(?:@|\[at\]|\(at\))\s?((?:[A-Za-z0-9-]+\.){1,4}[A-Za-z]{2,24})", re.ASCII
+)
 _PHONE: Final = re.compile(r"(?<![\w./@-])(?:\+|\(\+?|00)?\d[\d\s().•-]{6,22}\d(?![\w/])")
-_PHONE_LABEL: Final = re.compile(r"(?:phone|tel|mobile|cell|contact|call|ph|电话|手机|联系方式|tel\.|mob)[a-z ]*[.:：]?\s*$", re.IGNORECASE)
+_PHONE_LABEL: Final = re.compile(
+    r"(?:phone|tel|mobile|cell|contact|call|ph|电话|手机|联系方式|tel\.|mob)[a-z ]*[.:：]?\s*$", re.IGNORECASE
+)
 _URL: Final = re.compile(
     r"(?<![\w@.])(?:https?://[^\s,;|<>()\"'一-鿿，。；]+|www\.[\w-]+\.[^\s,;|<>()\"'一-鿿，。；]+"
     r"|(?:linkedin\.com|github\.com|gitlab\.com|gitee\.com|medium\.com|stackoverflow\.com|kaggle\.com|behance\.net|"
@@ -32,7 +38,9 @@ _CHINESE_PLACE_LABEL: Final = re.compile(
     r"(?:现居住?地?|居住地|现居城市|所在地|所在城市|现所在地|工作地点|常住地|现住址|住址|地址|居住城市|城市|期望城市|所在地区|通讯地址|家庭住址|Address|籍贯|户籍|户口)\s*[:：]\s*([^\s|,，;；]{2,40})",
     re.IGNORECASE,
 )
-_ENGLISH_PLACE_LABEL: Final = re.compile(r"(?:address|location|based in|city|residence)\s*[:：]?\s*([^\t|•]{4,70})", re.IGNORECASE)
+_ENGLISH_PLACE_LABEL: Final = re.compile(
+    r"(?:address|location|based in|city|residence)\s*[:：]?\s*([^\t|•]{4,70})", re.IGNORECASE
+)
 _CHINESE_MOBILE: Final = re.compile(r"(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}")
 
 
@@ -77,7 +85,8 @@ def _title_case(word: str) -> str:
 def _emails(context: Context) -> list[Cell]:
     found = [Cell(m.start(), m.end(), m.group(), m.group()) for m in _EMAIL.finditer(context.folded)]
     return found or [
-        Cell(m.start(), m.end(), f"{m.group(1)}@{m.group(2)}", m.group()) for m in _SPACED_EMAIL.finditer(context.folded)
+        Cell(m.start(), m.end(), f"{m.group(1)}@{m.group(2)}", m.group())
+        for m in _SPACED_EMAIL.finditer(context.folded)
     ]
 
 
@@ -96,13 +105,27 @@ def _phones(context: Context) -> list[tuple[Cell, str]]:
     for line in context.lines[:400]:
         for found in _PHONE.finditer(line.folded):
             cell = context.cell(line.start + found.start(), line.start + found.end())
-            if cell.folded.startswith(("+", "(")) is False and context.folded[cell.start - 1 : cell.start] in ("+", "("):
-                cell = Cell(cell.start - 1, cell.end, context.text[cell.start - 1 : cell.end], context.folded[cell.start - 1 : cell.end])
+            if cell.folded.startswith(("+", "(")) is False and context.folded[
+                cell.start - 1 : cell.start
+            ] in ("+", "("):
+                cell = Cell(
+                    cell.start - 1,
+                    cell.end,
+                    context.text[cell.start - 1 : cell.end],
+                    context.folded[cell.start - 1 : cell.end],
+                )
             labelled = bool(_PHONE_LABEL.search(line.folded[: found.start()]))
             written = phone_number(cell.folded, chinese=context.language == "zh", labelled=labelled)
             if written is not None:
                 # As it stands in the text, not as folded: the person may have chosen its marks.
-                ranked.append((0 if labelled else 1, cell.start, cell, written if written.startswith("+") else cell.text))
+                ranked.append(
+                    (
+                        0 if labelled else 1,
+                        cell.start,
+                        cell,
+                        written if written.startswith("+") else cell.text,
+                    )
+                )
     ranked.sort(key=lambda item: (item[1] > 2000, item[0], item[1]))
     return [(cell, written) for _, _, cell, written in ranked]
 
@@ -122,10 +145,16 @@ def phone_number(folded: str, *, chinese: bool, labelled: bool = False) -> str |
         return None
     if _CHINESE_MOBILE.fullmatch(folded.strip()):
         return "+86" + digits[-11:]
-    if re.fullmatch(r"(?:19|20)\d\d\D+(?:19|20)\d\d|(?:19|20)\d\d[.-]\d\d?\D+(?:19|20)\d\d.*", folded.strip()):
+    if re.fullmatch(
+        r"(?:19|20)\d\d\D+(?:19|20)\d\d|(?:19|20)\d\d[.-]\d\d?\D+(?:19|20)\d\d.*", folded.strip()
+    ):
         return None
     region = "CN" if chinese else "US"
-    text = "+" + folded.lstrip("(+ ").replace(")", "", 1 if folded.startswith("(+") else 0) if "+" in folded[:2] else folded
+    text = (
+        "+" + folded.lstrip("(+ ").replace(")", "", 1 if folded.startswith("(+") else 0)
+        if "+" in folded[:2]
+        else folded
+    )
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
@@ -151,12 +180,19 @@ def _place(context: Context) -> Cell | None:
             if recognise.is_place(cell.folded):
                 return cell
     for line in header[:25]:
-        if "@" in line.folded and "\t" not in line.folded and "|" not in line.folded and "•" not in line.folded:
+        if (
+            "@" in line.folded
+            and "\t" not in line.folded
+            and "|" not in line.folded
+            and "•" not in line.folded
+        ):
             continue
         label = _ENGLISH_PLACE_LABEL.search(line.folded)
         base = label.start(1) if label else 0
         span = recognise.find_place(line.folded[base:])
-        if span is not None and (label or "," in line.folded[base + span[0] : base + span[1]] or context.language == "zh"):
+        if span is not None and (
+            label or "," in line.folded[base + span[0] : base + span[1]] or context.language == "zh"
+        ):
             return context.cell(line.start + base + span[0], line.start + base + span[1])
     return None
 
@@ -164,7 +200,11 @@ def _place(context: Context) -> Cell | None:
 def _header_cells(context: Context, start: int, end: int) -> list[Cell]:
     cells = []
     position = start
-    for found in re.finditer(r"\t|\s{2,}|\s*[|•;，/]\s*|\s+-\s+|(?:address|location)\s*:\s*", context.folded[start:end], re.IGNORECASE):
+    for found in re.finditer(
+        r"\t|\s{2,}|\s*[|•;，/]\s*|\s+-\s+|(?:address|location)\s*:\s*",
+        context.folded[start:end],
+        re.IGNORECASE,
+    ):
         cells.append(context.cell(position, start + found.start()))
         position = start + found.end()
     cells.append(context.cell(position, end))
@@ -194,11 +234,25 @@ def _headline(context: Context, name: Cell | None) -> str | None:
     """The title that stands with the name, above the first section."""
     for section in context.of("header"):
         for line in section.lines[:6]:
-            if line.blank or "@" in line.folded or (name is not None and line.start <= name.start < line.line.end and len(line.text) < len(name.text) + 4):
+            if (
+                line.blank
+                or "@" in line.folded
+                or (
+                    name is not None
+                    and line.start <= name.start < line.line.end
+                    and len(line.text) < len(name.text) + 4
+                )
+            ):
                 continue
             for cell in _header_cells(context, line.start, line.line.end):
                 if name is not None and cell.start <= name.start < cell.end:
                     continue
                 if recognise.title_strength(cell.folded) == 2 and len(cell.text) <= 80:
-                    return line.text if line.text.startswith(cell.text) and len(line.text) <= 100 and not any(c.isdigit() for c in line.text) else cell.text
+                    return (
+                        line.text
+                        if line.text.startswith(cell.text)
+                        and len(line.text) <= 100
+                        and not any(c.isdigit() for c in line.text)
+                        else cell.text
+                    )
     return None

@@ -39,7 +39,9 @@ _POINT: Final = (
     rf"|{_MONTH}\s+{_YEAR}"
     rf"|{_YEAR})(?!\d)"
 )
-_PRESENT: Final = r"(?:(?:till\s+|until\s+)?(?:present|current(?:ly)?|now|today|to\s+date|ongoing)\b|至今|现在|目前|今)"
+_PRESENT: Final = (
+    r"(?:(?:till\s+|until\s+)?(?:present|current(?:ly)?|now|today|to\s+date|ongoing)\b|至今|现在|目前|今)"
+)
 _SEPARATOR: Final = r"(?:\s*(?:-{1,3}|~|→|>|至|到|\bto\b|\buntil\b|\bthrough\b)\s*)"
 _OPEN: Final = rf"(?:since|自|从)\s*({_POINT})(?:\s*(?:起|开始|至今))?(?!{_SEPARATOR}(?:\d|[a-z]))"
 _RANGE: Final = re.compile(
@@ -104,14 +106,20 @@ def _span(found: re.Match[str], folded: str, offset: int) -> DateSpan | None:
         last = parse_point(right)
         first = parse_point(left, year=last.year if last else None)
         present = last is None
-        if first is None or (last is not None and (last.year, last.month or 12) < (first.year, first.month or 1)):
+        if first is None or (
+            last is not None and (last.year, last.month or 12) < (first.year, first.month or 1)
+        ):
             # Not a range: the left side alone is taken, the right side is looked at next.
             return (
-                DateSpan(start=start, end=start + len(left.rstrip()), first=first, last=None) if first else None
+                DateSpan(start=start, end=start + len(left.rstrip()), first=first, last=None)
+                if first
+                else None
             )
         return DateSpan(start=start, end=end, first=first, last=last, present=present, is_range=True)
     if opened is not None:
-        return DateSpan(start=start, end=end, first=parse_point(opened), last=None, present=True, is_range=True)
+        return DateSpan(
+            start=start, end=end, first=parse_point(opened), last=None, present=True, is_range=True
+        )
     if single is None:
         return None
     short = _SHORT_RANGE.match(folded, found.start())
@@ -120,14 +128,23 @@ def _span(found: re.Match[str], folded: str, offset: int) -> DateSpan | None:
         # 2019-05 is a month, 2016-18 cannot be one.
         if int(short.group(2)) > 12 and last_year >= first_year:
             return DateSpan(
-                start=start, end=offset + short.end(), first=Point(first_year), last=Point(last_year), is_range=True
+                start=start,
+                end=offset + short.end(),
+                first=Point(first_year),
+                last=Point(last_year),
+                is_range=True,
             )
     point = parse_point(single)
     if point is None:
         return None
     width = len(single.rstrip(" .")) if until_now is None else found.end() - found.start()
     return DateSpan(
-        start=start, end=start + width, first=point, last=None, present=bool(until_now), is_range=bool(until_now)
+        start=start,
+        end=start + width,
+        first=point,
+        last=None,
+        present=bool(until_now),
+        is_range=bool(until_now),
     )
 
 

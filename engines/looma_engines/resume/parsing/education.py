@@ -27,9 +27,18 @@ _CHINESE_SCHOOL: Final = re.compile(
     r"[\u4e00-\u9fffA-Za-z（）()•·]{2,24}?(?:大学|学院|学校|中学|高中|职高|技校|研究院|研究所|党校|专科学校|师范|附中|中专|培训中心)"
     r"(?:[（(][\u4e00-\u9fff]{2,6}[)）])?(?:[\u4e00-\u9fff]{2,12}(?:学院|分校|研究生院|校区))?"
 )
-_NOT_SCHOOL: Final = re.compile(r"\b(?:gpa|coursework|courses?|dean|honou?rs?|award|scholarship|thesis|relevant|club|society|member|minor in)\b|主修课程|课程|成绩|排名|奖学金|绩点", re.IGNORECASE)
-_MAJOR_LEAD: Final = re.compile(r"^\s*(?:degree\s+)?(?:\((?:hons?|honours)\)\s*)?(?:in|of|,|-|:|\(|major(?:ing)?(?:\s+in)?:?|majors?:|specializ\w+ in|专业[:：]?)\s*", re.IGNORECASE)
-_MAJOR_LABEL: Final = re.compile(r"(?:major(?:s|ed)?(?:\s+in)?|concentration(?:\s+in)?|specialization(?:\s+in)?|field of study|专业名称|所学专业|主修专业|主修|专业)\s*[:：]?\s*", re.IGNORECASE)
+_NOT_SCHOOL: Final = re.compile(
+    r"\b(?:gpa|coursework|courses?|dean|honou?rs?|award|scholarship|thesis|relevant|club|society|member|minor in)\b|主修课程|课程|成绩|排名|奖学金|绩点",
+    re.IGNORECASE,
+)
+_MAJOR_LEAD: Final = re.compile(
+    r"^\s*(?:degree\s+)?(?:\((?:hons?|honours)\)\s*)?(?:in|of|,|-|:|\(|major(?:ing)?(?:\s+in)?:?|majors?:|specializ\w+ in|专业[:：]?)\s*",
+    re.IGNORECASE,
+)
+_MAJOR_LABEL: Final = re.compile(
+    r"(?:major(?:s|ed)?(?:\s+in)?|concentration(?:\s+in)?|specialization(?:\s+in)?|field of study|专业名称|所学专业|主修专业|主修|专业)\s*[:：]?\s*",
+    re.IGNORECASE,
+)
 _MAJOR_STOP: Final = re.compile(
     r"\s*(?:[,;|•\t(]|\s-\s|\bwith\b|\bgpa\b|\bat\b|\bfrom\b|\bminor\b|\bcum laude\b|\bmagna\b|\bsumma\b|\bhonou?rs\b|\bfirst class\b|\d|:|\.\s|\.$)",
     re.IGNORECASE,
@@ -56,7 +65,11 @@ def find_education(context: Context) -> None:
         filled = [line for line in section.lines if line.folded.strip()]
         for at, line in enumerate(filled):
             line.dates = list(find_dates(line.folded, offset=line.start))
-            if (line.bullet and not _bullet_counts(filled)) or _NOT_SCHOOL.match(line.folded.strip(" •")) or _is_sentence(line, filled, at):
+            if (
+                (line.bullet and not _bullet_counts(filled))
+                or _NOT_SCHOOL.match(line.folded.strip(" •"))
+                or _is_sentence(line, filled, at)
+            ):
                 continue
             facts = read_line(context, line)
             if facts is None:
@@ -77,7 +90,12 @@ def find_education(context: Context) -> None:
 
 
 def _is_sentence(line: ParsedLine, filled: list[ParsedLine], at: int) -> bool:
-    return is_prose(line, filled, at) and not _SCHOOL_WORD.search(line.folded) and not recognise.HAN.search(line.folded) and find_degree(line.folded) is None
+    return (
+        is_prose(line, filled, at)
+        and not _SCHOOL_WORD.search(line.folded)
+        and not recognise.HAN.search(line.folded)
+        and find_degree(line.folded) is None
+    )
 
 
 def _bullet_counts(filled: list[ParsedLine]) -> bool:
@@ -90,7 +108,13 @@ def read_line(context: Context, line: ParsedLine) -> Draft | None:
     draft = Draft(date=main_date(line.dates), first_line=line.number)
     for cell in header_cells(context, line):
         _read_cell(context, cell, draft)
-    if draft.institution is None and draft.degree is None and draft.major is None and draft.date is None and not draft.spare:
+    if (
+        draft.institution is None
+        and draft.degree is None
+        and draft.major is None
+        and draft.date is None
+        and not draft.spare
+    ):
         return None
     return draft
 
@@ -108,14 +132,19 @@ def _read_cell(context: Context, cell: Cell, draft: Draft) -> None:
         draft.degree_name = degree[2]
         major = _major_after(context, cell, degree[1])
         draft.major = draft.major or major
-        outside = [(cell.start, cell.start + degree[0]), (major.end if major else cell.start + degree[1], cell.end)]
+        outside = [
+            (cell.start, cell.start + degree[0]),
+            (major.end if major else cell.start + degree[1], cell.end),
+        ]
         for low, high in outside:
             for piece in re.split(r"(?:,| - |;|\bfrom\b|\bat\b|\.\s)", context.folded[low:high]):
                 at = context.folded.find(piece, low)
                 rest = context.cell(at, at + len(piece))
                 if rest.text and draft.institution is None and _is_school(rest.folded):
                     draft.institution = rest
-                elif rest.text and draft.major is None and low < draft.degree.start and _is_major(rest.folded):
+                elif (
+                    rest.text and draft.major is None and low < draft.degree.start and _is_major(rest.folded)
+                ):
                     draft.major = rest
         if draft.institution is None:
             school = _school_in(context, context.cell(*outside[1]))
@@ -135,7 +164,9 @@ def _read_cell(context: Context, cell: Cell, draft: Draft) -> None:
 def _read_chinese(context: Context, cell: Cell, draft: Draft) -> None:
     text = cell.folded
     taken: list[tuple[int, int]] = []
-    school = _CHINESE_SCHOOL.search(re.sub(r"^(?:毕业院校|学校名称|学校|院校|毕业学校)[:：]\s*", lambda m: " " * len(m.group()), text))
+    school = _CHINESE_SCHOOL.search(
+        re.sub(r"^(?:毕业院校|学校名称|学校|院校|毕业学校)[:：]\s*", lambda m: " " * len(m.group()), text)
+    )
     degree = _chinese_degree().search(text, school.end() if school else 0) or _chinese_degree().search(text)
     if school and not _NOT_SCHOOL.search(school.group()) and draft.institution is None:
         taken.append(school.span())
@@ -149,17 +180,46 @@ def _read_chinese(context: Context, cell: Cell, draft: Draft) -> None:
         for found in re.finditer(r"[^\s/|,，;；:：()（）-]+", masked):
             word = found.group()
             stem = word.removesuffix("专业")
-            if stem in _chinese_majors() or (word.endswith("专业") and 2 <= len(stem) <= 14) or _major_shaped(stem, school is not None):
+            if (
+                stem in _chinese_majors()
+                or (word.endswith("专业") and 2 <= len(stem) <= 14)
+                or _major_shaped(stem, school is not None)
+            ):
                 draft.major = context.cell(cell.start + found.start(), cell.start + found.start() + len(stem))
                 break
         else:
             # Neither a school nor a degree nor a known major: a major that the list lacks, if it stands alone.
-            if not taken and 2 <= len(text) <= 16 and not _NOT_SCHOOL.search(text) and re.fullmatch(r"[\u4e00-\u9fff（）()]+", text):
+            if (
+                not taken
+                and 2 <= len(text) <= 16
+                and not _NOT_SCHOOL.search(text)
+                and re.fullmatch(r"[\u4e00-\u9fff（）()]+", text)
+            ):
                 draft.spare.append(cell)
 
 
 def _major_shaped(word: str, after_school: bool) -> bool:
-    return after_school and 2 < len(word) <= 14 and word.endswith(("学", "工程", "技术", "管理", "科学", "设计", "教育", "贸易", "自动化", "制造", "营销", "语言文学", "类"))
+    return (
+        after_school
+        and 2 < len(word) <= 14
+        and word.endswith(
+            (
+                "学",
+                "工程",
+                "技术",
+                "管理",
+                "科学",
+                "设计",
+                "教育",
+                "贸易",
+                "自动化",
+                "制造",
+                "营销",
+                "语言文学",
+                "类",
+            )
+        )
+    )
 
 
 @cache
@@ -179,7 +239,9 @@ def _english_majors() -> frozenset[str]:
 
 @cache
 def _school_names() -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){gazetteers.alternation(gazetteers.words('schools.txt', 'school-names-english'))}(?!\w)")
+    return re.compile(
+        rf"(?<!\w){gazetteers.alternation(gazetteers.words('schools.txt', 'school-names-english'))}(?!\w)"
+    )
 
 
 @cache
@@ -201,7 +263,16 @@ def find_degree(folded: str) -> tuple[int, int, str] | None:
         key = word.lower()
         if key in _UPPER_ONLY and not word.replace(".", "").isupper():
             continue
-        if key in ("minor", "certificate", "intermediate", "master", "associate", "associates", "bachelor", "diploma") and not _degree_context(folded, found):
+        if key in (
+            "minor",
+            "certificate",
+            "intermediate",
+            "master",
+            "associate",
+            "associates",
+            "bachelor",
+            "diploma",
+        ) and not _degree_context(folded, found):
             continue
         end = found.end()
         if folded[end : end + 1] == "." and "." in word:
@@ -214,7 +285,9 @@ def _degree_context(folded: str, found: re.Match[str]) -> bool:
     if found.group().lower() == "minor":
         return False
     after = folded[found.end() :]
-    return found.start() < 3 or bool(re.match(r"(?:'s)?\s*(?:,|in|of|degree|$|-|program|\()", after, re.IGNORECASE))
+    return found.start() < 3 or bool(
+        re.match(r"(?:'s)?\s*(?:,|in|of|degree|$|-|program|\()", after, re.IGNORECASE)
+    )
 
 
 def _major_after(context: Context, cell: Cell, at: int) -> Cell | None:
@@ -227,7 +300,11 @@ def _major_after(context: Context, cell: Cell, at: int) -> Cell | None:
     major = context.cell(cell.start + at + begin, cell.start + at + end)
     if not major.text or len(major.text) > 70 or _is_school(major.folded) or recognise.is_place(major.folded):
         return None
-    return major if major.folded[:1].isalpha() and len(major.folded) > 1 and not find_dates_only(major.folded) else None
+    return (
+        major
+        if major.folded[:1].isalpha() and len(major.folded) > 1 and not find_dates_only(major.folded)
+        else None
+    )
 
 
 def find_dates_only(folded: str) -> bool:
@@ -237,7 +314,10 @@ def find_dates_only(folded: str) -> bool:
 
 def _is_major(folded: str) -> bool:
     text = re.sub(r"^(?:in|of)\s+", "", folded.strip(" .").lower())
-    return text in _english_majors() or (len(text.split()) <= 6 and any(part.strip() in _english_majors() for part in re.split(r"\s+(?:and|&)\s+|/", text)))
+    return text in _english_majors() or (
+        len(text.split()) <= 6
+        and any(part.strip() in _english_majors() for part in re.split(r"\s+(?:and|&)\s+|/", text))
+    )
 
 
 def _is_school(folded: str) -> bool:
@@ -263,10 +343,21 @@ def _begins(current: Draft, facts: Draft, line: ParsedLine) -> bool:
         return True
     if facts.degree is not None and current.degree is not None:
         return True
-    if facts.degree is None and facts.institution is None and facts.date is not None and current.date is not None:
+    if (
+        facts.degree is None
+        and facts.institution is None
+        and facts.date is not None
+        and current.date is not None
+    ):
         # A dated line without a hint: a school the list lacks, named before its degree.
         return bool(facts.spare)
-    if facts.degree is not None and facts.date is not None and current.date is not None and current.institution is not None and current.degree is None:
+    if (
+        facts.degree is not None
+        and facts.date is not None
+        and current.date is not None
+        and current.institution is not None
+        and current.degree is None
+    ):
         return False
     return False
 
@@ -287,7 +378,11 @@ def _settle(context: Context, draft: Draft) -> None:
     if draft.institution is None and spare:
         at = recognise.trailing_place(spare[0].folded)
         draft.institution = context.cell(spare[0].start, spare[0].start + at) if at else spare[0]
-        if recognise.HAN.search(draft.institution.folded) and draft.degree is not None and draft.major is None:
+        if (
+            recognise.HAN.search(draft.institution.folded)
+            and draft.degree is not None
+            and draft.major is None
+        ):
             draft.major, draft.institution = draft.institution, None
     elif draft.degree is None and draft.major is None and spare and recognise.HAN.search(spare[0].folded):
         draft.major = spare[0]

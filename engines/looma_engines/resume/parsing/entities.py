@@ -40,12 +40,20 @@ def resolve(found: Iterable[Found], text: str) -> list[Entity]:
     kept: list[Found] = []
     taken: list[tuple[int, int]] = []
     for item in sorted(found, key=lambda f: (f.source, -(f.end - f.start), f.start)):
-        if item.end <= item.start or any(low < item.end and item.start < high for low, high in _near(taken, item)):
+        if item.end <= item.start or any(
+            low < item.end and item.start < high for low, high in _near(taken, item)
+        ):
             continue
         kept.append(item)
         taken.append((item.start, item.end))
     return [
-        Entity(start=item.start, end=item.end, label=item.label, text=text[item.start : item.end], score=item.score)
+        Entity(
+            start=item.start,
+            end=item.end,
+            label=item.label,
+            text=text[item.start : item.end],
+            score=item.score,
+        )
         for item in sorted(kept)[:_MAX_ENTITIES]
     ]
 
@@ -57,16 +65,23 @@ def _near(taken: Sequence[tuple[int, int]], item: Found) -> Sequence[tuple[int, 
 @cache
 def _nationality() -> re.Pattern[str]:
     words = gazetteers.words("places.txt", "nationalities-english")
-    return re.compile(rf"(?:nationality|citizenship)\s*[:：]\s*({gazetteers.alternation(words)}|[A-Z][a-z]+)", re.IGNORECASE)
+    return re.compile(
+        rf"(?:nationality|citizenship)\s*[:：]\s*({gazetteers.alternation(words)}|[A-Z][a-z]+)", re.IGNORECASE
+    )
 
 
 @cache
 def _title_pattern() -> re.Pattern[str]:
-    heads = [w for w in gazetteers.words("titles.txt", "english-heads") if len(w) > 3 and w not in _COMMON_HEADS]
+    heads = [
+        w for w in gazetteers.words("titles.txt", "english-heads") if len(w) > 3 and w not in _COMMON_HEADS
+    ]
     modifiers = gazetteers.words("titles.txt", "english-modifiers")
     head = gazetteers.alternation([w.capitalize() for w in heads])
     before = rf"(?:(?:{gazetteers.alternation([m for m in modifiers if m[0].isalpha()])})[ /-]+){{0,4}}"
-    return re.compile(rf"(?<![\w-]){before}{head}(?![\w-])|(?<![\w-])(?i:{before}(?<=[ /-]){gazetteers.alternation(heads)})(?![\w-])", re.IGNORECASE)
+    return re.compile(
+        rf"(?<![\w-]){before}{head}(?![\w-])|(?<![\w-])(?i:{before}(?<=[ /-]){gazetteers.alternation(heads)})(?![\w-])",
+        re.IGNORECASE,
+    )
 
 
 _COMMON_HEADS: Final = frozenset(
@@ -78,7 +93,9 @@ _COMMON_HEADS: Final = frozenset(
 def _english(context: Context) -> Iterable[Found]:
     for match in _nationality().finditer(context.folded):
         yield Found(match.start(1), match.end(1), "CONT", 1, 0.9)
-    for match in re.finditer(r"(?:ethnicity|race)\s*[:：]\s*([A-Za-z][A-Za-z -]{2,30})", context.folded, re.IGNORECASE):
+    for match in re.finditer(
+        r"(?:ethnicity|race)\s*[:：]\s*([A-Za-z][A-Za-z -]{2,30})", context.folded, re.IGNORECASE
+    ):
         yield Found(match.start(1), match.end(1), "RACE", 1, 0.8)
     for section in context.of("education"):
         for line in section.lines:

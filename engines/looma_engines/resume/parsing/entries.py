@@ -15,7 +15,9 @@ import msgspec
 from looma_engines.resume.parsing.context import Cell, Context, ParsedLine, bullet_width, holes, split_cells
 from looma_engines.resume.parsing.dates import DateSpan, find_dates
 
-_VERB_START: Final = re.compile(r"^[A-Z][a-z]+(?:ed|ing|es|s)?\s+(?:a|an|the|and|to|with|in|on|for|by|of|our|over|\w+ed|\d)\b")
+_VERB_START: Final = re.compile(
+    r"^[A-Z][a-z]+(?:ed|ing|es|s)?\s+(?:a|an|the|and|to|with|in|on|for|by|of|our|over|\w+ed|\d)\b"
+)
 _DESCRIPTION_LABEL: Final = re.compile(
     r"^\s*(?:工作描述|工作内容|工作职责|岗位职责|职责描述|职责|主要职责|工作业绩|业绩|主要工作|项目描述|内容|成就|负责|主要负责|项目职责|responsibilities|key responsibilities|"
     r"description|achievements?|duties|environment|technologies|tech stack)\s*(?:[:：]|$)",
@@ -37,7 +39,9 @@ class Entry(msgspec.Struct, kw_only=True):
     body: list[ParsedLine]
 
 
-def find_entries(context: Context, lines: Sequence[ParsedLine], *, is_header: Callable[[str], bool]) -> list[Entry]:
+def find_entries(
+    context: Context, lines: Sequence[ParsedLine], *, is_header: Callable[[str], bool]
+) -> list[Entry]:
     """Cut the lines of a section into entries.
 
     Args:
@@ -51,16 +55,22 @@ def find_entries(context: Context, lines: Sequence[ParsedLine], *, is_header: Ca
     anchors = [at for at, line in enumerate(filled) if is_anchor(line, filled, at)]
     if not anchors:
         anchors = [
-            at for at, line in enumerate(filled) if not is_prose(line, filled, at) and any(is_header(c.folded) for c in _cells(context, line))
+            at
+            for at, line in enumerate(filled)
+            if not is_prose(line, filled, at) and any(is_header(c.folded) for c in _cells(context, line))
         ]
         anchors = [at for n, at in enumerate(anchors) if n == 0 or at - anchors[n - 1] > 1] or anchors
     if not anchors and filled:
         # Some lists put a bullet before each job.
-        anchors = [at for at, line in enumerate(filled) if line.bullet and any(d.is_range for d in line.dates)]
+        anchors = [
+            at for at, line in enumerate(filled) if line.bullet and any(d.is_range for d in line.dates)
+        ]
     return _cut(context, filled, anchors, is_header)
 
 
-def _cut(context: Context, filled: list[ParsedLine], anchors: list[int], is_header: Callable[[str], bool]) -> list[Entry]:
+def _cut(
+    context: Context, filled: list[ParsedLine], anchors: list[int], is_header: Callable[[str], bool]
+) -> list[Entry]:
     bounds: list[tuple[int, int]] = []
     for number, anchor in enumerate(anchors):
         floor = bounds[-1][1] if bounds else 0
@@ -107,7 +117,12 @@ def is_anchor(line: ParsedLine, filled: Sequence[ParsedLine], at: int) -> bool:
         return len(rest) <= 130 and not (is_prose(line, filled, at) and len(rest.split()) > 12)
     date = line.dates[-1]
     at_edge = date.start - line.start <= 2 or line.line.end - date.end <= 12 or "\t" in line.folded
-    return at_edge and len(rest.split()) <= 12 and not is_prose(line, filled, at) and not _is_continuation(line, filled, at)
+    return (
+        at_edge
+        and len(rest.split()) <= 12
+        and not is_prose(line, filled, at)
+        and not _is_continuation(line, filled, at)
+    )
 
 
 def is_prose(line: ParsedLine, filled: Sequence[ParsedLine], at: int) -> bool:
@@ -119,10 +134,18 @@ def is_prose(line: ParsedLine, filled: Sequence[ParsedLine], at: int) -> bool:
         return False
     count = len(text.split())
     if any("\u4e00" <= char <= "\u9fff" for char in text):
-        return len(text) > 45 or text.endswith(("。", "；", ";")) or (len(text) > 24 and ("，" in text or "," in text) and not line.dates)
+        return (
+            len(text) > 45
+            or text.endswith(("。", "；", ";"))
+            or (len(text) > 24 and ("，" in text or "," in text) and not line.dates)
+        )
     if text.endswith(".") and count > 7:
         return True
-    return (count > 6 and bool(_ED_VERB.match(text))) or (count > 8 and bool(_VERB_START.match(text))) or count > 18
+    return (
+        (count > 6 and bool(_ED_VERB.match(text)))
+        or (count > 8 and bool(_VERB_START.match(text)))
+        or count > 18
+    )
 
 
 def _is_continuation(line: ParsedLine, filled: Sequence[ParsedLine], at: int) -> bool:
@@ -133,7 +156,12 @@ def _is_continuation(line: ParsedLine, filled: Sequence[ParsedLine], at: int) ->
     text = line.folded.strip()
     if text[:1].islower() and not line.dates:
         return True
-    if not before.bullet or line.line.page != before.line.page or line.line.box is None or before.line.box is None:
+    if (
+        not before.bullet
+        or line.line.page != before.line.page
+        or line.line.box is None
+        or before.line.box is None
+    ):
         return False
     # Text under a bullet stands right of the bullet itself; a new header stands at or left of it.
     return line.line.box[0] > before.line.box[0] + 4 and not line.line.bold and not line.dates
@@ -155,10 +183,15 @@ def _header_start(
         line = filled[start - 1]
         if line.bullet or is_prose(line, filled, start - 1) or len(line.text) > 100 or line.dates:
             break
-        # A gap parts entries, unless the date line has nothing of its own to say.
-        if _gap_between(context, line, filled[start]) and len(names) > 3 and not first:
-            break
         known = any(is_header(cell.folded) for cell in _cells(context, line))
+        # A gap parts entries, unless the date line has nothing of its own to say or the format marks a heading.
+        if (
+            _gap_between(context, line, filled[start])
+            and len(names) > 3
+            and not first
+            and not (known and line.line.heading)
+        ):
+            break
         alone = len(names) <= 3 or first
         if not known and not alone and not _looks_like_header(line, filled[anchor]):
             break
@@ -195,7 +228,11 @@ def _header_end(
         # The line right above the next date belongs to that date if both entries open the same way.
         if following - end <= anchor - first and following < len(filled):
             break
-        if end - first >= 2 and not any(is_header(c.folded) for c in _cells(context, line)) and not _short(line):
+        if (
+            end - first >= 2
+            and not any(is_header(c.folded) for c in _cells(context, line))
+            and not _short(line)
+        ):
             break
         end += 1
     if following < len(filled) and end == following and anchor == first and end - anchor > 2:
@@ -254,7 +291,9 @@ def body_text(lines: Sequence[ParsedLine]) -> str | None:
         if glued:
             previous = out[-1]
             if previous.endswith("-") and text[:1].islower():
-                out[-1] = previous[:-1] + text if len(previous) > 2 and previous[-2].islower() else previous + text
+                out[-1] = (
+                    previous[:-1] + text if len(previous) > 2 and previous[-2].islower() else previous + text
+                )
             else:
                 joint = "" if previous[-1:] > "\u2e80" and text[:1] > "\u2e80" else " "
                 out[-1] = previous + joint + text
@@ -269,4 +308,8 @@ def is_prose_continuation(line: ParsedLine, lines: Sequence[ParsedLine], at: int
     text = before.text.rstrip()
     if line.text[:1].islower() or _is_continuation(line, lines, at):
         return True
-    return before.number + 1 == line.number and len(text) > 60 and not text.endswith((".", "。", ":", "：", ";", "；"))
+    return (
+        before.number + 1 == line.number
+        and len(text) > 60
+        and not text.endswith((".", "。", ":", "：", ";", "；"))
+    )

@@ -17,7 +17,9 @@ from looma_engines.resume.parsing import recognise
 from looma_engines.resume.parsing.context import Cell, Context, ParsedLine
 from looma_engines.resume.parsing.entries import Entry, body_text, find_entries, header_cells
 
-_WEAK_SPLIT: Final = re.compile(r"\s+-+\s+|\s+at\s+|\s*@\s*|,\s+|:\s+|\s+>\s+|;\s+|\.\s+(?=[A-Z])|\s+\(|\)\s*")
+_WEAK_SPLIT: Final = re.compile(
+    r"\s+-+\s+|\s+at\s+|\s*@\s*|,\s+|:\s+|\s+>\s+|;\s+|\.\s+(?=[A-Z])|\s+\(|\)\s*"
+)
 _LABELS: Final = re.compile(
     r"^(?:(?P<company>公司名称|公司|单位名称|单位|企业名称|工作单位|就职公司|任职公司|company|employer|client)"
     r"|(?P<title>职位名称|职位|岗位|担任职位|职务|工作职位|担任职务|所任职位|title|role|position|designation|job title)"
@@ -120,7 +122,9 @@ def read_header(context: Context, cells: Sequence[Cell]) -> Header:
     return header
 
 
-def _place_cell(context: Context, piece: Cell, header: Header, titles: list[Cell], others: list[Cell]) -> None:
+def _place_cell(
+    context: Context, piece: Cell, header: Header, titles: list[Cell], others: list[Cell]
+) -> None:
     """Put one piece where it belongs."""
     label = _LABELS.match(piece.folded)
     if label:
@@ -161,18 +165,27 @@ def _pieces(context: Context, cell: Cell) -> list[Cell]:
 
 
 def _unglued(context: Context, cell: Cell) -> list[Cell]:
-    """"物探工程师广州爱玩网络科技有限公司" as two cells, by where a company ends or a title does."""
+    """ "物探工程师广州爱玩网络科技有限公司" as two cells, by where a company ends or a title does."""
     text = cell.folded
     if recognise.title_strength(text) and not re.search(r"公司|集团|银行|医院", text):
         return [cell]
-    company = re.search(r"^.*?(?:股份有限公司|有限责任公司|有限公司|集团|总公司|分公司|公司|银行|医院|事务所)(?:[\u4e00-\u9fff]{2,8}分公司)?", text)
+    company = re.search(
+        r"^.*?(?:股份有限公司|有限责任公司|有限公司|集团|总公司|分公司|公司|银行|医院|事务所)(?:[\u4e00-\u9fff]{2,8}分公司)?",
+        text,
+    )
     if company and company.end() < len(text):
         rest = text[company.end() :]
         if recognise.title_strength(rest):
-            return [context.cell(cell.start, cell.start + company.end()), context.cell(cell.start + company.end(), cell.end)]
+            return [
+                context.cell(cell.start, cell.start + company.end()),
+                context.cell(cell.start + company.end(), cell.end),
+            ]
     title = re.match(rf"[\u4e00-\u9fffA-Za-z+#.]{{0,10}}?{recognise.chinese_titles()}", text)
     if title and 0 < title.end() < len(text) and recognise.organisation_strength(text[title.end() :]) == 2:
-        return [context.cell(cell.start, cell.start + title.end()), context.cell(cell.start + title.end(), cell.end)]
+        return [
+            context.cell(cell.start, cell.start + title.end()),
+            context.cell(cell.start + title.end(), cell.end),
+        ]
     return [cell]
 
 
@@ -181,10 +194,14 @@ def _company(others: Sequence[Cell], title: Cell | None) -> Cell | None:
     named = [cell for cell in others if recognise.organisation_strength(cell.folded) == 2]
     if named:
         return named[0]
-    plain = [cell for cell in others if 2 <= len(cell.text) <= 80 and any(char.isalpha() for char in cell.text)]
+    plain = [
+        cell for cell in others if 2 <= len(cell.text) <= 80 and any(char.isalpha() for char in cell.text)
+    ]
     if title is not None:
         # What stands on a line of its own beside the title is its employer; a team is written after a comma.
-        capital = [cell for cell in plain if cell.text[0].isupper() or cell.text[0] > "z" or cell.text[0].isdigit()]
+        capital = [
+            cell for cell in plain if cell.text[0].isupper() or cell.text[0] > "z" or cell.text[0].isdigit()
+        ]
         return capital[0] if capital else None
     return plain[0] if plain else None
 
@@ -209,7 +226,13 @@ def _split_title(context: Context, header: Header) -> None:
     first, last = parts[0], parts[-1]
     if strengths[0] == 2 and strengths[-1] < 2:
         company = last
-        if marks and marks[0] == "," and len(marks) == 1 and recognise.organisation_strength(last.folded) == 0 and _is_team(last.folded):
+        if (
+            marks
+            and marks[0] == ","
+            and len(marks) == 1
+            and recognise.organisation_strength(last.folded) == 0
+            and _is_team(last.folded)
+        ):
             return
         header.company, header.title = company, context.cell(cell.start, company.start)
     elif strengths[-1] == 2 and strengths[0] < 2:

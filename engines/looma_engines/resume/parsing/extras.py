@@ -25,7 +25,9 @@ _ENGLISH_CERTIFICATE: Final = re.compile(
 
 @cache
 def _language_pattern() -> re.Pattern[str]:
-    words = gazetteers.words("places.txt", "languages-english") + gazetteers.words("places.txt", "languages-chinese")
+    words = gazetteers.words("places.txt", "languages-english") + gazetteers.words(
+        "places.txt", "languages-chinese"
+    )
     return re.compile(rf"(?<![A-Za-z]){gazetteers.alternation(words)}(?![A-Za-z])")
 
 
@@ -34,7 +36,9 @@ def find_extras(context: Context) -> None:
     context.summary = _summary(context)
     context.languages = list(dict.fromkeys(_languages(context)))[:20]
     context.certifications = list(dict.fromkeys(_certifications(context)))[:50]
-    context.projects = list(dict.fromkeys(name for section in context.of("projects") for name in _projects(context, section)))[:50]
+    context.projects = list(
+        dict.fromkeys(name for section in context.of("projects") for name in _projects(context, section))
+    )[:50]
 
 
 def _summary(context: Context) -> str | None:
@@ -89,7 +93,12 @@ def _projects(context: Context, section: Section) -> Iterator[str]:
             continue
         gap = at > 0 and any(context.lines[n].blank for n in range(filled[at - 1].number + 1, line.number))
         if fresh or gap:
-            name = re.sub(r"^(?:项目名称|项目|project(?: name)?)\s*[:：]\s*", "", _without_dates(line.folded, line.text.split("\t")[0]), flags=re.IGNORECASE)
+            name = re.sub(
+                r"^(?:项目名称|项目|project(?: name)?)\s*[:：]\s*",
+                "",
+                _without_dates(line.folded, line.text.split("\t")[0]),
+                flags=re.IGNORECASE,
+            )
             if 1 < len(name) <= 140 and not recognise.is_place(name):
                 yield name
                 fresh = False

@@ -66,8 +66,8 @@ def degrees() -> dict[str, str]:
 @cache
 def surnames() -> tuple[frozenset[str], frozenset[str]]:
     """Single and double Chinese surnames."""
-    singles, doubles = _sections("names.txt")["surnames"]
-    return frozenset(singles), frozenset(doubles.split())
+    lists = _sections("names.txt")
+    return frozenset("".join(lists["surnames"])), frozenset(" ".join(lists["double-surnames"]).split())
 
 
 def alternation(entries: tuple[str, ...] | list[str]) -> str:

@@ -14,14 +14,23 @@ from looma_engines.resume.parsing import gazetteers, recognise
 from looma_engines.resume.parsing.context import Cell, Context, ParsedLine
 from looma_engines.resume.parsing.sections import heading_kind
 
-_CHINESE_LABEL: Final = re.compile(r"(?:姓\s*名|名\s*字)\s*[:：]?\s*([\u4e00-\u9fff•·]{2,8}|[A-Za-z][A-Za-z .'-]{2,40})")
-_ENGLISH_LABEL: Final = re.compile(r"^\s*(?:full\s+)?name\s*[:：]\s*([^\t|,:]{3,50}?)\s*(?:$|[\t|,])", re.IGNORECASE)
+_CHINESE_LABEL: Final = re.compile(
+    r"(?:姓\s*名|名\s*字)\s*[:：]?\s*([\u4e00-\u9fff•·]{2,8}|[A-Za-z][A-Za-z .'-]{2,40})"
+)
+_ENGLISH_LABEL: Final = re.compile(
+    r"^\s*(?:full\s+)?name\s*[:：]\s*([^\t|,:]{3,50}?)\s*(?:$|[\t|,])", re.IGNORECASE
+)
 _DOCUMENT_WORDS: Final = re.compile(
     r"\b(?:r[eé]sum[eé]|curriculum|vitae|cv|page|sample|template|functional|updated|confidential|profile|portfolio)\b|简历|求职",
     re.IGNORECASE,
 )
-_NAME_WORD: Final = re.compile(r"[A-ZÀ-ÞŁŚŻÇĞİŞ][\wÀ-ÿąćęłńóśźżğış'.-]*|(?:de|da|di|van|von|der|den|la|le|bin|al|el|del|dos|y)")
-_SUFFIX: Final = re.compile(r"[,\s]+(?:ph\.?d\.?|md|m\.d\.|mba|jr\.?|sr\.?|iii?|iv|cpa|pmp|p\.?e\.?|rn|esq\.?|cfa|m\.?s\.?)(?=$|[,\s])", re.IGNORECASE)
+_NAME_WORD: Final = re.compile(
+    r"[A-ZÀ-ÞŁŚŻÇĞİŞ][\wÀ-ÿąćęłńóśźżğış'.-]*|(?:de|da|di|van|von|der|den|la|le|bin|al|el|del|dos|y)"
+)
+_SUFFIX: Final = re.compile(
+    r"[,\s]+(?:ph\.?d\.?|md|m\.d\.|mba|jr\.?|sr\.?|iii?|iv|cpa|pmp|p\.?e\.?|rn|esq\.?|cfa|m\.?s\.?)(?=$|[,\s])",
+    re.IGNORECASE,
+)
 _CHINESE_NAME: Final = re.compile(r"[\u4e00-\u9fff]{2,4}(?:[•·][\u4e00-\u9fff]{2,6})?")
 _LINES: Final = 12
 
@@ -57,7 +66,10 @@ def _labelled(context: Context) -> Cell | None:
 def _cut_chinese(context: Context, cell: Cell) -> Cell | None:
     """The name at the start of a run of characters ("张伟性" of "姓名：张伟性别：男")."""
     for length in (4, 3, 2):
-        if is_chinese_name(cell.folded[:length]) and cell.folded[length : length + 1] in "性年电联出民籍求现手邮男女学":
+        if (
+            is_chinese_name(cell.folded[:length])
+            and cell.folded[length : length + 1] in "性年电联出民籍求现手邮男女学"
+        ):
             return context.cell(cell.start, cell.start + length)
     return None
 
@@ -80,7 +92,9 @@ def _from_lines(context: Context) -> Cell | None:
 def _candidates(context: Context, line: ParsedLine) -> list[Cell]:
     cells: list[Cell] = []
     position = 0
-    for found in re.finditer(r"\t|\s{2,}|\s*[|•,，:：(（]\s*|\s+-\s+|\s/\s|简历|的个人|\d|@", line.folded + "\t"):
+    for found in re.finditer(
+        r"\t|\s{2,}|\s*[|•,，:：(（]\s*|\s+-\s+|\s/\s|简历|的个人|\d|@", line.folded + "\t"
+    ):
         cell = context.cell(line.start + position, line.start + min(found.start(), len(line.folded)))
         if cell.text:
             cells.append(cell)
@@ -101,12 +115,20 @@ def _score(cell: Cell, line: ParsedLine, at: int, biggest: float, filled: Sequen
         plain = text.replace(" ", "")
         if not _CHINESE_NAME.fullmatch(plain) or not is_chinese_name(plain):
             return 0.0
-        if recognise.title_strength(plain) or recognise.is_place(plain) or recognise.organisation_strength(plain):
+        if (
+            recognise.title_strength(plain)
+            or recognise.is_place(plain)
+            or recognise.organisation_strength(plain)
+        ):
             return 0.0
     elif not _is_western_name(text):
         return 0.0
     score = 10.0 - 0.6 * at
-    if biggest and line.line.size >= biggest - 0.3 and any(other.line.size < biggest - 0.5 for other in filled):
+    if (
+        biggest
+        and line.line.size >= biggest - 0.3
+        and any(other.line.size < biggest - 0.5 for other in filled)
+    ):
         score += 6.0
     score += 1.5 if line.line.bold or line.line.heading else 0.0
     score += 2.0 if cell.text == line.text.strip() else 0.0
@@ -117,11 +139,19 @@ def _score(cell: Cell, line: ParsedLine, at: int, biggest: float, filled: Sequen
 def _is_western_name(text: str) -> bool:
     """Two to five words that begin like names, none of them a word of titles, schools or companies."""
     words = text.replace(",", " ").split()
-    if not 1 < len(words) <= 5 or len(text) > 45 or any(char.isdigit() or char in "@/:;!?&+#%=" for char in text):
+    if (
+        not 1 < len(words) <= 5
+        or len(text) > 45
+        or any(char.isdigit() or char in "@/:;!?&+#%=" for char in text)
+    ):
         return False
     if not all(_NAME_WORD.fullmatch(word.strip('"()')) for word in words):
         return False
-    if recognise.title_strength(text) or recognise.organisation_strength(text) == 2 or recognise.is_place(text):
+    if (
+        recognise.title_strength(text)
+        or recognise.organisation_strength(text) == 2
+        or recognise.is_place(text)
+    ):
         return False
     if recognise.organisation_strength(text) and not text.isupper():
         return False
@@ -129,5 +159,19 @@ def _is_western_name(text: str) -> bool:
 
 
 def _is_skill_like(words: Sequence[str]) -> bool:
-    common = {"and", "the", "of", "for", "with", "full", "stack", "machine", "learning", "data", "science", "software", "work"}
+    common = {
+        "and",
+        "the",
+        "of",
+        "for",
+        "with",
+        "full",
+        "stack",
+        "machine",
+        "learning",
+        "data",
+        "science",
+        "software",
+        "work",
+    }
     return any(word.lower() in common for word in words)

@@ -14,7 +14,9 @@ from looma_engines.resume.parsing import gazetteers
 
 HAN: Final = re.compile(r"[\u4e00-\u9fff]")
 _WORD: Final = re.compile(r"[A-Za-zÀ-ÿ][\w.+#/'À-ÿ-]*|&")
-_TITLE_END: Final = re.compile(r"^\s*(?:$|[,(:;|\[-]|of\b|for\b|in\b|to\b|at\b|and\b|&|/|\+|[ivx]{1,3}\b|\d|l\d\b)", re.IGNORECASE)
+_TITLE_END: Final = re.compile(
+    r"^\s*(?:$|[,(:;|\[-]|of\b|for\b|in\b|to\b|at\b|and\b|&|/|\+|[ivx]{1,3}\b|\d|l\d\b)", re.IGNORECASE
+)
 _PLAIN_COMPANY_WORDS: Final = frozenset(
     "it lab labs studio center centre club school college institute university bank hospital church council".split()
 )
@@ -83,7 +85,11 @@ def title_strength(folded: str) -> int:
         return 0
     best = 0
     for at, found in enumerate(words[:9]):
-        word = found.group().lower().rstrip(".'s") if found.group().lower() not in _heads() else found.group().lower()
+        word = (
+            found.group().lower().rstrip(".'s")
+            if found.group().lower() not in _heads()
+            else found.group().lower()
+        )
         parts = {word, *word.split("/"), *word.split("-")}
         if not parts & _heads():
             continue
@@ -94,7 +100,11 @@ def title_strength(folded: str) -> int:
             best = max(best, 2 if small == 0 or len(before) == small <= 4 else 0)
         elif at < 4 and text[:1].isupper():
             best = max(best, 1)
-    if best == 2 and organisation_strength(text) == 2 and words[-1].group().lower().rstrip(".") in _hard_suffixes():
+    if (
+        best == 2
+        and organisation_strength(text) == 2
+        and words[-1].group().lower().rstrip(".") in _hard_suffixes()
+    ):
         return 1
     return best
 
@@ -128,7 +138,8 @@ def organisation_strength(folded: str) -> int:
 def _place() -> re.Pattern[str]:
     states = gazetteers.alternation(gazetteers.words("places.txt", "us-states"))
     regions = gazetteers.alternation(
-        gazetteers.words("places.txt", "regions-english") + gazetteers.words("places.txt", "countries-english")
+        gazetteers.words("places.txt", "regions-english")
+        + gazetteers.words("places.txt", "countries-english")
     )
     cities = gazetteers.alternation(gazetteers.words("places.txt", "cities-english"))
     name = r"[A-ZÀ-Þ][\wÀ-ÿ.'-]*(?:[ -](?:[A-ZÀ-Þ][\wÀ-ÿ.'-]*|de|la|of|upon|am|del)){0,3}"
@@ -142,7 +153,9 @@ def _place() -> re.Pattern[str]:
 
 @cache
 def _country() -> re.Pattern[str]:
-    words = gazetteers.words("places.txt", "countries-english") + gazetteers.words("places.txt", "regions-english")
+    words = gazetteers.words("places.txt", "countries-english") + gazetteers.words(
+        "places.txt", "regions-english"
+    )
     return re.compile(rf"{gazetteers.alternation([w for w in words if len(w) > 2])}")
 
 
@@ -165,7 +178,9 @@ def is_place(folded: str) -> bool:
         return bool(_chinese_place().fullmatch(text)) or bool(re.fullmatch(_WORKPLACE, text))
     pieces = re.split(r"\s+(?:&|and|/|or)\s+|\s*/\s*|\s*\(|\)\s*", text)
     return all(
-        bool(_place().fullmatch(piece.strip()) or _country().fullmatch(piece.strip())) for piece in pieces if piece.strip()
+        bool(_place().fullmatch(piece.strip()) or _country().fullmatch(piece.strip()))
+        for piece in pieces
+        if piece.strip()
     )
 
 

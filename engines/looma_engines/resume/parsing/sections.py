@@ -37,7 +37,17 @@ _WEAK: Final = frozenset(
 )
 #: Kinds whose heading may share its line with what it heads ("Skills: Java, Go").
 _INLINE_KINDS: Final = frozenset(
-    ("skills", "languages", "certifications", "interests", "summary", "courses", "awards", "education", "experience")
+    (
+        "skills",
+        "languages",
+        "certifications",
+        "interests",
+        "summary",
+        "courses",
+        "awards",
+        "education",
+        "experience",
+    )
 )
 
 
@@ -163,7 +173,9 @@ def _inline_heading(line: ParsedLine) -> tuple[SectionKind, ParsedLine | None] |
     tab = "\t" in line.folded[found.end(1) : found.start(2)]
     label = found.group(1).strip().lower()
     # "Languages: Java, Go" under Skills is a label, not a section; a tab shows that the label stands apart.
-    if not tab and (label in _WEAK or kind in ("education", "experience") or not (line.line.bold or label[0] > "z")):
+    if not tab and (
+        label in _WEAK or kind in ("education", "experience") or not (line.line.bold or label[0] > "z")
+    ):
         capital = found.group(1).isupper() or (found.group(1).istitle() and kind in ("summary", "interests"))
         if not capital:
             return None
@@ -172,7 +184,9 @@ def _inline_heading(line: ParsedLine) -> tuple[SectionKind, ParsedLine | None] |
     return kind, _tail(line, found.start(2))
 
 
-def _stacked_heading(line: ParsedLine, following: ParsedLine | None) -> tuple[SectionKind, ParsedLine | None] | None:
+def _stacked_heading(
+    line: ParsedLine, following: ParsedLine | None
+) -> tuple[SectionKind, ParsedLine | None] | None:
     """A label set on two lines beside what it labels: "Technical<tab>Java" over "Skills<tab>Spring"."""
     if following is None or "\t" not in line.folded or "\t" not in following.folded:
         return None

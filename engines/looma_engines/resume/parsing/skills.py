@@ -28,7 +28,9 @@ _LEVELS: Final = re.compile(
     r"knowledge|working|strong|excellent|good|years?|yrs|including|learning|etc|gpa)\b|熟悉|精通|掌握|了解|熟练|具备|能够|良好|使用|负责|经验|能力|等",
     re.IGNORECASE,
 )
-_SENTENCE: Final = re.compile(r"[.!?。！？]\s|[.!?。！？]$|\b(?:the|with|and|for|of|to|in|is|was|using|who|that)\b", re.IGNORECASE)
+_SENTENCE: Final = re.compile(
+    r"[.!?。！？]\s|[.!?。！？]$|\b(?:the|with|and|for|of|to|in|is|was|using|who|that)\b", re.IGNORECASE
+)
 
 
 class SkillFinder:
@@ -79,7 +81,9 @@ class SkillFinder:
 def listed_ranges(context: Context) -> list[tuple[int, int]]:
     """Offsets of the sections that list skills."""
     return [
-        (section.lines[0].start, section.lines[-1].line.end) for section in context.of("skills") if section.lines
+        (section.lines[0].start, section.lines[-1].line.end)
+        for section in context.of("skills")
+        if section.lines
     ]
 
 

@@ -1,0 +1,1 @@
+"""Migrations of the schema `resume`, run by `looma-migrate`."""
