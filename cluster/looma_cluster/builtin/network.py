@@ -52,10 +52,10 @@ def choose_link(instance: str, *, taken: Iterable[str]) -> Link:
         NoRoomError: if all 16,384 are taken.
     """
     used = [ipaddress.ip_network(network, strict=False) for network in taken]
-    candidates = list(LINKS.subnets(new_prefix=30))
-    start = int(hashlib.sha256(instance.encode()).hexdigest(), 16) % len(candidates)
-    for offset in range(len(candidates)):
-        subnet = candidates[(start + offset) % len(candidates)]
+    count = 2 ** (30 - LINKS.prefixlen)
+    start = int(hashlib.sha256(instance.encode()).hexdigest(), 16) % count
+    for offset in range(count):
+        subnet = ipaddress.ip_network((int(LINKS.network_address) + 4 * ((start + offset) % count), 30))
         if not any(subnet.overlaps(network) for network in used if network.version == 4):
             host, node = subnet.hosts()
             return Link(interface=interface_name(instance), host=str(host), node=str(node))
