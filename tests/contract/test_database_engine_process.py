@@ -2,104 +2,36 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import psycopg
 import pytest
 
-from looma_core.auth import public_jwks
-from support.tokens import bearer, private_key
+from support.engines import (
+    START_SECONDS,
+    STOP_SECONDS,
+    engine_process,
+    lines_of,
+    one_address,
+    wait_until_ready,
+)
+from support.tokens import bearer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from support.database import DatabaseUrls
 
-START_SECONDS = 30.0
-"""Two interpreters on a busy machine of two cores."""
-
-STOP_SECONDS = 15.0
-"""Well inside the pod's grace period of 30 s."""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
 
 @pytest.fixture(scope="module")
 def jwks_url() -> Iterator[str]:
     """The issuer's keys by HTTP, as the console serves them."""
-    document = json.dumps(public_jwks(private_key())).encode()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(document)
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/jwks.json"
-    server.shutdown()
-    server.server_close()
-
-
-@contextmanager
-def _engine(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    port = _free_port()
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("LOOMA_")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from looma_engines.main import main; main()", "talent-sync"],
-        env={**clean, "LOOMA_HOST": "127.0.0.1", "LOOMA_PORT": str(port), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process, f"http://127.0.0.1:{port}"
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.communicate()
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        assert process.poll() is None, process.communicate()[0]
-        try:
-            if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"not ready within {START_SECONDS} s")
-
-
-def _lines(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
-    output, _ = process.communicate(timeout=STOP_SECONDS)
-    return [json.loads(line) for line in output.splitlines()]
+    with one_address() as url:
+        yield f"{url}/jwks.json"
 
 
 def test_it_serves_and_drains_on_sigterm(database_urls: DatabaseUrls, jwks_url: str, tenant: str) -> None:
@@ -109,8 +41,8 @@ def test_it_serves_and_drains_on_sigterm(database_urls: DatabaseUrls, jwks_url: 
         "LOOMA_SERVICE": "people",
         "LOOMA_REVISION": "r9",
     }
-    with _engine(environment) as (process, url):
-        _wait_until_ready(url, process)
+    with engine_process("talent-sync", environment) as (process, url):
+        wait_until_ready(url, process)
         headers = {**bearer(tenant=tenant), "X-Request-Id": "from-the-test"}
         answers: list[httpx.Response] = []
 
@@ -130,7 +62,7 @@ def test_it_serves_and_drains_on_sigterm(database_urls: DatabaseUrls, jwks_url: 
         assert [answer.status_code for answer in answers] == [200]
         assert answers[0].headers["x-looma-revision"] == "r9"
         assert answers[0].headers["x-request-id"] == "from-the-test"
-        lines = _lines(process)
+        lines = lines_of(process)
         assert process.returncode == 0
     requests = [line for line in lines if line.get("request_id") == "from-the-test"]
     assert [(line["route"], line["code"], line["service"]) for line in requests] == [
@@ -152,7 +84,7 @@ def _wait_for_blocked_query(urls: DatabaseUrls) -> None:
 
 
 def test_wrong_settings_end_it_with_what_to_write() -> None:
-    with _engine({"LOOMA_LOG_LEVEL": "loud"}) as (process, _):
+    with engine_process("talent-sync", {"LOOMA_LOG_LEVEL": "loud"}) as (process, _):
         output, _ = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 2
     assert "LOOMA_DATABASE_URL is not set" in output
@@ -166,7 +98,7 @@ def test_a_missing_schema_ends_it_for_another_try(empty_database: DatabaseUrls, 
         "LOOMA_JWKS_URL": jwks_url,
         "LOOMA_SCHEMA_WAIT_SECONDS": "1",
     }
-    with _engine(environment) as (process, _):
-        lines = _lines(process)
+    with engine_process("talent-sync", environment) as (process, _):
+        lines = lines_of(process)
     assert process.returncode == 1
     assert any("was never migrated" in str(line) for line in lines)

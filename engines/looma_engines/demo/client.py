@@ -50,7 +50,14 @@ class DemoClient:
         pause_seconds: pause before the second attempt; it doubles up to 5 s.
     """
 
-    def __init__(self, client: httpx.Client, *, token: Callable[[], str], wait_seconds: float, pause_seconds: float = 0.5) -> None:
+    def __init__(
+        self,
+        client: httpx.Client,
+        *,
+        token: Callable[[], str],
+        wait_seconds: float,
+        pause_seconds: float = 0.5,
+    ) -> None:
         self._client = client
         self._token = token
         self._wait_seconds = wait_seconds
@@ -148,6 +155,11 @@ class DemoClient:
             raise ApiError(message) from error
         if answer.is_error:
             raise ApiError(f"{method} {path}: {_told(answer)}", status=answer.status_code)
+        if answer.status_code == httpx.codes.ACCEPTED:
+            # The résumé is stored and its talent is not; the same file again goes on from there.
+            raise ApiError(
+                f"{method} {path}: talent-sync is not there yet", status=httpx.codes.SERVICE_UNAVAILABLE
+            )
         return answer
 
 

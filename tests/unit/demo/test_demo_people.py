@@ -63,7 +63,8 @@ class FakeApi:
             status = self.starting.pop(0)
             if status is None:
                 raise httpx.ConnectError("not there yet")
-            return httpx.Response(status)
+            if status != 200:
+                return httpx.Response(status)
         if self.refuse:
             problem = {"type": "urn:x", "title": "No", "status": self.refuse, "detail": "Because."}
             return httpx.Response(self.refuse, json=problem)
@@ -157,7 +158,8 @@ def test_removing_takes_the_made_up_people_and_nobody_else(api: FakeApi, client:
 
 
 def test_it_waits_while_the_engines_start(api: FakeApi, client: DemoClient) -> None:
-    api.starting = [None, 404, 503, 502]
+    # Of the two reads that ask whether the engines are there, of the lists, and of the first upload.
+    api.starting = [None, 404, 200, 503, 200, 502, 200, 200, 202, 503]
     assert load_people(client) == len(PEOPLE)
     assert api.starting == []
 

@@ -1,0 +1,98 @@
+"""The road of the demonstration data without a cluster: both engines as processes behind one address."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from looma_core.crypto import new_key
+from looma_engines.demo.main import PEOPLE
+from support.engines import engine_process, one_address, wait_until_ready
+from support.tokens import bearer, private_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.database import DatabaseUrls
+
+DEMO_SECONDS = 120
+"""Fourteen résumés on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def address(database_urls: DatabaseUrls) -> Iterator[str]:
+    """The one address, with talent-sync and resume behind it."""
+    routes: dict[str, str] = {}
+    with ExitStack() as stack:
+        url = stack.enter_context(one_address(routes))
+        environment = {
+            "LOOMA_DATABASE_URL": database_urls.app,
+            "LOOMA_JWKS_URL": f"{url}/jwks.json",
+            "LOOMA_API_URL": url,
+            "LOOMA_FILE_KEYS": new_key(),
+        }
+        started = {
+            prefix: stack.enter_context(engine_process(name, environment))
+            for prefix, name in (("/api/v1/talents", "talent-sync"), ("/api/v1/resumes", "resume"))
+        }
+        routes.update({prefix: engine for prefix, (_, engine) in started.items()})
+        for process, engine in started.values():
+            wait_until_ready(engine, process)
+        yield url
+
+
+def _demo(action: str, *, address: str, tenant: str, folder: Path) -> None:
+    key = folder / "private.pem"
+    key.write_bytes(private_key())
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LOOMA_")}
+    done = subprocess.run(
+        [sys.executable, "-c", "from looma_engines.demo.main import main; main()", action],
+        env={**clean, "LOOMA_API_URL": address, "LOOMA_TENANT": tenant, "LOOMA_ISSUER_KEY_FILE": str(key)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEMO_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _all(address: str, path: str, tenant: str) -> list[dict[str, Any]]:
+    answer = httpx.get(
+        f"{address}/api/v1/{path}", params={"limit": 200}, headers=bearer(tenant=tenant), timeout=30
+    )
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+def test_the_people_come_once_and_go_by_one_command(address: str, tenant: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        _demo("load", address=address, tenant=tenant, folder=tmp_path)
+        talents = {talent["full_name"]: talent for talent in _all(address, "talents", tenant)}
+        assert len(_all(address, "talents", tenant)) == len(PEOPLE), "loading again adds nobody"
+    assert sorted(talents) == sorted(person.name for person in PEOPLE)
+    for person in PEOPLE:
+        talent = talents[person.name]
+        assert talent["source"]["type"] == "demo"
+        assert talent["email"] == person.email
+        assert talent["language"] == person.language
+        found = {job["company"] for job in talent["experience"]}
+        assert found == {job.company for job in person.jobs}, person.slug
+        assert talent["skills"], person.slug
+    assert _all(address, "talents", f"{tenant}-other") == []
+    mine = httpx.post(
+        f"{address}/api/v1/talents", headers=bearer(tenant=tenant), json={"full_name": "Not a demonstration"}
+    )
+    assert mine.status_code == 201
+    _demo("remove", address=address, tenant=tenant, folder=tmp_path)
+    assert [talent["full_name"] for talent in _all(address, "talents", tenant)] == ["Not a demonstration"]
+    assert _all(address, "resumes", tenant) == []
+    _demo("load", address=address, tenant=tenant, folder=tmp_path)
+    assert len(_all(address, "talents", tenant)) == len(PEOPLE) + 1, "after removing they may come again"
