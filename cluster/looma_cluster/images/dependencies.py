@@ -40,8 +40,10 @@ def unused(site: Path) -> list[Path]:
     Only a package's own top-level `tests` folder counts as tests: deeper ones are sometimes imported.
     """
     found = [site / "bin", *site.glob("*/tests"), *site.glob("__pycache__"), *site.glob(".lock")]
-    found += [p for p in site.rglob("*") if p.suffix in UNUSED_SUFFIXES and p.is_file()]
-    return [path for path in found if path.exists()]
+    folders = [path for path in found if path.exists()]
+    files = (path for path in site.rglob("*") if path.suffix in UNUSED_SUFFIXES and path.is_file())
+    # What is below a folder that goes is gone with it.
+    return folders + [path for path in files if not any(path.is_relative_to(folder) for folder in folders)]
 
 
 def package_index() -> dict[str, str]:

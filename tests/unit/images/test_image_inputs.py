@@ -109,7 +109,14 @@ def test_a_command_is_executable_and_runs_its_function(tmp_path: Path) -> None:
 
 def test_unused_files_go_and_what_is_read_at_run_time_stays(tmp_path: Path) -> None:
     keep = ["numpy/core.py", "numpy/testing/x.py", "thinc/kernels.cu", "lib/deep/tests/data.py", "a/x.so"]
-    drop = ["numpy/tests/test_a.py", "bin/f2py", "spacy/tokens.pyx", "spacy/tokens.cpp", "a/b.pyi"]
+    drop = [
+        "numpy/tests/test_a.py",
+        "bin/f2py",
+        "spacy/tokens.pyx",
+        "spacy/tokens.cpp",
+        "a/b.pyi",
+        "numpy/tests/x.c",
+    ]
     for name in (*keep, *drop):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +124,8 @@ def test_unused_files_go_and_what_is_read_at_run_time_stays(tmp_path: Path) -> N
     gone = dependencies.unused(tmp_path)
     assert {n for n in keep if any((tmp_path / n).is_relative_to(g) for g in gone)} == set()
     assert {n for n in drop if not any((tmp_path / n).is_relative_to(g) for g in gone)} == set()
+    # Nothing is named twice: a folder that is removed takes its files along.
+    assert [g for g in gone for other in gone if g != other and g.is_relative_to(other)] == []
 
 
 @pytest.mark.parametrize("name", sorted({recipe.lock for recipe in RECIPES if recipe.lock}))
