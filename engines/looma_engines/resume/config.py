@@ -14,12 +14,12 @@ class ResumeConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     """Limits of the résumé engine; ``docs/resume.md`` has the same table."""
 
     max_bytes: Annotated[int, Meta(ge=1024, le=100 * 2**20, description="Largest file, in bytes.")] = (
-        10 * 2**20
+        msgspec.field(default=10 * 2**20, name="maxFileBytes")
     )
     max_pages: Annotated[int, Meta(ge=1, le=500, description="Most pages of a PDF.")] = 30
     timeout_seconds: Annotated[
         float, Meta(gt=0, le=300, description="Longest time for one document; then its worker is replaced.")
-    ] = 20.0
+    ] = msgspec.field(default=20.0, name="parseSeconds")
     wait_seconds: Annotated[
         float, Meta(gt=0, le=300, description="Longest wait for a free worker; then the answer is 503.")
     ] = 10.0
