@@ -41,9 +41,15 @@ class RouteBook:
         """Begin empty; the first listing fills it."""
         self._models: dict[Key, frozenset[str]] = {}
         self._paths: dict[Key, frozenset[str]] = {}
+        self._targets: dict[Key, str] = {}
 
-    def note(self, key: Key, spec: Mapping[str, Any] | None) -> tuple[frozenset[str], frozenset[Key]]:
-        """Remember a service (None: it is gone); answers the models it names or named, and whose paths it met."""
+    def note(
+        self, key: Key, spec: Mapping[str, Any] | None, target: str = ""
+    ) -> tuple[frozenset[str], frozenset[Key]]:
+        """Remember a service (None: it is gone) and its target revision.
+
+        Answers the models for which something changed, and the services whose paths it met or meets.
+        """
         before_models, before_paths = self._models.pop(key, frozenset()), self._paths.pop(key, frozenset())
         models: frozenset[str] = frozenset()
         paths: frozenset[str] = frozenset()
@@ -51,13 +57,16 @@ class RouteBook:
             models = frozenset(reference["name"] for reference in spec.get("modelRefs") or [])
             paths = frozenset((spec.get("route") or {}).get("pathPrefixes") or [])
             self._models[key], self._paths[key] = models, paths
+        moved = self._targets.pop(key, "") != target
+        if spec is not None:
+            self._targets[key] = target
         touched = before_paths ^ paths
         rivals = frozenset(
             other
             for other, theirs in self._paths.items()
             if other != key and other.namespace == key.namespace and theirs & touched
         )
-        return models ^ before_models, rivals
+        return models | before_models if moved else models ^ before_models, rivals
 
     def users_of(self, namespace: str, model: str) -> frozenset[Key]:
         """The services that name the model."""
@@ -72,11 +81,12 @@ def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
 
     @kopf.on.event(GROUP, VERSION, kinds.AI_SERVICE.plural, registry=registry)
     async def service_changed(
-        event: kopf.RawEvent, namespace: str | None, name: str, spec: kopf.Spec, **_: Any
+        event: kopf.RawEvent, namespace: str | None, name: str, spec: kopf.Spec, status: kopf.Status, **_: Any
     ) -> None:
         namespace = namespace or ""
         key = Key(kinds.AI_SERVICE.name, namespace, name)
-        models, rivals = book.note(key, None if event["type"] == "DELETED" else spec)
+        gone = event["type"] == "DELETED"
+        models, rivals = book.note(key, None if gone else spec, str(status.get("targetRevision") or ""))
         for other in {key, *rivals, *(Key(kinds.MODEL_VERSION.name, namespace, model) for model in models)}:
             wake(other)
 

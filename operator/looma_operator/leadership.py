@@ -32,8 +32,8 @@ from .resources import Json
 DURATION = 4.0
 RENEW_DEADLINE = 3.0
 RETRY_PERIOD = 0.5
-RENEW_PERIOD = 1.0
-ATTEMPT_SECONDS = 1.0
+RENEW_PERIOD = 0.7
+ATTEMPT_SECONDS = 1.5
 # A write that could begin now but not end before leadership does is not begun.
 MIN_WRITE_SECONDS = 0.2
 
@@ -164,6 +164,8 @@ class Elector:
         self._now = now
         self._seen: Seen | None = None
         self._led = False
+        self._begun: int | None = None
+        self._held: Json | None = None
 
     async def run(self) -> None:
         """Stay in the election until cancelled; then give the Lease back."""
@@ -184,17 +186,23 @@ class Elector:
             _log.warning("the lease could not be read or renewed: %s", error or "no answer in time")
             # An unanswered renewal may have been taken; either way this replica leads only until its old deadline.
             held = self._leadership.leads
-        if held and not self._led:
+        if held and (not self._led or self._begun != self._leadership.epoch):
+            # Also where leadership ran out for a moment and nobody took over: what was left undone is looked at anew.
             self._led = True
+            self._begun = self._leadership.epoch
             _log.info("leading since epoch %d as %s", self._leadership.epoch, self._identity)
             await self._on_started()
         elif not held and self._led:
             self._led = False
+            self._held = None
             self._leadership.drop()
             _log.warning("not leading any more: %s", self._identity)
         return renewed
 
     async def _attempt(self) -> bool:
+        if self._held is not None and self._leadership.leads:
+            # As it was last written: a change by anybody else meanwhile is a conflict, and then it is read.
+            return await self._claim(Step.RENEW, self._held)
         try:
             lease: Json | None = await self._kube.get(kinds.LEASE, self._namespace, self._name)
         except NotFoundError:
@@ -234,15 +242,17 @@ class Elector:
         try:
             if lease is None:
                 body: Json = {"metadata": {"name": self._name, "namespace": self._namespace}, "spec": spec}
-                await self._kube.request(
+                written = await self._kube.request(
                     "POST", kinds.LEASE.path(self._namespace), body=body, seconds=ATTEMPT_SECONDS
                 )
             else:
-                await self._kube.replace(
+                written = await self._kube.replace(
                     kinds.LEASE, self._namespace, self._name, {**lease, "spec": spec}, seconds=ATTEMPT_SECONDS
                 )
         except ConflictError:
+            self._held = None
             return False
+        self._held = written
         self._leadership.hold(until=sent + RENEW_DEADLINE, epoch=int(spec["leaseTransitions"]))
         return True
 

@@ -226,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     configure(service="looma-operator", level=options.log_level)
     # Kopf tells of each handler that ended well, with all of its settings.
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     if chosen.command == "rules":
         rights = {
             "operator": [rule.to_json() for rule in OPERATOR_RULES],

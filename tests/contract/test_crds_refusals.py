@@ -10,6 +10,7 @@ import copy
 from typing import Any
 
 import pytest
+
 from support.control_plane import ControlPlane
 
 pytestmark = pytest.mark.control_plane
@@ -83,12 +84,27 @@ REFUSED = [
     (SERVICE, "spec.resources.requests.memory", "256 MB", "write a quantity of 0 or more"),
     (SERVICE, "spec.resources.limits.memory", "-1Gi", "write a quantity of 0 or more"),
     (SERVICE, "spec.resources.requests.cpu", "2", "requests.cpu is more than resources.limits.cpu"),
-    (SERVICE, "spec.resources.requests.memory", "2Gi", "requests.memory is more than resources.limits.memory"),
-    (SERVICE, "spec.config", {"maxPagez": 3}, "config of engine resume: write only maxFileBytes, maxPages or"),
+    (
+        SERVICE,
+        "spec.resources.requests.memory",
+        "2Gi",
+        "requests.memory is more than resources.limits.memory",
+    ),
+    (
+        SERVICE,
+        "spec.config",
+        {"maxPagez": 3},
+        "config of engine resume: write only maxFileBytes, maxPages or",
+    ),
     (SERVICE, "spec.config", {"maxPages": "many"}, "write whole numbers of 1 or more, without quotes"),
     (SERVICE, "spec.config", {"maxPages": 0}, "write whole numbers of 1 or more"),
     (SERVICE, "spec.config", {"maxPages": True}, "spec.config.maxPages"),
-    (SERVICE, "spec.route.pathPrefixes", ["api/v1/resumes"], "write a path below /api/v1/, as /api/v1/talents"),
+    (
+        SERVICE,
+        "spec.route.pathPrefixes",
+        ["api/v1/resumes"],
+        "write a path below /api/v1/, as /api/v1/talents",
+    ),
     (SERVICE, "spec.route.pathPrefixes", ["/metrics"], "write a path below /api/v1/"),
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1/resumes/"], "without a last '/'"),
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1//resumes"], "write the path normalised"),
@@ -130,7 +146,9 @@ def _row_name(row: tuple[Object, str, Any, str]) -> str:
 
 
 @pytest.mark.parametrize(("base", "field", "value", "words"), REFUSED, ids=map(_row_name, REFUSED))
-def test_a_mistake_is_refused_with_words_that_help(control_plane: ControlPlane, namespace, base, field, value, words):
+def test_a_mistake_is_refused_with_words_that_help(
+    control_plane: ControlPlane, namespace, base, field, value, words
+):
     code, answer = control_plane.request(
         "POST", path(base["kind"], namespace) + "?fieldValidation=Strict", changed(base, field, value)
     )
@@ -140,7 +158,9 @@ def test_a_mistake_is_refused_with_words_that_help(control_plane: ControlPlane, 
 
 @pytest.mark.parametrize("base", [SERVICE, MODEL, JOB], ids=lambda base: base["kind"])
 def test_what_is_right_is_taken(control_plane: ControlPlane, namespace, base):
-    code, answer = control_plane.request("POST", path(base["kind"], namespace) + "?fieldValidation=Strict", base)
+    code, answer = control_plane.request(
+        "POST", path(base["kind"], namespace) + "?fieldValidation=Strict", base
+    )
     assert code == 201, answer
 
 
@@ -171,7 +191,12 @@ def test_a_custom_engine_takes_any_config(control_plane: ControlPlane, namespace
 IMMUTABLE = [
     (SERVICE, "spec.engine", "custom", "engine cannot be changed"),
     (MODEL, "spec.version", "1.0.1", "cannot be changed, only retired"),
-    (MODEL, "spec.artifact.uri", "oci://registry/models/ner@sha256:" + "b" * 64, "cannot be changed, only retired"),
+    (
+        MODEL,
+        "spec.artifact.uri",
+        "oci://registry/models/ner@sha256:" + "b" * 64,
+        "cannot be changed, only retired",
+    ),
     (MODEL, "spec.evaluation.value", 0.99, "the evaluation of a ModelVersion cannot be changed"),
     (MODEL, "spec.evaluation", None, "the evaluation of a ModelVersion cannot be changed"),
     (JOB, "spec.source.path", "imports/other.jsonl", "source cannot be changed"),

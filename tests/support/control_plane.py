@@ -9,7 +9,7 @@ controller manager with `controllers`, which brings ReplicaSets but no kubelet. 
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import itertools
 import json
@@ -69,15 +69,15 @@ class Pki:
         self._write("ca", self.key, ca.sign(self.key, hashes.SHA256()))
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self.name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(days=2))
+            .not_valid_before(now - dt.timedelta(minutes=5))
+            .not_valid_after(now + dt.timedelta(days=2))
         )
 
     def _write(self, stem: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
@@ -98,7 +98,9 @@ class Pki:
         names = x509.SubjectAlternativeName(
             [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         )
-        signed = self._builder(subject, key).add_extension(names, critical=False).sign(self.key, hashes.SHA256())
+        signed = (
+            self._builder(subject, key).add_extension(names, critical=False).sign(self.key, hashes.SHA256())
+        )
         self._write(stem, key, signed)
 
 
@@ -184,7 +186,9 @@ class ControlPlane:
             text = error.read()
             return error.code, json.loads(text) if text.startswith(b"{") else {"text": text.decode()}
 
-    def apply(self, path: str, body: Object, *, manager: str = "test", force: bool = True) -> tuple[int, Object]:
+    def apply(
+        self, path: str, body: Object, *, manager: str = "test", force: bool = True
+    ) -> tuple[int, Object]:
         """Server-side apply of one object."""
         query = f"?fieldManager={manager}&force={str(force).lower()}"
         return self.request("PATCH", path + query, body, content_type="application/apply-patch+yaml")
@@ -203,7 +207,9 @@ class ControlPlane:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout if check else done.stdout + done.stderr
 
-    def set_available(self, namespace: str, deployment: str, replicas: int, *, ready: int | None = None) -> None:
+    def set_available(
+        self, namespace: str, deployment: str, replicas: int, *, ready: int | None = None
+    ) -> None:
         """Write a Deployment's status as the controller manager would for `replicas` available pods."""
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}"
         _, current = self.request("GET", path)

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 
 from ..names import FIELD_MANAGER
 from ..resources import Json
 from .kinds import Kind
 
+if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
 REQUEST_SECONDS = 10.0
+# Server-side apply answers 500 where a field has a type that its schema does not know: no later try is taken.
+_UNTAKEABLE = ("failed to create typed patch object", "failed to convert new object")
 _APPLY = "application/apply-patch+yaml"
 
 
@@ -71,6 +80,38 @@ class OpenFence:
         return REQUEST_SECONDS
 
 
+_guard: ContextVar[Callable[[], object] | None] = ContextVar(
+    "asked right before a write's bytes go out", default=None
+)
+
+
+class _GuardedConnector(aiohttp.TCPConnector):
+    """Asks the guard once the connection stands: making one takes long enough to fall asleep in."""
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        guard = _guard.get()
+        if guard is not None:
+            try:
+                guard()
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+
+class _Rest(RESTClientObject):
+    """The library's HTTP with our connector, which is the way that it offers for that."""
+
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        return _GuardedConnector(limit=self.maxsize, ssl=self.ssl_context)
+
+
 async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
     """Where the API server is: inside a pod its service account, else a kubeconfig.
 
@@ -102,7 +143,7 @@ def _raise_for(status: int, text: str) -> None:
         raise NotFoundError(status, message)
     if status == 409:
         raise ConflictError(status, message)
-    if status in (400, 403, 405, 415, 422):
+    if status in (400, 403, 405, 415, 422) or (status == 500 and message.startswith(_UNTAKEABLE)):
         raise RefusedError(status, message)
     raise KubeError(status, message)
 
@@ -116,6 +157,7 @@ class Kube:
         """Open nothing yet; connections are made when they are needed."""
         configuration.connection_pool_maxsize = connections
         self._api = ApiClient(configuration)
+        self._api.rest_client = _Rest(configuration)
         self._fence: Fence = fence or OpenFence()
 
     async def close(self) -> None:
@@ -153,10 +195,14 @@ class Kube:
         return parsed
 
     async def _write(self, method: str, path: str, **options: Any) -> Json:
-        # The last thing before the bytes go out: whoever slept since its decision finds out here. A write may take no
-        # longer than leadership lasts, so none of ours is under way when another replica begins.
+        # A write may take no longer than leadership lasts, so none is under way when another replica begins. The fence
+        # is asked again when the connection stands, right before the bytes go out: whoever slept finds out there.
         seconds = min(REQUEST_SECONDS, self._fence.check())
-        return await self.request(method, path, seconds=seconds, **options)
+        token = _guard.set(self._fence.check)
+        try:
+            return await self.request(method, path, seconds=seconds, **options)
+        finally:
+            _guard.reset(token)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
         """One object.

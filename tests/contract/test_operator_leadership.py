@@ -1,0 +1,115 @@
+"""Two replicas and one Lease: killed, stopped and woken leaders, against a real API server.
+
+The promise of takeover is six seconds (docs/operations.md); the Lease's own times make five of them.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from support.operator_process import Looma, Replica
+
+pytestmark = pytest.mark.control_plane
+TAKEOVER_SECONDS = 6.0
+
+
+@pytest.fixture
+def pair(bare_looma: Looma) -> Looma:
+    bare_looma.start()
+    bare_looma.start()
+    return bare_looma
+
+
+def holder(looma: Looma) -> str:
+    code, lease = looma.child("leases", "looma-operator", "coordination.k8s.io/v1")
+    return lease["spec"].get("holderIdentity", "").split("_")[0] if code == 200 else ""
+
+
+def roles(looma: Looma) -> tuple[Replica, Replica]:
+    """The leader and the standby."""
+    looma.until(lambda: bool(holder(looma)), "somebody leads")
+    leader = next(item for item in looma.replicas if item.name == holder(looma))
+    return leader, next(item for item in looma.replicas if item is not leader)
+
+
+def test_one_leads_and_the_other_stands_by(pair: Looma):
+    leader, standby = roles(pair)
+    assert "looma_operator_leader 1.0" in leader.get("/metrics")
+    assert "looma_operator_leader 0.0" in standby.get("/metrics")
+    assert "ok" in standby.get("/readyz"), "a standby answers the webhook, so it is ready"
+
+
+def test_a_leader_killed_in_a_rollout_is_replaced_and_the_rollout_ends(pair: Looma, record_property):
+    leader, standby = roles(pair)
+    pair.apply("road", replicas=4)
+    pair.play(lambda: pair.status("road").get("phase") == "Ready", "r1 serves")
+    pair.apply("road", replicas=4, image="engine:2")
+    pair.play(lambda: 0 < pair.counts("road").get("r2", 0) < 4, "the rollout is under way", floor=4)
+
+    killed = time.monotonic()
+    leader.signal(signal.SIGKILL)
+    pair.until(lambda: holder(pair) == standby.name, "the standby takes over", seconds=TAKEOVER_SECONDS)
+    took = time.monotonic() - killed
+    record_property("takeover_seconds", round(took, 2))
+    print(f"takeover after SIGKILL: {took:.2f} s")
+    pair.play(lambda: pair.status("road").get("stableRevision") == "r2", "the rollout ends", floor=4)
+    assert pair.counts("road") == {"r1": 0, "r2": 4}
+
+
+def test_a_leader_that_ends_in_order_hands_over_at_once(pair: Looma):
+    leader, standby = roles(pair)
+    begun = time.monotonic()
+    assert leader.stop() == 0
+    pair.until(lambda: holder(pair) == standby.name, "the standby leads", seconds=3)
+    assert time.monotonic() - begun < 4
+
+
+def test_a_leader_that_slept_writes_nothing(pair: Looma):
+    """Stopped in the middle of its work, overtaken, and woken: not one write of it arrives after that."""
+    leader, standby = roles(pair)
+    for number in range(12):
+        pair.apply(f"many-{number}", replicas=2)
+    pair.until(lambda: len(pair.deployments()) >= 3, "the leader is in the middle of it")
+    leader.signal(signal.SIGSTOP)
+    pair.until(lambda: holder(pair) == standby.name, "the standby takes over", seconds=TAKEOVER_SECONDS)
+    pair.play(
+        lambda: all(pair.status(f"many-{number}").get("phase") == "Ready" for number in range(12)),
+        "the standby finishes the work",
+        seconds=60,
+    )
+    before = _versions(pair)
+    leader.signal(signal.SIGCONT)
+    pair.until(
+        lambda: "looma_operator_leader 0.0" in leader.get("/metrics"),
+        "the sleeper knows that it does not lead",
+    )
+    # Longer than every retry and write that it could still have had under way.
+    deadline = time.monotonic() + 3
+    pair.until(lambda: time.monotonic() > deadline, "its old work runs out", seconds=10)
+    assert _versions(pair) == before
+    assert holder(pair) == standby.name
+
+
+def _versions(looma: Looma) -> dict[str, str]:
+    found = {}
+    for plural, group in (
+        ("aiservices", "looma.dev/v1alpha1"),
+        ("deployments", "apps/v1"),
+        ("controllerrevisions", "apps/v1"),
+        ("services", "v1"),
+        ("events", "events.k8s.io/v1"),
+    ):
+        for item in looma.plane.request("GET", looma.path(plural, group=group))[1]["items"]:
+            found[f"{plural}/{item['metadata']['name']}"] = item["metadata"]["resourceVersion"]
+    return found
+
+
+def test_everything_is_looked_at_when_leadership_begins(bare_looma: Looma):
+    bare_looma.apply("waiting")
+    bare_looma.start()
+    bare_looma.play(
+        lambda: bare_looma.status("waiting").get("phase") == "Ready", "what was there before is served"
+    )
