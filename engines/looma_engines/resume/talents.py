@@ -31,11 +31,11 @@ _PASSING = frozenset({429, 502, 503, 504})
 log = logging.get(__name__)
 
 
-class TalentsUnreachable(Exception):  # noqa: N818 - a state of another engine
+class TalentsUnreachable(Exception):
     """The talent was not created now; the message says why, in words for the caller."""
 
 
-class _TryAgain(Exception):  # noqa: N818 - not seen outside
+class _TryAgain(Exception):
     """An answer that another attempt may change."""
 
 

@@ -55,7 +55,7 @@ _FOLD: Final[dict[int, str]] = {
 
 _SPACES: Final = re.compile(r" {2,}")
 _TABS: Final = re.compile(r"[ \t]*\t[ \t]*")
-_DOUBLE_HYPHEN: Final = re.compile(r"-[\u2010\u2011]|[\u2010\u2011]-|\u2010\u2011")
+_DOUBLE_HYPHEN: Final = re.compile(r"-[\u2010\u2011]|[\u2010\u2011]-|\u2010\u2011|(?<=\w)--(?=\w)")
 _RADICALS: Final = re.compile(r"[\u2e80-\u2fdf\uf900-\ufaff]")
 
 

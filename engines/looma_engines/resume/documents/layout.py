@@ -8,6 +8,7 @@ label before its rows), or rows whose right part is a date or a place (read acro
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from enum import Enum
 from statistics import median
@@ -204,7 +205,7 @@ def _is_short_rail(left_rows: int, right_rows: int) -> bool:
 def _switches(rows: Sequence[Row], at: float) -> int:
     """How often the content stream jumps over the gutter."""
     order = sorted((s.words[0].index, s.right <= at + 1) for row in rows for s in row)
-    return sum(1 for (_, a), (_, b) in zip(order, order[1:], strict=False) if a is not b)
+    return sum(1 for (_, a), (_, b) in itertools.pairwise(order) if a is not b)
 
 
 def _candidates(rows: Sequence[Row]) -> list[float]:
@@ -309,7 +310,7 @@ def _overlap(row: Row, segment: Segment) -> float:
 
 def _block_lines(rows: Sequence[Row], *, page: int) -> list[RawLine]:
     lines: list[RawLine] = []
-    gaps = [b[0].top - a[0].top for a, b in zip(rows, rows[1:], strict=False) if b[0].top > a[0].top]
+    gaps = [b[0].top - a[0].top for a, b in itertools.pairwise(rows) if b[0].top > a[0].top]
     usual = median(gaps) if gaps else 0.0
     for at, row in enumerate(rows):
         if at and usual:
@@ -393,7 +394,7 @@ def _is_letter_spaced(words: Sequence[Word]) -> bool:
 
 def _letter_spaced(words: Sequence[Word]) -> str:
     """Text set with spaces between its letters ("J O R D A N  R E Y E S") as words."""
-    gaps = [b.left - a.right for a, b in zip(words, words[1:], strict=False)]
+    gaps = [b.left - a.right for a, b in itertools.pairwise(words)]
     usual = median(gaps)
     out = [words[0].text]
     for word, gap in zip(words[1:], gaps, strict=True):

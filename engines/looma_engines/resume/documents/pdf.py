@@ -142,8 +142,12 @@ def _words(textpage: Any, height: float) -> Iterator[Word]:
 
 
 def _char(code: int) -> str | None:
-    """The character of a code unit; pdfium marks a hyphen at a line's end with U+0002."""
-    if code == 0x02:
+    """The character of a code unit.
+
+    pdfium marks a hyphen at a line's end with U+0002, and some LaTeX fonts map their dashes to the soft hyphen;
+    both are visible on the page.
+    """
+    if code in (0x02, 0xAD):
         return "-"
     if code < 0x20 or 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
         return " " if code in (9, 10, 13) else None

@@ -21,7 +21,7 @@ CODES: Final = frozenset(
 )
 
 
-class DocumentProblem(Exception):  # noqa: N818 - a refusal, told to the client in these words
+class DocumentProblem(Exception):
     """A document cannot be read; ``code`` is one of ``CODES``, ``detail`` says what to do."""
 
     def __init__(self, code: str, detail: str) -> None:

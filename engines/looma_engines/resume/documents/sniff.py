@@ -51,7 +51,7 @@ def detect(data: bytes, *, limits: Limits) -> str:
         return PDF
     if data.startswith(_OLE2):
         raise _ole2_problem(data)
-    if data.startswith(b"PK\x03\x04") or data.startswith(b"PK\x05\x06"):
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _detect_zip(data, limits)
     if data.lstrip()[:5] == b"{\\rtf":
         return RTF

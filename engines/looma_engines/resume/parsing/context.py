@@ -22,7 +22,7 @@ SectionKind = Literal[
 ]  # fmt: skip
 
 _BULLET: Final = re.compile(r"^\s*(?:[•*]|[-+](?=\s)|(?:\(?\d{1,2}[.)、]|[(][a-z\d][)])(?!\d))\s*")
-_PARTS: Final = re.compile(r"\t|\s{2,}|\s+\|\s*|\s*\|\s+|\|(?=\S)|\s+•\s+|\s+/\s+(?=\S)|•")
+_PARTS: Final = re.compile(r"\t|\s{2,}|\s+\|\s*|\s*\|\s+|\|(?=\S)|\s+•\s+|•")
 
 
 class Cell(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ _YEAR: Final = r"(?:19[5-9]\d|20[0-4]\d)"
 _EDGE: Final = r"(?<![\d./])"
 _POINT: Final = (
     rf"(?:{_MONTH},?\s*(?:\d{{1,2}}(?:st|nd|rd|th)?,\s*)?{_YEAR}"  # May 2020, May 3, 2020
-    rf"|\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH},?\s*{_YEAR}"  # 3 May 2020
+    rf"|\d{{1,2}}(?:st|nd|rd|th)?[ ]{_MONTH},?\s*{_YEAR}"  # 3 May 2020
     rf"|{_MONTH}\s*'\d\d"  # May '20
     rf"|{_SEASON}(?:\s+of)?,?\s+{_YEAR}"
     rf"|{_YEAR}\s*年\s*(?:\d{{1,2}}\s*月(?:\s*\d{{1,2}}\s*日)?(?:份|初|底|中旬)?)?(?:初|底)?"

@@ -28,15 +28,16 @@ _CHINESE_SCHOOL: Final = re.compile(
     r"(?:[（(][\u4e00-\u9fff]{2,6}[)）])?(?:[\u4e00-\u9fff]{2,12}(?:学院|分校|研究生院|校区))?"
 )
 _NOT_SCHOOL: Final = re.compile(
-    r"\b(?:gpa|coursework|courses?|dean|honou?rs?|award|scholarship|thesis|relevant|club|society|member|minor in)\b|主修课程|课程|成绩|排名|奖学金|绩点",
+    r"\b(?:gpa|coursework|courses?|dean|honou?rs?|award|scholarship|thesis|relevant|club|society|member|minor in|cum laude|distinction|first class|thesis)\b|主修课程|课程|成绩|排名|奖学金|绩点",
     re.IGNORECASE,
 )
 _MAJOR_LEAD: Final = re.compile(
-    r"^\s*(?:degree\s+)?(?:\((?:hons?|honours)\)\s*)?(?:in|of|,|-|:|\(|major(?:ing)?(?:\s+in)?:?|majors?:|specializ\w+ in|专业[:：]?)\s*",
+    r"^\s*(?:degree\s+)?(?:\((?:hons?|honours)\)\s*)?"
+    r"(?:(?:in|of|,|-|:|\(|major(?:ing|ed)?(?:\s+in)?:?|majors?:|specializ\w+ in|专业[:：]?)\s*)+",
     re.IGNORECASE,
 )
 _MAJOR_LABEL: Final = re.compile(
-    r"(?:major(?:s|ed)?(?:\s+in)?|concentration(?:\s+in)?|specialization(?:\s+in)?|field of study|专业名称|所学专业|主修专业|主修|专业)\s*[:：]?\s*",
+    r"(?:majors?(?!\s*gpa)(?:ed)?(?:\s+in)?|concentration(?:\s+in)?|specialization(?:\s+in)?|field of study|专业名称|所学专业|主修专业|主修|专业)\s*[:：]?\s*",
     re.IGNORECASE,
 )
 _MAJOR_STOP: Final = re.compile(
@@ -62,21 +63,33 @@ def find_education(context: Context) -> None:
     drafts: list[Draft] = []
     for section in context.of("education"):
         current: Draft | None = None
+        held: Draft | None = None
         filled = [line for line in section.lines if line.folded.strip()]
         for at, line in enumerate(filled):
             line.dates = list(find_dates(line.folded, offset=line.start))
             if (
                 (line.bullet and not _bullet_counts(filled))
                 or _NOT_SCHOOL.match(line.folded.strip(" •"))
+                or _is_remark(line.folded)
                 or _is_sentence(line, filled, at)
             ):
                 continue
             facts = read_line(context, line)
             if facts is None:
                 continue
-            if current is None or _begins(current, facts, line):
+            if current is not None and _is_part_of(current, facts):
+                continue
+            if held is not None:
+                # The line above had a name alone: of this entry, if it opens one.
+                facts.spare = [*held.spare, *facts.spare] if facts.institution is None else facts.spare
+                held = None
                 current = facts
                 drafts.append(current)
+            elif current is None or _begins(current, facts):
+                current = facts
+                drafts.append(current)
+            elif _is_name_alone(facts) and _is_complete(current):
+                held = facts
             else:
                 _merge(current, facts)
     for draft in drafts:
@@ -95,6 +108,19 @@ def _is_sentence(line: ParsedLine, filled: list[ParsedLine], at: int) -> bool:
         and not _SCHOOL_WORD.search(line.folded)
         and not recognise.HAN.search(line.folded)
         and find_degree(line.folded) is None
+    )
+
+
+def _is_remark(folded: str) -> bool:
+    """Whether the line tells of marks and honours alone ("Cumulative GPA: 3.9; Dean's List 2015-2016")."""
+    return (
+        bool(_NOT_SCHOOL.search(folded))
+        and not _SCHOOL_WORD.search(folded)
+        and not recognise.HAN.search(folded)
+        and find_degree(folded) is None
+        and not _MAJOR_LABEL.match(folded.strip())
+        # A line that opens with its dates is about the school, whatever marks follow.
+        and not any(date.is_range and date.start <= 2 for date in find_dates(folded))
     )
 
 
@@ -155,7 +181,9 @@ def _read_cell(context: Context, cell: Cell, draft: Draft) -> None:
         return
     label = _MAJOR_LABEL.match(text)
     if draft.major is None and (label or _is_major(text)):
-        draft.major = context.cell(cell.start + (label.end() if label else 0), cell.end)
+        begin = label.end() if label else 0
+        stop = _MAJOR_STOP.search(text, begin) if label else None
+        draft.major = context.cell(cell.start + begin, cell.start + stop.start() if stop else cell.end)
         return
     if text[:1].isupper() and 2 <= len(text) <= 80 and not _NOT_SCHOOL.search(text):
         draft.spare.append(cell)
@@ -250,7 +278,7 @@ def _degree_pattern() -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.])(?:{spellings})(?![\w])", re.IGNORECASE)
 
 
-_UPPER_ONLY: Final = frozenset("ms ma me be ba bs as a.s aa ed bse hnd ged mca bca".split())
+_UPPER_ONLY: Final = frozenset(["ms", "ma", "me", "be", "ba", "bs", "as", "a.s", "aa", "ed", "bse", "hnd", "ged", "mca", "bca"])
 
 
 def find_degree(folded: str) -> tuple[int, int, str] | None:
@@ -337,7 +365,29 @@ def _school_in(context: Context, cell: Cell) -> Cell | None:
     return cell
 
 
-def _begins(current: Draft, facts: Draft, line: ParsedLine) -> bool:
+_PART: Final = re.compile(r"^(?:college|school|faculty|department|institute|division) of\b", re.IGNORECASE)
+
+
+def _is_part_of(current: Draft, facts: Draft) -> bool:
+    """Whether the line names a part of the school that is known already ("College of Engineering")."""
+    return (
+        current.institution is not None
+        and facts.institution is not None
+        and facts.degree is None
+        and facts.date is None
+        and bool(_PART.match(facts.institution.folded))
+    )
+
+
+def _is_name_alone(facts: Draft) -> bool:
+    return bool(facts.spare) and facts.institution is None and facts.degree is None and facts.date is None
+
+
+def _is_complete(current: Draft) -> bool:
+    return current.institution is not None and current.degree is not None and current.date is not None
+
+
+def _begins(current: Draft, facts: Draft) -> bool:
     """Whether the line opens another school."""
     if facts.institution is not None and current.institution is not None:
         return True
@@ -351,14 +401,9 @@ def _begins(current: Draft, facts: Draft, line: ParsedLine) -> bool:
     ):
         # A dated line without a hint: a school the list lacks, named before its degree.
         return bool(facts.spare)
-    if (
-        facts.degree is not None
-        and facts.date is not None
-        and current.date is not None
-        and current.institution is not None
-        and current.degree is None
-    ):
-        return False
+    if facts.degree is not None and facts.date is not None and current.date is not None:
+        # A second dated degree, though the first entry may lack one (a course without a degree).
+        return current.institution is not None and (current.degree is not None or bool(current.spare))
     return False
 
 
@@ -384,9 +429,7 @@ def _settle(context: Context, draft: Draft) -> None:
             and draft.major is None
         ):
             draft.major, draft.institution = draft.institution, None
-    elif draft.degree is None and draft.major is None and spare and recognise.HAN.search(spare[0].folded):
-        draft.major = spare[0]
-    elif draft.major is None and spare and recognise.HAN.search(spare[0].folded):
+    elif (draft.degree is None and draft.major is None and spare and recognise.HAN.search(spare[0].folded)) or (draft.major is None and spare and recognise.HAN.search(spare[0].folded)):
         draft.major = spare[0]
 
 

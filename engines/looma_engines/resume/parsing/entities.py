@@ -85,8 +85,7 @@ def _title_pattern() -> re.Pattern[str]:
 
 
 _COMMON_HEADS: Final = frozenset(
-    "lead head member members staff crew hand agent author model host partner owner fellow judge guard operator driver assistant "
-    "associate keeper master contributor volunteer scholar mentor chair server handler helper major principal builder reporter actor".split()
+    ["lead", "head", "member", "members", "staff", "crew", "hand", "agent", "author", "model", "host", "partner", "owner", "fellow", "judge", "guard", "operator", "driver", "assistant", "associate", "keeper", "master", "contributor", "volunteer", "scholar", "mentor", "chair", "server", "handler", "helper", "major", "principal", "builder", "reporter", "actor"]
 )
 
 

@@ -253,7 +253,11 @@ def _text_left(line: ParsedLine) -> str:
 
 
 def _free(line: ParsedLine) -> list[tuple[int, int]]:
-    return holes(line.start, line.start + len(line.folded), [(date.start, date.end) for date in line.dates])
+    # What a heading on the same line took is blank in the folded view only.
+    blank = len(line.folded) - len(line.folded.lstrip())
+    return holes(
+        line.start + blank, line.start + len(line.folded), [(date.start, date.end) for date in line.dates]
+    )
 
 
 def _cells(context: Context, line: ParsedLine) -> list[Cell]:

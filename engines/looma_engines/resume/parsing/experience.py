@@ -14,11 +14,11 @@ import msgspec
 
 from looma_core.api.resume import Experience
 from looma_engines.resume.parsing import recognise
-from looma_engines.resume.parsing.context import Cell, Context, ParsedLine
+from looma_engines.resume.parsing.context import Cell, Context
 from looma_engines.resume.parsing.entries import Entry, body_text, find_entries, header_cells
 
 _WEAK_SPLIT: Final = re.compile(
-    r"\s+-+\s+|\s+at\s+|\s*@\s*|,\s+|:\s+|\s+>\s+|;\s+|\.\s+(?=[A-Z])|\s+\(|\)\s*"
+    r"\s+-+\s+|\s+/\s+(?![^()]*\))|\s+at\s+|\s*@\s*|,\s+|:\s+|\s+>\s+|;\s+|\.\s+(?=[A-Z])|\s+\(|\)\s*"
 )
 _LABELS: Final = re.compile(
     r"^(?:(?P<company>公司名称|公司|单位名称|单位|企业名称|工作单位|就职公司|任职公司|company|employer|client)"
@@ -31,6 +31,10 @@ _NOISE: Final = re.compile(
     r"full[- ]?time|part[- ]?time|contract|internship|freelance|permanent|temporary|\d+\+?\s*(?:months?|years?|mos|yrs).*)$",
     re.IGNORECASE,
 )
+
+
+_CAMPUS: Final = re.compile(r"\b(?:university|college) of\b", re.IGNORECASE)
+_ABBREVIATED: Final = re.compile(r"\b(?:inc|ltd|corp|co|llc|s\.a|l\.p|jr|sr|u\.s|dept|\w)\.$", re.IGNORECASE)
 
 
 class Header(msgspec.Struct, kw_only=True):
@@ -47,13 +51,13 @@ def find_experience(context: Context) -> None:
     entries = find_entries(context, lines, is_header=_is_header)
     company: Cell | None = None
     for entry in entries:
-        header, banner = read_entry(context, entry)
+        header = read_entry(context, entry, employer=company)
         if header.title is None and header.company is None:
             continue
         # A role below another role of the same employer names no employer of its own.
         if header.company is None and company is not None and header.title is not None:
             header = Header(title=header.title, company=company, place=header.place)
-        company = banner or header.company or company
+        company = header.company or company
         context.note(header.title, "TITLE")
         context.note(header.company, "SCHOOL" if _is_school(header.company) else "ORG")
         context.note(header.place, "LOC", source=2, score=0.8)
@@ -87,16 +91,21 @@ def _is_header(folded: str) -> bool:
     return recognise.title_strength(folded) == 2 or recognise.organisation_strength(folded) == 2
 
 
-def read_entry(context: Context, entry: Entry) -> tuple[Header, Cell | None]:
-    """The header of an entry, and the employer that later roles without one belong to."""
+def read_entry(context: Context, entry: Entry, *, employer: Cell | None) -> Header:
+    """The header of an entry; ``employer`` is the one of the entry before."""
     rows = [header_cells(context, line) for line in entry.header]
     cells = [cell for row in rows for cell in row]
-    header = read_header(context, cells)
-    return header, header.company
+    # A role of one line below an employer's own line: what follows its comma is a team.
+    return read_header(context, cells, under_employer=employer is not None and len(entry.header) == 1)
 
 
-def read_header(context: Context, cells: Sequence[Cell]) -> Header:
+def read_header(context: Context, cells: Sequence[Cell], *, under_employer: bool = False) -> Header:
     """What the cells of a header mean.
+
+    Args:
+        context: the document.
+        cells: the pieces of the header's lines, dates taken out.
+        under_employer: an entry before named an employer that this role may belong to.
 
     | cells                                           | title             | company     | place       |
     | ----------------------------------------------- | ----------------- | ----------- | ----------- |
@@ -115,8 +124,11 @@ def read_header(context: Context, cells: Sequence[Cell]) -> Header:
         header.title = titles[0]
     if header.company is None:
         header.company = _company(others, header.title)
-    if header.title is not None and header.company is None:
-        _split_title(context, header)
+    if header.title is not None and header.company is None and len(titles) > 1:
+        # "Google Assistant" reads like a title; on a line of its own beside a title it is the employer.
+        header.company = titles[1]
+    elif header.title is not None and header.company is None:
+        _split_title(context, header, under_employer=under_employer)
     elif header.title is None and header.company is not None:
         _title_from_rest(context, header, others)
     return header
@@ -142,9 +154,13 @@ def _place_cell(
         header.place = header.place or piece
         return
     at = recognise.trailing_place(piece.folded)
-    if at is not None:
+    # A campus is a part of the name ("University of California, Berkeley").
+    campus = at is not None and bool(_CAMPUS.search(piece.folded[:at])) and "," not in piece.folded[at:]
+    if at is not None and not campus:
         header.place = header.place or context.cell(piece.start + at, piece.end)
         piece = context.cell(piece.start, piece.start + at)
+    if piece.folded.endswith(".") and not _ABBREVIATED.search(piece.folded):
+        piece = context.cell(piece.start, piece.end - 1)
     (titles if recognise.title_strength(piece.folded) == 2 else others).append(piece)
 
 
@@ -206,7 +222,7 @@ def _company(others: Sequence[Cell], title: Cell | None) -> Cell | None:
     return plain[0] if plain else None
 
 
-def _split_title(context: Context, header: Header) -> None:
+def _split_title(context: Context, header: Header, *, under_employer: bool) -> None:
     """A title cell that holds the company too: "Software Engineer - Acme", "Acme: Senior Analyst"."""
     cell = header.title
     if cell is None:
@@ -215,6 +231,9 @@ def _split_title(context: Context, header: Header) -> None:
     marks: list[str] = []
     position = cell.start
     for found in _WEAK_SPLIT.finditer(cell.folded):
+        # "Acme Cloud, Inc." and "Danggeun Pay Co., Ltd." hold a comma of their own.
+        if found.group().startswith(",") and _LEGAL.match(cell.folded, found.end()):
+            continue
         parts.append(context.cell(position, cell.start + found.start()))
         marks.append(found.group().strip())
         position = cell.start + found.end()
@@ -226,13 +245,7 @@ def _split_title(context: Context, header: Header) -> None:
     first, last = parts[0], parts[-1]
     if strengths[0] == 2 and strengths[-1] < 2:
         company = last
-        if (
-            marks
-            and marks[0] == ","
-            and len(marks) == 1
-            and recognise.organisation_strength(last.folded) == 0
-            and _is_team(last.folded)
-        ):
+        if marks == [","] and _is_team(last.folded, under_employer=under_employer):
             return
         header.company, header.title = company, context.cell(cell.start, company.start)
     elif strengths[-1] == 2 and strengths[0] < 2:
@@ -246,8 +259,14 @@ _TEAM: Final = re.compile(
 )
 
 
-def _is_team(folded: str) -> bool:
-    return bool(_TEAM.search(folded))
+_LEGAL: Final = re.compile(r"(?:inc|llc|ltd|llp|corp|co|gmbh|plc|pvt|limited|s\.a)\b", re.IGNORECASE)
+
+
+def _is_team(folded: str, *, under_employer: bool) -> bool:
+    """Whether what follows a title's comma is a team and no company."""
+    if re.search(r"\b(?:inc|llc|ltd|llp|corp|co|gmbh|plc|pvt|group|bank|university|college)\b", folded, re.IGNORECASE):
+        return False
+    return bool(_TEAM.search(folded)) and (under_employer or recognise.organisation_strength(folded) == 0)
 
 
 def _title_from_rest(context: Context, header: Header, others: Sequence[Cell]) -> None:
@@ -268,8 +287,3 @@ def _title_from_rest(context: Context, header: Header, others: Sequence[Cell]) -
         header.title = weak[0]
     elif rest and recognise.organisation_strength(rest[0].folded) < 2:
         header.title = rest[0]
-
-
-def lines_of(entries: Sequence[Entry]) -> list[ParsedLine]:
-    """All header lines of the entries, for components that must not read them again."""
-    return [line for entry in entries for line in entry.header]

@@ -11,6 +11,7 @@ from looma_engines.resume.parsing import gazetteers, recognise
 from looma_engines.resume.parsing.context import Context, Section, bullet_width
 from looma_engines.resume.parsing.dates import find_dates
 from looma_engines.resume.parsing.entries import body_text, is_prose
+from looma_engines.resume.parsing.sections import heading_kind
 
 _LIST: Final = re.compile(r"[,;|•\t/、，；]|\s{2,}")
 _CHINESE_CERTIFICATE: Final = re.compile(
@@ -18,8 +19,8 @@ _CHINESE_CERTIFICATE: Final = re.compile(
     r"[\u4e00-\u9fff]{2,14}(?:资格证书|资格证|证书|从业资格|职称))"
 )
 _ENGLISH_CERTIFICATE: Final = re.compile(
-    r"\b(?:(?:AWS|Azure|Google|Microsoft|Cisco|Oracle|CompTIA|Salesforce|Certified)\s[A-Z][\w -]{3,50}?(?:Certified|Certification|Architect|Associate|"
-    r"Professional|Engineer|Developer|Practitioner|Administrator|Master|Auditor|Accountant|Owner)(?:\s[-–]\s\w+)?)",
+    r"\b(?:[A-Z][A-Za-z]+\s)?(?:Certified|Certification)\s[A-Z][\w -]{2,50}?"
+    r"(?:Architect|Associate|Professional|Engineer|Developer|Practitioner|Administrator|Master|Auditor|Accountant|Owner)\b"
 )
 
 
@@ -63,6 +64,12 @@ def _certifications(context: Context) -> Iterator[str]:
     for section in context.of("certifications"):
         for line in section.lines:
             text = _without_dates(line.folded, line.text)
+            label = re.match(r"([A-Za-z &]{3,30}|[\u4e00-\u9fff]{2,6})\s*[:：]\s*", text)
+            kind = heading_kind(label.group(1)) if label else None
+            if label and kind == "certifications":
+                text = text[label.end() :]
+            elif kind is not None:
+                continue
             if 2 < len(text) <= 160 and any(char.isalpha() for char in text):
                 yield text
     if context.language == "zh":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from looma_engines.resume.parsing import gazetteers, recognise
@@ -80,6 +81,9 @@ def _from_lines(context: Context) -> Cell | None:
     biggest = max((line.line.size for line in filled[:40]), default=0.0)
     # In a page with a sidebar the name may come after it; its size gives it away.
     large = [line for line in filled[:80] if biggest and line.line.size >= biggest - 0.3 and line not in top]
+    stacked = _stacked(context, filled, biggest)
+    if stacked is not None:
+        return stacked
     best: tuple[float, Cell] | None = None
     for at, line in enumerate([*top, *large[:3]]):
         for cell in _candidates(context, line):
@@ -87,6 +91,16 @@ def _from_lines(context: Context) -> Cell | None:
             if score > 0 and (best is None or score > best[0]):
                 best = (score, cell)
     return best[1] if best else None
+
+
+def _stacked(context: Context, filled: Sequence[ParsedLine], biggest: float) -> Cell | None:
+    """A name set on two lines of one word each, in the largest size of the page."""
+    for line, below in pairwise(filled[:_LINES]):
+        alone = all(len(item.text.split()) == 1 and _NAME_WORD.fullmatch(item.folded) for item in (line, below))
+        largest = biggest > 12 and all(item.line.size >= biggest - 0.3 for item in (line, below))
+        if alone and largest and _is_western_name(f"{line.folded} {below.folded}"):
+            return context.cell(line.start, below.line.end)
+    return None
 
 
 def _candidates(context: Context, line: ParsedLine) -> list[Cell]:

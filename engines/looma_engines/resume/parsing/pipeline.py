@@ -136,7 +136,9 @@ def _education(doc: Doc) -> Doc:
 
 @Pipeline.component("looma_extras")
 def _extras(doc: Doc) -> Doc:
-    find_extras(context_of(doc))
+    context = context_of(doc)
+    find_extras(context)
+    context.skills = skills.outside_names(context, context.skills)
     return doc
 
 

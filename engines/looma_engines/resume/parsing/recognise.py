@@ -1,4 +1,4 @@
-"""Whether a piece of a line is a title, an organisation or a place. Pure.
+"""Whether a piece of a line is a title or an organisation (places: ``recognise_places``). Pure.
 
 Each question is one function over folded text; the lists are in ``data``. Answers are hints with a
 strength (0 none, 1 weak, 2 certain), since the same words name teams, products and towns.
@@ -11,16 +11,26 @@ from functools import cache
 from typing import Final
 
 from looma_engines.resume.parsing import gazetteers
+from looma_engines.resume.parsing.recognise_places import HAN, find_place, is_place, trailing_place
 
-HAN: Final = re.compile(r"[\u4e00-\u9fff]")
+__all__ = [
+    "HAN",
+    "chinese_companies",
+    "chinese_titles",
+    "find_place",
+    "is_place",
+    "organisation_strength",
+    "title_strength",
+    "trailing_place",
+]
+
 _WORD: Final = re.compile(r"[A-Za-zÀ-ÿ][\w.+#/'À-ÿ-]*|&")
 _TITLE_END: Final = re.compile(
     r"^\s*(?:$|[,(:;|\[-]|of\b|for\b|in\b|to\b|at\b|and\b|&|/|\+|[ivx]{1,3}\b|\d|l\d\b)", re.IGNORECASE
 )
 _PLAIN_COMPANY_WORDS: Final = frozenset(
-    "it lab labs studio center centre club school college institute university bank hospital church council".split()
+    ["it", "lab", "labs", "studio", "center", "centre", "club", "school", "college", "institute", "university", "bank", "hospital", "church", "council"]
 )
-_WORKPLACE: Final = r"(?:remote|hybrid|on-?site|work from home|wfh|worldwide|远程|居家办公)"
 
 
 @cache
@@ -97,7 +107,8 @@ def title_strength(folded: str) -> int:
             # A head after lower-case words is a sentence ("worked with engineers").
             before = [w.group() for w in words[: at + 1]]
             small = sum(1 for w in before if w[0].islower() and w not in ("of", "and", "for", "&", "the"))
-            best = max(best, 2 if small == 0 or len(before) == small <= 4 else 0)
+            sentence_case = before[0][0].isupper() and len(words) <= 4
+            best = max(best, 2 if small == 0 or len(before) == small <= 4 or sentence_case else 0)
         elif at < 4 and text[:1].isupper():
             best = max(best, 1)
     if (
@@ -111,7 +122,7 @@ def title_strength(folded: str) -> int:
 
 @cache
 def _hard_suffixes() -> frozenset[str]:
-    return frozenset("inc inc corp corporation ltd limited llc llp plc gmbh pvt pte company".split())
+    return frozenset(["inc", "inc", "corp", "corporation", "ltd", "limited", "llc", "llp", "plc", "gmbh", "pvt", "pte", "company"])
 
 
 def organisation_strength(folded: str) -> int:
@@ -132,92 +143,3 @@ def organisation_strength(folded: str) -> int:
     if any(word in _company_words() and (word in _PLAIN_COMPANY_WORDS or len(word) > 4) for word in words):
         return 1
     return 0
-
-
-@cache
-def _place() -> re.Pattern[str]:
-    states = gazetteers.alternation(gazetteers.words("places.txt", "us-states"))
-    regions = gazetteers.alternation(
-        gazetteers.words("places.txt", "regions-english")
-        + gazetteers.words("places.txt", "countries-english")
-    )
-    cities = gazetteers.alternation(gazetteers.words("places.txt", "cities-english"))
-    name = r"[A-ZÀ-Þ][\wÀ-ÿ.'-]*(?:[ -](?:[A-ZÀ-Þ][\wÀ-ÿ.'-]*|de|la|of|upon|am|del)){0,3}"
-    area = rf"(?:{states}|{regions}|(?i:{regions}))"
-    return re.compile(
-        rf"(?<![\w])(?:(?:{name}),\s*{area}(?:,?\s+\d{{5}}(?:-\d{{4}})?)?(?:,\s*{area})?"
-        rf"|(?:{name}),\s*(?:{name}),\s*{area}"
-        rf"|{cities}(?:,\s*{area})?|(?i:{cities}),\s*(?:{area})(?:,\s*{area})?|(?i:{_WORKPLACE}))(?![\w])"
-    )
-
-
-@cache
-def _country() -> re.Pattern[str]:
-    words = gazetteers.words("places.txt", "countries-english") + gazetteers.words(
-        "places.txt", "regions-english"
-    )
-    return re.compile(rf"{gazetteers.alternation([w for w in words if len(w) > 2])}")
-
-
-@cache
-def _chinese_place() -> re.Pattern[str]:
-    provinces = gazetteers.alternation(gazetteers.words("places.txt", "provinces-chinese"))
-    cities = gazetteers.alternation(gazetteers.words("places.txt", "cities-chinese"))
-    return re.compile(
-        rf"(?:中国)?(?:{provinces}(?:省|市|自治区|壮族自治区|回族自治区|维吾尔自治区|特别行政区)?[-•·/ ]?)?"
-        rf"(?:{cities}(?:市|地区|州)?[-•·/ ]?)?(?:[\u4e00-\u9fff]{{1,4}}(?:区|县|新区|开发区))?"
-    )
-
-
-def is_place(folded: str) -> bool:
-    """Whether all of ``folded`` names a place of work: a town, a region, a country, or "Remote"."""
-    text = folded.strip(" .,;()")
-    if not 2 <= len(text) <= 60:
-        return False
-    if HAN.search(text):
-        return bool(_chinese_place().fullmatch(text)) or bool(re.fullmatch(_WORKPLACE, text))
-    pieces = re.split(r"\s+(?:&|and|/|or)\s+|\s*/\s*|\s*\(|\)\s*", text)
-    return all(
-        bool(_place().fullmatch(piece.strip()) or _country().fullmatch(piece.strip()))
-        for piece in pieces
-        if piece.strip()
-    )
-
-
-def trailing_place(folded: str) -> int | None:
-    """Where a place at the end of ``folded`` begins, behind a separator or a known town; None without one.
-
-    | text                              | the place            |
-    | --------------------------------- | -------------------- |
-    | Initech Robotics, Denver, CO       | Denver, CO           |
-    | Globex Corporation Austin, TX      | Austin, TX           |
-    | Northwind Bank, India              | India                |
-    """
-    text = folded.rstrip(" .,;)")
-    if HAN.search(text):
-        return None
-    for found in re.finditer(r"(?:[,.;|(]|\s-|\s•)\s*", text):
-        rest = text[found.end() :]
-        if rest and is_place(rest) and found.start() > 1:
-            return found.end()
-    known = re.compile(
-        rf"\s({gazetteers.alternation(gazetteers.words('places.txt', 'cities-english'))},\s*[A-Z][\w .]+(?:,\s*[A-Z][\w .]+)?)$"
-    ).search(text)
-    if known and is_place(known.group(1)):
-        return known.start(1)
-    return None
-
-
-def find_place(folded: str) -> tuple[int, int] | None:
-    """The first place in ``folded`` that names a town with its region, or a Chinese town."""
-    if HAN.search(folded):
-        for found in _chinese_place().finditer(folded):
-            if len(found.group()) >= 2 and found.group().strip("•·-/ "):
-                return found.span()
-        return None
-    best: tuple[int, int] | None = None
-    for found in _place().finditer(folded):
-        if "," in found.group() or best is None:
-            if best is None or "," not in folded[best[0] : best[1]]:
-                best = found.span()
-    return best

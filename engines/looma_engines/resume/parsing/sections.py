@@ -18,7 +18,7 @@ _NUMBERING: Final = re.compile(r"^(?:[ivx]+|[一二三四五六七八九十]+|\d
 _HAN: Final = re.compile(r"[\u4e00-\u9fff]")
 _INLINE: Final = re.compile(r"^([^:\t]{2,40}?)\s*(?:[:：]\s*|\t)\s*(\S.*)$")
 _KEYWORDS: Final[tuple[tuple[str, SectionKind], ...]] = (
-    ("volunteer", "volunteer"), ("project", "projects"), ("certificat", "certifications"), ("licens", "certifications"),
+    ("volunteer", "volunteer"), ("honor", "awards"), ("award", "awards"), ("project", "projects"), ("certificat", "certifications"), ("licens", "certifications"),
     ("employment", "experience"), ("experience", "experience"), ("internship", "experience"), ("education", "education"),
     ("publication", "publications"), ("awards", "awards"), ("honors", "awards"), ("skills", "skills"),
     ("competenc", "skills"), ("coursework", "courses"), ("activities", "activities"), ("languages", "languages"),
@@ -32,8 +32,7 @@ _CHINESE_KEYWORDS: Final[tuple[tuple[str, SectionKind], ...]] = (
 _MAX_HEADING_WORDS: Final = 6
 #: Headings that are common words; they need a look or a line break on both sides to count.
 _WEAK: Final = frozenset(
-    "work career web online software programming technology tools details more other personal social community "
-    "research training highlights notes project skill school about links education languages".split()
+    ["work", "career", "web", "online", "software", "programming", "technology", "tools", "details", "more", "other", "personal", "social", "community", "research", "training", "highlights", "notes", "project", "skill", "school", "about", "links", "education", "languages"]
 )
 #: Kinds whose heading may share its line with what it heads ("Skills: Java, Go").
 _INLINE_KINDS: Final = frozenset(
@@ -120,7 +119,7 @@ def heading_kind(folded: str) -> SectionKind | None:
     | ■ Technical Skills:   | skills     |
     | Experienced in Java   |            |
     """
-    if len(folded) > 60:
+    if len(folded) > 60 or (folded.rstrip().endswith(".") and not folded.rstrip().endswith("...")):
         return None
     plain = _DECORATION.sub("", folded.replace("\t", " ")).lower()
     plain = _NUMBERING.sub("", plain)
@@ -135,13 +134,30 @@ def heading_kind(folded: str) -> SectionKind | None:
         if han in known and (not rest or rest.isascii()) and len(rest) <= 30 and not re.search(r"\d", rest):
             return cast("SectionKind", known[han])
         return None
+    first = re.search(r"[A-Za-z]", folded)
+    # A heading opens with a capital; "more" at the end of a sentence is none.
+    if first is not None and first.group().islower():
+        return None
     plain = re.sub(r"\s+", " ", plain)
     found = known.get(plain) or known.get(plain.replace(" and ", " & ")) or known.get(plain.replace(" ", ""))
     if found is None and re.fullmatch(r"(?:[a-z&] ){3,}[a-z]", plain):
         found = known.get(plain.replace(" ", ""))
-    if found is not None and " " not in plain and plain not in known and len(folded) > len(plain) * 2 + 4:
-        return None
-    return cast("SectionKind | None", found)
+    if found is None:
+        return _qualified(folded)
+    return cast("SectionKind", found)
+
+
+_QUALIFIED: Final = re.compile(
+    # In mixed case "Continuing Education" is a school and "Team Projects" a title; only experience is safe.
+    r"(?:[A-Z][\w/&-]*\s+){1,3}(Experiences?|EXPERIENCES?|EMPLOYMENT|INTERNSHIPS?|PROJECTS|SKILLS|CERTIFICATIONS?|AWARDS|HONORS|"
+    r"ACTIVITIES|PUBLICATIONS|INTERESTS|COURSEWORK)"
+)
+
+
+def _qualified(folded: str) -> SectionKind | None:
+    """The kind of a heading with a word in front that the list lacks ("Performance Experience")."""
+    found = _QUALIFIED.fullmatch(_DECORATION.sub("", folded))
+    return _guess(found.group(1)) if found else None
 
 
 def _is_weak(line: ParsedLine, lines: Sequence[ParsedLine], at: int) -> bool:

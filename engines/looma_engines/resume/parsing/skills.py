@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 from spacy.language import Language as Pipeline
@@ -25,9 +26,15 @@ _LIST_SPLIT: Final = re.compile(r"[,;|•\t/、，；。\n]|\s{2,}|\s-\s|(?<=[�
 _LABEL: Final = re.compile(r"^[^:]{2,40}:\s*")
 _LEVELS: Final = re.compile(
     r"\b(?:proficient|fluent|familiar|experienced?|advanced|intermediate|basic|beginner|expert|native|conversational|"
-    r"knowledge|working|strong|excellent|good|years?|yrs|including|learning|etc|gpa)\b|熟悉|精通|掌握|了解|熟练|具备|能够|良好|使用|负责|经验|能力|等",
+    r"knowledge|working|strong|excellent|good|years?|yrs|including|learning|proficiency|etc|gpa|others?|software|tools?)\b|熟悉|精通|掌握|了解|熟练|具备|能够|良好|使用|负责|经验|能力|等",
     re.IGNORECASE,
 )
+_TECHNICAL: Final = frozenset(
+    (
+        "programming-language", "frontend", "backend", "mobile", "database", "data-engineering", "data-science", "cloud",
+        "devops", "systems", "software-engineering",
+    )
+)  # fmt: skip
 _SENTENCE: Final = re.compile(
     r"[.!?。！？]\s|[.!?。！？]$|\b(?:the|with|and|for|of|to|in|is|was|using|who|that)\b", re.IGNORECASE
 )
@@ -97,11 +104,36 @@ def unlisted(context: Context, mentions: list[SkillMention]) -> Iterator[SkillMe
             if not _is_item(cell.folded) or any(low < cell.end and cell.start < high for low, high in taken):
                 continue
             key = gazetteers.slug(cell.folded)
-            if key and key not in seen:
+            if key and key not in seen and key not in _languages():
                 seen.add(key)
                 yield SkillMention(
                     name=cell.text, id=f"unlisted:{key}", category="unlisted", start=cell.start, end=cell.end
                 )
+
+
+@cache
+def _languages() -> frozenset[str]:
+    """Languages that people speak: they have a field of their own."""
+    words = gazetteers.words("places.txt", "languages-english") + gazetteers.words("places.txt", "languages-chinese")
+    return frozenset(gazetteers.slug(word) for word in words)
+
+
+def outside_names(context: Context, mentions: list[SkillMention]) -> list[SkillMention]:
+    """``mentions`` without those that are a part of a person's, company's or school's name ("Tailspin Consulting").
+
+    A title keeps what is technical ("Java Developer"); "sales" in "Sales Manager" says nothing of its own.
+    """
+    names = [(f.start, f.end) for f in context.found if f.label in ("NAME", "ORG", "SCHOOL", "EMAIL", "LOC")]
+    titles = [(f.start, f.end) for f in context.found if f.label == "TITLE"]
+    return [
+        mention
+        for mention in mentions
+        if not any(low <= mention.start and mention.end <= high for low, high in names)
+        and (
+            mention.category in _TECHNICAL
+            or not any(low <= mention.start and mention.end <= high for low, high in titles)
+        )
+    ]
 
 
 def _items(context: Context, section: Section) -> Iterator[tuple[int, int]]:
@@ -135,7 +167,7 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
         return False
     if _WORDLIKE.match(text[end - 1]) and (_WORDLIKE.match(after) or after in "+#@"):
         return False
-    if end - start == 1 and (after in "&'.-" and text[end + 1 : end + 2].isalnum() or before in "&'-."):
+    if end - start == 1 and ((after in "&'.-" and text[end + 1 : end + 2].isalnum()) or before in "&'-."):
         return False
     # An address or a domain is no skill.
     return not (after == "." and re.match(r"\.(?:com|org|net|io|cn|edu)\b", text[end : end + 5]))

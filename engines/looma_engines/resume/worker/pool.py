@@ -42,7 +42,7 @@ _KEPT = (
 )
 
 
-class PoolBusy(Exception):  # noqa: N818 - a state, not a fault
+class PoolBusy(Exception):
     """No worker came free in time."""
 
 
