@@ -24,6 +24,7 @@ ENGINES = {
 """Engine names, as in `spec.engine` of an AIService, and the module that builds each."""
 
 _NAME_VARIABLE = "LOOMA_ENGINE"
+log = logging.get(__name__)
 USAGE = f"usage: looma-engine NAME   with NAME one of: {', '.join(sorted(ENGINES))}"
 
 
@@ -56,7 +57,12 @@ def application() -> Litestar:
     """Build the application of the engine that this process was started for."""
     settings = load(EngineSettings)
     logging.configure(service=settings.service, level=settings.log_level, revision=settings.revision)
-    return create(os.environ[_NAME_VARIABLE], settings)
+    try:
+        return create(os.environ[_NAME_VARIABLE], settings)
+    except SettingsError as error:
+        # `spec.config` is the engine's own, so only here; a traceback would hide the one line that helps.
+        log.error("cannot start", error=str(error))  # noqa: TRY400
+        sys.exit(2)
 
 
 def create(name: str, settings: EngineSettings) -> Litestar:

@@ -92,6 +92,17 @@ def test_wrong_settings_end_it_with_what_to_write() -> None:
     assert "Traceback" not in output
 
 
+def test_a_wrong_config_ends_it_with_what_is_wrong(database_urls: DatabaseUrls) -> None:
+    environment = {"LOOMA_DATABASE_URL": database_urls.app, "LOOMA_CONFIG": '{"maxPageSize": 0}'}
+    with engine_process("talent-sync", environment) as (process, _):
+        lines = lines_of(process)
+    assert process.returncode == 1
+    (line,) = [line for line in lines if line["level"] == "error" and line["event"] == "cannot start"]
+    assert "spec.config of the AIService" in line["error"]
+    assert "maxPageSize" in line["error"]
+    assert not any("exception" in line for line in lines)
+
+
 def test_a_missing_schema_ends_it_for_another_try(empty_database: DatabaseUrls, jwks_url: str) -> None:
     environment = {
         "LOOMA_DATABASE_URL": empty_database.app,

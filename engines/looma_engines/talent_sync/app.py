@@ -11,6 +11,8 @@ from looma_core.db import Database, wait_for_schema
 from looma_core.db.migrate import head_of
 from looma_core.http import create_app
 from looma_core.metrics import Metrics
+from looma_core.settings import load_config
+from looma_engines.talent_sync.config import TalentConfig
 from looma_engines.talent_sync.models import BRANCH
 from looma_engines.talent_sync.routes import TalentController
 from looma_engines.talent_sync.service import TalentService
@@ -30,14 +32,18 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
     Args:
         settings: from the environment.
         verifier: checks tokens; made from the settings if not given.
+
+    Raises:
+        SettingsError: `spec.config` is wrong.
     """
+    config = load_config(settings.config, TalentConfig)
     metrics = Metrics(service=settings.service, revision=settings.revision)
     database = Database(
         settings.database_url,
         pool_size=settings.database_pool,
         application_name=f"{settings.service}-{settings.revision}",
     )
-    talents = TalentService(database, metrics)
+    talents = TalentService(database, metrics, max_page_size=config.max_page_size)
 
     @asynccontextmanager
     async def with_database(_: Litestar) -> AsyncIterator[None]:

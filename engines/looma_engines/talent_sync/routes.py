@@ -22,11 +22,11 @@ from looma_core.problems import (
     UnsupportedMedia,
     ValidationProblem,
 )
+from looma_engines.talent_sync.config import LARGEST_PAGE
 from looma_engines.talent_sync.cursor import DEFAULT_SORT, Sort
 from looma_engines.talent_sync.etag import tag_of, unchanged
 from looma_engines.talent_sync.service import TalentService
 
-MAX_PAGE = 200
 PATCH_TYPES = ("application/merge-patch+json", "application/json")
 
 IfMatch = Annotated[
@@ -35,7 +35,12 @@ IfMatch = Annotated[
 IfNoneMatch = Annotated[
     str | None, Parameter(header="If-None-Match", description="ETag that the caller has.")
 ]
-Limit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description="Most items of the page.")]
+Limit = Annotated[
+    int,
+    Parameter(
+        ge=1, le=LARGEST_PAGE, description="Most items of the page; a service may be set to give less."
+    ),
+]
 Search = Annotated[
     str | None,
     Parameter(

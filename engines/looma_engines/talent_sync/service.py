@@ -34,10 +34,12 @@ class TalentService:
     Args:
         database: connection pool.
         metrics: where creations and changes are counted.
+        max_page_size: most talents in one answer, whatever is asked for.
     """
 
-    def __init__(self, database: Database, metrics: Metrics) -> None:
+    def __init__(self, database: Database, metrics: Metrics, *, max_page_size: int) -> None:
         self._database = database
+        self._max_page_size = max_page_size
         self._created = metrics.counter(
             "looma_talents_created_total",
             "Answers to POST /talents, by source and by whether the talent was new.",
@@ -95,6 +97,7 @@ class TalentService:
             ValidationProblem: the cursor is wrong.
         """
         after = cursors.decode(cursor, sort=sort) if cursor else None
+        limit = min(limit, self._max_page_size)
         async with self._database.tenant_session(principal) as session:
             # One more than asked tells whether there is a next page.
             found = await TalentRepository(session).page(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from litestar.testing import TestClient
 
-from looma_core.settings import EngineSettings
+from looma_core.settings import EngineSettings, SettingsError
 from looma_engines.talent_sync.app import create
 from support.tokens import bearer, verifier
 
@@ -177,6 +177,25 @@ def test_search_takes_words_in_any_case_and_no_wildcards(
     assert found("%") == ["Grace Hopper"]
     assert found("grace 小明") == []
     assert client.get(PATH, headers=auth, params={"q": "a\x00"}).status_code == 422
+
+
+def test_a_service_may_be_set_to_smaller_pages(
+    database_urls: DatabaseUrls, client: TestClient[Any], auth: dict[str, str]
+) -> None:
+    ids = [_created(client, auth)["id"] for _ in range(3)]
+    settings = EngineSettings(database_url=database_urls.app, config='{"maxPageSize": 2}')
+    with TestClient(create(settings, verifier=verifier())) as small:
+        first = small.get(PATH, headers=auth).json()
+        second = small.get(PATH, headers=auth, params={"cursor": first["next_cursor"]}).json()
+    assert [item["id"] for item in first["items"] + second["items"]] == ids[::-1]
+    assert (len(first["items"]), second["next_cursor"]) == (2, None)
+
+
+@pytest.mark.parametrize("config", ['{"maxPageSize": 501}', '{"maxPages": 3}', "[]"])
+def test_a_wrong_config_keeps_it_from_starting(config: str) -> None:
+    settings = EngineSettings(database_url="postgresql+psycopg://x@/x", config=config)
+    with pytest.raises(SettingsError, match=r"spec\.config"):
+        create(settings)
 
 
 def test_source_filters(client: TestClient[Any], auth: dict[str, str]) -> None:
