@@ -36,11 +36,14 @@ def unready(objects: Iterable[Object]) -> list[str]:
     return lines
 
 
-def hopeless(objects: Iterable[Object]) -> list[str]:
-    """One line for each pod that will not start however long one waits: a missing image, a crash again and again."""
+def hopeless(objects: Iterable[Object], *, since: str = "") -> list[str]:
+    """One line for each pod that will not start however long one waits: a missing image, a crash again and again.
+
+    Pods made before `since` (RFC 3339) do not count: they are what an upgrade is about to replace.
+    """
     lines = []
     for found in objects:
-        if found["kind"] != "Pod":
+        if found["kind"] != "Pod" or found["metadata"].get("creationTimestamp", "") < since:
             continue
         status = found.get("status", {})
         for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:

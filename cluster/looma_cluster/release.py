@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,9 @@ def install(
             ("overlay", json.dumps(overlay, sort_keys=True).encode()),
         ]
     )
+    began = ""
     if not _is_current(cluster, release, state):
+        began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         report("preparing the namespace")
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", release.chart / "namespace.yaml")
         _forget_interrupted(cluster, release)
@@ -107,7 +110,13 @@ def install(
                 # Helm tells that a hook failed; why, only its pod knows.
                 objects = json.loads(cluster.kubectl("get", readiness.KINDS, "--output", "json"))["items"]
                 raise ReleaseError(f"{error}\n{_last_words(cluster, objects)}".rstrip()) from error
-    wait(kubeconfig=kubeconfig, namespace=release.namespace, seconds=release.timeout, report=report)
+    wait(
+        kubeconfig=kubeconfig,
+        namespace=release.namespace,
+        seconds=release.timeout,
+        report=report,
+        since=began,
+    )
 
 
 def uninstall(*, kubeconfig: Path, environment: str, report: Report) -> None:
@@ -156,8 +165,10 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def wait(*, kubeconfig: Path, namespace: str, seconds: float, report: Report) -> None:
+def wait(*, kubeconfig: Path, namespace: str, seconds: float, report: Report, since: str = "") -> None:
     """Wait until every workload, Job and AIService of the namespace is ready.
+
+    Pods from before `since` (RFC 3339, by this machine's clock) are on their way out and may fail as they like.
 
     Raises:
         ReleaseError: After `seconds`, or as soon as a pod is seen that will never start.
@@ -169,7 +180,7 @@ def wait(*, kubeconfig: Path, namespace: str, seconds: float, report: Report) ->
         left = readiness.unready(objects)
         if not left:
             return
-        stuck = readiness.hopeless(objects)
+        stuck = readiness.hopeless(objects, since=since)
         if stuck or time.monotonic() > deadline:
             after = "" if stuck else f" after {seconds:.0f} s"
             message = f"not ready{after}: {'; '.join([*stuck, *left])}"
