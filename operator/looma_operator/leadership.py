@@ -200,9 +200,10 @@ class Elector:
         return renewed
 
     async def _attempt(self) -> bool:
-        if self._held is not None and self._leadership.leads:
-            # As it was last written: a change by anybody else meanwhile is a conflict, and then it is read.
-            return await self._claim(Step.RENEW, self._held)
+        # As it was last written, in one request. A conflict says that somebody else wrote meanwhile, or this replica's
+        # own renewal whose answer did not come: then it is read.
+        if self._held is not None and self._leadership.leads and await self._claim(Step.RENEW, self._held):
+            return True
         try:
             lease: Json | None = await self._kube.get(kinds.LEASE, self._namespace, self._name)
         except NotFoundError:

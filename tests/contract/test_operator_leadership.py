@@ -80,6 +80,14 @@ def test_a_leader_that_slept_writes_nothing(pair: Looma):
         "the standby finishes the work",
         seconds=60,
     )
+    # The event is the last write of a service's look.
+    pair.until(
+        lambda: all(
+            any(event["reason"] == "RolloutCompleted" for event in pair.events(f"many-{number}"))
+            for number in range(12)
+        ),
+        "and says so",
+    )
     before = _versions(pair)
     leader.signal(signal.SIGCONT)
     pair.until(
