@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from looma_core.auth import Principal
 from looma_core.db import Database
+from looma_core.problems import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -193,6 +194,32 @@ async def test_requests_at_the_same_time_do_not_mix(database_urls: DatabaseUrls,
         assert await asyncio.gather(*map(work, names)) == [{name} for name in names]
     finally:
         await database.close()
+
+
+async def test_a_database_that_is_away_is_a_passing_fault() -> None:
+    database = Database("postgresql+psycopg://looma_app:hidden-word@127.0.0.1:1/looma")
+
+    async def ask() -> None:
+        async with database.tenant_session("demo") as session:
+            await session.execute(text("SELECT 1"))
+
+    with pytest.raises(NotReady) as caught:
+        await ask()
+    await database.close()
+    assert caught.value.headers["Retry-After"]
+    assert "hidden-word" not in str(caught.value.problem())
+
+
+async def test_a_connection_that_was_cut_is_replaced(
+    database_urls: DatabaseUrls, database: Database, tenant: str
+) -> None:
+    backend = text("SELECT pg_backend_pid()")
+    async with database.tenant_session(tenant) as session:
+        pid = await session.scalar(backend)
+    with psycopg.connect(database_urls.admin, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    async with database.tenant_session(tenant) as session:
+        assert await session.scalar(backend) != pid
 
 
 async def test_a_session_without_a_name_is_refused(database: Database) -> None:
