@@ -47,7 +47,7 @@ class NoSource:
 class FakeCluster:
     """Stands for `ClusterActions`: answers as told, and remembers what was asked."""
 
-    verdict: Verdict = Verdict(allowed=True)
+    verdict: Verdict = field(default_factory=lambda: Verdict(allowed=True))
     error: KubernetesError | Exception | None = None
     asked: list[tuple[Person, str, str, str]] = field(default_factory=list)
 
@@ -67,10 +67,12 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.seen: list[tuple[Request, bytes]] = []
+        # Set where a rule reads the body itself, as it comes.
+        self.stream_bodies = False
         self._answers: list[tuple[str, re.Pattern[str], Callable[[Request], Response]]] = []
         self._server = make_server("127.0.0.1", 0, self._handle, threaded=True)
         self.address = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     def on(
         self, method: str, path: str, answer: Callable[[Request], Response] | Json, status: int = 200
@@ -100,7 +102,7 @@ class FakeEngine:
 
     def _handle(self, environ: Any, start_response: Any) -> Any:
         request = Request(environ)
-        self.seen.append((request, request.get_data()))
+        self.seen.append((request, b"" if self.stream_bodies else request.get_data()))
         for method, path, rule in self._answers:
             if method in {request.method, "*"} and path.fullmatch(request.path):
                 return rule(request)(environ, start_response)

@@ -19,6 +19,7 @@ from looma_core.problems import ProblemError
 blueprint = Blueprint("api_forward", __name__, url_prefix="/api/v1")
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_BODILESS = {204, 304}
 # A path that a proxy and an engine could read differently is refused rather than guessed at.
 _AMBIGUOUS = re.compile(r"(^|/)\.{1,2}(/|$)|//|\\|[\x00-\x1f]")
 
@@ -59,14 +60,19 @@ def _forward(path: str) -> Response:
         host=request.host,
     )
     relayed = parts().relay.send(request.method, path, _raw_target(), headers, _body())
-    response = Response(_chunks(relayed.body), status=relayed.status, direct_passthrough=True)
+    if request.method == "HEAD" or relayed.status in _BODILESS:
+        # Werkzeug never iterates nor closes such an answer's body, so it is closed here.
+        relayed.close()
+        response = Response(status=relayed.status)
+    else:
+        response = Response(relayed.body, status=relayed.status, direct_passthrough=True)
+        response.call_on_close(relayed.close)
     response.headers.clear()
     for name, value in relayed.headers:
         response.headers.add(name, value)
     response.headers.setdefault("X-Request-Id", g.request_id)
     # The engine's data comes under the console's origin: it may be read there, never run.
     response.headers["Content-Security-Policy"] = DATA_POLICY
-    response.call_on_close(relayed.close)
     return response
 
 
@@ -83,10 +89,6 @@ def _body() -> Iterable[bytes] | None:
 def _read_in_chunks() -> Iterator[bytes]:
     while chunk := request.stream.read(CHUNK):
         yield chunk
-
-
-def _chunks(body: Iterator[bytes]) -> Iterator[bytes]:
-    yield from body
 
 
 def _raw_target() -> str:

@@ -1,7 +1,8 @@
 """What people do to the cluster through the console, each request in their name.
 
-The console's own service account may read services and their events, and impersonate; everything here but
-reading the service is asked in the person's name, so the cluster's RBAC decides by the person's roles. The admission webhook records the person from the extra `person`.
+The console's own service account may read services and their events, and impersonate. Everything here but reading
+the service is asked in the person's name, so that the cluster's RBAC decides by the person's roles. The admission
+webhook records the person from the extra `person`.
 """
 
 from __future__ import annotations

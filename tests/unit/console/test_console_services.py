@@ -1,0 +1,237 @@
+"""The pages about services: what they show, the live stream, going back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+
+import pytest
+from sqlalchemy import select
+
+from looma_console.cluster.actions import UnknownRevision, Verdict
+from looma_console.cluster.api import KubernetesError
+from looma_console.cluster.model import newest_first, read_event, read_service
+from looma_console.db.models import AuditEntry
+from looma_console.services import live, messages
+from looma_console.web.permissions import Role
+from support.console_parts import event_document, service_document
+
+
+def test_a_service_without_a_status_is_pending() -> None:
+    service = read_service({"metadata": {"name": "new"}, "spec": {"engine": "resume"}})
+    assert (service.phase, service.ready, service.desired, service.revisions) == ("Pending", 0, 1, ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "good"),
+    [
+        ("Ready", "True", True),
+        ("Ready", "False", False),
+        ("Ready", "Unknown", False),
+        ("Degraded", "True", False),
+        ("Degraded", "False", True),
+        ("Paused", "True", False),
+        ("Progressing", "True", True),
+        ("Progressing", "False", True),
+    ],
+)
+def test_which_conditions_are_good_news(kind: str, status: str, good: bool) -> None:
+    service = read_service(service_document(conditions=[{"type": kind, "status": status}]))
+    assert service.conditions[0].good is good
+
+
+def test_every_phase_and_state_of_the_definition_has_words_and_a_tone() -> None:
+    import yaml
+
+    from support.cluster import ROOT
+
+    definition = yaml.safe_load((ROOT / "crds" / "aiservice.yaml").read_text())
+    status = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"][
+        "properties"
+    ]
+    assert set(status["phase"]["enum"]) == set(messages.PHASES) == set(messages.TONES)
+    states = status["revisions"]["items"]["properties"]["state"]["enum"]
+    assert set(states) == set(messages.STATES) == set(messages.STATE_TONES)
+
+
+def test_events_newest_first_in_either_form() -> None:
+    events = [
+        read_event(event_document("a", lastTimestamp="2026-11-20T10:00:00Z")),
+        read_event(
+            event_document(
+                "b", lastTimestamp=None, series={"count": 4, "lastObservedTime": "2026-11-20T11:00:00Z"}
+            )
+        ),
+        read_event(event_document("c", lastTimestamp=None, eventTime="2026-11-20T10:30:00.000000Z")),
+    ]
+    found = newest_first(events, limit=2)
+    assert [event.at.hour * 60 + event.at.minute for event in found if event.at] == [660, 630]
+    assert found[0].count == 4
+
+
+def test_the_list_shows_revision_readiness_and_bad_news(parts, signed_in) -> None:
+    bad = {"type": "Degraded", "status": "True", "reason": "X", "message": "quota exceeded"}
+    parts.service_watch.replace([service_document(readyReplicas=1, targetRevision="r3", conditions=[bad])])
+    parts.event_watch.replace([event_document(message="r3 has one pod")])
+    text = signed_in(Role.OPERATOR).get("/services").get_data(as_text=True)
+    assert "r2 → r3" in text
+    assert "1 / 2" in text
+    assert "quota exceeded" in text
+    assert "r3 has one pod" in text
+
+
+def test_the_page_of_a_service_offers_the_other_revisions_only(signed_in) -> None:
+    text = signed_in(Role.OPERATOR).get("/services/resume").get_data(as_text=True)
+    assert 'id="back-to-r1"' in text
+    assert 'id="back-to-r2"' not in text
+
+
+def test_who_may_not_sees_why(signed_in, cluster_fake) -> None:
+    cluster_fake.verdict = Verdict(allowed=False, reason="no RBAC policy matched")
+    text = signed_in(Role.OPERATOR).get("/services/resume").get_data(as_text=True)
+    assert "no RBAC policy matched" in text
+    assert 'disabled aria-describedby="why-not"' in text
+    assert 'id="back-to-r1"' not in text
+
+
+def test_the_question_comes_as_a_dialog_or_as_a_page(signed_in) -> None:
+    browser = signed_in(Role.OPERATOR)
+    page = browser.get("/services/resume/rollback?to=r1").get_data(as_text=True)
+    dialog = browser.get("/services/resume/rollback?to=r1", headers={"HX-Request": "true"}).get_data(
+        as_text=True
+    )
+    assert "<html" in page
+    assert "<html" not in dialog
+    assert "required" in dialog
+    assert browser.get("/services/resume/rollback?to=r9").status_code == 404
+
+
+def test_going_back_acts_as_the_person_and_is_audited(signed_in, cluster_fake, parts) -> None:
+    browser = signed_in(Role.OPERATOR)
+    answer = browser.post("/services/resume/rollback", {"to": "r1", "reason": " reads dates wrongly "})
+    assert (answer.status_code, answer.location) == (303, "/services/resume")
+    ((person, service, revision, reason),) = cluster_fake.asked
+    assert (person.login, tuple(person.roles)) == ("the-operator", ("operator",))
+    assert (service, revision, reason) == ("resume", "r1", "reads dates wrongly")
+    with parts.db.transaction() as session:
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "rollback")).one()
+    assert (entry.who, entry.outcome, entry.detail) == (
+        "the-operator",
+        "done",
+        {"to": "r1", "reason": "reads dates wrongly"},
+    )
+    assert "going back to r1" in browser.get("/services/resume").get_data(as_text=True)
+
+
+def test_a_rollback_needs_a_reason(signed_in, cluster_fake) -> None:
+    answer = signed_in(Role.OPERATOR).post("/services/resume/rollback", {"to": "r1", "reason": "  x "})
+    assert answer.status_code == 422
+    assert "3 characters or more" in answer.get_data(as_text=True)
+    assert cluster_fake.asked == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (KubernetesError(403, "Forbidden", "no rights"), 403, "no rights"),
+        (KubernetesError(409, "Conflict", "changed"), 409, "Somebody changed this service"),
+        (KubernetesError(422, "Invalid", "path taken"), 422, "path taken"),
+        (KubernetesError(0, "Unreachable", "refused"), 502, "does not answer"),
+        (UnknownRevision("r1"), 409, "not kept any more"),
+    ],
+)
+def test_a_refusal_is_explained_and_audited(
+    signed_in, cluster_fake, parts, *, error, status: int, words: str
+) -> None:
+    cluster_fake.error = error
+    answer = signed_in(Role.OPERATOR).post(
+        "/services/resume/rollback", {"to": "r1", "reason": "because of it"}
+    )
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == status
+    assert words in text
+    assert "because of it" in text
+    with parts.db.transaction() as session:
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "rollback")).one()
+    assert entry.outcome == "refused"
+
+
+def test_an_event_keeps_to_its_format() -> None:
+    assert live.message("list", "a\r\nb\nc\rd") == b"event: list\ndata: a\ndata: b\ndata: c\ndata: d\n\n"
+
+
+def test_the_stream_sends_changed_blocks_only_and_beats_and_ends() -> None:
+    clock = [0.0]
+    pictures = iter([{"list": "one", "events": "x"}, {"list": "two", "events": "x"}])
+    waits = iter([True, False, False, False])
+
+    def wait(seconds: float) -> bool:
+        clock[0] += seconds
+        return next(waits)
+
+    lines = list(
+        live.stream(
+            wait=wait,
+            render=lambda: next(pictures),
+            may_go_on=lambda: True,
+            seconds=40,
+            clock=lambda: clock[0],
+        )
+    )
+    assert lines == [
+        b"retry: 1000\n\n",
+        b"event: list\ndata: one\n\n",
+        b"event: events\ndata: x\n\n",
+        b"event: list\ndata: two\n\n",
+        b": still here\n\n",
+        b": still here\n\n",
+    ]
+
+
+def test_the_stream_ends_with_the_session() -> None:
+    clock = [0.0]
+
+    def wait(seconds: float) -> bool:
+        clock[0] += seconds
+        return False
+
+    lines = live.stream(
+        wait=wait, render=dict, may_go_on=lambda: clock[0] < 20, seconds=600, clock=lambda: clock[0]
+    )
+    assert list(lines) == [b"retry: 1000\n\n", b": still here\n\n", b": still here\n\n"]
+
+
+def test_a_change_reaches_an_open_page_and_its_place_comes_back(parts, signed_in) -> None:
+    browser = signed_in(Role.OPERATOR)
+    answer = browser.get("/services/resume/live", buffered=False)
+    assert answer.mimetype == "text/event-stream"
+    chunks = answer.iter_encoded()
+    first = b"".join(next(chunks) for _ in range(4)).decode()
+    assert "event: overview" in first
+    assert "r2" in first
+    timer = threading.Timer(
+        0.1, lambda: parts.service_watch.apply("MODIFIED", service_document(stableRevision="r1"))
+    )
+    timer.start()
+    assert b"event: overview" in next(chunks)
+    left = parts.streams._value
+    answer.close()
+    assert parts.streams._value == left + 1
+    timer.join()
+
+
+def test_streams_are_capped(parts, signed_in) -> None:
+    browser = signed_in(Role.OPERATOR)
+    for _ in range(parts.settings.live_streams):
+        assert parts.streams.acquire(blocking=False)
+    answer = browser.get("/services/live")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_time_that_is_none_is_no_time() -> None:
+    from looma_console.cluster.model import read_time
+
+    assert read_time(None) is None
+    assert read_time("yesterday") is None
+    assert read_time("2026-11-20T10:00:00Z") == dt.datetime(2026, 11, 20, 10, tzinfo=dt.UTC)
