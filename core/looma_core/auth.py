@@ -296,4 +296,3 @@ def _import_keys(jwks: dict[str, Any]) -> dict[str, RSAKey]:
     ]
     found = KeySet.import_key_set({"keys": usable}) if usable else KeySet([])
     return {key.kid: key for key in found if isinstance(key, RSAKey) and key.kid}
-# touch
