@@ -65,7 +65,7 @@ def _forward(path: str) -> Response:
         relayed.close()
         response = Response(status=relayed.status)
     else:
-        response = Response(relayed.body, status=relayed.status, direct_passthrough=True)
+        response = Response(relayed.body, status=relayed.status)
         response.call_on_close(relayed.close)
     response.headers.clear()
     for name, value in relayed.headers:

@@ -49,9 +49,7 @@ def file(resume_id: UUID) -> Response:
     if stored.size:
         headers["Content-Length"] = stored.size
     headers["Content-Security-Policy"] = DATA_POLICY
-    response = Response(
-        stored.chunks, content_type=stored.media_type, headers=headers, direct_passthrough=True
-    )
+    response = Response(stored.chunks, content_type=stored.media_type, headers=headers)
     response.call_on_close(stored.close)
     return response
 
