@@ -94,10 +94,10 @@ REFUSED = [
         SERVICE,
         "spec.config",
         {"maxPagez": 3},
-        "config of engine resume: write only maxFileBytes, maxPages or",
+        "config of engine resume: write only maxFileBytes, maxPages,",
     ),
-    (SERVICE, "spec.config", {"maxPages": "many"}, "write whole numbers of 1 or more, without quotes"),
-    (SERVICE, "spec.config", {"maxPages": 0}, "write whole numbers of 1 or more"),
+    (SERVICE, "spec.config", {"maxPages": "many"}, "write whole numbers without quotes: maxFileBytes 1024 to"),
+    (SERVICE, "spec.config", {"maxPages": 0}, "maxPages 1 to 500"),
     (SERVICE, "spec.config", {"maxPages": True}, "spec.config.maxPages"),
     (
         SERVICE,

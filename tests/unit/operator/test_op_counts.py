@@ -41,7 +41,9 @@ def test_scaling_under_a_pause_falls_to_the_stable_revision(replicas, stable, ot
     assert frozen_counts(replicas=replicas, stable="r1", pods=pods) == expected
 
 
-@pytest.mark.parametrize(("replicas", "expected"), [(0, 1), (1, 1), (4, 1), (5, 2), (8, 2), (9, 3), (100, 25)])
+@pytest.mark.parametrize(
+    ("replicas", "expected"), [(0, 1), (1, 1), (4, 1), (5, 2), (8, 2), (9, 3), (100, 25)]
+)
 def test_surge_is_a_quarter_rounded_up(replicas, expected):
     assert surge(replicas) == expected
 
@@ -94,7 +96,7 @@ def test_a_healthy_takeover_ends(replicas, old, direct):
 @given(replicas=st.integers(0, 12), pods=fleets())
 def test_a_pause_keeps_what_serves_and_holds_no_more_than_it_may(replicas, pods):
     counts = frozen_counts(replicas=replicas, stable="r1", pods=pods)
-    assert all(0 <= count for count in counts.values())
+    assert all(count >= 0 for count in counts.values())
     before = sum(state.serving for state in pods.values())
     after = sum(min(state.serving, counts[name]) for name, state in pods.items())
     assert after >= min(before, replicas)

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
+from looma_engines.resume.config import ResumeConfig
+from looma_engines.talent_sync.config import TalentConfig
 from looma_operator import definitions
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,15 +33,23 @@ def schema_of(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
-ALL = [(path.stem, name, part) for path in FILES for name, part in fields(schema_of(path)) if name != "metadata"]
+ALL = [
+    (path.stem, name, part) for path in FILES for name, part in fields(schema_of(path)) if name != "metadata"
+]
 
 
 def test_there_are_three():
     assert [path.stem for path in FILES] == ["aiservice", "modelversion", "syncjob"]
-    assert [item["spec"]["names"]["kind"] for item in definitions.load()] == ["AIService", "ModelVersion", "SyncJob"]
+    assert [item["spec"]["names"]["kind"] for item in definitions.load()] == [
+        "AIService",
+        "ModelVersion",
+        "SyncJob",
+    ]
 
 
-@pytest.mark.parametrize(("resource", "name", "part"), ALL, ids=[f"{resource}.{name}" for resource, name, _ in ALL])
+@pytest.mark.parametrize(
+    ("resource", "name", "part"), ALL, ids=[f"{resource}.{name}" for resource, name, _ in ALL]
+)
 def test_a_field_says_what_it_is_for(resource, name, part):
     description = part.get("description", "")
     assert description.rstrip().endswith((".", ":", "…")), f"{resource} {name}: {description!r}"
@@ -71,3 +82,25 @@ def rules(schema: Any) -> Iterator[dict[str, str]]:
     elif isinstance(schema, list):
         for part in schema:
             yield from rules(part)
+
+
+@pytest.mark.parametrize(("engine", "settings"), [("resume", ResumeConfig), ("talent-sync", TalentConfig)])
+def test_config_is_what_the_engine_reads(engine, settings):
+    """Names and limits of the definition are those of the engine: nothing is accepted and ignored, or refused twice."""
+    spec = schema_of(ROOT / "crds" / "aiservice.yaml")["properties"]["spec"]
+    texts = [rule for rule in spec["x-kubernetes-validations"] if f"'{engine}'" in rule["rule"]]
+    names = {field.encode_name: field for field in msgspec.structs.fields(settings)}
+    allowed = re.search(r"k in \[([^]]+)\]", texts[0]["rule"])
+    assert set(re.findall(r"'([^']+)'", allowed[1])) == set(names)
+    described = {field["name"]: field for field in _bounds(settings)}
+    for name, bounds in described.items():
+        low, high = bounds["minimum"], bounds["maximum"]
+        assert re.search(rf"{name} (as a whole number from )?{low} to {high}", texts[1]["message"])
+
+
+def _bounds(settings):
+    schema = msgspec.json.schema(settings)
+    properties = next(iter(schema["$defs"].values()))["properties"]
+    for name, part in properties.items():
+        # More than nothing, in whole numbers, is 1 or more.
+        yield {"name": name, "minimum": part.get("minimum", 1), "maximum": part["maximum"]}

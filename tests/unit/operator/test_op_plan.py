@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.operator_world import START, World, spec
 
 from looma_operator.names import EventReason, Reason
 from looma_operator.plan.conditions import Refusal
 from looma_operator.plan.observed import Peer
+from support.operator_world import START, World, spec
 
 MODEL = {
     "metadata": {"name": "ner-1", "namespace": "looma"},
@@ -209,7 +209,9 @@ def test_after_a_failure_another_spec_or_a_retry_goes_on(running):
     running.tick(61)
     running.settle()
     running.broken.clear()
-    running.annotations["looma.dev/request"] = json.dumps({"id": "1", "action": "retry", "reason": "registry is back"})
+    running.annotations["looma.dev/request"] = json.dumps(
+        {"id": "1", "action": "retry", "reason": "registry is back"}
+    )
     running.settle()
     assert running.status["stableRevision"] == "r2"
     assert running.status["phase"] == "Ready"
@@ -256,7 +258,9 @@ def test_under_a_pause_a_changed_spec_waits_and_scaling_goes_on(running):
     running.change(image="looma-engine:2", replicas=6)
     running.settle()
     assert running.counts == {"r1": 6}
-    assert "waits" in next(item for item in running.status["conditions"] if item["type"] == "Paused")["message"]
+    assert (
+        "waits" in next(item for item in running.status["conditions"] if item["type"] == "Paused")["message"]
+    )
     running.change(paused=False)
     running.settle()
     assert running.counts == {"r1": 0, "r2": 6}
@@ -394,7 +398,9 @@ def test_an_older_service_keeps_its_path(running):
     )
     running.settle()
     assert running.condition("RouteAccepted") == ("False", "PathConflict")
-    message = next(item for item in running.status["conditions"] if item["type"] == "RouteAccepted")["message"]
+    message = next(item for item in running.status["conditions"] if item["type"] == "RouteAccepted")[
+        "message"
+    ]
     assert "first" in message
     assert "later" not in message
 
@@ -410,7 +416,9 @@ def test_a_name_that_is_taken_is_never_taken_over():
 
 
 def test_a_child_that_is_refused_shows_in_the_conditions(running):
-    refusal = Refusal(kind="Deployment", name="resume-r1", reason=Reason.CHILD_REFUSED, message="quota exceeded")
+    refusal = Refusal(
+        kind="Deployment", name="resume-r1", reason=Reason.CHILD_REFUSED, message="quota exceeded"
+    )
     running.look(refusals=(refusal,))
     running.look(refusals=(refusal,))
     assert running.condition("Degraded") == ("True", "ChildRefused")
