@@ -9,6 +9,6 @@ Nothing here opens a socket, a database or a file: it runs inside the worker pro
 
 from looma_engines.resume.documents.model import Document, Limits, Line
 from looma_engines.resume.documents.problems import DocumentProblem
-from looma_engines.resume.documents.reader import read_document, read_text
+from looma_engines.resume.documents.reader import exact_text, read_document, read_text
 
-__all__ = ["Document", "DocumentProblem", "Limits", "Line", "read_document", "read_text"]
+__all__ = ["Document", "DocumentProblem", "Limits", "Line", "exact_text", "read_document", "read_text"]

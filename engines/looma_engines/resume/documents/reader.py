@@ -75,6 +75,27 @@ def read_text(text: str, *, limits: Limits | None = None) -> Document:
     )
 
 
+def exact_text(text: str, *, limits: Limits | None = None) -> Document:
+    """A ``Document`` whose text is ``text`` itself, so that offsets hold for what was sent.
+
+    Raises:
+        DocumentProblem: ``empty-document`` or ``document-too-large``.
+    """
+    limits = limits or Limits()
+    if not text.strip():
+        raise DocumentProblem("empty-document", "The text is empty. Send some text.")
+    if len(text) > limits.max_characters:
+        raise DocumentProblem(
+            "document-too-large", f"The text is longer than {limits.max_characters:,} characters. Send a part of it."
+        )
+    lines: list[Line] = []
+    offset = 0
+    for line in text.split("\n"):
+        lines.append(Line(text=line, start=offset))
+        offset += len(line) + 1
+    return Document(text=text, lines=lines, pages=1, media_type=sniff.TEXT)
+
+
 def assemble(
     raw: Iterable[RawLine],
     *,

@@ -190,11 +190,19 @@ def _place(context: Context) -> Cell | None:
         label = _ENGLISH_PLACE_LABEL.search(line.folded)
         base = label.start(1) if label else 0
         span = recognise.find_place(line.folded[base:])
+        if span is not None and recognise.HAN.search(line.folded) and not _stands_free(line.folded, base, span):
+            continue
         if span is not None and (
             label or "," in line.folded[base + span[0] : base + span[1]] or context.language == "zh"
         ):
             return context.cell(line.start + base + span[0], line.start + base + span[1])
     return None
+
+
+def _stands_free(folded: str, base: int, span: tuple[int, int]) -> bool:
+    """Whether a Chinese place is a word of its own: "北京" in "北京大学" is none."""
+    around = (folded[base + span[0] - 1 : base + span[0]], folded[base + span[1] : base + span[1] + 1])
+    return not any(recognise.HAN.match(char) for char in around if char)
 
 
 def _header_cells(context: Context, start: int, end: int) -> list[Cell]:

@@ -56,7 +56,7 @@ class ParsedLine(msgspec.Struct, kw_only=True):
     @property
     def blank(self) -> bool:
         """Whether the line only parts paragraphs."""
-        return not self.line.text
+        return not self.line.text.strip()
 
 
 class Section(msgspec.Struct, kw_only=True):

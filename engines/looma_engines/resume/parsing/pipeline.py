@@ -17,7 +17,7 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from looma_core.api.resume import Entity, Language, ParsedResume, SkillMention
-from looma_engines.resume.documents import Document, read_text
+from looma_engines.resume.documents import Document, exact_text
 from looma_engines.resume.parsing import entities, skills
 from looma_engines.resume.parsing.contact import find_contact
 from looma_engines.resume.parsing.context import Context, build_context
@@ -191,7 +191,7 @@ class ResumeParser:
         Raises:
             DocumentProblem: ``empty-document`` or ``document-too-large``.
         """
-        _, found = self._run(read_text(text))
+        _, found = self._run(exact_text(text))
         return found
 
     def skills(self, text: str) -> list[SkillMention]:
@@ -200,7 +200,7 @@ class ResumeParser:
         Raises:
             DocumentProblem: ``empty-document`` or ``document-too-large``.
         """
-        context, _ = self._run(read_text(text))
+        context, _ = self._run(exact_text(text))
         return context.skills
 
     def _run(self, document: Document) -> tuple[Context, list[Entity]]:
