@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import zipfile
 from datetime import datetime
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ class Line(msgspec.Struct, frozen=True):
     kind: str = "plain"
 
 
+@cache
 def document_of(person: Person) -> ResumeFile:
     """Return the person's résumé in their format."""
     render = {"txt": _text, "html": _html, "docx": _docx}[person.file_format]
