@@ -5,6 +5,7 @@ Older releases must run on newer tables (a rollback needs no migration down), so
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import threading
@@ -38,6 +39,23 @@ def test_a_branch_is_one_line_of_well_named_revisions(branch: Branch) -> None:
     numbers = sorted(number_of(revision.revision, branch.name) for revision in revisions)
     assert numbers == list(range(1, len(revisions) + 1))
     assert branch.name in revisions[-1].branch_labels
+
+
+TAKES_AWAY = {"drop_column", "drop_table", "drop_constraint", "rename_table"}
+
+
+@pytest.mark.parametrize("branch", branches(), ids=lambda branch: branch.name)
+def test_what_takes_something_away_says_why_the_older_release_does_not_miss_it(branch: Branch) -> None:
+    """A revision that contracts declares `contracts = "since which revision nothing uses it"`."""
+    for file in sorted(branch.folder.glob("*.py")):
+        tree = ast.parse(file.read_text())
+        declared = any(
+            isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "contracts"
+            for node in tree.body
+        )
+        upgrade = next(node for node in tree.body if getattr(node, "name", "") == "upgrade")
+        calls = {getattr(node.func, "attr", "") for node in ast.walk(upgrade) if isinstance(node, ast.Call)}
+        assert declared or not calls & TAKES_AWAY, f"{file.name} contracts and does not say so"
 
 
 def _revisions(urls: DatabaseUrls) -> dict[str, str]:
