@@ -18,8 +18,6 @@ from looma_core.api.aiservice import GROUP, PLURAL, VERSION, controller_revision
 # Asked for the buttons of every open page; RBAC seldom changes, and the server decides again when one is pressed.
 VERDICT_SECONDS = 30.0
 HTTP_NOT_FOUND = 404
-# A JSON patch whose `test` fails is answered 422 by some servers and 409 by others.
-HTTP_CHANGED = {409, 422}
 
 
 @dataclass(frozen=True)
@@ -69,19 +67,14 @@ class ClusterActions:
         patch = rollback_patch(service=document, content=content, reason=reason)
         if patch[-1]["value"] == document["spec"]:
             return False
-        try:
-            self._api.request(
-                "PATCH",
-                self._service_path(service),
-                query={"fieldManager": "looma-console"},
-                body=patch,
-                content_type="application/json-patch+json",
-                person=person,
-            )
-        except KubernetesError as error:
-            if error.status in HTTP_CHANGED and "test" in error.message.lower():
-                raise KubernetesError(409, "Conflict", error.message) from error
-            raise
+        self._api.request(
+            "PATCH",
+            self._service_path(service),
+            query={"fieldManager": "looma-console"},
+            body=patch,
+            content_type="application/json-patch+json",
+            person=person,
+        )
         return True
 
     def _content(self, person: Person, service: str, revision: str) -> dict[str, Any]:

@@ -47,12 +47,13 @@ def rollback_patch(
 ) -> list[dict[str, Any]]:
     """JSON patch (RFC 6902) that writes an earlier revision's content back into `service`, with the reason.
 
-    It tests the resource version, so that it never overwrites a change that its author had not seen.
+    It carries the resource version, so that the API server answers 409 instead of overwriting a change that its
+    author had not seen. (A `test` of it would be answered 422, as anything else that is wrong.)
     """
     metadata = service["metadata"]
     annotations = {**(metadata.get("annotations") or {}), CHANGE_REASON: reason}
     return [
-        {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
         {"op": "add", "path": "/metadata/annotations", "value": annotations},
         {"op": "replace", "path": "/spec", "value": spec_with_content(spec=service["spec"], content=content)},
     ]
