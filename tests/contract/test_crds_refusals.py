@@ -96,7 +96,12 @@ REFUSED = [
         {"maxPagez": 3},
         "config of engine resume: write only maxFileBytes, maxPages,",
     ),
-    (SERVICE, "spec.config", {"maxPages": "many"}, "write whole numbers without quotes: maxFileBytes 1024 to"),
+    (
+        SERVICE,
+        "spec.config",
+        {"maxPages": "many"},
+        "write whole numbers without quotes: maxFileBytes 1024 to",
+    ),
     (SERVICE, "spec.config", {"maxPages": 0}, "maxPages 1 to 500"),
     (SERVICE, "spec.config", {"maxPages": True}, "spec.config.maxPages"),
     (
@@ -145,10 +150,9 @@ def _row_name(row: tuple[Object, str, Any, str]) -> str:
     return f"{base['kind']}-{field}-{'absent' if value is ABSENT else value}"[:80]
 
 
-@pytest.mark.parametrize(("base", "field", "value", "words"), REFUSED, ids=map(_row_name, REFUSED))
-def test_a_mistake_is_refused_with_words_that_help(
-    control_plane: ControlPlane, namespace, base, field, value, words
-):
+@pytest.mark.parametrize("row", REFUSED, ids=map(_row_name, REFUSED))
+def test_a_mistake_is_refused_with_words_that_help(control_plane: ControlPlane, namespace, row):
+    base, field, value, words = row
     code, answer = control_plane.request(
         "POST", path(base["kind"], namespace) + "?fieldValidation=Strict", changed(base, field, value)
     )
@@ -203,8 +207,9 @@ IMMUTABLE = [
 ]
 
 
-@pytest.mark.parametrize(("base", "field", "value", "words"), IMMUTABLE, ids=map(_row_name, IMMUTABLE))
-def test_what_must_not_change_is_refused(control_plane: ControlPlane, namespace, base, field, value, words):
+@pytest.mark.parametrize("row", IMMUTABLE, ids=map(_row_name, IMMUTABLE))
+def test_what_must_not_change_is_refused(control_plane: ControlPlane, namespace, row):
+    base, field, value, words = row
     kind, name = base["kind"], base["metadata"]["name"]
     assert control_plane.request("POST", path(kind, namespace), base)[0] == 201
     patch = changed({}, field, value)

@@ -11,19 +11,19 @@ from looma_operator.plan.observed import Pods
 
 
 @pytest.mark.parametrize(
-    ("w", "w_serving", "o", "o_serving", "w_next", "o_next"),
+    ("wanted", "others", "following"),
     [
-        (0, 0, 4, 4, 1, 4),
-        (1, 0, 4, 4, 1, 4),
-        (1, 1, 4, 4, 1, 3),
-        (1, 1, 3, 3, 2, 3),
-        (4, 4, 1, 1, 4, 0),
-        (1, 0, 4, 2, 1, 2),
+        ((0, 0), (4, 4), (1, 4)),
+        ((1, 0), (4, 4), (1, 4)),
+        ((1, 1), (4, 4), (1, 3)),
+        ((1, 1), (3, 3), (2, 3)),
+        ((4, 4), (1, 1), (4, 0)),
+        ((1, 0), (4, 2), (1, 2)),
     ],
 )
-def test_worked_examples_of_the_docstring(w, w_serving, o, o_serving, w_next, o_next):
-    pods = {"r2": Pods(spec=w, available=w_serving), "r1": Pods(spec=o, available=o_serving)}
-    assert next_counts(replicas=4, wanted="r2", pods=pods) == {"r2": w_next, "r1": o_next}
+def test_worked_examples_of_the_docstring(wanted, others, following):
+    pods = {"r2": Pods(spec=wanted[0], available=wanted[1]), "r1": Pods(spec=others[0], available=others[1])}
+    assert next_counts(replicas=4, wanted="r2", pods=pods) == {"r2": following[0], "r1": following[1]}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""docs/operations.md against the code: whoever adds a reason, an event, a metric, a variable or a flag writes its line."""
+"""docs/operations.md against the code: a new reason, event, metric, variable or flag arrives with its line."""
 
 from __future__ import annotations
 

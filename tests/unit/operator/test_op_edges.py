@@ -1,0 +1,333 @@
+"""Where the operator meets the outside: admission requests, watch events, the environment, the command's patches."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from typing import Any
+
+import kopf
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from looma_operator import health, main, rbac
+from looma_operator.handlers import RouteBook, owner_key
+from looma_operator.kube.client import Kube, KubeError, RefusedError
+from looma_operator.options import read_options
+from looma_operator.plan.author import spec_digest
+from looma_operator.queueing import Key
+from looma_operator.rollback_patch import annotation_patch, choose_revision, rollback_patch
+from looma_operator.webhooks import check_service, note_change, path_owner, requester, trial_deployment
+
+WHO, DIGEST, WHY = "looma.dev/changed-by", "looma.dev/changed-digest", "looma.dev/change-reason"
+
+
+def raw(image: str = "a:1", annotations: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "resume", "namespace": "looma", "annotations": annotations or {}},
+        "spec": {"engine": "custom", "image": image, **spec},
+    }
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ({"username": "ada"}, "ada"),
+        ({"username": "looma:console", "extra": {"person": ["grace"]}}, "grace"),
+        ({"username": "looma:console", "extra": {}}, "looma:console"),
+        ({}, ""),
+    ],
+)
+def test_who_asked(user, expected):
+    assert requester(user) == expected
+
+
+def test_a_change_is_signed():
+    new = raw("a:2")
+    assert note_change(old=raw(), new=new, who="ada") == {WHO: "ada", DIGEST: spec_digest(new["spec"])}
+
+
+def test_a_reason_that_is_not_renewed_goes():
+    old, new = raw(annotations={WHY: "old"}), raw("a:2", annotations={WHY: "old"})
+    assert note_change(old=old, new=new, who="ada")[WHY] is None
+    renewed = raw("a:2", annotations={WHY: "new"})
+    assert WHY not in note_change(old=old, new=renewed, who="ada")
+
+
+def test_without_a_change_the_signature_stays():
+    signed = {WHO: "ada", DIGEST: "d"}
+    assert note_change(old=raw(annotations=signed), new=raw(annotations=signed), who="bob") == {}
+    forged = raw(annotations={WHO: "bob", DIGEST: "d"})
+    assert note_change(old=raw(annotations=signed), new=forged, who="bob") == {WHO: "ada"}
+    assert note_change(old=raw(), new=raw(annotations={WHO: "eve"}), who="eve") == {WHO: None}
+
+
+def test_who_has_a_path():
+    mine = raw(route={"pathPrefixes": ["/api/v1/a", "/api/v1/b"]})
+    other = copy.deepcopy(mine)
+    other["metadata"]["name"] = "other"
+    other["spec"]["route"]["pathPrefixes"] = ["/api/v1/b"]
+    going = copy.deepcopy(other)
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert path_owner(raw=mine, others=[mine, going]) is None
+    assert path_owner(raw=mine, others=[mine, other]) == ("/api/v1/b", "other")
+
+
+class Peers:
+    """The part of Kube that the webhook uses."""
+
+    def __init__(self, *, refusal: Exception | None = None) -> None:
+        self.refusal = refusal
+        self.tried: list[dict[str, Any]] = []
+
+    async def list(self, *_: Any) -> list[dict[str, Any]]:
+        return []
+
+    async def apply(self, _kind: Any, manifest: dict[str, Any], *, dry_run: bool) -> None:
+        assert dry_run
+        self.tried.append(manifest)
+        if self.refusal:
+            raise self.refusal
+
+
+async def test_a_template_is_tried_only_when_it_changes():
+    peers = Peers()
+    template = {"spec": {"nodeSelector": {"a": "b"}}}
+    await check_service(peers, raw(podTemplate=template), raw(podTemplate=template))
+    assert peers.tried == []
+    await check_service(peers, raw(podTemplate=template), raw())
+    assert peers.tried[0]["metadata"]["name"] == "resume-r0"
+    assert "ownerReferences" not in peers.tried[0]["metadata"]
+
+
+async def test_a_refused_template_says_where_to_look():
+    peers = Peers(refusal=RefusedError(422, "restartPolicy: Unsupported value"))
+    with pytest.raises(kopf.AdmissionError, match=r"spec.podTemplate: .*restartPolicy"):
+        await check_service(peers, raw(podTemplate={"spec": {"restartPolicy": "x"}}), None)
+
+
+async def test_a_reason_has_an_end():
+    with pytest.raises(kopf.AdmissionError, match="at most 1000 characters"):
+        await check_service(Peers(), raw(annotations={WHY: "x" * 1001}), None)
+
+
+def test_a_trial_has_the_users_parts():
+    manifest = trial_deployment(raw(podTemplate={"spec": {"nodeSelector": {"a": "b"}}}))
+    assert manifest["spec"]["template"]["spec"]["nodeSelector"] == {"a": "b"}
+
+
+def reference(**changes: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "looma.dev/v1alpha1",
+        "kind": "AIService",
+        "name": "resume",
+        "controller": True,
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("references", "expected"),
+    [
+        ([reference()], Key("AIService", "looma", "resume")),
+        ([reference(controller=False)], None),
+        ([reference(apiVersion="apps/v1")], None),
+        (None, None),
+    ],
+)
+def test_whom_a_child_wakes(references, expected):
+    assert owner_key({"metadata": {"namespace": "looma", "ownerReferences": references}}) == expected
+
+
+def test_whom_a_changed_service_wakes():
+    book = RouteBook()
+    a, b, c = (Key("AIService", "looma", name) for name in "abc")
+    elsewhere = Key("AIService", "other", "d")
+
+    def spec(path: str, *models: str) -> dict[str, Any]:
+        return {"route": {"pathPrefixes": [path]}, "modelRefs": [{"name": name} for name in models]}
+
+    assert book.note(a, spec("/x", "ner")) == ({"ner"}, frozenset())
+    assert book.note(b, spec("/x")) == (frozenset(), {a})
+    assert book.note(elsewhere, spec("/x")) == (frozenset(), frozenset())
+    assert book.note(c, spec("/y")) == (frozenset(), frozenset())
+    assert book.note(a, spec("/x", "ner"), "r1") == ({"ner"}, frozenset()), "the model says by which revision"
+    assert book.users_of("looma", "ner") == {a}
+    assert book.note(a, None) == ({"ner"}, {b}), "b may have the path now"
+    assert book.users_of("looma", "ner") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"LOOMA_NAMESPACES": " , "}, "LOOMA_NAMESPACES"),
+        ({"LOOMA_PORT": "http"}, "LOOMA_PORT: write a port"),
+        ({"LOOMA_WEBHOOK_PORT": "70000"}, "LOOMA_WEBHOOK_PORT"),
+    ],
+)
+def test_a_wrong_environment_says_what_to_write(environment, message):
+    with pytest.raises(ValueError, match=message):
+        read_options(environment)
+
+
+def test_options_have_defaults():
+    options = read_options({"POD_NAMESPACE": "ns", "POD_NAME": "p"})
+    assert (options.namespaces, options.identity, options.certificates) == (("ns",), "p", None)
+    assert (options.http_port, options.webhook_port) == (8080, 8443)
+    assert read_options({"LOOMA_NAMESPACES": "a, b"}).namespaces == ("a", "b")
+
+
+def test_kopf_only_watches():
+    settings = main.kopf_settings(read_options({}))
+    assert settings.scanning.disabled
+    assert settings.peering.standalone
+    assert not settings.posting.enabled
+    assert settings.admission.server is None
+    assert settings.admission.managed is None
+    with_webhook = main.kopf_settings(read_options({"LOOMA_WEBHOOK_CERT_DIR": "/certs"}))
+    assert isinstance(with_webhook.admission.server, kopf.WebhookServer)
+
+
+def test_rights_have_no_wildcard_and_no_secrets():
+    for rule in (*rbac.OPERATOR_RULES, *rbac.DEFINITIONS_RULES):
+        words = {rule.group, *rule.resources, *rule.verbs}
+        assert "*" not in words
+        assert not {"secrets", "pods", "pods/exec"} & words
+    assert rbac.OPERATOR_RULES[-1].to_json()["resourceNames"] == ["looma-operator"]
+
+
+def test_rules_are_printed(capsys):
+    main.main(["rules"])
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["operator"][0] == rbac.OPERATOR_RULES[0].to_json()
+
+
+def test_definitions_are_printed(capsys):
+    main.main(["definitions", "show"])
+    assert capsys.readouterr().out.count("kind: CustomResourceDefinition") == 3
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["definitions"]])
+def test_a_wrong_command_line_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main.main(arguments)
+    assert end.value.code == 2
+
+
+CONTENT = {"engine": "custom", "image": "a:1", "config": {"x": 1}, "models": [{"name": "ner", "uri": "u"}]}
+
+
+def apply_patch(document: dict[str, Any], patch: list[dict[str, Any]]) -> dict[str, Any]:
+    """The operations that the patches use."""
+    result = copy.deepcopy(document)
+    for step in patch:
+        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:]]
+        place = result
+        for part in parents:
+            place = place[part]
+        if step["op"] == "test":
+            assert place[last] == step["value"]
+        elif step["op"] == "remove":
+            del place[last]
+        else:
+            place[last] = step["value"]
+    return result
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"image": "a:2"},
+        {"image": "a:2", "config": {"x": 2, "y": 3}},
+        {"image": "a:2", "podTemplate": {"spec": {}}, "resources": {"limits": {"cpu": "1"}}},
+        {"image": "a:1", "modelRefs": [{"name": "other"}]},
+    ],
+)
+def test_a_rollback_patch_asks_for_the_content_and_nothing_else(spec):
+    service = {
+        "metadata": {"resourceVersion": "5"},
+        "spec": {"engine": "custom", "replicas": 7, "paused": True, **spec},
+    }
+    after = apply_patch(service, rollback_patch(service=service, content=CONTENT, reason="why"))
+    assert after["spec"] == {
+        "engine": "custom",
+        "replicas": 7,
+        "paused": True,
+        "image": "a:1",
+        "config": {"x": 1},
+        "modelRefs": [{"name": "ner"}],
+    }
+    assert after["metadata"]["annotations"] == {WHY: "why"}
+
+
+def test_a_rollback_without_a_reason_takes_the_old_reason_away():
+    metadata = {"resourceVersion": "5", "annotations": {WHY: "old", "keep": "me"}}
+    patch = annotation_patch(metadata=metadata, values={WHY: ""})
+    assert apply_patch({"metadata": metadata}, patch)["metadata"]["annotations"] == {"keep": "me"}
+    assert annotation_patch(metadata={"resourceVersion": "5"}, values={WHY: ""}) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"), [("", "r1"), ("r3", "r3"), ("3", "r3"), ("r2", "r2"), ("r9", None), ("last", None)]
+)
+def test_which_revision_is_meant(asked, expected):
+    revisions = [
+        {
+            "metadata": {
+                "labels": {"looma.dev/revision": name},
+                "annotations": {"looma.dev/activated-at": f"2026-01-0{day}T00:00:00Z"},
+            }
+        }
+        for name, day in (("r1", 3), ("r2", 4), ("r3", 2))
+    ]
+    found = choose_revision(revisions=revisions, target="r2", asked=asked)
+    assert (found and found["metadata"]["labels"]["looma.dev/revision"]) == expected
+
+
+@pytest.fixture
+async def operators_http():
+    state = health.Health()
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/healthz", state.healthz),
+            web.get("/readyz", state.readyz),
+            web.get("/metrics", health.metrics),
+        ]
+    )
+    async with TestClient(TestServer(app)) as client:
+        yield state, client
+
+
+async def test_ready_once_nothing_is_missing(operators_http):
+    state, client = operators_http
+    state.missing.add("webhook")
+    answer = await client.get("/readyz")
+    assert answer.status == 503
+    assert (await answer.json())["status"] == "waits for watches, webhook"
+    state.missing.clear()
+    assert (await client.get("/readyz")).status == 200
+    assert "looma_operator_leader" in await (await client.get("/metrics")).text()
+
+
+async def test_a_loop_that_does_not_turn_is_not_healthy(operators_http):
+    state, client = operators_http
+    assert (await client.get("/healthz")).status == 200
+    state._beat -= health.STUCK_SECONDS + 1
+    assert (await client.get("/healthz")).status == 500
+
+
+async def test_no_answer_is_an_error_of_its_own():
+    from kubernetes.aio.client.configuration import Configuration
+
+    configuration = Configuration()
+    configuration.host = "http://127.0.0.1:1"
+    kube = Kube(configuration)
+    try:
+        with pytest.raises(KubeError) as error:
+            await asyncio.wait_for(kube.request("GET", "/readyz"), 10)
+        assert error.value.code == 0
+    finally:
+        await kube.close()
