@@ -6,6 +6,7 @@ Older releases must run on newer tables (a rollback needs no migration down), so
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import threading
@@ -236,12 +237,17 @@ def test_a_role_that_sees_everything_is_refused(empty_database: DatabaseUrls) ->
             admin.execute("ALTER ROLE looma_app NOBYPASSRLS")
 
 
+def _environment(**settings: str) -> dict[str, str]:
+    """This process's environment with these settings alone."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LOOMA_")} | settings
+
+
 def test_the_command_says_what_keeps_it_from_working() -> None:
     def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         code = "from looma_core.db.migrate import main; main()"
         return subprocess.run(
             [sys.executable, "-c", code],
-            env=environment,
+            env=_environment(**environment),
             capture_output=True,
             text=True,
             check=False,
@@ -264,7 +270,7 @@ def test_the_command_says_what_keeps_it_from_working() -> None:
 
 def test_the_command_migrates(empty_database: DatabaseUrls) -> None:
     code = "from looma_core.db.migrate import main; main()"
-    environment = {"LOOMA_OWNER_DATABASE_URL": empty_database.owner}
+    environment = _environment(LOOMA_OWNER_DATABASE_URL=empty_database.owner)
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
     engine = create_engine(empty_database.app)
     with engine.connect() as connection:
