@@ -94,7 +94,10 @@ class Cluster:
         """The AIService after a JSON patch; ends the command with 1 if it is refused."""
         try:
             changed = self.api.patch_namespaced_custom_object(
-                GROUP, VERSION, self.namespace, PLURAL, name, list(operations), field_manager="kubectl-looma"
+                *(GROUP, VERSION, self.namespace, PLURAL, name, list(operations)),
+                field_manager="kubectl-looma",
+                # Left to itself the client calls every patch a merge patch.
+                _content_type="application/json-patch+json",
             )
         except ApiException as error:
             if error.status in (409, 422) and "test" in _message(error).lower():
