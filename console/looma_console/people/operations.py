@@ -48,13 +48,14 @@ def view_person(
         found = engines.resume(caller, chosen.id) if chosen else None
     except EngineError as error:
         problem = error
-    pieces = segments(found.parsed.text, marks_of(found.parsed)) if found else []
+    marks = marks_of(found.parsed) if found else []
+    pieces = segments(found.parsed.text, marks) if found else []
     return PersonView(
         talent=talent,
         resumes=resumes,
         record=found,
         pieces=pieces,
-        anchors=anchors(pieces),
+        anchors=anchors(pieces, marks),
         kinds=kinds_in(pieces),
         resume_error=problem,
     )

@@ -6,7 +6,8 @@ UTF-16 units would be off by one after each emoji, which is why the server cuts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import bisect
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from looma_core.api.resume import ParsedResume
@@ -67,8 +68,9 @@ def marks_of(parsed: ParsedResume) -> list[Mark]:
 def segments(text: str, marks: Iterable[Mark]) -> list[Segment]:
     """Cut `text` at the marks, so that joining all pieces gives `text` again.
 
-    Marks cannot overlap in HTML, so of two that do the longer one stays; of two that are the same span, a
-    skill stays, since it carries its canonical name. A mark that is empty or reaches past the text is left out.
+    Marks cannot overlap in HTML, so of two that do the longer one stays. Of two that are the same span, the one
+    that says more stays: what a thing is in its sentence (a major, an employer) before that it is a skill, and a
+    skill with its canonical name before one without. A mark that is empty or reaches past the text is left out.
 
     | text   | marks          | answer                    |
     | ------ | -------------- | ------------------------- |
@@ -78,7 +80,7 @@ def segments(text: str, marks: Iterable[Mark]) -> list[Segment]:
     | a😀b   | [2,3)          | a😀, b*                   |
     """
     fitting = [mark for mark in marks if 0 <= mark.start < mark.end <= len(text)]
-    fitting.sort(key=lambda mark: (mark.start - mark.end, mark.label != "SKILL", mark.start))
+    fitting.sort(key=lambda mark: (mark.start - mark.end, mark.label == "SKILL", not mark.name, mark.start))
     taken: list[Mark] = []
     covered = bytearray(len(text))
     for mark in fitting:
@@ -97,18 +99,23 @@ def segments(text: str, marks: Iterable[Mark]) -> list[Segment]:
     return pieces
 
 
-def anchors(pieces: Iterable[Segment]) -> dict[str, str]:
+def anchors(pieces: Sequence[Segment], marks: Iterable[Mark]) -> dict[str, str]:
     """Where a value was found first: by the value in lower case, by a skill's canonical name, and by `#LABEL`.
 
-    The label serves values that are shown otherwise than they are written, such as a phone number.
+    `marks` are all of them, also those that gave way to another: a skill inside a major is found there. The
+    label serves values that are shown otherwise than they are written, such as a phone number.
     """
     found: dict[str, str] = {}
+    shown = [piece.mark for piece in pieces if piece.mark is not None]
     for piece in pieces:
         if piece.mark is not None:
             found.setdefault(piece.text.strip().lower(), piece.mark.anchor)
             found.setdefault(f"#{piece.mark.label}", piece.mark.anchor)
-            if piece.mark.name:
-                found.setdefault(piece.mark.name.lower(), piece.mark.anchor)
+    starts = [mark.start for mark in shown]
+    for mark in sorted(marks, key=lambda item: item.start):
+        at = bisect.bisect_right(starts, mark.start) - 1
+        if mark.name and at >= 0 and mark.start < shown[at].end:
+            found.setdefault(mark.name.lower(), shown[at].anchor)
     return found
 
 

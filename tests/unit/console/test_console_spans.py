@@ -30,10 +30,10 @@ def test_segments(text: str, marks: list[tuple[int, int]], answer: list[tuple[st
     assert [(piece.text, piece.mark is not None) for piece in pieces] == answer
 
 
-def test_of_the_same_span_the_skill_stays() -> None:
-    (piece,) = segments("Go", [mark(0, 2, "ORG"), mark(0, 2, "SKILL", "Go")])
-    assert piece.mark is not None
-    assert piece.mark.label == "SKILL"
+def test_of_the_same_span_the_one_that_says_more_stays() -> None:
+    marks = [mark(0, 2, "SKILL"), mark(0, 2, "SKILL", "Go"), mark(0, 2, "PRO")]
+    assert segments("Go", marks)[0].mark == marks[2]
+    assert segments("Go", marks[:2])[0].mark == marks[1]
 
 
 @given(st.text(max_size=60), st.lists(st.tuples(st.integers(-3, 70), st.integers(-3, 70)), max_size=12))
@@ -54,12 +54,17 @@ def test_every_label_of_the_api_has_a_kind() -> None:
 
 
 def test_anchors_by_value_by_skill_and_by_label() -> None:
-    pieces = [
-        Segment("x "),
-        Segment("K8s", mark(2, 5, "SKILL", "Kubernetes")),
-        Segment("13800138000", mark(6, 17, "PHONE")),
+    text = "x K8s 13800138000 Kubernetes Law"
+    marks = [
+        mark(2, 5, "SKILL", "Kubernetes"),
+        mark(6, 17, "PHONE"),
+        mark(18, 32, "PRO"),
+        mark(29, 32, "SKILL", "Law"),
     ]
-    found = anchors(pieces)
+    pieces = segments(text, marks)
+    found = anchors(pieces, marks)
     assert found["k8s"] == found["kubernetes"] == "at-2"
     assert found["#PHONE"] == "at-6"
-    assert kinds_in(pieces) == ["contact", "skill"]
+    # The skill gave way to the major around it, and is found there.
+    assert found["law"] == "at-18"
+    assert kinds_in(pieces) == ["contact", "school", "skill"]
