@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import httpx
 import msgspec
 
 from looma_cluster.commands import CommandError
-from looma_cluster.kubernetes import Kubectl, Object
+from looma_cluster.kubernetes import Object
+from looma_cluster.paths import Instance
 from looma_cluster.record import Record
 
-WORKLOADS = "deployments.apps,statefulsets.apps"
+SERVICES = "aiservices.looma.dev"
+WORKLOADS = ("deployments.apps", "statefulsets.apps")
+EXPOSED = ("services", "ingresses.networking.k8s.io")
+Objects = Callable[[str], list[Object]]
 
 
 class Service(msgspec.Struct, kw_only=True):
@@ -138,24 +142,40 @@ def address(record: Record, *, exposed: Sequence[Object] = ()) -> str:
     return ""
 
 
-def read(kubectl: Kubectl, record: Record, *, processes: Mapping[str, bool], running: bool) -> Status:
-    """The document for an instance; a cluster that does not answer is a problem in it, not an error."""
+def read(
+    instance: Instance, record: Record, *, objects: Objects, processes: Mapping[str, bool], running: bool
+) -> Status:
+    """The document for an instance; a cluster that does not answer is a problem in it, not an error.
+
+    Args:
+        instance: which one.
+        record: its choices.
+        objects: lists the objects of a kind (plural and group) in Looma's namespace.
+        processes: the parts of the built-in cluster and whether each runs; empty for other clusters.
+        running: whether the cluster runs at all.
+    """
     document = Status(
-        name=kubectl.instance.name,
+        name=instance.name,
         cluster=record.cluster,
         environment=record.environment,
         running=running,
-        kubeconfig=str(kubectl.instance.kubeconfig),
+        kubeconfig=str(instance.kubeconfig),
         processes=dict(processes),
     )
     if not running:
-        document.problems = [f"it does not run: `looma up --name {kubectl.instance.name}`"]
+        document.problems = [f"it does not run: `looma up --name {instance.name}`"]
         return document
     try:
-        exposed = kubectl.objects("services,ingresses", "-l", "app.kubernetes.io/component=console")
-        document.services = [service(found) for found in kubectl.objects("aiservices.looma.dev")]
-        document.workloads = [workload(found) for found in kubectl.objects(WORKLOADS)]
-    except CommandError as error:
+        # On one machine the record decides; elsewhere the console's own objects tell where it is.
+        exposed = [
+            found
+            for kind in (EXPOSED if record.cluster == "context" else ())
+            for found in objects(kind)
+            if found["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "console"
+        ]
+        document.services = [service(found) for found in objects(SERVICES)]
+        document.workloads = [workload(found) for kind in WORKLOADS for found in objects(kind)]
+    except (CommandError, httpx.HTTPError, OSError) as error:
         document.problems = [f"the cluster does not answer: {error}"]
         return document
     document.address = address(record, exposed=exposed)

@@ -22,6 +22,12 @@ from looma_cluster.commands import run
 
 Object = dict[str, Any]
 
+PATHS = {
+    "aiservices.looma.dev": "/apis/looma.dev/v1alpha1/namespaces/looma/aiservices",
+    "deployments.apps": "/apis/apps/v1/namespaces/looma/deployments",
+    "statefulsets.apps": "/apis/apps/v1/namespaces/looma/statefulsets",
+}
+
 
 def ready_since(conditions: Sequence[Mapping[str, str]], since: float) -> bool:
     """Whether a node's conditions say Ready, in a heartbeat not older than `since` (seconds since 1970)."""
@@ -78,6 +84,19 @@ class Api:
             f"/api/v1/nodes/{facts.NODE}",
             lambda answer: ready_since(answer.json()["status"].get("conditions", []), since),
         )
+
+    def objects(self, kind: str) -> list[Object]:
+        """Looma's objects of a kind, named as `PATHS` does; none if the cluster does not know the kind yet.
+
+        Raises:
+            httpx.HTTPError: if the API server does not answer.
+        """
+        with self.client() as client:
+            answer = client.get(PATHS[kind])
+        if answer.status_code == 404:
+            return []
+        found: list[Object] = answer.raise_for_status().json()["items"]
+        return found
 
     def deployment_runs(self, name: str, image: str) -> bool:
         """Whether a Deployment of kube-system is there with that image."""

@@ -122,11 +122,41 @@ def test_a_console_without_address_does_not_answer():
 
 
 def test_the_document_has_what_programs_ask_for(instance):
-    document = status.read(Kubectl(instance=instance), Record(cluster="builtin"), processes={}, running=False)
+    document = status.read(
+        instance, Record(cluster="builtin"), objects=lambda kind: [], processes={}, running=False
+    )
     told = json.loads(status.to_json(document))
     assert {"address", "services", "ready"} <= set(told)
     assert told["ready"] is False
     assert "looma up --name one" in status.as_text(document)
+
+
+def test_a_running_instance_is_told_from_its_objects(instance, monkeypatch):
+    monkeypatch.setattr(status, "console_answer", lambda address: "")
+    objects = {
+        "aiservices.looma.dev": [an_aiservice()],
+        "deployments.apps": [
+            {"metadata": {"name": "resume-r3"}, "spec": {"replicas": 1}, "status": {"readyReplicas": 1}}
+        ],
+        "statefulsets.apps": [],
+        "services": [BALANCED | {"metadata": {"labels": {"app.kubernetes.io/component": "console"}}}],
+        "ingresses.networking.k8s.io": [INGRESS | {"metadata": {}}],
+    }
+    document = status.read(
+        instance, Record(cluster="context"), objects=objects.__getitem__, processes={}, running=True
+    )
+    assert document.ready
+    # The Ingress is somebody else's: it has not the console's label.
+    assert document.address == "http://192.0.2.7"
+    assert "resume" in status.as_text(document)
+
+
+def test_a_cluster_that_does_not_answer_is_a_problem_and_no_error(instance):
+    def broken(kind):
+        raise httpx.ConnectError("refused")
+
+    document = status.read(instance, Record(cluster="builtin"), objects=broken, processes={}, running=True)
+    assert document.problems == ["the cluster does not answer: refused"]
 
 
 def looma(*arguments):
