@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
+import math
 import time
 from base64 import urlsafe_b64decode
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,6 +36,9 @@ MAX_AGE_SECONDS = 300.0
 
 MIN_REFRESH_SECONDS = 5.0
 """Tokens with made-up key ids must not turn into a flood on the issuer."""
+
+FIRST_REFRESH_SECONDS = 0.5
+"""Pause between attempts while no key was ever read."""
 
 MAX_TOKEN_LENGTH = 8192
 
@@ -103,6 +107,7 @@ class JwksKeys:
         self._loaded_at: float | None = None
         self._asked_at: float | None = None
         self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
 
     async def find(self, kid: str) -> RSAKey | None:
         """Return the public key with this id, or None if the issuer does not have it.
@@ -110,24 +115,50 @@ class JwksKeys:
         Raises:
             NotReady: no keys could be had at all, so that nothing can be said about the token.
         """
-        if self._needs_refresh(kid):
-            async with self._lock:
-                # Another request may have refreshed while this one waited.
-                if self._needs_refresh(kid):
-                    await self._refresh()
-        if self._loaded_at is None or self._clock() - self._loaded_at > MAX_AGE_SECONDS:
+        age = self._age()
+        if kid in self._keys and age <= MAX_AGE_SECONDS:
+            if age > MAX_AGE_SECONDS / 2:
+                self._refresh_meanwhile()
+            return self._keys[kid]
+        await self._refresh_once()
+        if self._age() > MAX_AGE_SECONDS:
             detail = "The issuer's keys cannot be read right now."
             raise NotReady(detail, headers={"Retry-After": str(int(MIN_REFRESH_SECONDS))})
         return self._keys.get(kid)
 
-    def _needs_refresh(self, kid: str) -> bool:
-        now = self._clock()
-        if self._asked_at is not None and now - self._asked_at < MIN_REFRESH_SECONDS:
-            return False
-        if self._loaded_at is None or kid not in self._keys:
-            return True
-        # Half the age: a passing fault of the issuer must not reach the callers.
-        return now - self._loaded_at > MAX_AGE_SECONDS / 2
+    async def warm(self) -> None:
+        """Read the keys before the first request needs them; a failure is logged and left to that request."""
+        await self._refresh_once()
+
+    async def loaded(self) -> None:
+        """Readiness check: holds once the keys were read; a process that never had them could answer nobody.
+
+        Raises:
+            NotReady: they were never read. A later failure does not count: the cached keys still hold.
+        """
+        if self._loaded_at is None:
+            await self._refresh_once()
+        if self._loaded_at is None:
+            raise NotReady("The issuer's keys were not read yet.")
+
+    def _age(self) -> float:
+        return math.inf if self._loaded_at is None else self._clock() - self._loaded_at
+
+    def _may_ask(self) -> bool:
+        # Without any keys every request fails, so that asking again is worth more than sparing the issuer.
+        pause = FIRST_REFRESH_SECONDS if self._loaded_at is None else MIN_REFRESH_SECONDS
+        return self._asked_at is None or self._clock() - self._asked_at >= pause
+
+    async def _refresh_once(self) -> None:
+        async with self._lock:
+            # Another request may have refreshed while this one waited.
+            if self._may_ask():
+                await self._refresh()
+
+    def _refresh_meanwhile(self) -> None:
+        """Refresh without keeping a request waiting whose key is known: a slow issuer must not slow callers."""
+        if self._may_ask() and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._refresh_once())
 
     async def _refresh(self) -> None:
         self._asked_at = self._clock()

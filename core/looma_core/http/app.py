@@ -9,6 +9,7 @@ Every application answers `/healthz` (the process lives), `/readyz` (every readi
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Request, get
@@ -27,7 +28,7 @@ from looma_core.metrics import CONTENT_TYPE, Metrics
 from looma_core.problems import NotReady
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from litestar.types import ControllerRouterHandler
@@ -79,19 +80,21 @@ def create_app(
         ImproperlyConfiguredException: a route declares no access; the message names file and function.
     """
     counted = metrics or Metrics(service=settings.service, revision=settings.revision)
-    checked = verifier or TokenVerifier(
-        issuer=settings.jwt_issuer, audience=settings.jwt_audience, keys=JwksKeys(settings.jwks_url)
-    )
+    started: list[Any] = list(lifespan)
+    if verifier is None:
+        keys = JwksKeys(settings.jwks_url)
+        verifier = TokenVerifier(issuer=settings.jwt_issuer, audience=settings.jwt_audience, keys=keys)
+        started.append(_warming(keys))
     app = Litestar.from_config(
         AppConfig(
-            route_handlers=[*route_handlers, *_own_routes(counted, dict(readiness or {}))],
-            guards=[authorize(checked)],
+            route_handlers=[*route_handlers, *_own_routes(counted, checks)],
+            guards=[authorize(verifier)],
             dependencies={
                 "principal": Provide(provide_principal, sync_to_thread=False),
                 **(dependencies or {}),
             },
             exception_handlers=exception_handlers(),
-            lifespan=list(lifespan),
+            lifespan=started,
             # Exceptions are logged by `errors` and requests by `frame`.
             logging_config=None,
             openapi_config=openapi_config(name=name, description=description),
@@ -135,6 +138,18 @@ def _own_routes(metrics: Metrics, readiness: dict[str, ReadinessCheck]) -> list[
         return document
 
     return [healthz, readyz, exposition, openapi]
+
+
+def _warming(keys: JwksKeys) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Reads the issuer's keys while the application starts; an issuer that is away does not keep it from starting."""
+
+    @asynccontextmanager
+    async def warming(_: Litestar) -> AsyncIterator[None]:
+        task = asyncio.create_task(keys.warm())
+        yield
+        task.cancel()
+
+    return warming
 
 
 async def _holds(name: str, check: ReadinessCheck) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
+from functools import cache
 from typing import Any
 
 import pytest
@@ -142,9 +144,12 @@ class _Issuer:
         self.asked = 0
         self.names = ["issuer"]
         self.broken = False
+        self.stuck: asyncio.Event | None = None
 
     async def fetch(self, _url: str) -> bytes:
         self.asked += 1
+        if self.stuck:
+            await self.stuck.wait()
         if self.broken:
             raise OSError
         return json.dumps(public_jwks(*(private_key(name) for name in self.names))).encode()
@@ -153,6 +158,7 @@ class _Issuer:
         return JwksKeys("https://issuer/jwks", fetch=self.fetch, clock=lambda: self.now)
 
 
+@cache
 def _kid(name: str) -> str:
     return RSAKey.import_key(private_key(name)).thumbprint()
 
@@ -184,7 +190,43 @@ async def test_a_withdrawn_key_is_forgotten() -> None:
     await keys.find(_kid("issuer"))
     issuer.names = ["second"]
     issuer.now += MAX_AGE_SECONDS / 2 + 1
+    assert await keys.find(_kid("issuer")) is not None, "no request waits while its key is known"
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert issuer.asked == 2, "it is asked for meanwhile"
     assert await keys.find(_kid("issuer")) is None
+
+
+async def test_a_slow_issuer_does_not_slow_callers_whose_key_is_known() -> None:
+    issuer = _Issuer()
+    keys = issuer.keys()
+    await keys.find(_kid("issuer"))
+    issuer.stuck = asyncio.Event()
+    issuer.now += MAX_AGE_SECONDS / 2 + 1
+    async with asyncio.timeout(10):
+        for _ in range(10):
+            assert await keys.find(_kid("issuer")) is not None
+            await asyncio.sleep(0)
+    assert issuer.asked == 2
+    issuer.stuck.set()
+    await asyncio.sleep(0)
+
+
+async def test_keys_can_be_read_before_the_first_request() -> None:
+    issuer = _Issuer()
+    keys = issuer.keys()
+    await keys.warm()
+    issuer.broken = True
+    assert await keys.find(_kid("issuer")) is not None
+    assert issuer.asked == 1
+
+
+async def test_many_first_requests_ask_once() -> None:
+    issuer = _Issuer()
+    keys = issuer.keys()
+    found = await asyncio.gather(*(keys.find(_kid("issuer")) for _ in range(20)))
+    assert None not in found
+    assert issuer.asked == 1
 
 
 async def test_a_broken_issuer_is_bridged_for_a_while_and_then_said() -> None:
@@ -205,8 +247,12 @@ async def test_a_broken_issuer_is_bridged_for_a_while_and_then_said() -> None:
 async def test_an_issuer_that_never_answered_is_not_a_wrong_token() -> None:
     issuer = _Issuer()
     issuer.broken = True
+    keys = issuer.keys()
     with pytest.raises(NotReady):
-        await issuer.keys().find(_kid("issuer"))
+        await keys.find(_kid("issuer"))
+    issuer.broken = False
+    issuer.now += 1
+    assert await keys.find(_kid("issuer")) is not None, "without any keys it asks again soon"
 
 
 def test_the_default_clock_is_the_worlds() -> None:
@@ -214,3 +260,17 @@ def test_the_default_clock_is_the_worlds() -> None:
     body = issuer.issue(subject="a", tenant="t", roles=[], seconds=60).split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(body + "=="))
     assert abs(claims["exp"] - time.time() - 60) < 5
+
+
+async def test_a_process_that_never_had_the_keys_is_not_ready_and_one_that_had_them_stays_so() -> None:
+    issuer = _Issuer()
+    issuer.broken = True
+    keys = issuer.keys()
+    with pytest.raises(NotReady):
+        await keys.loaded()
+    issuer.broken = False
+    issuer.now += MAX_AGE_SECONDS
+    await keys.loaded()
+    issuer.broken = True
+    issuer.now += MAX_AGE_SECONDS * 2
+    await keys.loaded()
