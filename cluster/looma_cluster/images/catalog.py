@@ -28,7 +28,7 @@ class Image:
     Attributes:
         name: Name without registry and tag, as `looma-engine`.
         reference: What a pod names, as `localhost/looma-engine:3f2a…`.
-        archive: OCI archive (buildah) or Docker archive (docker) of the image, uncompressed.
+        archive: Docker archive of the image, not compressed; containerd, kind and Docker take it.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Recipe:
         name: Name of the image.
         containerfile: File in `cluster/images`.
         base: Root file system it stands on.
-        target: Stage of the Containerfile, or None for the last one.
+        command: Command that the image runs if a pod names none; only for those with Python.
         context: Folder with further files of the image, or None.
         lock: File in `locks/` with its Python dependencies, or None if it holds no Python.
         packages: Paths inside the wheel that this image carries (a folder stands for all below it).
@@ -75,7 +75,7 @@ class Recipe:
     name: str
     containerfile: str
     base: RootFs
-    target: str | None = None
+    command: str | None = None
     context: Path | None = None
     lock: str | None = None
     packages: tuple[str, ...] = field(default=())
@@ -99,7 +99,7 @@ RECIPES = (
         name="looma-engine",
         containerfile="python.Containerfile",
         base=PYTHON,
-        target="engine",
+        command="looma-engine",
         lock="engines.txt",
         # The migrations of every schema run from this image, the console's too.
         packages=(
@@ -113,7 +113,7 @@ RECIPES = (
         name="looma-operator",
         containerfile="python.Containerfile",
         base=PYTHON,
-        target="operator",
+        command="looma-operator",
         lock="operator.txt",
         packages=("looma_core", "looma_operator"),
     ),
@@ -121,7 +121,7 @@ RECIPES = (
         name="looma-console",
         containerfile="python.Containerfile",
         base=PYTHON,
-        target="console",
+        command="looma-console",
         lock="console.txt",
         packages=("looma_core", "looma_console"),
     ),

@@ -20,8 +20,8 @@ from looma_cluster.images.content import digest, tree
 
 Report = Callable[[str], None]
 
-KEEP_ARCHIVES = 3
-"""Archives of one image that stay in the cache: the one in use, and the two before it for a rollback."""
+KEEP_ARCHIVES = 2
+"""Archives of one image that stay in the cache: the one in use, and the one before it for a way back."""
 
 
 def build(
@@ -72,6 +72,8 @@ def _build(cache: Path, report: Report, kind: Literal["buildah", "docker"], fres
         report(f"{len(images)} images are built already")
     for image in images:
         prune(image)
+    if missing and isinstance(machine, Buildah):
+        machine.forget({kept_reference(path) for path in (cache / "archives" / kind).glob("*.tar")})
     return images
 
 
@@ -108,7 +110,6 @@ def _image(
     parts: list[tuple[str, bytes]] = [
         ("base", base.encode()),
         ("containerfile", (CONTAINERFILES / recipe.containerfile).read_bytes()),
-        ("target", (recipe.target or "").encode()),
     ]
     if recipe.lock:
         parts.append(("dependencies", dependencies.identity(recipe.lock).encode()))
@@ -120,6 +121,12 @@ def _image(
         reference=f"{REGISTRY}/{recipe.name}:{tag}",
         archive=cache / "archives" / kind / f"{recipe.name}-{tag}.tar",
     )
+
+
+def kept_reference(archive: Path) -> str:
+    """Reference of the image in an archive: `looma-engine-0123.tar` holds `localhost/looma-engine:0123`."""
+    name, _, tag = archive.stem.rpartition("-")
+    return f"{REGISTRY}/{name}:{tag}"
 
 
 def prune(image: Image) -> None:

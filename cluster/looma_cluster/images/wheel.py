@@ -110,4 +110,6 @@ def unpack(wheel: Path, recipe: Recipe, folder: Path) -> Path:
         script = scripts / command
         script.write_text(LAUNCHER.format(module=module, function=function), encoding="utf-8")
         script.chmod(0o755)
+    if recipe.command:
+        (scripts / "main").symlink_to(recipe.command)
     return folder

@@ -73,7 +73,8 @@ def test_the_engine_image_has_the_engines_and_all_migrations_and_no_more(
         *("looma_core/__init__.py", "looma_engines/main.py"),
         *("looma_console/__init__.py", "looma_console/migrations/versions/one.py"),
     }
-    assert {path.name for path in (folder / "bin").iterdir()} == {"looma-engine", "looma-migrate"}
+    assert {path.name for path in (folder / "bin").iterdir()} == {"main", "looma-engine", "looma-migrate"}
+    assert (folder / "bin" / "main").readlink() == Path("looma-engine")
 
 
 def test_the_metadata_has_the_plugins_of_this_image_and_no_page(built_wheel: Path, tmp_path: Path) -> None:
