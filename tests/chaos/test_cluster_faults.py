@@ -95,13 +95,19 @@ def traces(name: str) -> Traces:
     )
 
 
-@pytest.fixture
-def bare() -> Iterator[Cluster]:
+@pytest.fixture(scope="module", autouse=True)
+def nothing_stays() -> Iterator[None]:
     looma("down", "--purge", "--name", BARE)
+    yield
+    looma("down", "--purge", "--name", BARE)
+
+
+@pytest.fixture
+def bare() -> Cluster:
+    """The bare instance, running; it is the next test's too, so a test leaves it so that `up` can repair it."""
     bare_up()
     # A bare instance is never ready, so `status` exits with 1; it still says where it is.
-    yield instance(BARE)
-    looma("down", "--purge", "--name", BARE)
+    return instance(BARE)
 
 
 def keep_a_mark(cluster: Cluster) -> str:

@@ -1,6 +1,6 @@
 """Images that the cluster itself needs: a pod's first process, CoreDNS, metrics-server; each one program and no more.
 
-They are built from scratch by buildah out of our own programs, and kept as OCI archives in the cache.
+They are built from scratch by buildah out of our own programs, and kept as archives in the cache.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def build(name: str, report: Callable[[str], None], *, log: Path | None = None) 
         # Under a name of its own until it is whole: an interrupted build must not look like a finished one.
         partial = image.archive.with_suffix(".partial")
         partial.unlink(missing_ok=True)
-        target = f"oci-archive:{partial}:{image.reference}"
-        _buildah("push", "--disable-compression", "--quiet", image.reference, target, log=log)
+        # buildah compresses every layer of an OCI archive, whatever it is told; this format it leaves as it is.
+        target = f"docker-archive:{partial}:{image.reference}"
+        _buildah("push", "--quiet", image.reference, target, log=log)
         partial.replace(image.archive)
     finally:
         _buildah("rm", container, check=False)
