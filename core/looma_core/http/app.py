@@ -81,8 +81,10 @@ def create_app(
     """
     counted = metrics or Metrics(service=settings.service, revision=settings.revision)
     started: list[Any] = list(lifespan)
+    checks = dict(readiness or {})
     if verifier is None:
         keys = JwksKeys(settings.jwks_url)
+        checks["issuer"] = keys.loaded
         verifier = TokenVerifier(issuer=settings.jwt_issuer, audience=settings.jwt_audience, keys=keys)
         started.append(_warming(keys))
     app = Litestar.from_config(

@@ -274,3 +274,18 @@ async def test_a_process_that_never_had_the_keys_is_not_ready_and_one_that_had_t
     issuer.broken = True
     issuer.now += MAX_AGE_SECONDS * 2
     await keys.loaded()
+
+
+async def test_a_process_is_ready_once_it_has_any_key() -> None:
+    issuer = _Issuer()
+    issuer.broken = True
+    keys = issuer.keys()
+    with pytest.raises(NotReady):
+        await keys.loaded()
+    issuer.broken = False
+    issuer.now += 1
+    await keys.loaded()
+    # Later faults of the issuer do not take it out of service again: known keys still hold.
+    issuer.broken = True
+    issuer.now += MIN_REFRESH_SECONDS + 1
+    await keys.loaded()
