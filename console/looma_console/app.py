@@ -163,6 +163,7 @@ def assemble(
         metrics=Metrics(service="looma-console", revision=settings.revision),
         streams=threading.BoundedSemaphore(settings.live_streams),
         is_ready=lambda: missing(db, service_watch),
+        closing=threading.Event(),
     )
 
 

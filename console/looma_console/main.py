@@ -13,12 +13,14 @@ from typing import Any
 import gunicorn.app.base
 import gunicorn.config
 import gunicorn.glogging
+import gunicorn.workers.gthread
 from flask import Flask
 from kubernetes.config import ConfigException
 
 from looma_console.app import create_app, parts_from, start
 from looma_console.cluster.api import KubeApi
 from looma_console.config import ConsoleSettings
+from looma_console.web.parts import EXTENSION
 from looma_core import logging
 from looma_core.settings import SettingsError, load
 
@@ -36,6 +38,18 @@ class Logs(gunicorn.glogging.Logger):  # type: ignore[misc]  # gunicorn has no t
         self.error_log.propagate = True
         self.access_log.handlers = []
         self.access_log.propagate = False
+
+
+class Worker(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Threads, and live pages that let go when the process is asked to stop.
+
+    Gunicorn waits for open requests; a stream that goes on for ever would make it wait to the end of its grace.
+    """
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """SIGTERM came."""
+        self.wsgi.extensions[EXTENSION].closing.set()
+        super().handle_exit(sig, frame)
 
 
 class Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -63,7 +77,7 @@ def options(settings: ConsoleSettings) -> dict[str, Any]:
     """Gunicorn's settings."""
     return {
         "bind": f"{settings.host}:{settings.port}",
-        "worker_class": "gthread",
+        "worker_class": Worker,
         "workers": 1,
         "threads": settings.threads,
         "worker_connections": settings.threads * 8,

@@ -28,6 +28,7 @@ def stream(
     render: Callable[[], Mapping[str, str]],
     may_go_on: Callable[[], bool],
     seconds: float,
+    is_closing: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[bytes]:
     """Events as long as somebody listens, at most for `seconds`.
@@ -37,6 +38,7 @@ def stream(
         render: the page's blocks by event name; a block is sent when it differs from what was sent last.
         may_go_on: asked at each heartbeat; False once the person's session has ended.
         seconds: how long the stream lives.
+        is_closing: True once the process was asked to stop: the browser then connects to the next one.
         clock: seconds, monotonic; for tests.
     """
     end = clock() + seconds
@@ -54,6 +56,8 @@ def stream(
         if left <= 0:
             return
         changed = wait(min(HEARTBEAT_SECONDS, left))
+        if is_closing():
+            return
         if changed:
             time.sleep(SETTLE_SECONDS)
         else:

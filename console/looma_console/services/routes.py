@@ -189,9 +189,11 @@ def _stream(blocks: Callable[[], Mapping[str, str]]) -> Response:
     seen = [watch.version for watch in watches]
     token = request.cookies.get(SESSION_COOKIE, "")
 
+    closing = parts().closing
+
     def wait(seconds: float) -> bool:
         before, end = list(seen), time.monotonic() + seconds
-        while seen == before and (left := end - time.monotonic()) > 0:
+        while seen == before and not closing.is_set() and (left := end - time.monotonic()) > 0:
             # Waiting on the one and looking at the other: events tell of changes, a moment before or after.
             seen[0] = watches[0].wait(seen[0], min(left, 1.0))
             seen[1] = watches[1].version
@@ -202,7 +204,13 @@ def _stream(blocks: Callable[[], Mapping[str, str]]) -> Response:
         who = current(parts().db, token, now=now, lifetime=parts().lifetime, is_request=False)
         return who is not None and Permission.SERVICES_READ in who.permissions
 
-    body = live.stream(wait=wait, render=blocks, may_go_on=may_go_on, seconds=parts().settings.live_seconds)
+    body = live.stream(
+        wait=wait,
+        render=blocks,
+        may_go_on=may_go_on,
+        seconds=parts().settings.live_seconds,
+        is_closing=closing.is_set,
+    )
     response = Response(with_context(body), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"

@@ -26,7 +26,7 @@ EXTENSION = "looma"
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The parts of one console."""
+    """The parts of one console; `closing` is set once the process was asked to stop."""
 
     settings: ConsoleSettings
     db: Database
@@ -41,6 +41,7 @@ class Parts:
     metrics: Metrics
     streams: threading.BoundedSemaphore
     is_ready: Callable[[], list[str]]
+    closing: threading.Event
 
     def services(self) -> Sequence[Service]:
         """The AIServices as last seen, by name."""

@@ -201,6 +201,13 @@ def test_the_stream_ends_with_the_session() -> None:
     assert list(lines) == [b"retry: 1000\n\n", b": still here\n\n", b": still here\n\n"]
 
 
+def test_the_stream_lets_go_when_the_process_is_asked_to_stop() -> None:
+    lines = live.stream(
+        wait=lambda _seconds: False, render=dict, may_go_on=lambda: True, seconds=600, is_closing=lambda: True
+    )
+    assert list(lines) == [b"retry: 1000\n\n"]
+
+
 def test_a_change_reaches_an_open_page_and_its_place_comes_back(parts, signed_in) -> None:
     browser = signed_in(Role.OPERATOR)
     answer = browser.get("/services/resume/live", buffered=False)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from looma_console.people.spans import KINDS, Mark, Segment, anchors, kinds_in, segments
+from looma_console.people.spans import KINDS, Mark, anchors, kinds_in, segments
 from looma_core.api.resume import Entity
 
 
