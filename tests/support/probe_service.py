@@ -1,0 +1,104 @@
+"""A service of the tests' own on a running cluster: a few lines of Python in Looma's engine image, engine `custom`.
+
+It answers every GET with its revision, so that a test sees which pods serve, and leaves Looma's own engines alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.cluster import Cluster, Object
+
+PATH = "/api/v1/probe"
+SERVER = """
+import http.server, os, signal, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = b"{}"
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Looma-Revision", os.environ["LOOMA_REVISION"])
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *arguments):
+        pass
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
+
+
+class Probe:
+    """The AIService `name` and what a test does with it."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.cluster = cluster
+        self.name = name
+        self._image = cluster.get("aiservice", "resume")["spec"]["image"]
+
+    def manifest(self, *, version: str = "1", image: str | None = None, **spec: Any) -> Object:
+        """The AIService as a person's file has it; another `version` is another revision."""
+        container = {
+            "name": "engine",
+            "command": ["python3", "-c", SERVER],
+            "env": [{"name": "PROBE_VERSION", "value": version}],
+        }
+        return {
+            "apiVersion": "looma.dev/v1alpha1",
+            "kind": "AIService",
+            "metadata": {"name": self.name},
+            "spec": {
+                "engine": "custom",
+                "image": image or self._image,
+                "replicas": 2,
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+                "route": {"pathPrefixes": [PATH if self.name == "probe" else f"/api/v1/{self.name}"]},
+                "podTemplate": {"spec": {"containers": [container]}},
+                **spec,
+            },
+        }
+
+    def apply(self, **changes: Any) -> None:
+        """`kubectl apply` of it."""
+        self.cluster.apply(self.manifest(**changes))
+
+    def wait(self, *, stable: str, sentence: str, seconds: float = 180) -> Object:
+        """Wait until it is Ready, for the spec as it is now, and `stable` serves."""
+
+        def holds(service: Object) -> bool:
+            status = service.get("status", {})
+            return (
+                status.get("observedGeneration") == service["metadata"]["generation"]
+                and status.get("phase") == "Ready"
+                and status.get("stableRevision") == status.get("targetRevision") == stable
+            )
+
+        return self.cluster.watch("aiservice", self.name, holds, sentence=sentence, seconds=seconds)
+
+    def wait_phase(self, phase: str, *, sentence: str, seconds: float = 120) -> Object:
+        """Wait for a phase."""
+        return self.cluster.watch(
+            "aiservice",
+            self.name,
+            lambda service: service.get("status", {}).get("phase") == phase,
+            sentence=sentence,
+            seconds=seconds,
+        )
+
+
+@pytest.fixture
+def probe(cluster: Cluster) -> Iterator[Probe]:
+    """A probe with two pods at r1."""
+    made = Probe(cluster, "probe")
+    cluster.kubectl("delete", "aiservice", "probe", "--ignore-not-found", "--wait")
+    cluster.kubectl(
+        "wait", "--for=delete", "deployment", "-l", "app.kubernetes.io/instance=probe", "--timeout=120s"
+    )
+    made.apply()
+    made.wait(stable="r1", sentence="the probe serves")
+    yield made
+    cluster.kubectl("delete", "aiservice", "probe", "--ignore-not-found", "--wait=false")
