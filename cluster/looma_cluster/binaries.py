@@ -142,7 +142,18 @@ def _build(program: Program, into: Path, report: Callable[[str], None], log: Pat
     report(program.name)
     output = into / program.name
     run(
-        ["go", "build", "-v", "-trimpath", "-ldflags", program.flags, "-o", output, program.package],
+        [
+            "go",
+            "build",
+            "-v",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags",
+            program.flags,
+            "-o",
+            output,
+            program.package,
+        ],
         environment=_go_environment(),
         cwd=paths.SOURCES / program.module,
         log=log,

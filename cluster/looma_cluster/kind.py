@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from looma_cluster import binaries
 from looma_cluster.builtin import facts, network
 from looma_cluster.commands import run
 from looma_cluster.paths import Instance
@@ -87,12 +88,18 @@ class KindCluster:
         """From nothing, or from a stopped container, to a cluster that answers."""
         return [
             Step(
+                name="programs",
+                done=binaries.built,
+                action=lambda report: _ignore(binaries.ensure(report)),
+                cure="Go 1.26 or newer must be in PATH: kubectl and helm are built with it",
+            ),
+            Step(
                 name="kind cluster",
                 done=self.running,
                 action=lambda report: self._start(record, report),
                 log=self.instance.logs / "kind.log",
                 cure="`docker info` must answer, and the images of kind be reachable or present",
-            )
+            ),
         ]
 
     def _start(self, record: Record, report: Report) -> None:
@@ -137,3 +144,7 @@ class KindCluster:
             run(["kind", "delete", "cluster", "--name", name, "--kubeconfig", self.instance.kubeconfig])
         else:
             run(["docker", "stop", node_container(self.instance)])
+
+
+def _ignore(_: object) -> None:
+    """For actions whose answer nobody needs."""

@@ -71,21 +71,31 @@ def our_processes(name: str) -> frozenset[str]:
 
 
 def traces(name: str) -> Traces:
+    """What the machine shows, less what is another instance's: those come and go as they like."""
+    others = [other.name for other in paths.known_instances() if other.name != name]
+    foreign = {interface_name(other) for other in others}
     rules = output_of("iptables-save")
     return Traces(
         mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
-        interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
-        rules=frozenset(line for line in rules.splitlines() if line.startswith("-A")),
+        interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()) - foreign,
+        rules=frozenset(
+            line
+            for line in rules.splitlines()
+            if line.startswith("-A") and not any(other in line for other in foreign)
+        ),
         groups=frozenset(
             str(path)
             for top in cgroups.hierarchies()
             for path in top.iterdir()
-            if path.is_dir() and path.name.startswith("looma-")
+            if path.is_dir()
+            and path.name.startswith("looma-")
+            and path.name not in {f"looma-{other}" for other in others}
         ),
         processes=our_processes(name),
         forwarding=frozenset(
             f"{path.parent.name}={path.read_text().strip()}"
             for path in Path("/proc/sys/net/ipv4/conf").glob("*/forwarding")
+            if path.parent.name not in foreign
         ),
         folders=frozenset(
             path

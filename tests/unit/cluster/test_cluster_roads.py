@@ -75,7 +75,11 @@ def test_kind_goes_down(monkeypatch, instance, purge, there, done):
 def test_a_stopped_kind_cluster_is_started_again(monkeypatch, instance):
     commands = Commands({"kind get clusters": "looma-one"})
     monkeypatch.setattr(kind, "run", commands)
-    step = KindCluster(instance=instance).steps(Record(cluster="kind", console_port=8080))[0]
+    steps = {
+        step.name: step
+        for step in KindCluster(instance=instance).steps(Record(cluster="kind", console_port=1))
+    }
+    step = steps["kind cluster"]
     assert not step.done()
     step.action(lambda text: None)
     assert "docker start looma-one-control-plane" in commands.asked
