@@ -28,8 +28,9 @@ Report = Callable[[str], None]
 DIGEST_LABEL = "looma-digest"
 """Label of Helm's own record of a release, by which the same state is known again."""
 
-POLL_SECONDS = 0.5
-"""How often the state of the objects is asked for: one light request, and nothing to gain from more."""
+POLL_SECONDS = 2.0
+"""How often the state of the objects is asked for: kubectl takes a third of a core's second each time, from those
+that are waited for."""
 
 
 class ReleaseError(RuntimeError):
