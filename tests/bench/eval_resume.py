@@ -71,7 +71,9 @@ def resumener(parser: ResumeParser, data: Path, split: str, errors: int) -> None
         if errors and found != true:
             errors -= 1
             show = [(text[a:b], label) for a, b, label in sorted(true - found)]
-            print(text, "\n   missed", show, "\n   wrong", [(text[a:b], x) for a, b, x in sorted(found - true)])
+            print(
+                text, "\n   missed", show, "\n   wrong", [(text[a:b], x) for a, b, x in sorted(found - true)]
+            )
     print(f"resumener_zh {split}: {total} sentences, {1000 * seconds / max(total, 1):.2f} ms each")
     for label in ("ALL", *labels):
         precision, recall, f1 = strict_f1(counts, label)
@@ -82,7 +84,9 @@ def offlinecv(parser: ResumeParser, data: Path) -> None:
     """Agreement in counts with another parser, and the time per file."""
     agree: Counter[str] = Counter()
     times: list[float] = []
-    files = sorted((data / "offlinecv_en" / "pdfs").rglob("*.pdf")) + sorted((data / "resume_files").rglob("*.pdf"))
+    files = sorted((data / "offlinecv_en" / "pdfs").rglob("*.pdf")) + sorted(
+        (data / "resume_files").rglob("*.pdf")
+    )
     refused = 0
     for file in files:
         content = file.read_bytes()
@@ -106,9 +110,13 @@ def offlinecv(parser: ResumeParser, data: Path) -> None:
         agree["location"] += counts["hasLocation"] == (parsed.contact.location is not None)
         agree["summary"] += counts["hasSummary"] == (parsed.summary is not None)
     times.sort()
-    print(f"offlinecv_en and resume_files: {len(files)} files, {refused} refused, "
-          f"median {1000 * times[len(times) // 2]:.0f} ms, p95 {1000 * times[int(0.95 * len(times))]:.0f} ms")
-    print("  same as the other parser:", {k: f"{v}/{agree['files']}" for k, v in agree.items() if k != "files"})
+    print(
+        f"offlinecv_en and resume_files: {len(files)} files, {refused} refused, "
+        f"median {1000 * times[len(times) // 2]:.0f} ms, p95 {1000 * times[int(0.95 * len(times))]:.0f} ms"
+    )
+    print(
+        "  same as the other parser:", {k: f"{v}/{agree['files']}" for k, v in agree.items() if k != "files"}
+    )
 
 
 _LABEL = re.compile(r'<label type="([^"]+)">(.*?)</label>', re.DOTALL)

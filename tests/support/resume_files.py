@@ -138,8 +138,16 @@ LIN = Person(
         ),
     ),
     schools=(
-        School(institution="浙江大学", degree="硕士", major="软件工程", dates="2014.09-2017.03", end="2017-03"),
-        School(institution="南京理工大学", degree="本科", major="计算机科学与技术", dates="2010.09-2014.06", end="2014-06"),
+        School(
+            institution="浙江大学", degree="硕士", major="软件工程", dates="2014.09-2017.03", end="2017-03"
+        ),
+        School(
+            institution="南京理工大学",
+            degree="本科",
+            major="计算机科学与技术",
+            dates="2010.09-2014.06",
+            end="2014-06",
+        ),
     ),
     skills=("Java", "Spring Boot", "MySQL", "Redis", "Kafka"),
     headings={"summary": "自我评价", "experience": "工作经历", "education": "教育背景", "skills": "专业技能"},
@@ -162,7 +170,9 @@ class _Page:
     def __init__(self, canvas: Canvas, person: Person, left: float, top: float) -> None:
         self.canvas, self.person, self.left, self.y = canvas, person, left, top
 
-    def line(self, text: str, *, size: float = 10, bold: bool = False, right: str = "", edge: float = 545) -> None:
+    def line(
+        self, text: str, *, size: float = 10, bold: bool = False, right: str = "", edge: float = 545
+    ) -> None:
         self.canvas.setFont(_font(self.person, bold=bold), size)
         self.canvas.drawString(self.left, self.y, text)
         if right:
@@ -278,10 +288,10 @@ def pdf_image_only() -> bytes:
     return buffer.getvalue()
 
 
-def pdf_encrypted(person: Person, password: str = "secret") -> bytes:
+def pdf_encrypted(person: Person) -> bytes:
     """A PDF that opens with a password only."""
     buffer = io.BytesIO()
-    canvas = Canvas(buffer, pagesize=A4, encrypt=password)
+    canvas = Canvas(buffer, pagesize=A4, encrypt="secret")
     _Page(canvas, person, 50, 790).line(person.name)
     canvas.save()
     return buffer.getvalue()
@@ -356,7 +366,8 @@ def html(person: Person) -> bytes:
     )
     return (
         "<!DOCTYPE html><html><head><meta charset='utf-8'><title>x</title><style>p{color:red}</style></head><body>"
-        f"<h1>{person.name}</h1><p><a href='mailto:{person.email}'>{person.email}</a> · {person.phone} · {person.location}</p>"
+        f"<h1>{person.name}</h1>"
+        f"<p><a href='mailto:{person.email}'>{person.email}</a> · {person.phone} · {person.location}</p>"
         "<script>var email='script@example.com'</script><div style='display: none'>hidden@example.com</div>"
         f"<h2>{person.headings['summary']}</h2><p>{person.summary}</p>"
         f"<h2>{person.headings['experience']}</h2>{jobs}"
@@ -390,10 +401,18 @@ def txt_gb18030(person: Person) -> bytes:
 def rtf(person: Person) -> bytes:
     """The text as RTF with every character above 127 escaped."""
     body = "".join(
-        "\\par\n" if char == "\n" else f"\\{char}" if char in "{}\\" else char if ord(char) < 128 else f"\\u{ord(char)}?"
+        "\\par\n"
+        if char == "\n"
+        else f"\\{char}"
+        if char in "{}\\"
+        else char
+        if ord(char) < 128
+        else f"\\u{ord(char)}?"
         for char in text(person)
     )
-    return ("{\\rtf1\\ansi\\ansicpg1252\\deff0{\\fonttbl{\\f0 Times;}}\\f0\\fs24 " + body + "}").encode("ascii")
+    return ("{\\rtf1\\ansi\\ansicpg1252\\deff0{\\fonttbl{\\f0 Times;}}\\f0\\fs24 " + body + "}").encode(
+        "ascii"
+    )
 
 
 LAYOUTS: dict[str, Callable[[Person], bytes]] = {

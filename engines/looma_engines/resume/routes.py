@@ -102,9 +102,7 @@ class ParseOperation(Operation):
     """A file or a text."""
 
     def __post_init__(self) -> None:
-        self.request_body = _body(
-            ("multipart/form-data", _file_schema()), ("application/json", _TEXT_SCHEMA)
-        )
+        self.request_body = _body(("multipart/form-data", _file_schema()), ("application/json", _TEXT_SCHEMA))
 
 
 @dataclass
@@ -178,10 +176,7 @@ class ResumeController(Controller):
                 errors=[FieldError(field="files", message=f"send 1 to {MAX_BATCH} files")]
             )
         source = _source(form)
-        items = []
-        for file in files:
-            items.append(await _one_of_batch(resumes, principal, file, source))
-        return Batch(items=items)
+        return Batch(items=[await _one_of_batch(resumes, principal, file, source) for file in files])
 
     @get(summary="List résumés")
     async def page(
@@ -287,11 +282,12 @@ async def _upload(form: Any) -> tuple[str, bytes]:  # noqa: ANN401 - as above
 
 def _source(form: Any) -> ResumeSource:  # noqa: ANN401 - as above
     try:
-        return msgspec.convert(form.get("source", "resume"), ResumeSource)
+        source: ResumeSource = msgspec.convert(form.get("source", "resume"), ResumeSource)
     except msgspec.ValidationError as error:
         raise ValidationProblem(
             errors=[FieldError(field="source", message="write `resume` or `demo`")]
         ) from error
+    return source
 
 
 async def _one_of_batch(

@@ -26,7 +26,10 @@ def test_contact(parsed: dict[tuple[str, str], ParsedResume], layout: str, who: 
     assert found.language == person.language
     assert found.contact.full_name == person.name
     assert found.contact.email == person.email
-    assert "".join(filter(str.isdigit, found.contact.phone or ""))[-11:] == "".join(filter(str.isdigit, person.phone))[-11:]
+    assert (
+        "".join(filter(str.isdigit, found.contact.phone or ""))[-11:]
+        == "".join(filter(str.isdigit, person.phone))[-11:]
+    )
     assert found.contact.location == person.location
 
 
@@ -58,7 +61,9 @@ def test_skills_and_summary(parsed: dict[tuple[str, str], ParsedResume], layout:
 
 
 @pytest.mark.parametrize(("layout", "who"), CASES)
-def test_spans_point_into_the_text(parsed: dict[tuple[str, str], ParsedResume], layout: str, who: str) -> None:
+def test_spans_point_into_the_text(
+    parsed: dict[tuple[str, str], ParsedResume], layout: str, who: str
+) -> None:
     person, found = PERSONS[who], parsed[layout, who]
     by_label = {(entity.label, found.text[entity.start : entity.end]) for entity in found.entities}
     assert all(found.text[entity.start : entity.end] == entity.text for entity in found.entities)
@@ -71,4 +76,6 @@ def test_spans_point_into_the_text(parsed: dict[tuple[str, str], ParsedResume], 
         if not skill.id.startswith("unlisted:"):
             assert found.text[skill.start : skill.end].strip()
     ends = [entity.end for entity in found.entities]
-    assert all(end <= entity.start for end, entity in zip(ends, found.entities[1:], strict=False)), "spans overlap"
+    assert all(end <= entity.start for end, entity in zip(ends, found.entities[1:], strict=False)), (
+        "spans overlap"
+    )

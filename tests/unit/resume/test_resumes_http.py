@@ -60,7 +60,7 @@ def client(database_urls: DatabaseUrls, talent_sync: TalentSync) -> Iterator[Tes
         revision="r7",
         schema_wait_seconds=5,
         file_keys=new_key(),
-        config='{"workers": 1, "maxPages": 3}',
+        config='{"workers": 1, "maxPages": 3, "waitSeconds": 60}',
     )
     talents = TalentClient("http://looma.test", transport=httpx.MockTransport(talent_sync), pause=0.001)
     app = create(settings, verifier=verifier(), talents=talents)
@@ -79,12 +79,18 @@ def auth(tenant: str) -> dict[str, str]:
     return bearer(tenant=tenant)
 
 
-def _send(client: TestClient[Any], auth: dict[str, str], data: bytes, name: str = "résumé.pdf", **form: str) -> Any:
-    return client.post(PATH, headers=auth, files={"file": (name, data, "application/octet-stream")}, data=form)
+def _send(
+    client: TestClient[Any], auth: dict[str, str], data: bytes, name: str = "résumé.pdf", **form: str
+) -> Any:
+    return client.post(
+        PATH, headers=auth, files={"file": (name, data, "application/octet-stream")}, data=form
+    )
 
 
 def test_a_file_is_parsed_and_not_kept(client: TestClient[Any], auth: dict[str, str]) -> None:
-    answer = client.post(f"{PATH}/parse", headers=auth, files={"file": ("a.pdf", build("pdf-one-column", "en"))})
+    answer = client.post(
+        f"{PATH}/parse", headers=auth, files={"file": ("a.pdf", build("pdf-one-column", "en"))}
+    )
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["contact"]["full_name"] == ADA.name
@@ -107,7 +113,11 @@ def test_a_file_is_kept_and_its_talent_created(
     assert answer.status_code == 201, answer.text
     body = answer.json()
     assert answer.headers["location"] == f"{PATH}/{body['id']}"
-    assert (body["file_name"], body["media_type"], body["size"]) == ("Ada résumé.pdf", "application/pdf", len(data))
+    assert (body["file_name"], body["media_type"], body["size"]) == (
+        "Ada résumé.pdf",
+        "application/pdf",
+        len(data),
+    )
     talent = talent_sync.talents[body["id"]]
     assert body["talent_id"] == talent["id"]
     assert talent["source"] == {"type": "resume", "ref": body["id"]}
@@ -154,7 +164,9 @@ def test_nothing_is_lost_while_talent_sync_is_away(
     completed = client.post(f"{PATH}/{body['id']}/talent", headers=auth)
     assert completed.status_code == 200, completed.text
     assert completed.json()["talent_id"] == talent_sync.talents[body["id"]]["id"]
-    assert client.get(f"{PATH}/{body['id']}", headers=auth).json()["talent_id"] == completed.json()["talent_id"]
+    assert (
+        client.get(f"{PATH}/{body['id']}", headers=auth).json()["talent_id"] == completed.json()["talent_id"]
+    )
 
 
 def test_the_same_file_again_goes_on_where_it_stopped(
@@ -165,7 +177,10 @@ def test_the_same_file_again_goes_on_where_it_stopped(
     talent_sync.status = 0
     again = _send(client, auth, build("rtf", "zh"))
     assert again.status_code == 200
-    assert (again.json()["id"], again.json()["talent_id"]) == (first["id"], talent_sync.talents[first["id"]]["id"])
+    assert (again.json()["id"], again.json()["talent_id"]) == (
+        first["id"],
+        talent_sync.talents[first["id"]]["id"],
+    )
 
 
 def test_demonstration_data_is_marked(
@@ -180,7 +195,8 @@ def test_demonstration_data_is_marked(
 
 def test_the_list_goes_by_pages_and_by_talent(client: TestClient[Any], auth: dict[str, str]) -> None:
     kept = [
-        _send(client, auth, build(layout, "en")).json() for layout in ("html", "rtf", "txt-utf8", "docx-plain")
+        _send(client, auth, build(layout, "en")).json()
+        for layout in ("html", "rtf", "txt-utf8", "docx-plain")
     ]
     seen: list[str] = []
     cursor = None
@@ -208,7 +224,9 @@ def test_an_erased_resume_is_gone(
     assert client.get(f"{PATH}/{body['id']}", headers=auth).status_code == 404
     assert client.delete(f"{PATH}/{body['id']}", headers=auth).status_code == 404
     with psycopg.connect(database_urls.admin) as connection:
-        left = connection.execute("SELECT count(*) FROM resume.resumes WHERE id = %s", [body["id"]]).fetchone()
+        left = connection.execute(
+            "SELECT count(*) FROM resume.resumes WHERE id = %s", [body["id"]]
+        ).fetchone()
     assert left == (0,)
 
 
@@ -266,7 +284,9 @@ def test_a_refused_document_says_why_and_is_not_kept(
     assert client.get(PATH, headers=auth).json()["items"] == []
 
 
-def test_requests_of_another_kind_are_told_what_to_send(client: TestClient[Any], auth: dict[str, str]) -> None:
+def test_requests_of_another_kind_are_told_what_to_send(
+    client: TestClient[Any], auth: dict[str, str]
+) -> None:
     assert client.post(PATH, headers=auth, json={"text": "x"}).status_code == 415
     assert client.post(f"{PATH}/parse", headers=auth, content=b"x").status_code == 415
     missing = client.post(f"{PATH}/parse", headers=auth, files={"other": ("a", b"x")})
@@ -274,13 +294,19 @@ def test_requests_of_another_kind_are_told_what_to_send(client: TestClient[Any],
     empty = client.post(f"{PATH}/parse", headers=auth, json={"text": ""})
     assert empty.json()["errors"][0]["field"] == "text"
     assert client.post(f"{PATH}/parse", json={"text": "x"}).status_code == 401
-    assert client.post(f"{PATH}/parse", headers=bearer(roles=["operator"]), json={"text": "x"}).status_code == 403
+    assert (
+        client.post(f"{PATH}/parse", headers=bearer(roles=["operator"]), json={"text": "x"}).status_code
+        == 403
+    )
 
 
 def test_spans_of_a_text(client: TestClient[Any], auth: dict[str, str]) -> None:
     text = "😀 张伟，汉族，本科学历，熟悉 Java 与 Kubernetes。"
     entities = client.post("/api/v1/entities/extract", headers=auth, json={"text": text}).json()["entities"]
-    assert {(e["label"], text[e["start"] : e["end"]]) for e in entities} >= {("RACE", "汉族"), ("SKILL", "Java")}
+    assert {(e["label"], text[e["start"] : e["end"]]) for e in entities} >= {
+        ("RACE", "汉族"),
+        ("SKILL", "Java"),
+    }
     skills = client.post("/api/v1/skills/extract", headers=auth, json={"text": text}).json()["skills"]
     assert [(s["name"], text[s["start"] : s["end"]]) for s in skills] == [
         ("Java", "Java"),

@@ -4,6 +4,7 @@ Résumé templates keep text in content controls, text boxes and layout tables, 
 is walked here; python-docx opens the package, resolves styles, headers and relations.
 """
 
+# ruff: noqa: ANN401 - lxml and python-docx objects have no types
 from __future__ import annotations
 
 import io
@@ -135,12 +136,11 @@ class _Walker:
         for row in table.iter(f"{_W}tr"):
             if next(row.iterancestors(f"{_W}tbl")) is not table:
                 continue
-            cells: list[list[RawLine]] = []
-            for cell in _cells(row):
-                if not _merged_above(cell):
-                    cells.append(
-                        [line for line in self._blocks(cell, part, depth=depth + 1) if line.text.strip()]
-                    )
+            cells = [
+                [line for line in self._blocks(cell, part, depth=depth + 1) if line.text.strip()]
+                for cell in _cells(row)
+                if not _merged_above(cell)
+            ]
             cells = [cell for cell in cells if cell]
             if len(cells) > 1 and all(len(cell) == 1 and len(cell[0].text) <= _SHORT_CELL for cell in cells):
                 yield RawLine(

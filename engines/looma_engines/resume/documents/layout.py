@@ -151,7 +151,7 @@ def find_gutter(rows: Sequence[Row]) -> tuple[float, int, int, Gutter] | None:
     return best[1] if best else None
 
 
-def judge_gutter(rows: Sequence[Row], at: float) -> Gutter:
+def judge_gutter(rows: Sequence[Row], at: float) -> Gutter:  # noqa: PLR0911 - one return for each row of the table
     """What the strip left of ``at`` parts in these rows.
 
     | left and right                                             | answer  |

@@ -5,6 +5,7 @@ which has limits of memory and time. Calls go to pdfium's raw API, since a page 
 characters and the wrapper's one call per property is what costs the time.
 """
 
+# ruff: noqa: ANN401 - pdfium handles have no types
 from __future__ import annotations
 
 import ctypes

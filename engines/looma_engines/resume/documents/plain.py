@@ -21,7 +21,7 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CANDIDATES: Final = ["big5", "cp1252", "cp1250", "cp1251", "shift_jis", "euc_kr", "mac_roman"]
+_CANDIDATES: Final = ["big5", "cp1252", "cp1251", "shift_jis", "euc_kr"]
 # GB2312's common characters and punctuation; text read with the wrong encoding falls outside of them.
 _COMMON: Final = frozenset(
     bytes((high, low)).decode("gb2312")
@@ -47,11 +47,11 @@ def decode(data: bytes, *, declared: str | None = None) -> str:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
-    for encoding in ("utf-8", _codec(declared)):
-        if encoding is None:
+    for candidate in ("utf-8", _codec(declared)):
+        if candidate is None:
             continue
         try:
-            return data.decode(encoding)
+            return data.decode(candidate)
         except UnicodeDecodeError:
             continue
     chinese = _as_gb18030(data)

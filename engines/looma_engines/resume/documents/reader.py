@@ -86,7 +86,8 @@ def exact_text(text: str, *, limits: Limits | None = None) -> Document:
         raise DocumentProblem("empty-document", "The text is empty. Send some text.")
     if len(text) > limits.max_characters:
         raise DocumentProblem(
-            "document-too-large", f"The text is longer than {limits.max_characters:,} characters. Send a part of it."
+            "document-too-large",
+            f"The text is longer than {limits.max_characters:,} characters. Send a part of it.",
         )
     lines: list[Line] = []
     offset = 0

@@ -28,7 +28,7 @@ def read(data: bytes) -> list[RawLine]:
         page = "cp1252"
     try:
         # Bytes above 127 are not allowed in RTF, yet some writers put text there in the file's code page.
-        text = rtf_to_text(data.decode(page, "replace"), encoding=page, errors="replace")
+        text: str = rtf_to_text(data.decode(page, "replace"), encoding=page, errors="replace")  # type: ignore[no-untyped-call]
     except (ValueError, IndexError, KeyError, LookupError, RecursionError) as error:
         raise DocumentProblem(
             "damaged-document", "The RTF file is broken. Open it, save it as .docx or PDF, and send that."

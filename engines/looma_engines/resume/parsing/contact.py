@@ -30,12 +30,15 @@ _PHONE_LABEL: Final = re.compile(
 _URL: Final = re.compile(
     r"(?<![\w@.])(?:https?://[^\s,;|<>()\"'一-鿿，。；]+|www\.[\w-]+\.[^\s,;|<>()\"'一-鿿，。；]+"
     r"|(?:linkedin\.com|github\.com|gitlab\.com|gitee\.com|medium\.com|stackoverflow\.com|kaggle\.com|behance\.net|"
-    r"dribbble\.com|twitter\.com|x\.com|leetcode\.com|zhihu\.com|juejin\.cn|csdn\.net|[\w-]+\.github\.io|[\w.-]+\.(?:dev|io|me|design|tech|xyz))"
+    r"dribbble\.com|twitter\.com|x\.com|leetcode\.com|zhihu\.com|juejin\.cn|csdn\.net|"
+    r"[\w-]+\.github\.io|[\w.-]+\.(?:dev|io|me|design|tech|xyz))"
     r"(?:/[^\s,;|<>()\"'一-鿿，。；]*)?)",
     re.IGNORECASE,
 )
 _CHINESE_PLACE_LABEL: Final = re.compile(
-    r"(?:现居住?地?|居住地|现居城市|所在地|所在城市|现所在地|工作地点|常住地|现住址|住址|地址|居住城市|城市|期望城市|所在地区|通讯地址|家庭住址|Address|籍贯|户籍|户口)\s*[:：]\s*([^\s|,，;；]{2,40})",
+    r"(?:现居住?地?|居住地|现居城市|所在地|所在城市|现所在地|工作地点|常住地|现住址|住址|地址|"
+    r"居住城市|城市|期望城市|所在地区|通讯地址|家庭住址|Address|籍贯|户籍|户口)\s*[:：]\s*([^\s|"
+    r",，;；]{2,40})",
     re.IGNORECASE,
 )
 _ENGLISH_PLACE_LABEL: Final = re.compile(
@@ -190,7 +193,11 @@ def _place(context: Context) -> Cell | None:
         label = _ENGLISH_PLACE_LABEL.search(line.folded)
         base = label.start(1) if label else 0
         span = recognise.find_place(line.folded[base:])
-        if span is not None and recognise.HAN.search(line.folded) and not _stands_free(line.folded, base, span):
+        if (
+            span is not None
+            and recognise.HAN.search(line.folded)
+            and not _stands_free(line.folded, base, span)
+        ):
             continue
         if span is not None and (
             label or "," in line.folded[base + span[0] : base + span[1]] or context.language == "zh"

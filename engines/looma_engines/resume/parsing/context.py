@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from looma_core.api.resume import Contact, Education, EntityLabel, Experience, Language, SkillMention
+from looma_core.api.person import Language
+from looma_core.api.resume import Contact, Education, EntityLabel, Experience, SkillMention
 from looma_engines.resume.documents import Document, Line
 from looma_engines.resume.documents.cleaning import fold
 from looma_engines.resume.parsing.dates import DateSpan

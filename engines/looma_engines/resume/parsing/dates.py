@@ -45,7 +45,8 @@ _PRESENT: Final = (
 _SEPARATOR: Final = r"(?:\s*(?:-{1,3}|~|→|>|至|到|\bto\b|\buntil\b|\bthrough\b)\s*)"
 _OPEN: Final = rf"(?:since|自|从)\s*({_POINT})(?:\s*(?:起|开始|至今))?(?!{_SEPARATOR}(?:\d|[a-z]))"
 _RANGE: Final = re.compile(
-    rf"{_EDGE}({_POINT}|{_MONTH}(?=\s*-)|\d{{1,2}}\s*月)(?:{_SEPARATOR})({_POINT}|{_PRESENT})|{_OPEN}|{_EDGE}({_POINT})(至今)?"
+    rf"{_EDGE}({_POINT}|{_MONTH}(?=\s*-)|\d{{1,2}}\s*月)(?:{_SEPARATOR})({_POINT}|{_PRESENT})|{_OPEN}|"
+    rf"{_EDGE}({_POINT})(至今)?"
     rf"|{_EDGE}({_YEAR})-(\d\d)(?!\d)",
     re.IGNORECASE,
 )
@@ -99,7 +100,7 @@ def find_dates(folded: str, *, offset: int = 0) -> Iterator[DateSpan]:
             yield span
 
 
-def _span(found: re.Match[str], folded: str, offset: int) -> DateSpan | None:
+def _span(found: re.Match[str], folded: str, offset: int) -> DateSpan | None:  # noqa: PLR0911 - one return for each row of the table
     left, right, opened, single, until_now = found.group(1, 2, 3, 4, 5)
     start, end = found.start() + offset, found.end() + offset
     if right is not None:

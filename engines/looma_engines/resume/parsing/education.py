@@ -16,19 +16,23 @@ from looma_core.api.resume import Education
 from looma_engines.resume.parsing import gazetteers, recognise
 from looma_engines.resume.parsing.context import Cell, Context, ParsedLine
 from looma_engines.resume.parsing.dates import DateSpan, find_dates
+from looma_engines.resume.parsing.degrees import find_degree
 from looma_engines.resume.parsing.entries import header_cells, is_prose, main_date
 
 _SCHOOL_WORD: Final = re.compile(
-    r"\b(?:universit(?:y|é|é|à|at|ät|eit|et|ies)|universidade?|universidad|college|institut(?:e|o|ion)?|school|academy|polytechnic\w*|"
+    r"\b(?:universit(?:y|é|é|à|at|ät|eit|et|ies)|universidade?|universidad|college|institut(?:e|o|"
+    r"ion)?|school|academy|polytechnic\w*|"
     r"conservatory|seminary|gymnasium|lyceum|lycée|vidyalaya|vidyapeeth|faculty)\b",
     re.IGNORECASE,
 )
 _CHINESE_SCHOOL: Final = re.compile(
-    r"[\u4e00-\u9fffA-Za-z（）()•·]{2,24}?(?:大学|学院|学校|中学|高中|职高|技校|研究院|研究所|党校|专科学校|师范|附中|中专|培训中心)"
+    r"[\u4e00-\u9fffA-Za-z（）()•·]{2,24}?(?:大学|学院|学校|中学|高中|职高|技校|研究院|研究所|党校|"
+    r"专科学校|师范|附中|中专|培训中心)"
     r"(?:[（(][\u4e00-\u9fff]{2,6}[)）])?(?:[\u4e00-\u9fff]{2,12}(?:学院|分校|研究生院|校区))?"
 )
 _NOT_SCHOOL: Final = re.compile(
-    r"\b(?:gpa|coursework|courses?|dean|honou?rs?|award|scholarship|thesis|relevant|club|society|member|minor in|cum laude|distinction|first class|thesis)\b|主修课程|课程|成绩|排名|奖学金|绩点",
+    r"\b(?:gpa|coursework|courses?|dean|honou?rs?|award|scholarship|thesis|relevant|club|society|"
+    r"member|minor in|cum laude|distinction|first class|thesis)\b|主修课程|课程|成绩|排名|奖学金|绩点",
     re.IGNORECASE,
 )
 _MAJOR_LEAD: Final = re.compile(
@@ -37,11 +41,13 @@ _MAJOR_LEAD: Final = re.compile(
     re.IGNORECASE,
 )
 _MAJOR_LABEL: Final = re.compile(
-    r"(?:majors?(?!\s*gpa)(?:ed)?(?:\s+in)?|concentration(?:\s+in)?|specialization(?:\s+in)?|field of study|专业名称|所学专业|主修专业|主修|专业)\s*[:：]?\s*",
+    r"(?:majors?(?!\s*gpa)(?:ed)?(?:\s+in)?|concentration(?:\s+in)?|specialization(?:\s+in)?|"
+    r"field of study|专业名称|所学专业|主修专业|主修|专业)\s*[:：]?\s*",
     re.IGNORECASE,
 )
 _MAJOR_STOP: Final = re.compile(
-    r"\s*(?:[,;|•\t(]|\s-\s|\bwith\b|\bgpa\b|\bat\b|\bfrom\b|\bminor\b|\bcum laude\b|\bmagna\b|\bsumma\b|\bhonou?rs\b|\bfirst class\b|\d|:|\.\s|\.$)",
+    r"\s*(?:[,;|•\t(]|\s-\s|\bwith\b|\bgpa\b|\bat\b|\bfrom\b|\bminor\b|\bcum laude\b|\bmagna\b|"
+    r"\bsumma\b|\bhonou?rs\b|\bfirst class\b|\d|:|\.\s|\.$)",
     re.IGNORECASE,
 )
 
@@ -272,52 +278,6 @@ def _school_names() -> re.Pattern[str]:
     )
 
 
-@cache
-def _degree_pattern() -> re.Pattern[str]:
-    spellings = gazetteers.alternation(list(gazetteers.degrees()))
-    return re.compile(rf"(?<![\w.])(?:{spellings})(?![\w])", re.IGNORECASE)
-
-
-_UPPER_ONLY: Final = frozenset(["ms", "ma", "me", "be", "ba", "bs", "as", "a.s", "aa", "ed", "bse", "hnd", "ged", "mca", "bca"])
-
-
-def find_degree(folded: str) -> tuple[int, int, str] | None:
-    """The first degree in ``folded``: its offsets and its name as the list says it.
-
-    Two-letter forms count only in capitals ("MS", "B.E."), since "as" and "me" are words.
-    """
-    for found in _degree_pattern().finditer(folded):
-        word = found.group()
-        key = word.lower()
-        if key in _UPPER_ONLY and not word.replace(".", "").isupper():
-            continue
-        if key in (
-            "minor",
-            "certificate",
-            "intermediate",
-            "master",
-            "associate",
-            "associates",
-            "bachelor",
-            "diploma",
-        ) and not _degree_context(folded, found):
-            continue
-        end = found.end()
-        if folded[end : end + 1] == "." and "." in word:
-            end += 1
-        return found.start(), end, gazetteers.degrees()[key]
-    return None
-
-
-def _degree_context(folded: str, found: re.Match[str]) -> bool:
-    if found.group().lower() == "minor":
-        return False
-    after = folded[found.end() :]
-    return found.start() < 3 or bool(
-        re.match(r"(?:'s)?\s*(?:,|in|of|degree|$|-|program|\()", after, re.IGNORECASE)
-    )
-
-
 def _major_after(context: Context, cell: Cell, at: int) -> Cell | None:
     """The major behind a degree: "B.S. in Computer Science, State University" has Computer Science."""
     rest = cell.folded[at:]
@@ -429,7 +389,9 @@ def _settle(context: Context, draft: Draft) -> None:
             and draft.major is None
         ):
             draft.major, draft.institution = draft.institution, None
-    elif (draft.degree is None and draft.major is None and spare and recognise.HAN.search(spare[0].folded)) or (draft.major is None and spare and recognise.HAN.search(spare[0].folded)):
+    elif (
+        draft.degree is None and draft.major is None and spare and recognise.HAN.search(spare[0].folded)
+    ) or (draft.major is None and spare and recognise.HAN.search(spare[0].folded)):
         draft.major = spare[0]
 
 

@@ -15,7 +15,7 @@ from looma_core.api.resume import Entity
 from looma_engines.resume.parsing import gazetteers
 from looma_engines.resume.parsing.context import Context, Found
 from looma_engines.resume.parsing.dates import find_dates
-from looma_engines.resume.parsing.education import find_degree
+from looma_engines.resume.parsing.degrees import find_degree
 from looma_engines.resume.parsing.narrative import chinese_entities
 
 _MAX_ENTITIES: Final = 5_000
@@ -24,10 +24,8 @@ _MAX_ENTITIES: Final = 5_000
 def collect(context: Context) -> list[Found]:
     """Everything that any rule takes for an entity, overlaps included."""
     found = list(context.found)
-    for skill in context.skills:
-        found.append(Found(skill.start, skill.end, "SKILL", 6, 0.8))
-    for date in find_dates(context.folded):
-        found.append(Found(date.start, date.end, "DATE", 3, 0.95))
+    found += [Found(skill.start, skill.end, "SKILL", 6, 0.8) for skill in context.skills]
+    found += [Found(date.start, date.end, "DATE", 3, 0.95) for date in find_dates(context.folded)]
     if context.language == "zh":
         found += chinese_entities(context.folded)
     else:
@@ -79,13 +77,50 @@ def _title_pattern() -> re.Pattern[str]:
     head = gazetteers.alternation([w.capitalize() for w in heads])
     before = rf"(?:(?:{gazetteers.alternation([m for m in modifiers if m[0].isalpha()])})[ /-]+){{0,4}}"
     return re.compile(
-        rf"(?<![\w-]){before}{head}(?![\w-])|(?<![\w-])(?i:{before}(?<=[ /-]){gazetteers.alternation(heads)})(?![\w-])",
+        rf"(?<![\w-]){before}{head}(?![\w-])|"
+        rf"(?<![\w-])(?i:{before}(?<=[ /-]){gazetteers.alternation(heads)})(?![\w-])",
         re.IGNORECASE,
     )
 
 
 _COMMON_HEADS: Final = frozenset(
-    ["lead", "head", "member", "members", "staff", "crew", "hand", "agent", "author", "model", "host", "partner", "owner", "fellow", "judge", "guard", "operator", "driver", "assistant", "associate", "keeper", "master", "contributor", "volunteer", "scholar", "mentor", "chair", "server", "handler", "helper", "major", "principal", "builder", "reporter", "actor"]
+    [
+        "lead",
+        "head",
+        "member",
+        "members",
+        "staff",
+        "crew",
+        "hand",
+        "agent",
+        "author",
+        "model",
+        "host",
+        "partner",
+        "owner",
+        "fellow",
+        "judge",
+        "guard",
+        "operator",
+        "driver",
+        "assistant",
+        "associate",
+        "keeper",
+        "master",
+        "contributor",
+        "volunteer",
+        "scholar",
+        "mentor",
+        "chair",
+        "server",
+        "handler",
+        "helper",
+        "major",
+        "principal",
+        "builder",
+        "reporter",
+        "actor",
+    ]
 )
 
 

@@ -19,13 +19,16 @@ _VERB_START: Final = re.compile(
     r"^[A-Z][a-z]+(?:ed|ing|es|s)?\s+(?:a|an|the|and|to|with|in|on|for|by|of|our|over|\w+ed|\d)\b"
 )
 _DESCRIPTION_LABEL: Final = re.compile(
-    r"^\s*(?:工作描述|工作内容|工作职责|岗位职责|职责描述|职责|主要职责|工作业绩|业绩|主要工作|项目描述|内容|成就|负责|主要负责|项目职责|responsibilities|key responsibilities|"
+    r"^\s*(?:工作描述|工作内容|工作职责|岗位职责|职责描述|职责|主要职责|工作业绩|业绩|主要工作|"
+    r"项目描述|内容|成就|负责|主要负责|项目职责|responsibilities|key responsibilities|"
     r"description|achievements?|duties|environment|technologies|tech stack)\s*(?:[:：]|$)",
     re.IGNORECASE,
 )
 _ED_VERB: Final = re.compile(
-    r"^(?:[A-Z][a-z]+ed|Led|Built|Ran|Cut|Grew|Won|Drove|Made|Wrote|Took|Oversaw|Held|Set|Kept|Taught|Sold|Spearheaded|"
-    r"Working|Work|Use|Used|Using|Responsible|Assist|Manage|Develop|Create|Conducting|Implementing|Applied|Published)\b"
+    r"^(?:[A-Z][a-z]+ed|Led|Built|Ran|Cut|Grew|Won|Drove|Made|Wrote|Took|Oversaw|Held|Set|Kept|Taught|"
+    r"Sold|Spearheaded|"
+    r"Working|Work|Use|Used|Using|Responsible|Assist|Manage|Develop|Create|Conducting|Implementing|"
+    r"Applied|Published)\b"
 )
 _MAX_HEADER_LINES: Final = 2
 
@@ -76,17 +79,19 @@ def _cut(
         floor = bounds[-1][1] if bounds else 0
         following = anchors[number + 1] if number + 1 < len(anchors) else len(filled)
         first = _header_start(context, filled, anchor, floor, is_header, first=not bounds)
-        last = _header_end(context, filled, first, anchor, following, is_header)
+        last = _header_end(
+            context, filled, first=first, anchor=anchor, following=following, is_header=is_header
+        )
         bounds.append((first, last))
     entries: list[Entry] = []
     for number, (first, last) in enumerate(bounds):
         following = bounds[number + 1][0] if number + 1 < len(bounds) else len(filled)
-        anchor = filled[anchors[number]]
+        dated = filled[anchors[number]]
         entries.append(
             Entry(
                 header=filled[first:last],
-                anchor=anchor,
-                date=main_date(anchor.dates),
+                anchor=dated,
+                date=main_date(dated.dates),
                 body=filled[last:following],
             )
         )
@@ -212,6 +217,7 @@ def _looks_like_header(line: ParsedLine, anchor: ParsedLine) -> bool:
 def _header_end(
     context: Context,
     filled: Sequence[ParsedLine],
+    *,
     first: int,
     anchor: int,
     following: int,
@@ -277,9 +283,12 @@ def header_cells(context: Context, line: ParsedLine) -> list[Cell]:
 
 
 _DATE_WORDS: Final = re.compile(
-    r"(?:graduat(?:ed|ion|ing)|expected|anticipated|grad|class of|completed|graduation date|date|dates?|from|to|since|until|in|"
-    r"expected graduation|duration|period|year|years?|\d{1,2}\s*(?:months?|mos?|years?|yrs?).*|full[- ]time|part[- ]time|contract|"
-    r"时间|起止时间|工作时间|在校时间|就读时间|任职时间|毕业时间|毕业|入学|全职|兼职|\d+年\d*个?月?|至今|届|-|to present)[.:：]?",
+    r"(?:graduat(?:ed|ion|ing)|expected|anticipated|grad|class of|completed|graduation date|date|"
+    r"dates?|from|to|since|until|in|"
+    r"expected graduation|duration|period|year|years?|\d{1,2}\s*(?:months?|mos?|years?|yrs?).*|"
+    r"full[- ]time|part[- ]time|contract|"
+    r"时间|起止时间|工作时间|在校时间|就读时间|任职时间|毕业时间|毕业|入学|全职|兼职|\d+年\d*个?月?|"
+    r"至今|届|-|to present)[.:：]?",
     re.IGNORECASE,
 )
 

@@ -22,13 +22,17 @@ _WEAK_SPLIT: Final = re.compile(
 )
 _LABELS: Final = re.compile(
     r"^(?:(?P<company>公司名称|公司|单位名称|单位|企业名称|工作单位|就职公司|任职公司|company|employer|client)"
-    r"|(?P<title>职位名称|职位|岗位|担任职位|职务|工作职位|担任职务|所任职位|title|role|position|designation|job title)"
-    r"|(?P<place>工作地点|地点|location)|(?P<other>部门|所在部门|行业|规模|性质|薪资|汇报对象|下属人数|离职原因|证明人|department))\s*[:：]\s*",
+    r"|(?P<title>职位名称|职位|岗位|担任职位|职务|工作职位|担任职务|所任职位|title|role|position|"
+    r"designation|job title)"
+    r"|(?P<place>工作地点|地点|location)|(?P<other>部门|所在部门|行业|规模|性质|薪资|汇报对象|"
+    r"下属人数|离职原因|证明人|department))\s*[:：]\s*",
     re.IGNORECASE,
 )
 _NOISE: Final = re.compile(
-    r"^(?:(?:少于)?\d+(?:-\d+)?人(?:以上|以下)?|民营(?:公司|企业)?|国企|外资.*|合资.*|上市公司|私营.*|事业单位|计算机软件|互联网.*|全职|兼职|实习|"
-    r"full[- ]?time|part[- ]?time|contract|internship|freelance|permanent|temporary|\d+\+?\s*(?:months?|years?|mos|yrs).*)$",
+    r"^(?:(?:少于)?\d+(?:-\d+)?人(?:以上|以下)?|民营(?:公司|企业)?|国企|外资.*|合资.*|上市公司|私营.*|"
+    r"事业单位|计算机软件|互联网.*|全职|兼职|实习|"
+    r"full[- ]?time|part[- ]?time|contract|internship|freelance|permanent|temporary|"
+    r"\d+\+?\s*(?:months?|years?|mos|yrs).*)$",
     re.IGNORECASE,
 )
 
@@ -181,12 +185,13 @@ def _pieces(context: Context, cell: Cell) -> list[Cell]:
 
 
 def _unglued(context: Context, cell: Cell) -> list[Cell]:
-    """ "物探工程师广州爱玩网络科技有限公司" as two cells, by where a company ends or a title does."""
+    """A cell without separators ("软件工程师星河科技有限公司") as two, by where a company ends or a title does."""
     text = cell.folded
     if recognise.title_strength(text) and not re.search(r"公司|集团|银行|医院", text):
         return [cell]
     company = re.search(
-        r"^.*?(?:股份有限公司|有限责任公司|有限公司|集团|总公司|分公司|公司|银行|医院|事务所)(?:[\u4e00-\u9fff]{2,8}分公司)?",
+        r"^.*?(?:股份有限公司|有限责任公司|有限公司|集团|总公司|分公司|公司|银行|医院|"
+        r"事务所)(?:[\u4e00-\u9fff]{2,8}分公司)?",
         text,
     )
     if company and company.end() < len(text):
@@ -253,8 +258,10 @@ def _split_title(context: Context, header: Header, *, under_employer: bool) -> N
 
 
 _TEAM: Final = re.compile(
-    r"\b(?:platform|infrastructure|team|payments?|core|services?|backend|frontend|mobile|identity|reliability|operations|data|ml|ai|web|"
-    r"growth|engineering|product|design|security|research|marketing|sales|development|cloud|search|ads|north|south|east|west|emea|apac)\b",
+    r"\b(?:platform|infrastructure|team|payments?|core|services?|backend|frontend|mobile|identity|"
+    r"reliability|operations|data|ml|ai|web|"
+    r"growth|engineering|product|design|security|research|marketing|sales|development|cloud|search|"
+    r"ads|north|south|east|west|emea|apac)\b",
     re.IGNORECASE,
 )
 
@@ -264,7 +271,9 @@ _LEGAL: Final = re.compile(r"(?:inc|llc|ltd|llp|corp|co|gmbh|plc|pvt|limited|s\.
 
 def _is_team(folded: str, *, under_employer: bool) -> bool:
     """Whether what follows a title's comma is a team and no company."""
-    if re.search(r"\b(?:inc|llc|ltd|llp|corp|co|gmbh|plc|pvt|group|bank|university|college)\b", folded, re.IGNORECASE):
+    if re.search(
+        r"\b(?:inc|llc|ltd|llp|corp|co|gmbh|plc|pvt|group|bank|university|college)\b", folded, re.IGNORECASE
+    ):
         return False
     return bool(_TEAM.search(folded)) and (under_employer or recognise.organisation_strength(folded) == 0)
 

@@ -15,12 +15,14 @@ from looma_engines.resume.parsing.sections import heading_kind
 
 _LIST: Final = re.compile(r"[,;|•\t/、，；]|\s{2,}")
 _CHINESE_CERTIFICATE: Final = re.compile(
-    r"(?:CET-?[46]|CET[46]|大学英语[四六]级|英语[四六]级|英语专业[四八]级|TEM-?[48]|普通话[一二三]级[甲乙]等|计算机[一二三四]级|"
+    r"(?:CET-?[46]|CET[46]|大学英语[四六]级|英语[四六]级|英语专业[四八]级|TEM-?[48]|"
+    r"普通话[一二三]级[甲乙]等|计算机[一二三四]级|"
     r"[\u4e00-\u9fff]{2,14}(?:资格证书|资格证|证书|从业资格|职称))"
 )
 _ENGLISH_CERTIFICATE: Final = re.compile(
     r"\b(?:[A-Z][A-Za-z]+\s)?(?:Certified|Certification)\s[A-Z][\w -]{2,50}?"
-    r"(?:Architect|Associate|Professional|Engineer|Developer|Practitioner|Administrator|Master|Auditor|Accountant|Owner)\b"
+    r"(?:Architect|Associate|Professional|Engineer|Developer|Practitioner|Administrator|Master|"
+    r"Auditor|Accountant|Owner)\b"
 )
 
 

@@ -70,6 +70,12 @@ def surnames() -> tuple[frozenset[str], frozenset[str]]:
     return frozenset("".join(lists["surnames"])), frozenset(" ".join(lists["double-surnames"]).split())
 
 
+@cache
+def not_names() -> frozenset[str]:
+    """Words that begin like a Chinese name and are none."""
+    return frozenset(" ".join(_sections("names.txt")["not-names"]).split())
+
+
 def alternation(entries: tuple[str, ...] | list[str]) -> str:
     """A regular expression of the entries, the longest first."""
     return "(?:" + "|".join(re.escape(entry) for entry in sorted(entries, key=len, reverse=True)) + ")"

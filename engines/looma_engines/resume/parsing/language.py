@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from looma_core.api.resume import Language
+from looma_core.api.person import Language
 
 _HAN: Final = re.compile(r"[\u4e00-\u9fff]")
 _LATIN_WORD: Final = re.compile(r"[A-Za-z]{2,}")

@@ -22,36 +22,36 @@ _MAX_TITLE: Final = 22
 _MIN_WEAK: Final = 5
 
 _DATE: Final = (
-    r"(?:自|从|于)?(?:19|20)\d{2}(?:年|[-./])?(?:\d{1,2}(?:月|[-./]\d{1,2})?)?(?:\d{1,2}日)?(?:年?初|年?底|年?末|月?份)?"
+    r"(?:自|从|于)?(?:19|20)\d{2}(?:年|[-./])?(?:\d{1,2}(?:月|[-./]\d{1,2})?)?(?:\d{1,2}日)?(?:年?初|"
+    r"年?底|年?末|月?份)?"
     r"(?:起|以来|后|前|开始|间|期间)?(?:\s*(?:-{1,2}|~|至|到)\s*)?(?:至?今)?"
 )
 _INTRODUCES: Final = re.compile(
-    r"(?:先后)?(?:历任|曾任|现任|兼任|担任|出任|升任|调任|转任|改任|续任|留任|连任|前任|就任|聘任(?:为)?|任职于|供职于|就职于|任教于|"
-    r"工作于|毕业于|就读于|受聘(?:于|为|担任)?|被?聘为|当选为?|被选(?:举)?为|被评为|荣获|获得|取得|获|创立|创办|创建|加入|加盟|进入|"
-    r"调入|借调|任命为|选举为|委派|从事|负责(?!人)|主持|参与|参加|辞去|分别|受过|隶属于?|享受|拥有|具有|具备|持有|现为|曾为|并为|作为|成为|任职|任教|"
-    r"(?<![主责信胜常])任(?!教|务|意|职)|(?<=[今月年后起])为|(?<![存现所实])在|就读|就职|供职|毕业|曾于|于(?=[\u4e00-\u9fff]{4})|"
-    r"兼(?=[\u4e00-\u9fff]{2})|同时|现(?=[\u4e00-\u9fff]{3})|曾|目前|其中|以及|并且|并|[\u4e00-\u9fff]{2,4}(?:先生|女士|同志))"
+    r"(?:先后)?(?:历任|曾任|现任|兼任|担任|出任|升任|调任|转任|改任|续任|留任|连任|前任|就任|"
+    r"聘任(?:为)?|任职于|供职于|就职于|任教于|"
+    r"工作于|毕业于|就读于|受聘(?:于|为|担任)?|被?聘为|当选为?|被选(?:举)?为|被评为|荣获|获得|取得|获|"
+    r"创立|创办|创建|加入|加盟|进入|"
+    r"调入|借调|任命为|选举为|委派|从事|负责(?!人)|主持|参与|参加|辞去|分别|受过|隶属于?|享受|拥有|"
+    r"具有|具备|持有|现为|曾为|并为|作为|成为|任职|任教|"
+    r"(?<![主责信胜常])任(?!教|务|意|职)|(?<=[今月年后起])为|(?<![存现所实])在|就读|就职|供职|毕业|"
+    r"曾于|于(?=[\u4e00-\u9fff]{4})|"
+    r"兼(?=[\u4e00-\u9fff]{2})|同时|现(?=[\u4e00-\u9fff]{3})|曾|目前|其中|以及|并且|并|"
+    r"[\u4e00-\u9fff]{2,4}(?:先生|女士|同志))"
 )
-_CUT: Final = re.compile(rf"{_DATE}|[，,。；;：:、！!？?\n\t|/\s]+|[“”\"'《》<>\[\]【】]")
+_CUT: Final = re.compile(rf"{_DATE}|[，,。；;：:、！!？?\n\t|/\s]+|-{{2,}}|[“”\"'《》<>\[\]【】]")
 _TAIL: Final = re.compile(
-    r"(?:工作|任职|学习|毕业|就职|供职|等职务?|等职位|职务|一职|职位|至今|期间|生|岗位|专业|进修|攻读|深造|服役|人员?之一|毕业证书|等)+$"
+    r"(?:工作|任职|学习|毕业|就职|供职|等职务?|等职位|职务|一职|职位|至今|期间|生|岗位|专业|进修|攻读|"
+    r"深造|服役|人员?之一|毕业证书|等)+$"
 )
-_STRONG: Final = (
-    "公司 集团 银行 大学 学院 研究院 设计院 科学院 研究所 设计所 事务所 医院 协会 学会 联合会 商会 基金会 促进会 研究会 委员会 理事会 联盟 "
-    "市委 省委 区委 县委 交易所 出版社 杂志社 报社 电视台 广播电台 党校 中学 小学 学校 政府 法院 检察院 实验室 研究中心 工程中心 服务中心 信托 俱乐部 "
-    "人大 政协 证监会 银监会 保监会 国资委 发改委 经贸委 部队 工商局 税务局 财政局 管理局 公安局 教育局 干部学院 分局 总局 营业部 支行 分行 "
-    "培训中心 合作社 供销社 电影制片厂 总厂 国税局 地税局 审计署 工信部 财政部 商务部 科技部 教育部 建设部 邮电部 外贸部 电子部 机械部 工业部"
-).split()
-_WEAK: Final = "厂 所 局 厅 系 院 中心 站 矿 社 馆 台 校 店 城 署 园 公社 工作室 办事处 研究室 教研室 支队 大队".split()
-#: Lines of business that a company's short name ends with ("博彦科技"); also words of departments.
-_BRANCHES: Final = (
-    "证券 有限 工业 科技 股份 控股 投资 实业 国际 资本 基金 药业 制药 医药 电器 电子 电气 置业 地产 房产 传媒 网络 通信 通讯 软件 信息 机电 重工 钢铁 水泥 化工 "
-    "期货 保险 产险 寿险 租赁 航空 汽车 食品 酒业 能源 电力 矿业 有色 生物 环保 光电 数码 物流 旅游 纺织 机械 动力 材料 新材 股份 健康 文化"
-).split()
-_DEPARTMENT: Final = re.compile(r"^(?:市场|技术|生产|销售|财务|战略|对外|国际|海外|业务|证券|设备|质量|产品|项目|高级|资深|副|总|首席|信息|人力|行政|综合)")
+_DEPARTMENT: Final = re.compile(
+    r"^(?:市场|技术|生产|销售|财务|战略|对外|国际|海外|业务|证券|设备|质量|产品|项目|高级|资深|副|总|"
+    r"首席|信息|人力|行政|综合)"
+)
 _UNIT: Final = re.compile(r"^(?:部|处|科|组|室|司|课|股|事业|中心|车间|分部|学|业务|管理)")
 _BRACKET: Final = r"(?:[（(][^)）]{1,16}[)）])?"
-_NOT_TITLES: Final = frozenset("代表 行政 销售 会计 采购 文案 翻译 策划 编辑 前台 兼职 审计 人事 运营 工会 人力资源".split())
+_NOT_TITLES: Final = frozenset(
+    "代表 行政 销售 会计 采购 文案 翻译 策划 编辑 前台 兼职 审计 人事 运营 工会 人力资源".split()  # noqa: SIM905 - read more easily
+)
 _VERBS: Final = re.compile(r"[的了是将被把对与]|工作|研究工作|活动|建设$|负责|管理工作")
 
 
@@ -91,26 +91,33 @@ def _title_end() -> re.Pattern[str]:
     suffixes = gazetteers.alternation(gazetteers.words("titles.txt", "chinese-suffixes"))
     # Beyond the list: 估价师, 化验员, 科长 and the like, whatever stands before.
     return re.compile(
-        rf"(?:{suffixes}|[\u4e00-\u9fff](?<![增成生])长|[\u4e00-\u9fff](?<![人动])员|[\u4e00-\u9fff](?<![大老])师)(?:[（(][^)）]{{1,12}}[)）])?$",
+        rf"(?:{suffixes}|[\u4e00-\u9fff](?<![增成生])长|[\u4e00-\u9fff](?<![人动])员|"
+        rf"[\u4e00-\u9fff](?<![大老])师)(?:[（(][^)）]{{1,12}}[)）])?$",
         re.IGNORECASE,
     )
 
 
 @cache
 def _organisation_ends() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    strong = re.compile(gazetteers.alternation(_STRONG) + _BRACKET)
-    return strong, re.compile(gazetteers.alternation(_WEAK) + _BRACKET)
+    strong = re.compile(
+        gazetteers.alternation(gazetteers.words("places.txt", "organisations-sure")) + _BRACKET
+    )
+    return strong, re.compile(
+        gazetteers.alternation(gazetteers.words("places.txt", "organisations-weak")) + _BRACKET
+    )
 
 
 @cache
 def _branches() -> re.Pattern[str]:
-    return re.compile(gazetteers.alternation(_BRANCHES))
+    return re.compile(gazetteers.alternation(gazetteers.words("places.txt", "organisations-branches")))
 
 
 @cache
 def _post_inside() -> re.Pattern[str]:
     """A title and a joint within what should be one organisation ("某公司董事长及集团")."""
-    suffixes = gazetteers.alternation([w for w in gazetteers.words("titles.txt", "chinese-suffixes") if len(w) > 1])
+    suffixes = gazetteers.alternation(
+        [w for w in gazetteers.words("titles.txt", "chinese-suffixes") if len(w) > 1]
+    )
     return re.compile(rf"{suffixes}[及和与兼]")
 
 
@@ -178,7 +185,9 @@ def _organisation_alone(text: str) -> int:
 @cache
 def _joint() -> re.Pattern[str]:
     """A title, a joint, and enough behind it to be another post."""
-    suffixes = gazetteers.alternation([w for w in gazetteers.words("titles.txt", "chinese-suffixes") if len(w) > 1])
+    suffixes = gazetteers.alternation(
+        [w for w in gazetteers.words("titles.txt", "chinese-suffixes") if len(w) > 1]
+    )
     return re.compile(rf"({suffixes})[及和与](?=[\u4e00-\u9fff（(]{{5}})")
 
 
@@ -189,7 +198,9 @@ def _is_name(name: str, rest: str, strength: int) -> bool:
     if strength == 2:
         # 人大代表 is one title.
         return not rest.startswith("长") and not (name.endswith("人大") and rest.startswith("代表"))
-    if name.endswith(("董事会", "监事会", "理事会", "工会", "党委", "团委", "纪委")) or (rest[:1] in ("长", "员") and strength == 1):
+    if name.endswith(("董事会", "监事会", "理事会", "工会", "党委", "团委", "纪委")) or (
+        rest[:1] in ("长", "员") and strength == 1
+    ):
         return False
     if strength == 1:
         return len(name) >= _MIN_WEAK
@@ -231,7 +242,10 @@ def _degree() -> re.Pattern[str]:
     degrees = gazetteers.alternation(gazetteers.words("schools.txt", "degrees-chinese"))
     majors = gazetteers.alternation(gazetteers.words("schools.txt", "majors-chinese"))
     # 博士生导师 is a title, 硕士点 a programme.
-    return re.compile(rf"(?P<major>(?:{majors})(?:类)?)?(?:专业|系)?(?P<degree>(?:在读)?{degrees}(?:文化程度|文化|程度|在读)?)(?![生点班]?导师|[点班站院]|毕业论文)")
+    return re.compile(
+        rf"(?P<major>(?:{majors})(?:类)?)?(?:专业|系)?(?P<degree>(?:在读)?{degrees}(?:文化程度|文化|程度|"
+        rf"在读)?)(?![生点班]?导师|[点班站院]|毕业论文)"
+    )
 
 
 def _degrees(folded: str) -> Iterator[Found]:
@@ -252,15 +266,21 @@ def _province() -> re.Pattern[str]:
 def _simple(folded: str) -> Iterator[Found]:
     for found in _people().finditer(folded):
         yield Found(found.start(), found.end(), "RACE", 1, 0.95)
-    for found in re.finditer(r"国籍\s*[:：]\s*([\u4e00-\u9fff]{2,6})|((?:中国|[\u4e00-\u9fff]{2,5})国籍|中国籍|中国公民)", folded):
+    for found in re.finditer(
+        r"国籍\s*[:：]\s*([\u4e00-\u9fff]{2,6})|((?:中国|[\u4e00-\u9fff]{2,5})国籍|中国籍|中国公民)", folded
+    ):
         group = 1 if found.group(1) else 2
         yield Found(found.start(group), found.end(group), "CONT", 1, 0.9)
-    for found in re.finditer(r"(?:籍贯|出生地|出生于)\s*[:：]?\s*([\u4e00-\u9fff]{2,8}?)(?=[，,。;；\s]|性别|$)", folded):
+    for found in re.finditer(
+        r"(?:籍贯|出生地|出生于)\s*[:：]?\s*([\u4e00-\u9fff]{2,8}?)(?=[，,。;；\s]|性别|$)", folded
+    ):
         yield Found(found.start(1), found.end(1), "LOC", 2, 0.8)
     for found in re.finditer(r"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{4,8}人)(?![\u4e00-\u9fff])", folded):
         if _province().match(found.group(1)):
             yield Found(found.start(1), found.end(1), "LOC", 2, 0.8)
-    for found in re.finditer(r"(?:^|(?<=[\n。；;\s]))([\u4e00-\u9fff]{2,4})(?=先生|女士|同志|[，,：:]|\s*[（(]?[男女])", folded):
+    for found in re.finditer(
+        r"(?:^|(?<=[\n。；;\s]))([\u4e00-\u9fff]{2,4})(?=先生|女士|同志|[，,：:]|\s*[（(]?[男女])", folded
+    ):
         name = found.group(1)
         if is_chinese_name(name) and not _title_end().search(name):
             yield Found(found.start(1), found.end(1), "NAME", 1, 0.9)

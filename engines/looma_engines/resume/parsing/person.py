@@ -22,7 +22,8 @@ _ENGLISH_LABEL: Final = re.compile(
     r"^\s*(?:full\s+)?name\s*[:：]\s*([^\t|,:]{3,50}?)\s*(?:$|[\t|,])", re.IGNORECASE
 )
 _DOCUMENT_WORDS: Final = re.compile(
-    r"\b(?:r[eé]sum[eé]|curriculum|vitae|cv|page|sample|template|functional|updated|confidential|profile|portfolio)\b|简历|求职",
+    r"\b(?:r[eé]sum[eé]|curriculum|vitae|cv|page|sample|template|functional|updated|confidential|"
+    r"profile|portfolio)\b|简历|求职",
     re.IGNORECASE,
 )
 _NAME_WORD: Final = re.compile(
@@ -39,6 +40,8 @@ _LINES: Final = 12
 def is_chinese_name(text: str) -> bool:
     """Whether ``text`` is built like a Chinese name: a known surname and one or two characters more."""
     singles, doubles = gazetteers.surnames()
+    if text in gazetteers.not_names() or text[:2] in ("自我", "个人", "工作", "教育"):
+        return False
     if "·" in text or "•" in text:
         return 4 <= len(text) <= 12
     if text[:2] in doubles:
@@ -96,7 +99,9 @@ def _from_lines(context: Context) -> Cell | None:
 def _stacked(context: Context, filled: Sequence[ParsedLine], biggest: float) -> Cell | None:
     """A name set on two lines of one word each, in the largest size of the page."""
     for line, below in pairwise(filled[:_LINES]):
-        alone = all(len(item.text.split()) == 1 and _NAME_WORD.fullmatch(item.folded) for item in (line, below))
+        alone = all(
+            len(item.text.split()) == 1 and _NAME_WORD.fullmatch(item.folded) for item in (line, below)
+        )
         largest = biggest > 12 and all(item.line.size >= biggest - 0.3 for item in (line, below))
         if alone and largest and _is_western_name(f"{line.folded} {below.folded}"):
             return context.cell(line.start, below.line.end)

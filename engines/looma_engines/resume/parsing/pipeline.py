@@ -14,9 +14,11 @@ from typing import Final
 import spacy
 from spacy.language import Language as Pipeline
 from spacy.tokens import Doc, Span
+from spacy.util import registry
 from spacy.vocab import Vocab
 
-from looma_core.api.resume import Entity, Language, ParsedResume, SkillMention
+from looma_core.api.person import Language
+from looma_core.api.resume import Entity, ParsedResume, SkillMention
 from looma_engines.resume.documents import Document, exact_text
 from looma_engines.resume.parsing import entities, skills
 from looma_engines.resume.parsing.contact import find_contact
@@ -51,6 +53,7 @@ class MixedTokenizer:
         self.vocab = vocab
 
     def __call__(self, text: str) -> Doc:
+        """Cut ``text``; the tokens and their spaces give it back."""
         words: list[str] = []
         spaces: list[bool] = []
         for found in _TOKEN.finditer(text):
@@ -78,10 +81,12 @@ class MixedTokenizer:
         return self
 
 
-@spacy.registry.tokenizers("looma.MixedTokenizer.v1")
 def create_tokenizer() -> Callable[[Pipeline], MixedTokenizer]:
     """Factory that spaCy's configuration names."""
     return lambda nlp: MixedTokenizer(nlp.vocab)
+
+
+registry.tokenizers.register("looma.MixedTokenizer.v1", func=create_tokenizer)
 
 
 def context_of(doc: Doc) -> Context:
@@ -108,6 +113,7 @@ class SkillComponent:
         self._finder = skills.SkillFinder(nlp)
 
     def __call__(self, doc: Doc) -> Doc:
+        """Run the component."""
         context = context_of(doc)
         found = self._finder.mentions(doc, listed=skills.listed_ranges(context))
         found += skills.unlisted(context, found)

@@ -29,7 +29,23 @@ _TITLE_END: Final = re.compile(
     r"^\s*(?:$|[,(:;|\[-]|of\b|for\b|in\b|to\b|at\b|and\b|&|/|\+|[ivx]{1,3}\b|\d|l\d\b)", re.IGNORECASE
 )
 _PLAIN_COMPANY_WORDS: Final = frozenset(
-    ["it", "lab", "labs", "studio", "center", "centre", "club", "school", "college", "institute", "university", "bank", "hospital", "church", "council"]
+    [
+        "it",
+        "lab",
+        "labs",
+        "studio",
+        "center",
+        "centre",
+        "club",
+        "school",
+        "college",
+        "institute",
+        "university",
+        "bank",
+        "hospital",
+        "church",
+        "council",
+    ]
 )
 
 
@@ -122,10 +138,26 @@ def title_strength(folded: str) -> int:
 
 @cache
 def _hard_suffixes() -> frozenset[str]:
-    return frozenset(["inc", "inc", "corp", "corporation", "ltd", "limited", "llc", "llp", "plc", "gmbh", "pvt", "pte", "company"])
+    return frozenset(
+        [
+            "inc",
+            "inc",
+            "corp",
+            "corporation",
+            "ltd",
+            "limited",
+            "llc",
+            "llp",
+            "plc",
+            "gmbh",
+            "pvt",
+            "pte",
+            "company",
+        ]
+    )
 
 
-def organisation_strength(folded: str) -> int:
+def organisation_strength(folded: str) -> int:  # noqa: PLR0911 - early answers in the order a reader asks
     """How surely ``folded`` is an organisation: 2 with a legal or usual ending, 1 with such a word inside."""
     text = folded.strip()
     if not text or len(text) > 100:

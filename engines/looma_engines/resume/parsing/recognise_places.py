@@ -10,10 +10,15 @@ from looma_engines.resume.parsing import gazetteers
 
 HAN: Final = re.compile(r"[\u4e00-\u9fff]")
 _WORKPLACE: Final = r"(?:remote|hybrid|on-?site|work from home|wfh|worldwide|远程|居家办公)"
-_NAME: Final = r"(?:St\. |Ft\. |Mt\. )?[A-ZÀ-Þ][\wÀ-ÿ'-]*(?:[ -](?:[A-ZÀ-Þ][\wÀ-ÿ'-]*|de|la|of|upon|am|del)){0,2}"
-_ZIP: Final = r"(?:,?\s+(?:\d{5}(?:-\d{4})?|[A-Z]\d[A-Z]\s?\d[A-Z]\d|[A-Z]{1,2}\d{1,2}[A-Z]?\s?\d[A-Z]{2}|\d{6}))?"
+_NAME: Final = (
+    r"(?:St\. |Ft\. |Mt\. )?[A-ZÀ-Þ][\wÀ-ÿ'-]*(?:[ -](?:[A-ZÀ-Þ][\wÀ-ÿ'-]*|de|la|of|upon|am|del)){0,2}"
+)
+_ZIP: Final = (
+    r"(?:,?\s+(?:\d{5}(?:-\d{4})?|[A-Z]\d[A-Z]\s?\d[A-Z]\d|[A-Z]{1,2}\d{1,2}[A-Z]?\s?\d[A-Z]{2}|\d{6}))?"
+)
 _STREET: Final = re.compile(
-    r"\b(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|way|place|pl|apt|suite|floor|unit|highway|square)\b\.?",
+    r"\b(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|way|place|pl|apt|"
+    r"suite|floor|unit|highway|square)\b\.?",
     re.IGNORECASE,
 )
 
@@ -22,7 +27,8 @@ _STREET: Final = re.compile(
 def _area() -> str:
     states = gazetteers.alternation(gazetteers.words("places.txt", "us-states"))
     regions = gazetteers.alternation(
-        gazetteers.words("places.txt", "regions-english") + gazetteers.words("places.txt", "countries-english")
+        gazetteers.words("places.txt", "regions-english")
+        + gazetteers.words("places.txt", "countries-english")
     )
     return rf"(?:{states}|(?i:{regions})|S\.?\s?Korea)"
 
@@ -43,7 +49,9 @@ def _place() -> re.Pattern[str]:
 
 @cache
 def _country() -> re.Pattern[str]:
-    words = gazetteers.words("places.txt", "countries-english") + gazetteers.words("places.txt", "regions-english")
+    words = gazetteers.words("places.txt", "countries-english") + gazetteers.words(
+        "places.txt", "regions-english"
+    )
     return re.compile(gazetteers.alternation([word for word in words if len(word) > 1]), re.IGNORECASE)
 
 
@@ -89,14 +97,18 @@ def is_place(folded: str) -> bool:
         return False
     if HAN.search(text):
         return bool(chinese_place().fullmatch(text)) or bool(re.fullmatch(_WORKPLACE, text))
-    pieces = [piece.strip() for piece in re.split(r"\s+(?:&|and|/|or)\s+|\s*/\s*|\s*\(|\)\s*", text) if piece.strip()]
+    pieces = [
+        piece.strip()
+        for piece in re.split(r"\s+(?:&|and|/|or)\s+|\s*/\s*|\s*\(|\)\s*", text)
+        if piece.strip()
+    ]
     return bool(pieces) and all(_is_one_place(piece) for piece in pieces)
 
 
 def _is_one_place(piece: str) -> bool:
     if _country().fullmatch(piece) or _known_city().fullmatch(piece):
         return True
-    return bool(_place().fullmatch(piece)) and not _company_word().search(piece.split(",")[0])
+    return bool(_place().fullmatch(piece)) and not _company_word().search(piece.split(",", maxsplit=1)[0])
 
 
 def trailing_place(folded: str) -> int | None:
@@ -134,7 +146,9 @@ def _extends(longer: str, shorter: str) -> bool:
     if _known_city().fullmatch(town) or _country().fullmatch(town):
         return True
     states = gazetteers.words("places.txt", "us-states")
-    return shorter.split()[0].strip(",") in states or shorter in gazetteers.words("places.txt", "regions-english")
+    return shorter.split(maxsplit=1)[0].strip(",") in states or shorter in gazetteers.words(
+        "places.txt", "regions-english"
+    )
 
 
 def find_place(folded: str) -> tuple[int, int] | None:

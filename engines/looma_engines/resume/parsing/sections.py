@@ -18,21 +18,48 @@ _NUMBERING: Final = re.compile(r"^(?:[ivx]+|[一二三四五六七八九十]+|\d
 _HAN: Final = re.compile(r"[\u4e00-\u9fff]")
 _INLINE: Final = re.compile(r"^([^:\t]{2,40}?)\s*(?:[:：]\s*|\t)\s*(\S.*)$")
 _KEYWORDS: Final[tuple[tuple[str, SectionKind], ...]] = (
-    ("volunteer", "volunteer"), ("honor", "awards"), ("award", "awards"), ("project", "projects"), ("certificat", "certifications"), ("licens", "certifications"),
-    ("employment", "experience"), ("experience", "experience"), ("internship", "experience"), ("education", "education"),
-    ("publication", "publications"), ("awards", "awards"), ("honors", "awards"), ("skills", "skills"),
+    ("volunteer", "volunteer"), ("honor", "awards"), ("award", "awards"), ("project", "projects"),
+    ("certificat", "certifications"), ("licens", "certifications"), ("employment", "experience"),
+    ("experience", "experience"), ("internship", "experience"), ("education", "education"),
+    ("publication", "publications"), ("skills", "skills"),
     ("competenc", "skills"), ("coursework", "courses"), ("activities", "activities"), ("languages", "languages"),
     ("interests", "interests"), ("summary", "summary"),
 )  # fmt: skip
 _CHINESE_KEYWORDS: Final[tuple[tuple[str, SectionKind], ...]] = (
     ("工作经", "experience"), ("实习经", "experience"), ("项目经", "projects"), ("教育经", "education"),
-    ("教育背景", "education"), ("技能", "skills"), ("证书", "certifications"), ("自我评价", "summary"), ("荣誉", "awards"),
-    ("校园经", "activities"),
+    ("教育背景", "education"), ("技能", "skills"), ("证书", "certifications"), ("自我评价", "summary"),
+    ("荣誉", "awards"), ("校园经", "activities"),
 )  # fmt: skip
 _MAX_HEADING_WORDS: Final = 6
 #: Headings that are common words; they need a look or a line break on both sides to count.
 _WEAK: Final = frozenset(
-    ["work", "career", "web", "online", "software", "programming", "technology", "tools", "details", "more", "other", "personal", "social", "community", "research", "training", "highlights", "notes", "project", "skill", "school", "about", "links", "education", "languages"]
+    [
+        "work",
+        "career",
+        "web",
+        "online",
+        "software",
+        "programming",
+        "technology",
+        "tools",
+        "details",
+        "more",
+        "other",
+        "personal",
+        "social",
+        "community",
+        "research",
+        "training",
+        "highlights",
+        "notes",
+        "project",
+        "skill",
+        "school",
+        "about",
+        "links",
+        "education",
+        "languages",
+    ]
 )
 #: Kinds whose heading may share its line with what it heads ("Skills: Java, Go").
 _INLINE_KINDS: Final = frozenset(
@@ -108,7 +135,7 @@ def _heading_kinds(lines: Sequence[ParsedLine]) -> dict[int, tuple[SectionKind, 
     return kinds
 
 
-def heading_kind(folded: str) -> SectionKind | None:
+def heading_kind(folded: str) -> SectionKind | None:  # noqa: PLR0911 - one return for each row of the table
     """The kind that a heading names, or None if the line is no heading the list knows.
 
     | line                  | answer     |
@@ -149,7 +176,8 @@ def heading_kind(folded: str) -> SectionKind | None:
 
 _QUALIFIED: Final = re.compile(
     # In mixed case "Continuing Education" is a school and "Team Projects" a title; only experience is safe.
-    r"(?:[A-Z][\w/&-]*\s+){1,3}(Experiences?|EXPERIENCES?|EMPLOYMENT|INTERNSHIPS?|PROJECTS|SKILLS|CERTIFICATIONS?|AWARDS|HONORS|"
+    r"(?:[A-Z][\w/&-]*\s+){1,3}(Experiences?|EXPERIENCES?|EMPLOYMENT|INTERNSHIPS?|PROJECTS|SKILLS|"
+    r"CERTIFICATIONS?|AWARDS|HONORS|"
     r"ACTIVITIES|PUBLICATIONS|INTERESTS|COURSEWORK)"
 )
 

@@ -26,13 +26,14 @@ _LIST_SPLIT: Final = re.compile(r"[,;|•\t/、，；。\n]|\s{2,}|\s-\s|(?<=[�
 _LABEL: Final = re.compile(r"^[^:]{2,40}:\s*")
 _LEVELS: Final = re.compile(
     r"\b(?:proficient|fluent|familiar|experienced?|advanced|intermediate|basic|beginner|expert|native|conversational|"
-    r"knowledge|working|strong|excellent|good|years?|yrs|including|learning|proficiency|etc|gpa|others?|software|tools?)\b|熟悉|精通|掌握|了解|熟练|具备|能够|良好|使用|负责|经验|能力|等",
+    r"knowledge|working|strong|excellent|good|years?|yrs|including|learning|proficiency|etc|gpa|"
+    r"others?|software|tools?)\b|熟悉|精通|掌握|了解|熟练|具备|能够|良好|使用|负责|经验|能力|等",
     re.IGNORECASE,
 )
 _TECHNICAL: Final = frozenset(
     (
-        "programming-language", "frontend", "backend", "mobile", "database", "data-engineering", "data-science", "cloud",
-        "devops", "systems", "software-engineering",
+        "programming-language", "frontend", "backend", "mobile", "database", "data-engineering",
+        "data-science", "cloud", "devops", "systems", "software-engineering",
     )
 )  # fmt: skip
 _SENTENCE: Final = re.compile(
@@ -76,12 +77,12 @@ class SkillFinder:
                 hits.append((span.start_char, span.end_char, doc.vocab.strings[key]))
         taken = -1
         out: list[SkillMention] = []
-        for start, end, key in sorted(hits, key=lambda hit: (hit[0], -hit[1])):
+        for start, end, name in sorted(hits, key=lambda hit: (hit[0], -hit[1])):
             if start < taken:
                 continue
             taken = end
-            skill = self._skills[key]
-            out.append(SkillMention(name=skill.name, id=key, category=skill.category, start=start, end=end))
+            skill = self._skills[name]
+            out.append(SkillMention(name=skill.name, id=name, category=skill.category, start=start, end=end))
         return out
 
 
@@ -114,7 +115,9 @@ def unlisted(context: Context, mentions: list[SkillMention]) -> Iterator[SkillMe
 @cache
 def _languages() -> frozenset[str]:
     """Languages that people speak: they have a field of their own."""
-    words = gazetteers.words("places.txt", "languages-english") + gazetteers.words("places.txt", "languages-chinese")
+    words = gazetteers.words("places.txt", "languages-english") + gazetteers.words(
+        "places.txt", "languages-chinese"
+    )
     return frozenset(gazetteers.slug(word) for word in words)
 
 

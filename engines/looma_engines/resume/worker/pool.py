@@ -129,6 +129,23 @@ class WorkerPool:
             PoolBusy: none came free within ``waitSeconds``.
             DocumentProblem: the worker refused the document, took too long, or died of it.
         """
+        try:
+            return await self._once(job)
+        except EOFError:
+            # It may have been killed from outside, by the node's memory keeper say: a document that ends two is guilty.
+            log.warning("worker died of a document", kind=job.kind, size=len(job.data), attempt=1)
+        try:
+            return await self._once(job)
+        except EOFError as error:
+            log.warning("worker died of a document", kind=job.kind, size=len(job.data), attempt=2)
+            raise DocumentProblem(
+                "document-too-costly",
+                "The document broke its reader or needs more memory than one may take. Open it, export it again "
+                "as PDF, and send that.",
+            ) from error
+
+    async def _once(self, job: Job) -> Result:
+        """``run`` without a second attempt; raises EOFError if the worker dies."""
         worker = await self._take()
         clean = False
         try:
@@ -140,15 +157,6 @@ class WorkerPool:
                 "document-too-costly",
                 f"The document was not read within {self._config.timeout_seconds:g} seconds. "
                 "Send a smaller or simpler file, or its text.",
-            ) from error
-        except EOFError as error:
-            log.warning(
-                "worker died of a document", kind=job.kind, size=len(job.data), code=worker.process.returncode
-            )
-            raise DocumentProblem(
-                "document-too-costly",
-                "The document broke its reader or needs more memory than one may take. Open it, export it again "
-                "as PDF, and send that.",
             ) from error
         finally:
             # Also when the request was cancelled: a worker in the middle of a job cannot be given out again.
