@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
+import ssl
 import threading
 from collections.abc import Callable
 
@@ -132,6 +134,7 @@ def assemble(
     db = Database(settings.database_url, tenant=settings.tenant)
     issuer = TokenIssuer(settings.issuer_key, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     http = httpx.Client(
+        verify=_tls(),
         limits=httpx.Limits(
             max_connections=settings.threads, max_keepalive_connections=16, keepalive_expiry=2.0
         ),
@@ -179,13 +182,25 @@ def missing(db: Database, service_watch: ListWatch) -> list[str]:
     wanting = []
     try:
         found = db.revision()
-        if not is_enough(found=found, needed=head_of(BRANCH), branch=BRANCH):
+        if not is_enough(found=found, needed=_needed_revision(), branch=BRANCH):
             wanting.append("schema")
     except SQLAlchemyError:
         wanting.append("database")
     if not service_watch.synced.is_set():
         wanting.append("routes")
     return wanting
+
+
+@functools.cache
+def _needed_revision() -> str:
+    # Reads the folder of migrations, and readiness is asked for every two seconds.
+    return head_of(BRANCH)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    # Loading the authorities takes longer than all the rest of a client.
+    return ssl.create_default_context()
 
 
 def _route_table(watch: ListWatch) -> Callable[[], tuple[Route, ...]]:
