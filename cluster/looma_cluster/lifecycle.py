@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from filelock import FileLock, Timeout
 
-from looma_cluster import binaries, choose, paths, prerequisites, record, status
+from looma_cluster import binaries, choose, mounts, paths, prerequisites, record, status
 from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import Kind
 from looma_cluster.context import ContextCluster
@@ -162,6 +162,9 @@ def down(instance: Instance, report: Report, *, purge: bool) -> bool:
             require_root()
             os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{prerequisites.SYSTEM_PATH}"
         cluster.down(report, purge=purge)
+        if isinstance(cluster, BuiltIn):
+            # Of a build that was killed before it could do so.
+            mounts.release()
         if purge and instance.state.is_dir():
             shutil.rmtree(instance.state)
     if purge:
@@ -282,7 +285,11 @@ def _images_step(into: list[Image], *, builder_is_docker: bool) -> Step:
         from looma_cluster.images import build as build_images
 
         builder: Literal["buildah", "docker"] = "docker" if builder_is_docker else "buildah"
-        into[:] = build_images(cache=paths.cache(), report=report, builder=builder)
+        try:
+            into[:] = build_images(cache=paths.cache(), report=report, builder=builder)
+        finally:
+            if os.geteuid() == 0:
+                mounts.release()
 
     return Step(
         name="Looma's images",

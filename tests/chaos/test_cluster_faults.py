@@ -75,8 +75,10 @@ def traces(name: str) -> Traces:
     others = [other.name for other in paths.known_instances() if other.name != name]
     foreign = {interface_name(other) for other in others}
     rules = output_of("iptables-save")
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     return Traces(
-        mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
+        # While another instance is brought up, its images are built on a mount.
+        mounts=frozenset(point for point in points if not (others and str(paths.cache()) in point)),
         interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()) - foreign,
         rules=frozenset(
             line

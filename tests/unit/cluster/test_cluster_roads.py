@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from looma_cluster import context, kind, lifecycle, paths, prerequisites, record
+from looma_cluster import context, kind, lifecycle, mounts, paths, prerequisites, record
 from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import ChoiceError, Kind
 from looma_cluster.commands import CommandError, run
@@ -217,3 +217,14 @@ def test_a_commands_lines_go_to_the_log_and_to_whoever_listens(tmp_path):
     output = run(["sh", "-c", "cat; echo err >&2"], stdin="in\n", log=log, line=lines.append)
     assert output == log.read_text() == "in\nerr\n"
     assert lines == ["in", "err"]
+
+
+def test_mounts_of_builds_are_found_innermost_first_and_no_others():
+    mountinfo = r"""
+24 1 254:0 / / rw - ext4 /dev/vda rw
+30 24 254:0 /c /home/a\040b/looma/images/storage/root/overlay rw - ext4 /dev/vda rw
+31 30 0:40 / /home/a\040b/looma/images/storage/root/overlay/x/merged rw - overlay overlay rw
+32 24 0:41 / /home/a\040b/looma-other rw - tmpfs tmpfs rw
+"""
+    storage = Path("/home/a b/looma/images/storage/root/overlay")
+    assert mounts.below(Path("/home/a b/looma"), mountinfo) == [storage / "x/merged", storage]
