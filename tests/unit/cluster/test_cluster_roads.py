@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from looma_cluster import context, kind, lifecycle, mounts, paths, prerequisites, record
