@@ -85,22 +85,6 @@ def test_the_keyboard_is_enough(visit) -> None:
     assert focused == "solid", "focus cannot be seen"
 
 
-def test_a_dialog_opens_and_closes_by_keyboard_and_gives_the_focus_back(visit) -> None:
-    browser = visit()
-    browser.sign_in()
-    browser.open("/services/resume")
-    button = browser.page.locator("[id^=back-to-]").first
-    if button.count() == 0:
-        pytest.skip("the instance has one revision only: there is nothing to go back to")
-    button.focus()
-    browser.page.keyboard.press("Space")
-    dialog = browser.page.get_by_role("dialog")
-    expect(dialog.get_by_label("Why?")).to_be_focused()
-    browser.page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
-    expect(button).to_be_focused()
-
-
 def test_a_new_recruiter_sees_what_recruiters_see(visit) -> None:
     admin = visit()
     admin.sign_in()

@@ -139,9 +139,18 @@ def test_given_a_new_version_when_it_is_applied_then_the_page_shows_it_live_and_
     with cluster.api() as api:
         assert api.get("/api/v1/resumes?limit=1").headers["X-Looma-Revision"] == second
 
-    # When the button is pressed and a reason given
-    browser.page.locator(f"#back-to-{first}").click()
+    # The dialog opens and closes by keyboard, and gives the focus back
+    button = browser.page.locator(f"#back-to-{first}")
     dialog = browser.page.get_by_role("dialog")
+    button.focus()
+    browser.page.keyboard.press("Space")
+    expect(dialog.get_by_label("Why?")).to_be_focused()
+    browser.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(button).to_be_focused()
+
+    # When the button is pressed and a reason given
+    button.click()
     expect(dialog.get_by_label("Why?")).to_be_focused()
     dialog.get_by_label("Why?").fill("the new one reads dates wrongly")
     dialog.get_by_role("button", name="Roll back").click()

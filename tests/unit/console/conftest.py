@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
 from looma_console.app import create_app
@@ -71,9 +73,24 @@ def cluster_fake(parts: Parts) -> FakeCluster:
     return parts.cluster
 
 
+class Compiled(BytecodeCache):
+    """Templates compiled once a session: each app would do it anew, which takes longer than most tests."""
+
+    kept: ClassVar[dict[str, bytes]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self.kept:
+            bucket.bytecode_from_string(self.kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.kept[bucket.key] = bucket.bytecode_to_string()
+
+
 @pytest.fixture
 def app(parts: Parts) -> Flask:
-    return create_app(parts)
+    made = create_app(parts)
+    made.jinja_env.bytecode_cache = Compiled()
+    return made
 
 
 @pytest.fixture
