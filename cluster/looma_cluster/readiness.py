@@ -24,7 +24,7 @@ def unready(objects: Iterable[Object]) -> list[str]:
     | ----------------------- | -------------------------------------------------------------- |
     | Deployment, StatefulSet | its newest spec is out, and all replicas are ready             |
     | Job                     | it has the condition Complete                                  |
-    | AIService               | its newest spec was seen, and its condition Ready is True      |
+    | AIService               | its newest spec was seen, it is Ready, and no rollout goes on  |
     | Pod                     | always: pods are judged by what owns them                      |
     """
     lines = []
@@ -80,8 +80,12 @@ def _service(found: Object) -> str:
     status = found.get("status", {})
     if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
         return "not yet seen by the operator"
-    ready = {c["type"]: c for c in status.get("conditions", [])}.get("Ready", {})
-    return "" if ready.get("status") == "True" else ready.get("message") or status.get("phase") or "not ready"
+    conditions = {c["type"]: c for c in status.get("conditions", [])}
+    ready, progressing = conditions.get("Ready", {}), conditions.get("Progressing", {})
+    if ready.get("status") != "True":
+        return ready.get("message") or status.get("phase") or "not ready"
+    # A rollout that was given up or paused is somebody's to decide on: the service answers meanwhile.
+    return progressing.get("message") or "rolls out" if progressing.get("status") == "True" else ""
 
 
 _JUDGES = {"Deployment": _workload, "StatefulSet": _workload, "Job": _job, "AIService": _service}

@@ -30,6 +30,12 @@ def service(ready: str, *, seen: int = 2, message: str = "") -> Object:
     return made("AIService", status={"observedGeneration": seen, "conditions": [condition]})
 
 
+def rolling(status: str) -> Object:
+    found = service("True")
+    found["status"]["conditions"].append({"type": "Progressing", "status": status, "message": "r2 of 1 pod"})
+    return found
+
+
 def job(kind: str | None, message: str = "") -> Object:
     conditions = [{"type": kind, "status": "True", "message": message}] if kind else []
     return made("Job", status={"conditions": conditions})
@@ -56,6 +62,8 @@ def job(kind: str | None, message: str = "") -> Object:
         pytest.param(job("Failed", "too often"), "Job it: failed: too often", id="job failed"),
         pytest.param(service("True"), None, id="service ready"),
         pytest.param(service("False", message="no pods"), "AIService it: no pods", id="service not ready"),
+        pytest.param(rolling("True"), "AIService it: r2 of 1 pod", id="service rolls out"),
+        pytest.param(rolling("False"), None, id="rollout done, paused or given up"),
         pytest.param(
             service("True", seen=1),
             "AIService it: not yet seen by the operator",
