@@ -121,7 +121,9 @@ def test_given_a_deleted_service_then_nothing_of_it_stays(cluster: Cluster, prob
 
 def test_the_operator_stays_small(cluster: Cluster):
     """150 MiB is the promise (docs/architecture.md); the kernel's own figure, from inside the container."""
-    names = cluster.kubectl("get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name").split()
+    names = cluster.kubectl(
+        "get", "pods", "-l", "app.kubernetes.io/name=looma-operator", "-o", "name"
+    ).split()
     assert names
     for name in names:
         status = cluster.kubectl("exec", name, "--", "python3", "-c", "print(open('/proc/1/status').read())")
