@@ -6,6 +6,7 @@ and an end after which the browser connects anew (and is checked anew).
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +39,8 @@ def stream(
         render: the page's blocks by event name; a block is sent when it differs from what was sent last.
         may_go_on: asked at each heartbeat; False once the person's session has ended.
         seconds: how long the stream lives.
-        is_closing: True once the process was asked to stop: the browser then connects to the next one.
+        is_closing: True once the process was asked to stop (the browser then connects to the next one), or
+            once the browser is gone.
         clock: seconds, monotonic; for tests.
     """
     end = clock() + seconds
@@ -67,6 +69,22 @@ def stream(
             checked = clock()
             if not may_go_on():
                 return
+
+
+def has_hung_up(connection: socket.socket | None) -> bool:
+    """Whether the browser at the other end of `connection` is gone; False where that cannot be told.
+
+    Without it a closed page would be noticed only by a failing heartbeat, the second one after it, and somebody
+    who clicks from page to page would take all places with streams that nobody reads.
+    """
+    if connection is None:
+        return False
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 class Slot:

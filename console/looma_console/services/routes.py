@@ -190,10 +190,15 @@ def _stream(blocks: Callable[[], Mapping[str, str]]) -> Response:
     token = request.cookies.get(SESSION_COOKIE, "")
 
     closing = parts().closing
+    # Gunicorn's own; another server's streams end by their heartbeat.
+    connection = request.environ.get("gunicorn.socket")
+
+    def is_closing() -> bool:
+        return closing.is_set() or live.has_hung_up(connection)
 
     def wait(seconds: float) -> bool:
         before, end = list(seen), time.monotonic() + seconds
-        while seen == before and not closing.is_set() and (left := end - time.monotonic()) > 0:
+        while seen == before and not is_closing() and (left := end - time.monotonic()) > 0:
             # Waiting on the one and looking at the other: events tell of changes, a moment before or after.
             seen[0] = watches[0].wait(seen[0], min(left, 1.0))
             seen[1] = watches[1].version
@@ -209,7 +214,7 @@ def _stream(blocks: Callable[[], Mapping[str, str]]) -> Response:
         render=blocks,
         may_go_on=may_go_on,
         seconds=parts().settings.live_seconds,
-        is_closing=closing.is_set,
+        is_closing=is_closing,
     )
     response = Response(with_context(body), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import threading
 
 import pytest
@@ -206,6 +207,19 @@ def test_the_stream_lets_go_when_the_process_is_asked_to_stop() -> None:
         wait=lambda _seconds: False, render=dict, may_go_on=lambda: True, seconds=600, is_closing=lambda: True
     )
     assert list(lines) == [b"retry: 1000\n\n"]
+
+
+def test_a_browser_that_is_gone_is_noticed_at_once() -> None:
+    here, there = socket.socketpair()
+    with here:
+        assert not live.has_hung_up(here)
+        there.sendall(b"more")
+        assert not live.has_hung_up(here)
+        assert here.recv(4) == b"more"
+        there.close()
+        assert live.has_hung_up(here)
+    assert live.has_hung_up(here)
+    assert not live.has_hung_up(None)
 
 
 def test_a_change_reaches_an_open_page_and_its_place_comes_back(parts, signed_in) -> None:
