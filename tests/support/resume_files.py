@@ -18,6 +18,8 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
+from looma_engines.resume.parsing import ResumeParser
+
 CHINESE_FONT = "STSong-Light"
 
 
@@ -430,3 +432,9 @@ LAYOUTS: dict[str, Callable[[Person], bytes]] = {
 def build(layout: str, language: str) -> bytes:
     """The person of `language` in `layout`; made once a session."""
     return LAYOUTS[layout](PERSONS[language])
+
+
+@cache
+def parser() -> ResumeParser:
+    """The parser, built once a session: it holds no state between documents."""
+    return ResumeParser()

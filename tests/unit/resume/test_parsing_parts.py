@@ -6,7 +6,7 @@ import pytest
 import spacy
 
 from looma_core.api.resume import ParsedResume
-from looma_engines.resume.documents import exact_text, read_text
+from looma_engines.resume.documents import exact_text, read_document, read_text
 from looma_engines.resume.parsing import ResumeParser, gazetteers, recognise
 from looma_engines.resume.parsing.contact import phone_number
 from looma_engines.resume.parsing.dates import find_dates
@@ -16,11 +16,13 @@ from looma_engines.resume.parsing.narrative import organisation_length
 from looma_engines.resume.parsing.person import is_chinese_name
 from looma_engines.resume.parsing.pipeline import COMPONENTS
 from looma_engines.resume.parsing.sections import heading_kind
+from support.resume_files import ADA, pdf_pages
+from support.resume_files import parser as shared_parser
 
 
 @pytest.fixture(scope="module")
 def parser() -> ResumeParser:
-    return ResumeParser()
+    return shared_parser()
 
 
 @pytest.mark.parametrize(
@@ -279,8 +281,6 @@ def test_a_biography_without_headings(parser: ResumeParser) -> None:
 
 
 def test_a_page_break_in_a_sidebar_layout_keeps_the_section(parser: ResumeParser) -> None:
-    from looma_engines.resume.documents import read_document
-    from support.resume_files import ADA, pdf_pages
 
     parsed = parser.parse(read_document(pdf_pages(ADA, 2)))
     assert len(parsed.experience) == 16

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from looma_engines.resume.documents import read_document
-from looma_engines.resume.parsing import ResumeParser
+from support.resume_files import parser
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 FILES = sorted(path for folder in ("offlinecv_en", "resume_files") for path in (DATA / folder).rglob("*.pdf"))
@@ -19,10 +19,9 @@ FILES = sorted(path for folder in ("offlinecv_en", "resume_files") for path in (
 
 @pytest.mark.skipif(not FILES, reason="the folder with public résumés is not beside the project")
 def test_every_public_file_is_parsed() -> None:
-    parser = ResumeParser()
     wrong: list[str] = []
     for path in FILES:
-        parsed = parser.parse(read_document(path.read_bytes()))
+        parsed = parser().parse(read_document(path.read_bytes()))
         if any(parsed.text[e.start : e.end] != e.text for e in parsed.entities):
             wrong.append(f"{path.name}: an entity's offsets do not hold")
         if any(not 0 <= s.start < s.end <= len(parsed.text) for s in parsed.skills):

@@ -8,16 +8,14 @@ import pytest
 
 from looma_core.api.resume import ParsedResume
 from looma_engines.resume.documents import read_document
-from looma_engines.resume.parsing import ResumeParser
-from support.resume_files import LAYOUTS, PERSONS, build
+from support.resume_files import LAYOUTS, PERSONS, build, parser
 
 CASES = list(itertools.product(LAYOUTS, PERSONS))
 
 
 @pytest.fixture(scope="module")
 def parsed() -> dict[tuple[str, str], ParsedResume]:
-    parser = ResumeParser()
-    return {(layout, who): parser.parse(read_document(build(layout, who))) for layout, who in CASES}
+    return {(layout, who): parser().parse(read_document(build(layout, who))) for layout, who in CASES}
 
 
 @pytest.mark.parametrize(("layout", "who"), CASES)
