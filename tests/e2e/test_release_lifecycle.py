@@ -21,6 +21,7 @@ NAMESPACE = "release-test"
 CHART = Path(__file__).resolve().parents[2] / "charts" / "looma"
 READY_SECONDS = 300  # A database, its migrations and four images on two busy cores.
 SOCKETS = "/tmp"  # noqa: S108 - the database pod's own
+MAX_PAGES = "engines.services.resume.spec.config.maxPages"
 DESCRIPTION = "/spec/versions/0/schema/openAPIV3Schema/description"
 
 
@@ -125,7 +126,7 @@ def test_given_an_empty_namespace_when_helm_goes_through_its_verbs_then_each_doe
     releases: Releases,
 ) -> None:
     # Given an installation
-    releases.put("install")
+    releases.put("install", f"{MAX_PAGES}=5")
     releases.ready()
     assert {"/api/v1/talents", "/api/v1/resumes"} <= releases.paths()
     assert releases.service()["status"]["stableRevision"] == "r1"
@@ -137,7 +138,7 @@ def test_given_an_empty_namespace_when_helm_goes_through_its_verbs_then_each_doe
     # When it is upgraded with another setting, from an older definition
     patch = [{"op": "replace", "path": DESCRIPTION, "value": "an older one"}]
     releases.kubectl("patch", "crd", "aiservices.looma.dev", "--type", "json", "-p", json.dumps(patch))
-    releases.put("upgrade", "engines.services.resume.spec.config.maxPages=7")
+    releases.put("upgrade", f"{MAX_PAGES}=7")
     # Then the definition is this chart's again, the service rolls out, and no password changes
     definition = json.loads(releases.kubectl("get", "crd", "aiservices.looma.dev", "--output", "json"))
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -149,7 +150,7 @@ def test_given_an_empty_namespace_when_helm_goes_through_its_verbs_then_each_doe
     # When a person changes a field that the release sets, helm says so and does not overwrite it unasked
     person = '{"spec": {"config": {"maxPages": 9}}}'
     releases.kubectl("patch", "aiservice", "resume", "--type", "merge", "--field-manager", "me", "-p", person)
-    refused = releases.put("upgrade", "engines.services.resume.spec.config.maxPages=8", check=False)
+    refused = releases.put("upgrade", f"{MAX_PAGES}=8", check=False)
     assert "conflict" in refused
     assert "me" in refused
 
