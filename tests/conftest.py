@@ -4,5 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-_MODULES = ("support.cluster", "support.control_plane", "support.database", "support.operator_process", "support.probe_service")
+_MODULES = (
+    "support.cluster",
+    "support.control_plane",
+    "support.database",
+    "support.operator_process",
+    "support.probe_service",
+)
 pytest_plugins = [name for name in _MODULES if find_spec(name) is not None]

@@ -14,8 +14,9 @@ from .kube.read import find_foreign, parse_model, parse_service, parse_sync_job,
 from .kube.write import carry_out, post_events, write_status
 from .metrics import PHASE, RECONCILE_SECONDS
 from .names import Phase
+from .plan.children import Apply
 from .plan.records import decide_model_status, decide_sync_status
-from .plan.service import Apply, conclude, plan
+from .plan.service import conclude, plan
 from .queueing import Key
 from .resources import to_json
 

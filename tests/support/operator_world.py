@@ -15,9 +15,10 @@ from looma_operator.kube import kinds
 from looma_operator.kube.read import _pods, _revisions, parse_model, parse_service
 from looma_operator.names import LABEL_REVISION
 from looma_operator.plan.author import Author
+from looma_operator.plan.children import Apply, Delete, Notice
 from looma_operator.plan.conditions import Refusal
 from looma_operator.plan.observed import Observed, Peer
-from looma_operator.plan.service import Apply, Delete, Notice, Plan, conclude, plan
+from looma_operator.plan.service import Plan, conclude, plan
 from looma_operator.resources import AIService, AIServiceStatus, format_time, to_json
 
 Object = dict[str, Any]

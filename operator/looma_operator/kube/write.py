@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from ..metrics import ACTIONS
 from ..names import API_VERSION, CONTROLLER, Reason
+from ..plan.children import Action, Apply, Delete, Notice
 from ..plan.conditions import Refusal
-from ..plan.service import Action, Apply, Delete, Notice
 from ..resources import Json, Metadata
 from . import kinds
 from .client import ConflictError, Kube, KubeError, NotFoundError, RefusedError

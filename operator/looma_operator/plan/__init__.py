@@ -9,6 +9,7 @@
 | history   | Which revisions are kept? |
 | routes    | Which paths does the service own? |
 | requests  | What does the annotation looma.dev/request ask for? |
+| children  | Which writes do the children need, and which deletions? |
 | drift     | Does a child differ from what was rendered? |
 | conditions| What does status say? |
 | service   | All of the above, for one AIService |

@@ -12,62 +12,20 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ..names import RENDERED, REQUEST, ConditionType, EventReason, Reason, revision_number
+from ..names import REQUEST, ConditionType, EventReason, Reason, revision_number
 from ..render.children import render_children
-from ..render.common import deployment_name, selector, stable_service_name
-from ..resources import AIServiceStatus, Json, RevisionStatus, Rollback, RolloutStatus, format_time
+from ..render.common import selector, stable_service_name
+from ..resources import AIServiceStatus, RevisionStatus, Rollback, RolloutStatus, format_time
 from .author import Author
+from .children import Action, Notice, child_actions, deletion_actions
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
 from .content import ModelsMissing, content_of, digest, find_revision, next_number, retired_models
-from .drift import differs
 from .history import decide_deletions
 from .observed import Observed, Pods, StoredRevision
 from .requests import decide_request, remember
 from .rollback import RollbackDecision, by_activity, decide_rollback
 from .rollout import RolloutDecision, decide_rollout
 from .routes import PathConflict, find_conflicts
-
-PER_REVISION = ("Deployment", "ControllerRevision")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Apply:
-    """A child to write; `resource_version` is the state that was judged, None where there was none."""
-
-    manifest: Json
-    resource_version: str | None = None
-
-    @property
-    def kind(self) -> str:
-        """Kind of the child."""
-        return str(self.manifest["kind"])
-
-    @property
-    def name(self) -> str:
-        """Name of the child."""
-        return str(self.manifest["metadata"]["name"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delete:
-    """A child to delete, as it was judged."""
-
-    kind: str
-    name: str
-    uid: str
-    resource_version: str
-
-
-Action = Apply | Delete
-
-
-@dataclass(frozen=True, kw_only=True)
-class Notice:
-    """An event to post about the service."""
-
-    reason: EventReason
-    note: str
-    warning: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,63 +113,6 @@ def _stable(observed: Observed, target: str) -> str:
         return ""
     # The target first among equals: nothing has to move then.
     return max(serving, key=lambda name: (serving[name], name == target, name))
-
-
-def _child_actions(observed: Observed, children: Sequence[Json]) -> tuple[list[Action], list[Notice]]:
-    actions: list[Action] = []
-    notices: list[Notice] = []
-    status = observed.service.status
-    settled = status.observed_generation > 0
-    # A revision's own children were there before only if status knows the revision.
-    known = {deployment_name(observed.service.metadata.name, revision.name) for revision in status.revisions}
-    for child in children:
-        kind, name = child["kind"], child["metadata"]["name"]
-        if (kind, name) in observed.foreign:
-            continue
-        actual = observed.children.get((kind, name))
-        if actual is None:
-            actions.append(Apply(manifest=child))
-            if settled and (kind not in PER_REVISION or name in known):
-                notices.append(
-                    Notice(reason=EventReason.CHILD_REPAIRED, note=f"{kind} {name} was deleted: made again")
-                )
-            continue
-        field = differs(child, actual)
-        if field is None:
-            continue
-        actions.append(Apply(manifest=child, resource_version=actual["metadata"].get("resourceVersion")))
-        stamp = actual["metadata"].get("annotations", {}).get(RENDERED)
-        if stamp == child["metadata"]["annotations"][RENDERED]:
-            note = f"{kind} {name} was changed by hand at {field}: set right"
-            notices.append(Notice(reason=EventReason.CHILD_REPAIRED, note=note))
-    return actions, notices
-
-
-def _deletions(observed: Observed, doomed: Sequence[StoredRevision]) -> tuple[list[Action], list[Notice]]:
-    actions: list[Action] = []
-    notices = [
-        Notice(
-            reason=EventReason.REVISION_DELETED,
-            note=f"{revision.name} is older than revisionHistoryLimit keeps",
-        )
-        for revision in doomed
-    ]
-    for revision in doomed:
-        name = deployment_name(observed.service.metadata.name, revision.name)
-        # The Deployment first: a ControllerRevision without one is found again, the other way round it is not.
-        for kind in PER_REVISION:
-            child = observed.children.get((kind, name))
-            if child is not None:
-                meta = child["metadata"]
-                actions.append(
-                    Delete(
-                        kind=kind,
-                        name=name,
-                        uid=meta.get("uid", ""),
-                        resource_version=meta.get("resourceVersion", ""),
-                    )
-                )
-    return actions, notices
 
 
 def _revision_rows(
@@ -351,8 +252,8 @@ def plan(*, observed: Observed, author: Author, now: datetime) -> Plan:
     kept = [revision for revision in revisions if revision not in doomed]
     counts = {revision.name: decision.counts.get(revision.name, 0) for revision in kept}
     children = render_children(service=service, revisions=kept, counts=counts)
-    actions, repairs = _child_actions(observed, children)
-    deletions, deleted = _deletions(observed, doomed)
+    actions, repairs = child_actions(observed, children)
+    deletions, deleted = deletion_actions(observed, doomed)
     conflicts = find_conflicts(
         name=service.metadata.name,
         created_at=service.metadata.creation_timestamp or now,

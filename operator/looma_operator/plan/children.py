@@ -1,0 +1,119 @@
+"""Writes and events: what a plan consists of, and which writes the children need.
+
+A child is written where it lacks a field that was rendered; it is told as repaired where the rendering is the same as
+at the last write, so that somebody else must have changed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..names import RENDERED, EventReason
+from ..render.common import deployment_name
+from ..resources import Json
+from .drift import differs
+from .observed import Observed, StoredRevision
+
+PER_REVISION = ("Deployment", "ControllerRevision")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apply:
+    """A child to write; `resource_version` is the state that was judged, None where there was none."""
+
+    manifest: Json
+    resource_version: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Kind of the child."""
+        return str(self.manifest["kind"])
+
+    @property
+    def name(self) -> str:
+        """Name of the child."""
+        return str(self.manifest["metadata"]["name"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete:
+    """A child to delete, as it was judged."""
+
+    kind: str
+    name: str
+    uid: str
+    resource_version: str
+
+
+Action = Apply | Delete
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """An event to post about the service."""
+
+    reason: EventReason
+    note: str
+    warning: bool = False
+
+
+def child_actions(observed: Observed, children: Sequence[Json]) -> tuple[list[Action], list[Notice]]:
+    """Writes that bring the children to what was rendered, and what there is to tell about changes by hand."""
+    actions: list[Action] = []
+    notices: list[Notice] = []
+    status = observed.service.status
+    settled = status.observed_generation > 0
+    # A revision's own children were there before only if status knows the revision.
+    known = {deployment_name(observed.service.metadata.name, revision.name) for revision in status.revisions}
+    for child in children:
+        kind, name = child["kind"], child["metadata"]["name"]
+        if (kind, name) in observed.foreign:
+            continue
+        actual = observed.children.get((kind, name))
+        if actual is None:
+            actions.append(Apply(manifest=child))
+            if settled and (kind not in PER_REVISION or name in known):
+                notices.append(
+                    Notice(reason=EventReason.CHILD_REPAIRED, note=f"{kind} {name} was deleted: made again")
+                )
+            continue
+        field = differs(child, actual)
+        if field is None:
+            continue
+        actions.append(Apply(manifest=child, resource_version=actual["metadata"].get("resourceVersion")))
+        stamp = actual["metadata"].get("annotations", {}).get(RENDERED)
+        if stamp == child["metadata"]["annotations"][RENDERED]:
+            note = f"{kind} {name} was changed by hand at {field}: set right"
+            notices.append(Notice(reason=EventReason.CHILD_REPAIRED, note=note))
+    return actions, notices
+
+
+def deletion_actions(
+    observed: Observed, doomed: Sequence[StoredRevision]
+) -> tuple[list[Action], list[Notice]]:
+    """Deletions of the revisions that are kept no longer."""
+    actions: list[Action] = []
+    notices = [
+        Notice(
+            reason=EventReason.REVISION_DELETED,
+            note=f"{revision.name} is older than revisionHistoryLimit keeps",
+        )
+        for revision in doomed
+    ]
+    for revision in doomed:
+        name = deployment_name(observed.service.metadata.name, revision.name)
+        # The Deployment first: a ControllerRevision without one is found again, the other way round it is not.
+        for kind in PER_REVISION:
+            child = observed.children.get((kind, name))
+            if child is not None:
+                meta = child["metadata"]
+                actions.append(
+                    Delete(
+                        kind=kind,
+                        name=name,
+                        uid=meta.get("uid", ""),
+                        resource_version=meta.get("resourceVersion", ""),
+                    )
+                )
+    return actions, notices
