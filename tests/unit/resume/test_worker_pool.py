@@ -110,6 +110,7 @@ async def test_a_worker_knows_no_secret_and_has_limits(
     monkeypatch.setenv("LOOMA_FILE_KEYS", "secret")
     assert "secret" not in " ".join(_environment().values())
     await pool.run(FILE)
+    await pool.check()
     (pid,) = _pids(pool)
     rows = _limits(pid)
     assert rows["Max address space"][0].isdigit()
@@ -140,6 +141,16 @@ async def test_a_closed_pool_leaves_no_process(pool: WorkerPool) -> None:
     assert not _lives(pid)
     with pytest.raises(RuntimeError):
         await pool.check()
+
+
+async def test_a_pool_is_ready_when_its_first_worker_is() -> None:
+    pool = WorkerPool(CONFIG)
+    await pool.start()
+    try:
+        with pytest.raises(RuntimeError):
+            await pool.check()
+    finally:
+        await pool.close()
 
 
 async def test_a_memory_error_in_the_worker_is_an_answer() -> None:

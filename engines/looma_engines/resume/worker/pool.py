@@ -101,6 +101,7 @@ class WorkerPool:
         self._all: set[_Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._started = False
         self.replaced = 0
 
     async def start(self) -> None:
@@ -118,8 +119,11 @@ class WorkerPool:
         self._all.clear()
 
     async def check(self) -> None:
-        """Readiness: raises RuntimeError while no worker lives."""
-        if not any(worker.alive for worker in self._all):
+        """Readiness: raises RuntimeError until the first worker has built its pipeline, and while none lives.
+
+        A worker that is being replaced later does not count against it: requests wait for the new one.
+        """
+        if not self._started or not any(worker.alive for worker in self._all):
             raise RuntimeError("no worker is ready")
 
     async def run(self, job: Job) -> Result:
@@ -220,6 +224,7 @@ class WorkerPool:
                 await worker.end()
                 await asyncio.sleep(RESTART_SECONDS)
                 continue
+            self._started = True
             self._idle.put_nowait(worker)
             return
 
