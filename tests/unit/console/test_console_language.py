@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 from html.parser import HTMLParser
@@ -24,6 +25,7 @@ def catalogue(name: str) -> Catalog:
         return read_po(file, locale=name)
 
 
+@functools.cache
 def collected() -> Catalog:
     spec = importlib.util.spec_from_file_location("console_build_assets", CONSOLE / "build_assets.py")
     assert spec is not None
