@@ -22,9 +22,11 @@ import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
+from looma_core.api.aiservice import rollback_patch
+
 from .names import GROUP, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF, REQUEST, VERSION
 from .resources import Json
-from .rollback_patch import annotation_patch, choose_revision, rollback_patch
+from .rollback_patch import annotation_patch, choose_revision
 
 FAILED, NOT_FOUND, TIMED_OUT = 1, 3, 4
 POLL_SECONDS = 0.5
@@ -100,7 +102,7 @@ class Cluster:
                 _content_type="application/json-patch+json",
             )
         except ApiException as error:
-            if error.status in (409, 422) and "test" in _message(error).lower():
+            if error.status == 409:
                 _fail(f"{name} was changed by somebody else meanwhile: look at it, and try again")
             _fail(_message(error))
         return cast("Json", changed)

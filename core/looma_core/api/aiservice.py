@@ -16,8 +16,11 @@ PLURAL: Final = "aiservices"
 CHANGE_REASON: Final = f"{GROUP}/change-reason"
 CHANGED_BY: Final = f"{GROUP}/changed-by"
 
-CONTENT_FIELDS: Final = ("engine", "image", "resources", "config", "podTemplate")
-"""Parts of a revision's content that have the same name in `spec`; `models` there is `modelRefs` here."""
+CONTENT_FIELDS: Final = ("image", "resources", "config", "podTemplate")
+"""Parts of a revision's content that have the same name in `spec`; `models` there is `modelRefs` here.
+
+The engine is part of it too, but never changes.
+"""
 
 
 def controller_revision_name(service: str, revision: str) -> str:
@@ -52,6 +55,9 @@ def rollback_patch(
     """
     metadata = service["metadata"]
     annotations = {**(metadata.get("annotations") or {}), CHANGE_REASON: reason}
+    if not reason:
+        # The reason of an earlier change is not this one's.
+        del annotations[CHANGE_REASON]
     return [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
         {"op": "add", "path": "/metadata/annotations", "value": annotations},
