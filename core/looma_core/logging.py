@@ -53,7 +53,8 @@ PERSONAL_KEYS = frozenset(
 )
 """Keys whose values are never written, at any depth."""
 
-_EMAIL = re.compile(r"[^\s@<>\"'(]+@[^\s@<>\"')]+\.[^\s@<>\"').,;]+")
+# An apostrophe may be part of a name (o'neil@...), so one before an address goes with it.
+_EMAIL = re.compile(r"[^\s@<>\"(]+@[^\s@<>\"')]+\.[^\s@<>\"').,;]+")
 # A number that one could dial: 8 digits or more, perhaps grouped. Ids and hashes are longer or hold letters.
 _PHONE = re.compile(
     r"(?<![\w.:-])(?:\+\d{1,3}[ -]?)?(?:\(?\d{2,4}\)?[ -]){1,4}\d{3,8}(?![\w:-])|(?<!\w)1[3-9]\d{9}(?!\w)"
