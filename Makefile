@@ -10,14 +10,15 @@ ENV ?= dev
 CLUSTER ?= auto
 TEST_NAME ?= test
 SCENARIO ?=
-WORKERS ?= 2
+WORKERS ?= 3
 
 BIN := .venv/bin
 READY := .venv/.ready
+ASSETS := console/looma_console/static/vendor/.built-from
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=HOME,PATH,XDG_CACHE_HOME,XDG_STATE_HOME,LOOMA_CONTEXT)
 KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 
-.PHONY: help up down status test unit contract cluster-tests lint format bench lock venv definitions helmfile-check clean
+.PHONY: help up down status test unit unit-coverage contract cluster-tests lint format bench lock venv helmfile-check
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,11 @@ $(READY): locks/bootstrap.txt locks/dev.txt pyproject.toml
 
 venv: $(READY) ## Make the virtual environment
 
+# Scripts from npm and compiled catalogues: the console serves both, git holds neither.
+$(ASSETS): $(READY) console/package-lock.json $(wildcard console/looma_console/translations/*/LC_MESSAGES/*.po)
+	@$(BIN)/python console/build_assets.py
+	@touch $@
+
 up: $(READY) ## Build what is missing and run Looma (NAME, ENV, CLUSTER)
 	@$(SUDO) $(BIN)/looma up --name $(NAME) --environment $(ENV) --cluster $(CLUSTER)
 
@@ -45,7 +51,7 @@ down: $(READY) ## Stop Looma and keep its data (`.venv/bin/looma down --purge` d
 status: $(READY) ## What is running, and where
 	@$(SUDO) $(BIN)/looma status --name $(NAME)
 
-test: lint unit contract cluster-tests ## Everything: lint, unit, contract, and the road on a cluster of its own
+test: lint unit-coverage contract cluster-tests ## Everything: lint, unit, contract, and the road on a cluster of its own
 
 lint: $(READY) ## Style, types and the borders between the packages
 	@$(BIN)/ruff format --check --quiet .
@@ -56,11 +62,14 @@ lint: $(READY) ## Style, types and the borders between the packages
 format: $(READY) ## Put the sources into the house style
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-unit: $(READY) ## Unit tests alone, under a minute (SCENARIO=word runs the ones so named)
+unit: $(ASSETS) ## Unit tests alone, under a minute (SCENARIO=word runs the ones so named)
+	@$(BIN)/pytest tests/unit -q -n $(WORKERS) $(KEYWORD)
+
+unit-coverage: $(ASSETS)
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest tests/unit -q -n $(WORKERS) $(KEYWORD)
 
-contract: $(READY) ## Definitions, operator and database against the real API server and PostgreSQL
+contract: $(ASSETS) ## Definitions, operator and database against the real API server and PostgreSQL
 	@$(SUDO) $(BIN)/looma build --only binaries
 	@$(BIN)/coverage run -m pytest tests/contract -q $(KEYWORD)
 	@$(BIN)/coverage combine --quiet
