@@ -10,7 +10,7 @@ ENV ?= dev
 CLUSTER ?= auto
 TEST_NAME ?= test
 SCENARIO ?=
-WORKERS ?= 3
+WORKERS ?= 2
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -63,11 +63,11 @@ format: $(READY) ## Put the sources into the house style
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 unit: $(ASSETS) ## Unit tests alone, under a minute (SCENARIO=word runs the ones so named)
-	@$(BIN)/pytest tests/unit -q -n $(WORKERS) $(KEYWORD)
+	@$(BIN)/pytest tests/unit -q -n $(WORKERS) --dist loadfile $(KEYWORD)
 
 unit-coverage: $(ASSETS)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest tests/unit -q -n $(WORKERS) $(KEYWORD)
+	@$(BIN)/coverage run -m pytest tests/unit -q -n $(WORKERS) --dist loadfile $(KEYWORD)
 
 contract: $(ASSETS) ## Definitions, operator and database against the real API server and PostgreSQL
 	@$(SUDO) $(BIN)/looma build --only binaries

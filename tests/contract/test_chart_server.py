@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,11 +22,10 @@ EXPOSURES = {
 
 
 @pytest.fixture(scope="module")
-def looma_namespace(control_plane: ControlPlane) -> Iterator[str]:
+def looma_namespace(control_plane: ControlPlane) -> str:
     """The namespace as the chart brings it, with its Pod Security labels."""
     control_plane.kubectl("apply", "--server-side", "-f", str(CHART / "namespace.yaml"))
-    yield "looma"
-    control_plane.kubectl("delete", "namespace", "looma", "--wait=false")
+    return "looma"
 
 
 def dry_run(plane: ControlPlane, documents: list[dict[str, object]]) -> tuple[int, str]:

@@ -30,7 +30,7 @@ RIGHTS = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 
 
 @pytest.fixture(scope="module")
-def console(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+def console(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> KubeApi:
     """The API as the console's service account, with what the chart grants it and nothing more."""
     control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
     objects = render(tmp_path_factory.mktemp("chart"), environment="dev")
@@ -45,8 +45,8 @@ def console(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
     user = f"system:serviceaccount:{NAMESPACE}:looma-console"
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}")
     kubeconfig: Path = control_plane.kubeconfig_for(user, *groups, namespace=NAMESPACE)
-    yield KubeApi.from_environment(str(kubeconfig))
-    control_plane.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+    # The namespace stays: without a controller manager a deleted one would be terminating for the rest of the session.
+    return KubeApi.from_environment(str(kubeconfig))
 
 
 @pytest.fixture

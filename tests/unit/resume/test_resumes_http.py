@@ -314,7 +314,13 @@ def test_spans_of_a_text(client: TestClient[Any], auth: dict[str, str]) -> None:
     ]
 
 
-def test_documents_are_counted(client: TestClient[Any]) -> None:
+def test_documents_are_counted(client: TestClient[Any], auth: dict[str, str]) -> None:
+    for name, content in {
+        "a.pdf": build("pdf-one-column", "en"),
+        "a.docx": build("docx-plain", "en"),
+        "scan.pdf": pdf_image_only(),
+    }.items():
+        client.post(f"{PATH}/parse", headers=auth, files={"file": (name, content)})
     metrics = client.get("/metrics").text
     assert 'looma_resume_documents_total{outcome="parsed",type="pdf"}' in metrics
     assert 'looma_resume_documents_total{outcome="no-text-in-document",type="unknown"}' in metrics
