@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
@@ -232,6 +233,8 @@ def _release_steps(
 ) -> list[Step]:
     """From the images' sources to a console that answers."""
     images: list[Image] = []
+    # The node's containerd takes images while the control plane is still starting.
+    takes_images = ("container runtime",) if isinstance(cluster, BuiltIn) else after
     building = _images_step(images, builder_is_docker=isinstance(cluster, KindCluster))
 
     def deliver(report: Report) -> None:
@@ -241,9 +244,10 @@ def _release_steps(
             images[:] = push(images, chosen.registry, cache=paths.cache(), report=report)
             return
         present = cluster.present_images()
-        for image in images:
-            if image.reference not in present:
-                cluster.import_image(image.archive, report)
+        missing = [image.archive for image in images if image.reference not in present]
+        # Two at once: one unpacks while the other's layers are read and hashed.
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(lambda archive: cluster.import_image(archive, report), missing))
 
     def install(report: Report) -> None:
         from looma_cluster import release
@@ -260,8 +264,7 @@ def _release_steps(
         building,
         Step(
             name="Looma's images in the cluster",
-            # A node that is Ready runs containerd; importing need not wait for DNS.
-            needs=(building.name, *(name for name in after if name != "DNS, metrics, storage")),
+            needs=(building.name, *takes_images),
             action=deliver,
             cure="the disk of the state folder may be full: `df -h`; a registry may want `buildah login`",
         ),
