@@ -18,12 +18,17 @@ class Route:
 
 
 def routes_of(services: Iterable[Service]) -> tuple[Route, ...]:
-    """All routes, the longest prefix first; of two services that claim one prefix, the first by name wins.
+    """All routes, the longest prefix first.
 
-    The webhook refuses a second claim, so that case is one of a moment, and must then not flap.
+    | two services claim one prefix          | it goes to         |
+    | -------------------------------------- | ------------------ |
+    | the operator says which is accepted    | that one           |
+    | it has said nothing yet                | the first by name  |
+
+    The webhook refuses a second claim, so this is the case of a race that it missed, and must then not flap.
     """
     routes: dict[str, Route] = {}
-    for service in sorted(services, key=lambda item: item.name):
+    for service in sorted(services, key=lambda item: (_refused(item), item.name)):
         for prefix in service.prefixes:
             routes.setdefault(_trim(prefix), Route(_trim(prefix), service.name, service.timeout_seconds))
     return tuple(sorted(routes.values(), key=lambda route: (-len(route.prefix), route.prefix)))
@@ -46,6 +51,10 @@ def pick(path: str, routes: Iterable[Route]) -> Route | None:
         if path == route.prefix or path.startswith(route.prefix + "/"):
             return route
     return None
+
+
+def _refused(service: Service) -> bool:
+    return any(c.type == "RouteAccepted" and c.status == "False" for c in service.conditions)
 
 
 def _trim(prefix: str) -> str:

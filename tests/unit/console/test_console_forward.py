@@ -17,7 +17,7 @@ from looma_console.api_forward.headers import request_id_of, to_client, to_engin
 from looma_console.api_forward.openapi import merge
 from looma_console.api_forward.relay import CHUNK
 from looma_console.api_forward.routing import Route, pick, routes_of
-from looma_console.cluster.model import read_service
+from looma_console.cluster.model import Service, read_service
 from support.console_parts import service_document
 
 FACTS = {
@@ -55,6 +55,19 @@ def test_the_longest_prefix_by_whole_segments(path: str, service: str | None) ->
 
 def test_of_two_claims_the_same_one_wins_each_time() -> None:
     assert [r.service for r in routes(b=["/api/v1/x"], a=["/api/v1/x"])] == ["a"]
+
+
+def test_of_two_claims_the_one_that_the_operator_accepted_wins() -> None:
+    def service(name: str, accepted: str) -> Service:
+        return read_service(
+            {
+                "metadata": {"name": name},
+                "spec": {"route": {"pathPrefixes": ["/api/v1/x"]}},
+                "status": {"conditions": [{"type": "RouteAccepted", "status": accepted}]},
+            }
+        )
+
+    assert [r.service for r in routes_of([service("a", "False"), service("b", "True")])] == ["b"]
 
 
 @pytest.mark.parametrize(
