@@ -18,7 +18,7 @@ ASSETS := console/looma_console/static/vendor/.built-from
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=HOME,PATH,XDG_CACHE_HOME,XDG_STATE_HOME,LOOMA_CONTEXT)
 KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 
-.PHONY: help up down status test unit unit-coverage contract cluster-tests lint format bench lock venv helmfile-check
+.PHONY: help up down status test unit unit-coverage contract cluster-tests chaos lint format bench lock venv helmfile-check
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ contract: $(ASSETS) ## Definitions, operator and database against the real API s
 
 cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of their own
 	@$(SUDO) tests/on-cluster $(TEST_NAME) $(KEYWORD)
+
+chaos: $(READY) ## All fault tests, the long ones too
+	@$(SUDO) env TESTS=tests/chaos MARK="long or not long" tests/on-cluster chaos $(KEYWORD)
 
 bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench

@@ -24,6 +24,7 @@ from looma_cluster.builtin import cgroups, node
 from looma_cluster.builtin.network import interface_name
 from support.cluster import BIN, Cluster, instance
 
+LONG = pytest.mark.long
 BARE = "bare-test"
 UP_AGAIN_SECONDS = 10  # `looma up` on an instance that runs
 RECOVERY_SECONDS = 120  # after a kill of everything, on two busy cores; some 20 s when they are idle
@@ -176,7 +177,7 @@ def test_down_and_up_keep_the_data_and_purge_does_not(bare: Cluster) -> None:
     assert not has(instance(BARE), mark)
 
 
-@pytest.mark.parametrize("seconds", [0.7, 2.0, 5.0])
+@pytest.mark.parametrize("seconds", [2.0, pytest.param(0.7, marks=LONG), pytest.param(5.0, marks=LONG)])
 def test_an_up_that_is_killed_midway_is_finished_by_the_next(seconds: float) -> None:
     looma("down", "--purge", "--name", BARE)
     command = [str(BIN / "looma"), "up", "--name", BARE, "--cluster", "builtin", "--without-release"]
@@ -193,7 +194,13 @@ def test_an_up_that_is_killed_midway_is_finished_by_the_next(seconds: float) -> 
     assert our_processes(BARE) == frozenset()
 
 
-@pytest.mark.parametrize("name", ["etcd", "kube-apiserver", "kubelet", "containerd", "looma-forward"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "etcd",
+        *(pytest.param(n, marks=LONG) for n in ("kube-apiserver", "kubelet", "containerd", "looma-forward")),
+    ],
+)
 def test_one_part_killed_is_told_and_started_again(bare: Cluster, name: str) -> None:
     mark = keep_a_mark(bare)
     pids = [line.split()[0] for line in our_processes(BARE) if line.split()[1].endswith(f"/{name}")]
