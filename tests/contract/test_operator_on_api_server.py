@@ -256,12 +256,11 @@ def test_restart_and_retry_by_annotation(looma: Looma):
 
 def test_metrics_tell_phase_leader_and_actions(looma: Looma):
     up(looma, "measured")
+    # The status is written a moment before it is counted.
+    phase = f'looma_operator_service_phase{{name="measured",namespace="{looma.namespace}",phase="Ready"}} 1.0'
+    looma.until(lambda: phase in looma.replicas[0].get("/metrics"), "the phase is counted")
     text = looma.replicas[0].get("/metrics")
     assert "looma_operator_leader 1.0" in text
-    assert (
-        f'looma_operator_service_phase{{name="measured",namespace="{looma.namespace}",phase="Ready"}} 1.0'
-        in text
-    )
     assert 'looma_operator_actions_total{action="apply",kind="Deployment",result="done"}' in text
 
 
