@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from looma_cluster.builtin import facts
 from looma_cluster.commands import CommandError, run
 
 # A corner of 10/8 that neither Docker, kind, Kubernetes' defaults nor this cluster's own ranges use.
@@ -114,6 +115,11 @@ def open_link(link: Link, *, init: int) -> None:
     run([*inside, "address", "add", f"{link.node}/30", "dev", "eth0"])
     run([*inside, "link", "set", "eth0", "up"])
     run([*inside, "route", "add", "default", "via", link.host])
+    # What kube-proxy has no rule for yet must not leave the node: whoever answers out there would keep the API
+    # server's connection, and metrics would stay away for good.
+    for chain in ("OUTPUT", "FORWARD"):
+        refuse = ("-d", facts.SERVICE_RANGE, "-o", "eth0", "-j", "REJECT")
+        run(["nsenter", "-t", str(init), "-n", "iptables", "-w", "-A", chain, *refuse])
 
 
 def close_interface(link: Link) -> None:
