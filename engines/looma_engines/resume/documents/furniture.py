@@ -10,7 +10,8 @@ from collections import Counter
 
 from looma_engines.resume.documents.model import RawLine
 
-_DIGITS = re.compile(r"\d+|[〇一二三四五六七八九十]+(?=页)")
+# No page has a number of four digits: those are years, and "2014 - 2016" at an edge is the date of a job.
+_DIGITS = re.compile(r"(?<!\d)\d{1,3}(?!\d)|[〇一二三四五六七八九十]+(?=页)")
 _PAGE_NUMBER = re.compile(
     r"(?:page|p\.|第)?\s*#\s*(?:页|(?:of|/|共|-)\s*#\s*页?)?|#\s*[|/]\s*(?:page|#)|-\s*#\s*-", re.IGNORECASE
 )
