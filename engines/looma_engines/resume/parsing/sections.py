@@ -156,7 +156,8 @@ def heading_kind(folded: str) -> SectionKind | None:  # noqa: PLR0911 - one retu
         if joined in known:
             return cast("SectionKind", known[joined])
         # A Chinese heading with its English twin, in either order, with any mark between.
-        han = "".join(re.findall(r"[\u4e00-\u9fff/]+", joined))
+        # "工作/实习经历" is one heading, "教育背景/Education" two.
+        han = "".join(re.findall(r"[\u4e00-\u9fff/]+", joined)).strip("/")
         rest = re.sub(r"[\u4e00-\u9fff/()|•&-]+", "", joined)
         if han in known and (not rest or rest.isascii()) and len(rest) <= 30 and not re.search(r"\d", rest):
             return cast("SectionKind", known[han])
@@ -262,7 +263,8 @@ def _add_styled(lines: Sequence[ParsedLine], kinds: dict[int, tuple[SectionKind,
             continue
         plain = _DECORATION.sub("", line.folded)
         count = len(plain.split())
-        if count > _MAX_HEADING_WORDS or any(char.isdigit() for char in plain) or plain.endswith((".", ",")):
+        ends = line.folded.rstrip().endswith((".", ","))
+        if count > _MAX_HEADING_WORDS or any(char.isdigit() for char in plain) or ends:
             continue
         matches_size = bool(size) and size > usual and abs(line.line.size - size) < 0.3
         structural = line.line.heading and any(other.line.heading for other in known)
