@@ -43,7 +43,11 @@ class Entry(msgspec.Struct, kw_only=True):
 
 
 def find_entries(
-    context: Context, lines: Sequence[ParsedLine], *, is_header: Callable[[str], bool]
+    context: Context,
+    lines: Sequence[ParsedLine],
+    *,
+    is_header: Callable[[str], bool],
+    is_field: Callable[[str], bool] = lambda _: False,
 ) -> list[Entry]:
     """Cut the lines of a section into entries.
 
@@ -51,6 +55,7 @@ def find_entries(
         context: the document.
         lines: the lines of one section, or of a section that goes on over a page break.
         is_header: whether a piece of a line names what this section is about (a title, a school).
+        is_field: whether a line is a row of a form; a header may have any number of them.
     """
     filled = [line for line in lines if line.folded.strip()]
     for line in filled:
@@ -68,11 +73,15 @@ def find_entries(
         anchors = [
             at for at, line in enumerate(filled) if line.bullet and any(d.is_range for d in line.dates)
         ]
-    return _cut(context, filled, anchors, is_header)
+    return _cut(context, filled, anchors, is_header, is_field)
 
 
 def _cut(
-    context: Context, filled: list[ParsedLine], anchors: list[int], is_header: Callable[[str], bool]
+    context: Context,
+    filled: list[ParsedLine],
+    anchors: list[int],
+    is_header: Callable[[str], bool],
+    is_field: Callable[[str], bool],
 ) -> list[Entry]:
     bounds: list[tuple[int, int]] = []
     for number, anchor in enumerate(anchors):
@@ -82,7 +91,7 @@ def _cut(
         last = _header_end(
             context, filled, first=first, anchor=anchor, following=following, is_header=is_header
         )
-        bounds.append((first, last))
+        bounds.append(_with_fields(filled, (first, last), (floor, following), is_field))
     entries: list[Entry] = []
     for number, (first, last) in enumerate(bounds):
         following = bounds[number + 1][0] if number + 1 < len(bounds) else len(filled)
@@ -244,6 +253,26 @@ def _header_end(
     if following < len(filled) and end == following and anchor == first and end - anchor > 2:
         end = anchor + 2
     return end
+
+
+def _with_fields(
+    filled: Sequence[ParsedLine],
+    header: tuple[int, int],
+    room: tuple[int, int],
+    is_field: Callable[[str], bool],
+) -> tuple[int, int]:
+    """The header with every row of its form that lies in ``room``.
+
+    A form whose rows stand above the date leaves those below to the next entry.
+    """
+    first, last = header
+    if is_field(filled[first].folded):
+        while first > room[0] and is_field(filled[first - 1].folded):
+            first -= 1
+    else:
+        while last < room[1] and is_field(filled[last].folded):
+            last += 1
+    return first, last
 
 
 def _short(line: ParsedLine) -> bool:

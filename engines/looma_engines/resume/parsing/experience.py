@@ -24,7 +24,7 @@ _LABELS: Final = re.compile(
     r"^(?:(?P<company>公司名称|公司|单位名称|单位|企业名称|工作单位|就职公司|任职公司|company|employer|client)"
     r"|(?P<title>职位名称|职位|岗位|担任职位|职务|工作职位|担任职务|所任职位|title|role|position|"
     r"designation|job title)"
-    r"|(?P<place>工作地点|地点|location)|(?P<other>部门|所在部门|行业|规模|性质|薪资|汇报对象|"
+    r"|(?P<place>工作地点|地点|location)|(?P<other>部门|所在部门|行业|所属行业|规模|性质|薪资|汇报对象|"
     r"下属人数|离职原因|证明人|department))\s*[:：]\s*",
     re.IGNORECASE,
 )
@@ -37,6 +37,7 @@ _NOISE: Final = re.compile(
 )
 
 
+_BEFORE_COMPANY: Final = re.compile(r"(?:\s+at|\s*@)$")
 _CAMPUS: Final = re.compile(r"\b(?:university|college) of\b", re.IGNORECASE)
 _ABBREVIATED: Final = re.compile(r"\b(?:inc|ltd|corp|co|llc|s\.a|l\.p|jr|sr|u\.s|dept|\w)\.$", re.IGNORECASE)
 
@@ -52,7 +53,7 @@ class Header(msgspec.Struct, kw_only=True):
 def find_experience(context: Context) -> None:
     """Fill ``context.experience`` from all sections of that kind."""
     lines = [line for section in context.of("experience") for line in section.lines]
-    entries = find_entries(context, lines, is_header=_is_header)
+    entries = find_entries(context, lines, is_header=_is_header, is_field=_is_field)
     company: Cell | None = None
     for entry in entries:
         header = read_entry(context, entry, employer=company)
@@ -93,6 +94,11 @@ def _is_school(cell: Cell | None) -> bool:
 
 def _is_header(folded: str) -> bool:
     return recognise.title_strength(folded) == 2 or recognise.organisation_strength(folded) == 2
+
+
+def _is_field(folded: str) -> bool:
+    """Whether a line is a row of a form ("职位：测试工程师", "Location: Bergen")."""
+    return _LABELS.match(folded.strip()) is not None
 
 
 def read_entry(context: Context, entry: Entry, *, employer: Cell | None) -> Header:
@@ -220,11 +226,14 @@ def _company(others: Sequence[Cell], title: Cell | None) -> Cell | None:
     ]
     if title is not None:
         # What stands on a line of its own beside the title is its employer; a team is written after a comma.
-        capital = [
-            cell for cell in plain if cell.text[0].isupper() or cell.text[0] > "z" or cell.text[0].isdigit()
-        ]
+        capital = [cell for cell in plain if _opens_like_name(cell.text)]
         return capital[0] if capital else None
     return plain[0] if plain else None
+
+
+def _opens_like_name(text: str) -> bool:
+    """Whether the first word is written like a name: "Acme", "3M", "eBay", any Chinese word."""
+    return text[0].isdigit() or text[0] > "z" or any(char.isupper() for char in text.split(maxsplit=1)[0])
 
 
 def _split_title(context: Context, header: Header, *, under_employer: bool) -> None:
@@ -252,7 +261,10 @@ def _split_title(context: Context, header: Header, *, under_employer: bool) -> N
         company = last
         if marks == [","] and _is_team(last.folded, under_employer=under_employer):
             return
-        header.company, header.title = company, context.cell(cell.start, company.start)
+        title = context.cell(cell.start, company.start)
+        joint = _BEFORE_COMPANY.search(title.folded)
+        header.title = context.cell(title.start, title.start + joint.start()) if joint else title
+        header.company = company
     elif strengths[-1] == 2 and strengths[0] < 2:
         header.company, header.title = first, context.cell(parts[1].start, cell.end)
 

@@ -26,7 +26,7 @@ __all__ = [
 
 _WORD: Final = re.compile(r"[A-Za-zÀ-ÿ][\w.+#/'À-ÿ-]*|&")
 _TITLE_END: Final = re.compile(
-    r"^\s*(?:$|[,(:;|\[-]|of\b|for\b|in\b|to\b|at\b|and\b|&|/|\+|[ivx]{1,3}\b|\d|l\d\b)", re.IGNORECASE
+    r"^\s*(?:$|[,(:;|\[@-]|of\b|for\b|in\b|to\b|at\b|and\b|&|/|\+|[ivx]{1,3}\b|\d|l\d\b)", re.IGNORECASE
 )
 _PLAIN_COMPANY_WORDS: Final = frozenset(
     [
