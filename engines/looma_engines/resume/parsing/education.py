@@ -28,7 +28,9 @@ _SCHOOL_WORD: Final = re.compile(
 _CHINESE_SCHOOL: Final = re.compile(
     r"[\u4e00-\u9fffA-Za-z（）()•·]{2,24}?(?:大学|学院|学校|中学|高中|职高|技校|研究院|研究所|党校|"
     r"专科学校|师范|附中|中专|培训中心)"
-    r"(?:[（(][\u4e00-\u9fff]{2,6}[)）])?(?:[\u4e00-\u9fff]{2,12}(?:学院|分校|研究生院|校区))?"
+    # "中国地质大学（武汉）" has a campus in its brackets, "青岛海洋学院（本科）" a degree.
+    r"(?:[（(](?!本科|专科|大专|学士|硕士|博士|研究生|统招|自考|函授|全日制|在职)[\u4e00-\u9fff]{2,6}[)）])?"
+    r"(?:[\u4e00-\u9fff]{2,12}(?:学院|分校|研究生院|校区))?"
 )
 _NOT_SCHOOL: Final = re.compile(
     r"\b(?:gpa|coursework|courses?|dean|honou?rs?|award|scholarship|thesis|relevant|club|society|"
@@ -344,7 +346,9 @@ def _is_name_alone(facts: Draft) -> bool:
 
 
 def _is_complete(current: Draft) -> bool:
-    return current.institution is not None and current.degree is not None and current.date is not None
+    # A school that no list knows waits among the spare cells.
+    named = current.institution is not None or bool(current.spare)
+    return named and current.degree is not None and current.date is not None
 
 
 def _begins(current: Draft, facts: Draft) -> bool:
