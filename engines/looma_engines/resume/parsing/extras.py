@@ -19,8 +19,10 @@ _CHINESE_CERTIFICATE: Final = re.compile(
     r"普通话[一二三]级[甲乙]等|计算机[一二三四]级|"
     r"[\u4e00-\u9fff]{2,14}(?:资格证书|资格证|证书|从业资格|职称))"
 )
+#: How a sentence leads to a certificate's name.
+_HELD: Final = re.compile(r"^.*?(?:取得|获得|考取|持有|拥有|具有|具备|通过)(?:了|过)?")
 _ENGLISH_CERTIFICATE: Final = re.compile(
-    r"\b(?:[A-Z][A-Za-z]+\s)?(?:Certified|Certification)\s[A-Z][\w -]{2,50}?"
+    r"\b(?:Red\sHat\s|[A-Z][A-Za-z]+\s)?(?:Certified|Certification)\s(?:[A-Z][\w -]{1,50}?\s)?"
     r"(?:Architect|Associate|Professional|Engineer|Developer|Practitioner|Administrator|Master|"
     r"Auditor|Accountant|Owner)\b"
 )
@@ -28,10 +30,10 @@ _ENGLISH_CERTIFICATE: Final = re.compile(
 
 @cache
 def _language_pattern() -> re.Pattern[str]:
-    words = gazetteers.words("places.txt", "languages-english") + gazetteers.words(
-        "places.txt", "languages-chinese"
-    )
-    return re.compile(rf"(?<![A-Za-z]){gazetteers.alternation(words)}(?![A-Za-z])")
+    english = gazetteers.alternation(gazetteers.words("places.txt", "languages-english"))
+    chinese = gazetteers.alternation(gazetteers.words("places.txt", "languages-chinese"))
+    # A level in Latin letters may follow a Chinese word at once ("日语N2").
+    return re.compile(rf"(?<![A-Za-z]){english}(?![A-Za-z])|{chinese}")
 
 
 def find_extras(context: Context) -> None:
@@ -76,7 +78,7 @@ def _certifications(context: Context) -> Iterator[str]:
                 yield text
     if context.language == "zh":
         for found in _CHINESE_CERTIFICATE.finditer(context.folded):
-            yield found.group()
+            yield _HELD.sub("", found.group())
     elif not context.of("certifications"):
         for found in _ENGLISH_CERTIFICATE.finditer(context.folded):
             yield found.group()
