@@ -38,7 +38,7 @@ _URL: Final = re.compile(
 _CHINESE_PLACE_LABEL: Final = re.compile(
     r"(?:现居住?地?|居住地|现居城市|所在地|所在城市|现所在地|工作地点|常住地|现住址|住址|地址|"
     r"居住城市|城市|期望城市|所在地区|通讯地址|家庭住址|Address|籍贯|户籍|户口)\s*[:：]\s*([^\s|"
-    r",，;；]{2,40})",
+    r",，;；。]{2,40})",
     re.IGNORECASE,
 )
 _ENGLISH_PLACE_LABEL: Final = re.compile(
@@ -82,7 +82,8 @@ def _written_name(cell: Cell | None) -> str | None:
 def _title_case(word: str) -> str:
     if len(word.rstrip(".")) <= 1 or "." in word[:-1]:
         return word
-    return re.sub(r"[^\W\d_]+(?:'[^\W\d_]+)?", lambda found: found.group().capitalize(), word)
+    # "O'SOLBERG" is O'Solberg.
+    return re.sub(r"[^\W\d_]+", lambda found: found.group().capitalize(), word)
 
 
 def _emails(context: Context) -> list[Cell]:
@@ -261,7 +262,8 @@ def _headline(context: Context, name: Cell | None) -> str | None:
                 continue
             for cell in _header_cells(context, line.start, line.line.end):
                 if name is not None and cell.start <= name.start < cell.end:
-                    continue
+                    # "Mira Solberg, Test Engineer": what follows the name.
+                    cell = context.cell(min(name.end, cell.end), cell.end)  # noqa: PLW2901
                 if recognise.title_strength(cell.folded) == 2 and len(cell.text) <= 80:
                     return (
                         line.text

@@ -122,7 +122,18 @@ def _candidates(context: Context, line: ParsedLine) -> list[Cell]:
     suffix = _SUFFIX.search(whole.folded)
     if suffix and not any(char in whole.folded for char in "|\t@"):
         cells.append(context.cell(whole.start, whole.start + suffix.start()))
+    if _is_one_chinese_name(whole.folded):
+        cells.insert(0, whole)
     return cells[:6]
+
+
+def _is_one_chinese_name(folded: str) -> bool:
+    """Whether spaces or a dot in the line are within one name: "张  伟", "欧阳 锋", "阿依古丽·买买提"."""
+    first, *rest = re.split(r"\s+", folded)
+    if not rest:
+        return "•" in folded and _CHINESE_NAME.fullmatch(folded) is not None
+    surname = len(first) == 1 or first in gazetteers.surnames()[1]
+    return surname and len(rest) <= 2 and all(len(part) == 1 for part in rest)
 
 
 def _score(cell: Cell, line: ParsedLine, at: int, biggest: float, filled: Sequence[ParsedLine]) -> float:
