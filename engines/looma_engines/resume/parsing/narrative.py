@@ -167,9 +167,18 @@ def organisation_length(text: str) -> int:
         name, rest = text[:end], text[end:].lstrip("的 ")
         if end > _MAX_ORGANISATION or not _is_name(name, rest, strength):
             continue
+        if strength == 2 and (two := _two_names().match(name)):
+            return two.end(1)
         if not rest or is_title(rest, alone=False) or (strength == 2 and rest[0] in "和与及"):
             return end
     return 0
+
+
+@cache
+def _two_names() -> re.Pattern[str]:
+    """Two organisations and a joint ("山东大学和青岛海洋研究所")."""
+    ends = gazetteers.alternation(gazetteers.words("places.txt", "organisations-sure"))
+    return re.compile(rf"([\u4e00-\u9fff]{{2,}}{ends})[和与及](?=[\u4e00-\u9fff]{{4}})")
 
 
 def _organisation_alone(text: str) -> int:
@@ -284,7 +293,7 @@ def _simple(folded: str) -> Iterator[Found]:
         name = found.group(1)
         if is_chinese_name(name) and not _title_end().search(name):
             yield Found(found.start(1), found.end(1), "NAME", 1, 0.9)
-    for found in re.finditer(r"([\u4e00-\u9fff]{2,4})(?=先生|女士)", folded):
+    for found in re.finditer(r"([\u4e00-\u9fff]{2,4})(?=先生|女士|同志)", folded):
         if is_chinese_name(found.group(1)):
             yield Found(found.start(1), found.end(1), "NAME", 2, 0.85)
     singles, _ = gazetteers.surnames()
