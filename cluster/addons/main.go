@@ -1,7 +1,9 @@
 // The additions to the built-in cluster that are not part of Kubernetes, as one static program.
 //
 // The name it is called with decides what it is: `metrics-server` (in a pod) or `looma-provisioner` (on the node).
-// They are a module of their own because metrics-server wants newer Kubernetes libraries than the control plane.
+// It is a program beside the control plane, since both register the same metrics and flags, but of the same module: the
+// Kubernetes libraries are compiled once for both, which is a quarter of a first build. That holds metrics-server at 0.8,
+// whose libraries are not newer than the control plane's.
 package main
 
 import (
@@ -11,7 +13,6 @@ import (
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/logs"
-	"sigs.k8s.io/metrics-server/cmd/metrics-server/app"
 )
 
 func main() {
@@ -20,7 +21,7 @@ func main() {
 	var err error
 	switch name := filepath.Base(os.Args[0]); name {
 	case "metrics-server":
-		err = app.NewMetricsServerCommand(genericapiserver.SetupSignalHandler()).Execute()
+		err = metricsServer(genericapiserver.SetupSignalHandler()).Execute()
 	case "looma-provisioner":
 		err = provision(genericapiserver.SetupSignalContext(), os.Args[1:])
 	default:

@@ -26,10 +26,9 @@ _VERSION_PACKAGE = "k8s.io/component-base/version"
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One build: `package` within `module` (folders below cluster/), and the names it is called by."""
+    """One build: `package` (a folder below cluster/), and the names it is called by."""
 
     name: str
-    module: str
     package: str
     names: tuple[str, ...]
     flags: str = "-s -w"
@@ -38,7 +37,6 @@ class Program:
 PROGRAMS = (
     Program(
         name="looma-cluster",
-        module=".",
         package=".",
         names=(
             *("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
@@ -49,9 +47,9 @@ PROGRAMS = (
             f"-X {_VERSION_PACKAGE}.gitMajor=1 -X {_VERSION_PACKAGE}.gitMinor=35"
         ),
     ),
-    Program(name="looma-addons", module="addons", package=".", names=("metrics-server", "looma-provisioner")),
-    Program(name="looma-pause", module=".", package="./pause", names=("looma-init", "pause")),
-    Program(name="looma-forward", module=".", package="./forward", names=("looma-forward",)),
+    Program(name="looma-addons", package="./addons", names=("metrics-server", "looma-provisioner")),
+    Program(name="looma-pause", package="./pause", names=("looma-init", "pause")),
+    Program(name="looma-forward", package="./forward", names=("looma-forward",)),
 )
 
 
@@ -155,7 +153,7 @@ def _build(program: Program, into: Path, report: Callable[[str], None], log: Pat
             program.package,
         ],
         environment=_go_environment(),
-        cwd=paths.SOURCES / program.module,
+        cwd=paths.SOURCES,
         log=log,
         line=count,
     )
