@@ -90,8 +90,17 @@ def page_lines(words: Sequence[Word], *, page: int, height: float) -> list[RawLi
     if turned:
         # Text along the margin has no place in the order; it is kept, after everything else.
         lines.append(RawLine(text="", page=page))
-        lines.append(RawLine(text=" ".join(word.text for word in turned), page=page))
+        lines.append(RawLine(text=_turned_text(turned), page=page))
     return lines
+
+
+def _turned_text(words: Sequence[Word]) -> str:
+    """Words set upwards or downwards; each of their letters came as a word, a space is a gap in the stream."""
+    parts = [words[0].text]
+    for previous, word in itertools.pairwise(words):
+        goes_on = word.index == previous.index + len(previous.text)
+        parts.append(word.text if goes_on else " " + word.text)
+    return "".join(parts)
 
 
 def order_blocks(segments: Sequence[Segment], *, depth: int = 0) -> list[list[Row]]:
