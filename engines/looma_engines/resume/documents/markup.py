@@ -145,7 +145,8 @@ class _Lines:
         if tag in ("td", "th") and "".join(self._pieces).strip():
             self._pieces.append("\t")
         if tag == "li":
-            self._pieces.append("• ")
+            # The mark of an item that only opens a list within is not said twice.
+            self._pieces = ["• "]
         if tag in _HEADINGS:
             self._heading = True
         if tag in _BOLD:
@@ -158,6 +159,9 @@ class _Lines:
     def leave(self, tag: str) -> None:
         if tag in _BLOCKS:
             self.flush()
+        if tag == "li":
+            # An empty item leaves its mark behind.
+            self._pieces = []
         if tag in _PARAGRAPHS:
             self.lines.append(RawLine(text=""))
         if tag in _HEADINGS:
