@@ -390,16 +390,17 @@ class BuiltIn:
             self._stop_components(init, report)
         report("node")
         node.end(self.instance)
+        others_run = any(
+            BuiltIn(instance=other).running()
+            for other in paths.known_instances()
+            if other.name != self.instance.name
+        )
         if chosen is not None and chosen.link is not None:
-            others = any(
-                BuiltIn(instance=other).init() is not None
-                for other in paths.known_instances()
-                if other.name != self.instance.name
-            )
             forwarder.stop(self.instance, self._forwards())
             network.close_interface(chosen.link)
-            network.close_outward(chosen.link, mark=paths.forwarding_mark(), others_run=others)
-        node.tidy()
+            network.close_outward(chosen.link, mark=paths.forwarding_mark(), others_run=others_run)
+        if not others_run:
+            node.tidy()
         if purge:
             shutil.rmtree(self.instance.state)
 

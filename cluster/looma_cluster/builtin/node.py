@@ -25,6 +25,8 @@ from looma_cluster.paths import Instance
 from looma_cluster.processes import Known
 
 READY_MARK = f"{facts.RUN}/ready"
+# libcni writes here whatever it is told; each node covers the machine's folder with one of its own.
+CNI = Path("/var/lib/cni")
 _KEPT = ("kubelet", "containerd", "volumes", "pods")
 
 
@@ -127,8 +129,7 @@ def furnish(instance: Instance, *, init: Known) -> None:
     """
     for name in _KEPT:
         (instance.state / name).mkdir(parents=True, exist_ok=True)
-    # libcni writes here whatever it is told; the node covers the machine's folder with one of its own.
-    Path("/var/lib/cni").mkdir(parents=True, exist_ok=True)
+    CNI.mkdir(parents=True, exist_ok=True)
     run(
         [*inside(init), "sh", "-euc", furnishing_script(instance, Path(os.path.realpath("/etc/resolv.conf")))]
     )
@@ -154,7 +155,7 @@ mkdir -p /run/lock {facts.RUN}
 {binds}
 mount -t tmpfs -o mode=755 looma /var/log
 mkdir -p /var/log/containers
-mount -t tmpfs -o mode=755 looma /var/lib/cni
+mount -t tmpfs -o mode=755 looma {quote(str(CNI))}
 {names}
 # /sys shows the network of whoever mounted it; the control groups stay the machine's.
 mkdir /run/groups
@@ -247,9 +248,12 @@ def stop(init: Known, component: Component, *, grace: float) -> bool:
 
 
 def tidy() -> None:
-    """Take away the folder that nodes need on the machine, if nobody has put anything there."""
+    """Take away the folder that nodes need on the machine, if nobody has put anything there.
+
+    Only when no node runs: with the folder goes what any of them has mounted over it.
+    """
     with contextlib.suppress(OSError):
-        Path("/var/lib/cni").rmdir()
+        CNI.rmdir()
 
 
 def _in_groups(joins: Sequence[Path]) -> list[str]:
