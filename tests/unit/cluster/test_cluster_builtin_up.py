@@ -247,13 +247,11 @@ def test_nothing_is_started_in_a_node_that_does_not_run(world, builtin):
 )
 @pytest.mark.usefixtures("made")
 def test_the_container_runtime_is_done_when_it_answers(world, steps, plugins, version, answers):
-    world.ctr = {"plugins list": plugins, "version": version}
     assert not steps["container runtime"].done()
-    if answers:
-        act(steps["container runtime"])
-        assert world.did[0] == "start containerd"
-    else:
-        world.runs["containerd"] = True
+    world.ctr = {"plugins list": "cri", "version": "1.6"}
+    act(steps["container runtime"])
+    assert world.did[0] == "start containerd"
+    world.ctr = {"plugins list": plugins, "version": version}
     assert steps["container runtime"].done() is answers
 
 

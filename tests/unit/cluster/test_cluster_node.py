@@ -90,6 +90,14 @@ def test_ending_the_node_ends_everything_in_it(node_instance, machine, stand_ins
     machine(node.end, node_instance)
 
 
+def test_a_process_that_does_not_end_is_named_and_not_waited_for_without_end(instance, monkeypatch):
+    monkeypatch.setattr(node.cgroups, "members", lambda name: {1})
+    clock = iter(range(0, 1000, 15))
+    monkeypatch.setattr(node.time, "monotonic", lambda: next(clock))
+    with pytest.raises(TimeoutError, match=r"\[1\]"):
+        node.end(instance)
+
+
 def test_a_component_runs_as_wanted_until_its_arguments_change(node_instance, machine, stand_ins, made):
     etcd, newer = (stand_ins.component("etcd", f"name={name}") for name in ("looma", "newer"))
     assert not node.as_wanted(made, etcd)

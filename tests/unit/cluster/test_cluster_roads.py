@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from looma_cluster import context, kind, lifecycle, mounts, paths, prerequisites, record
+from looma_cluster import commands, context, kind, lifecycle, mounts, paths, prerequisites, record
 from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import ChoiceError, Kind
 from looma_cluster.commands import CommandError, run
@@ -211,6 +211,18 @@ def test_a_command_that_is_not_there_fails_alike():
 def test_a_command_that_hangs_is_ended():
     with pytest.raises(CommandError, match=r"no answer within 0\.2 s"):
         run(["sleep", "60"], seconds=0.2)
+
+
+def test_what_runs_is_ended_when_a_step_beside_it_fails():
+    began = []
+
+    def interrupt(line):
+        began.append(line)
+        commands.stop_all()
+
+    with pytest.raises(CommandError, match="ended with -15"):
+        run(["sh", "-c", "echo began; exec sleep 60"], line=interrupt)
+    assert began == ["began"]
 
 
 def test_a_commands_lines_go_to_the_log_and_to_whoever_listens(tmp_path):

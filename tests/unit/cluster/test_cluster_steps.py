@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from looma_cluster import steps
 from looma_cluster.steps import Display, Step, StepError, run_steps
 
 
@@ -102,3 +104,53 @@ def test_without_a_terminal_each_step_is_two_plain_lines(display, output):
     first, second = output.getvalue().splitlines()
     assert first == "... a [1]"
     assert second.startswith("ok  a [1] (0.")
+
+
+@pytest.fixture
+def terminal(output):
+    return Display(Console(file=output, width=200, force_terminal=True, color_system=None, highlight=False))
+
+
+def test_on_a_terminal_what_runs_is_shown_until_it_ends(terminal, output):
+    shown = []
+
+    def action(report):
+        report("[half] done")
+        terminal._progress.refresh()
+        shown.append(output.getvalue())
+
+    run_steps([Step(name="a", action=action)], display=terminal)
+    assert "[half] done" in shown[0]
+    assert "..." not in output.getvalue()
+    assert "ok  a (0." in output.getvalue()
+    assert not terminal._progress.tasks
+
+
+def test_an_interruption_ends_what_runs_and_begins_nothing_more(display, monkeypatch):
+    did, stopped = [], threading.Event()
+    monkeypatch.setattr(steps.commands, "stop_all", stopped.set)
+
+    def interrupted(*given, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "wait", interrupted)
+    slow = Step(name="slow", action=lambda report: stopped.wait(10) and did.append("slow"))
+    with pytest.raises(KeyboardInterrupt):
+        run_steps([slow, Step(name="next", needs=("slow",), action=noting(did, "next"))], display=display)
+    assert did == ["slow"]
+
+
+def test_of_two_failures_the_first_is_told(display):
+    failed = threading.Event()
+
+    def first(report):
+        failed.set()
+        raise ValueError("the first")
+
+    def second(report):
+        assert failed.wait(10)
+        time.sleep(0.05)
+        raise ValueError("the second")
+
+    with pytest.raises(StepError, match="the first"):
+        run_steps([Step(name="b", action=second), Step(name="a", action=first)], display=display)
