@@ -221,16 +221,15 @@ def _route_table(watch: ListWatch) -> Callable[[], tuple[Route, ...]]:
 
 
 def _keep_house(parts: Parts) -> None:
-    """Create the first account as soon as there is a database, then sweep old sessions away for ever."""
-    pause = threading.Event()
+    """Create the first account as soon as there is a database, then sweep old sessions away until we close."""
     created = not parts.settings.admin_password
-    while True:
+    while not parts.closing.is_set():
         try:
             if not created:
                 ensure_first_admin(parts.db, parts.passwords, password=parts.settings.admin_password)
                 created = True
             sweep(parts.db, now=dt.datetime.now(dt.UTC), lifetime=parts.lifetime)
-            pause.wait(SWEEP_SECONDS)
+            parts.closing.wait(SWEEP_SECONDS)
         except SQLAlchemyError as error:
             log.info("database is not there yet: %s", type(error).__name__)
-            pause.wait(1 if not created else 30)
+            parts.closing.wait(1 if not created else 30)

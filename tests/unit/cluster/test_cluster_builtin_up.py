@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from looma_cluster import paths, record
+from looma_cluster import certificates, paths, record
 from looma_cluster.builtin import addons, cluster, layout, network
 from looma_cluster.builtin.api import Api
 from looma_cluster.builtin.cluster import BuiltIn, ClusterError
@@ -113,8 +114,20 @@ class World:
         self.note("apply rights" if list(objects) == addons.rights() else "apply")
 
 
+LINK = network.choose_link("one", taken=[])
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """The certificates of a node at `LINK`, made once: each test's instance gets a copy."""
+    folder = tmp_path_factory.mktemp("pki")
+    certificates.ensure_pki(folder, layout.leaves(LINK))
+    return folder
+
+
 @pytest.fixture
-def world(instance, monkeypatch, tmp_path):
+def world(instance, monkeypatch, tmp_path, pki):
+    shutil.copytree(pki, instance.pki)
     made = World(instance, monkeypatch, tmp_path)
     record.save(
         instance,
