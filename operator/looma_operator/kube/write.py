@@ -16,7 +16,7 @@ from . import kinds
 from .client import ConflictError, Kube, KubeError, NotFoundError, RefusedError
 
 _log = logging.getLogger(__name__)
-NOTE_LIMIT = 1000  # The API server's limit is 1024 bytes.
+NOTE_LIMIT = 1000  # In bytes; the API server's limit is 1024, and a Chinese character has three.
 
 
 async def carry_out(kube: Kube, namespace: str, actions: Sequence[Action]) -> list[Refusal]:
@@ -98,7 +98,7 @@ async def post_events(
             "action": "Reconcile",
             "reason": str(notice.reason),
             "type": "Warning" if notice.warning else "Normal",
-            "note": notice.note[:NOTE_LIMIT],
+            "note": notice.note.encode()[:NOTE_LIMIT].decode(errors="ignore"),
             "regarding": {
                 "apiVersion": API_VERSION,
                 "kind": kind.name,
