@@ -37,7 +37,7 @@ class World:
         self.present = {IMAGES[0].reference}
         self.fails = ""
         for kind in (BuiltIn, KindCluster, ContextCluster):
-            monkeypatch.setattr(kind, "steps", lambda cluster, chosen=None: self._steps(cluster))
+            monkeypatch.setattr(kind, "steps", lambda cluster, *given, **named: self._steps(cluster))
             monkeypatch.setattr(kind, "down", lambda cluster, report, *, purge: self.note(f"down {purge}"))
             monkeypatch.setattr(kind, "running", lambda cluster: True)
         for kind in (BuiltIn, KindCluster):
@@ -90,6 +90,10 @@ def world(instance, monkeypatch):
     # `up` adds the folders of root's programs to it.
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setattr(lifecycle.os, "geteuid", lambda: 0)
+    # A node whose containerd has run before: it takes the images that it lacks, one by one.
+    database = instance.state / "containerd" / "io.containerd.metadata.v1.bolt" / "meta.db"
+    database.parent.mkdir(parents=True)
+    database.touch()
     return World(monkeypatch)
 
 
