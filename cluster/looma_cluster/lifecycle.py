@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 from filelock import FileLock, Timeout
 
 from looma_cluster import binaries, choose, mounts, paths, prerequisites, record, status
+from looma_cluster.builtin import image_store
 from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import Kind
 from looma_cluster.context import ContextCluster
@@ -30,6 +31,7 @@ from looma_cluster.steps import Display, Report, Step, run_steps
 
 # A fresh database, its migrations, five images to start: 20 to 40 s on two cores, and ten times that on a bad day.
 READY_SECONDS = 300
+_IMAGES = "Looma's images"
 
 
 class BusyError(RuntimeError):
@@ -139,9 +141,18 @@ def up(
             os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{prerequisites.SYSTEM_PATH}"
             _install_prerequisites(display)
         record.save(instance, cluster.choose(chosen))
-        steps = cluster.steps() if isinstance(cluster, BuiltIn) else cluster.steps(chosen)
+        images: list[Image] = []
+        building = _images_step(images, builder_is_docker=isinstance(cluster, KindCluster))
+        if not isinstance(cluster, BuiltIn):
+            steps = cluster.steps(chosen)
+        elif with_release:
+            storing = _store_steps(instance, images, after=building.name)
+            steps = storing + cluster.steps(before_runtime=tuple(step.name for step in storing))
+        else:
+            steps = cluster.steps()
         if with_release:
-            steps += _release_steps(instance, cluster, chosen, after=tuple(step.name for step in steps))
+            after = tuple(step.name for step in steps)
+            steps += [building, *_release_steps(instance, cluster, chosen, images, after=after)]
         run_steps(steps, display=display)
         return record.require(instance)
 
@@ -228,14 +239,13 @@ def _release_steps(
     instance: Instance,
     cluster: BuiltIn | KindCluster | ContextCluster,
     chosen: Record,
+    images: list[Image],
     *,
     after: tuple[str, ...],
 ) -> list[Step]:
-    """From the images' sources to a console that answers."""
-    images: list[Image] = []
+    """From built images to a console that answers; `images` is filled by the step that builds them."""
     # The node's containerd takes images while the control plane is still starting.
     takes_images = ("container runtime",) if isinstance(cluster, BuiltIn) else after
-    building = _images_step(images, builder_is_docker=isinstance(cluster, KindCluster))
 
     def deliver(report: Report) -> None:
         if isinstance(cluster, ContextCluster):
@@ -261,10 +271,9 @@ def _release_steps(
         )
 
     return [
-        building,
         Step(
             name="Looma's images in the cluster",
-            needs=(building.name, *takes_images),
+            needs=(_IMAGES, *takes_images),
             action=deliver,
             cure="the disk of the state folder may be full: `df -h`; a registry may want `buildah login`",
         ),
@@ -283,6 +292,34 @@ def _release_steps(
     ]
 
 
+def _store_steps(instance: Instance, images: Sequence[Image], *, after: str) -> list[Step]:
+    """Unpacked images for a node that never had any, instead of an import of a minute into each new instance."""
+    target = instance.state / "containerd"
+    log = paths.cache() / "logs" / "image-store.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+
+    def archives() -> dict[str, Path]:
+        return {image.reference: image.archive for image in images}
+
+    return [
+        Step(
+            name="image store",
+            needs=(after,),
+            done=lambda: not image_store.is_new(target) or image_store.current(archives()),
+            action=lambda report: image_store.ensure(archives(), report, log=log),
+            log=log,
+            cure=f"the disk of the cache folder may be full: `df -h`; else remove {image_store.folder()}",
+        ),
+        Step(
+            name="images for the node",
+            needs=("image store", "node"),
+            done=lambda: not image_store.is_new(target),
+            action=lambda _: _ignore(image_store.plant(target)),
+            cure="the disk of the state folder may be full: `df -h`",
+        ),
+    ]
+
+
 def _images_step(into: list[Image], *, builder_is_docker: bool) -> Step:
     def action(report: Report) -> None:
         from looma_cluster.images import build as build_images
@@ -295,7 +332,7 @@ def _images_step(into: list[Image], *, builder_is_docker: bool) -> Step:
                 mounts.release()
 
     return Step(
-        name="Looma's images",
+        name=_IMAGES,
         action=action,
         log=paths.cache() / "images" / "logs",
         cure="Debian's, PyPI's and npm's packages must be reachable, and 5 GB free in the cache folder",

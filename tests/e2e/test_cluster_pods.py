@@ -181,14 +181,6 @@ def test_a_pod_of_root_is_refused(place: Place) -> None:
         place.apply(pod)
 
 
-@pytest.fixture
-def builtin(cluster: Cluster) -> record.Record:
-    chosen = record.require(paths.instance(cluster.name))
-    if chosen.cluster != "builtin":
-        pytest.skip("looks into the built-in cluster's own files")
-    return chosen
-
-
 def test_a_claim_keeps_its_data_for_a_pod_that_is_not_root_and_goes_with_its_folder(
     place: Place, builtin: record.Record
 ) -> None:

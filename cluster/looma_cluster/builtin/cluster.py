@@ -120,8 +120,12 @@ class BuiltIn:
                 chosen.link = network.choose_link(self.instance.name, taken=used)
         return chosen
 
-    def steps(self) -> list[Step]:
-        """From nothing to a node that is Ready, with DNS and metrics on their way."""
+    def steps(self, *, before_runtime: tuple[str, ...] = ()) -> list[Step]:
+        """From nothing to a node that is Ready, with DNS and metrics on their way.
+
+        Args:
+            before_runtime: steps that a fresh container runtime waits for, since they prepare its data.
+        """
         logs = self.instance.logs
         build_log = paths.cache() / "logs" / "build.log"
         build_log.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +166,7 @@ class BuiltIn:
             ),
             Step(
                 name="container runtime",
-                needs=("node",),
+                needs=("node", *before_runtime),
                 done=lambda: self._all_run(("containerd",)) and self._containerd_answers(),
                 action=self._start_containerd,
                 log=logs / "containerd.log",

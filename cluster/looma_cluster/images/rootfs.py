@@ -8,7 +8,7 @@ same ones.
 
 import os
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from looma_cluster.images.catalog import SLIM_PATHS, RootFs
@@ -80,7 +80,9 @@ def make(rootfs: RootFs, *, cache: Path, fresh: bool = False) -> BuiltRootFs:
         ImageBuildError: If mmdebstrap fails.
     """
     trim = rootfs.trim.read_bytes() if rootfs.trim else b""
-    asked = digest([("command", " ".join(command(rootfs, Path("out"), None)).encode()), ("trim", trim)])
+    # The same for every checkout: where the file of what to trim lies says nothing about what is in it.
+    wanted = replace(rootfs, trim=Path("trim") if rootfs.trim else None)
+    asked = digest([("command", " ".join(command(wanted, Path("out"), None)).encode()), ("trim", trim)])
     archive = cache / "rootfs" / f"{rootfs.name}-{asked}.tar"
     packages = archive.with_suffix(".packages")
     if fresh or not (archive.is_file() and packages.is_file()):
