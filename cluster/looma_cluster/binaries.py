@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from looma_cluster import paths
 from looma_cluster.commands import run
+from looma_cluster.steps import Step
 
 KUBERNETES_VERSION = "v1.35.4"
 _VERSION_PACKAGE = "k8s.io/component-base/version"
@@ -126,6 +127,21 @@ def ensure(report: Callable[[str], None], *, log: Path | None = None) -> Path:
             making.rename(target)
     _forget_old(target)
     return target
+
+
+def step(*, log: Path | None = None) -> Step:
+    """The step that builds them, which every kind of cluster begins with."""
+
+    def action(report: Callable[[str], None]) -> None:
+        ensure(report, log=log)
+
+    return Step(
+        name="programs",
+        done=built,
+        action=action,
+        log=log,
+        cure="Go 1.26 or newer must be in PATH; `go version` says which one is",
+    )
 
 
 def _build(program: Program, into: Path, report: Callable[[str], None], log: Path | None) -> None:

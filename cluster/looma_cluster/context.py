@@ -57,12 +57,7 @@ class ContextCluster:
     def steps(self, record: Record) -> list[Step]:
         """Copy the context, and see that the cluster answers."""
         return [
-            Step(
-                name="programs",
-                done=binaries.built,
-                action=lambda report: _ignore(binaries.ensure(report)),
-                cure="Go 1.26 or newer must be in PATH",
-            ),
+            binaries.step(),
             Step(
                 name=f"context {record.context}",
                 needs=("programs",),
@@ -86,7 +81,3 @@ class ContextCluster:
         if purge:
             report("namespace")
             run([binaries.path("kubectl"), *reach, "delete", "namespace", NAMESPACE, "--ignore-not-found"])
-
-
-def _ignore(_: object) -> None:
-    """For actions whose answer nobody needs."""

@@ -87,12 +87,7 @@ class KindCluster:
     def steps(self, record: Record) -> list[Step]:
         """From nothing, or from a stopped container, to a cluster that answers."""
         return [
-            Step(
-                name="programs",
-                done=binaries.built,
-                action=lambda report: _ignore(binaries.ensure(report)),
-                cure="Go 1.26 or newer must be in PATH: kubectl and helm are built with it",
-            ),
+            binaries.step(),
             Step(
                 name="kind cluster",
                 done=self.running,
@@ -144,7 +139,3 @@ class KindCluster:
             run(["kind", "delete", "cluster", "--name", name, "--kubeconfig", self.instance.kubeconfig])
         else:
             run(["docker", "stop", node_container(self.instance)])
-
-
-def _ignore(_: object) -> None:
-    """For actions whose answer nobody needs."""

@@ -194,15 +194,7 @@ def build(*, only: Sequence[str], display: Display | None = None) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []
     if "binaries" in only:
-        steps.append(
-            Step(
-                name="programs",
-                done=binaries.built,
-                action=lambda report: _ignore(binaries.ensure(report, log=log)),
-                log=log,
-                cure="Go 1.26 or newer must be in PATH",
-            )
-        )
+        steps.append(binaries.step(log=log))
     if "images" in only:
         steps.append(_images_step([], builder_is_docker=False))
     run_steps(steps, display=display)

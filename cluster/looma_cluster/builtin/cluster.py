@@ -132,13 +132,7 @@ class BuiltIn:
         system = [self._system_image_step(name, build_log) for name in system_images.images()]
         imports = [self._import_step(name) for name in system_images.images()]
         return [
-            Step(
-                name="programs",
-                done=binaries.built,
-                action=lambda report: _ignore(binaries.ensure(report, log=build_log)),
-                log=build_log,
-                cure="Go 1.26 or newer must be in PATH; `go version` says which one is",
-            ),
+            binaries.step(log=build_log),
             *system,
             Step(
                 name="node",

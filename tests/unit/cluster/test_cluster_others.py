@@ -42,7 +42,7 @@ def programs(instance, monkeypatch):
     for module in (kind, context, kubernetes):
         monkeypatch.setattr(module, "run", made)
         monkeypatch.setattr(module.binaries, "path", lambda name: name)
-        monkeypatch.setattr(module.binaries, "ensure", lambda report: report("programs"))
+        monkeypatch.setattr(module.binaries, "ensure", lambda report, log=None: report("programs"))
     return made
 
 
