@@ -71,7 +71,7 @@ unit-coverage: $(ASSETS)
 
 contract: $(ASSETS) ## Definitions, operator and database against the real API server and PostgreSQL
 	@$(SUDO) $(BIN)/looma build --only binaries
-	@$(BIN)/coverage run -m pytest tests/contract -q $(KEYWORD)
+	@$(BIN)/coverage run -m pytest tests/contract -q -n $(WORKERS) --dist loadfile $(KEYWORD)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40
 

@@ -1,7 +1,7 @@
 """Carries one request to an engine and its answer back, both as streams.
 
 A request is sent twice only when the first try cannot have reached an engine (no connection), or when it may
-safely be asked again (GET or HEAD on a kept-alive connection that had just been closed).
+safely be asked again (GET or HEAD whose connection was closed before the first byte of a body, by a pod that ended).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 
 import httpx
 
@@ -80,7 +81,7 @@ class Relay:
         if not self._slots.acquire(blocking=False):
             raise Busy("The console forwards as many requests as it can.", headers={"Retry-After": "1"})
         try:
-            response = self._try(method, route, raw_target, headers, body)
+            response, content = self._try(method, route, raw_target, headers, body)
         except BaseException:
             self._slots.release()
             raise
@@ -96,8 +97,7 @@ class Relay:
         return Answer(
             status=response.status_code,
             headers=to_client(response.headers.multi_items()),
-            # Raw: a compressed answer stays as the engine compressed it.
-            body=response.iter_raw(CHUNK) if "content-length" in response.headers else response.iter_raw(),
+            body=content,
             close=close,
         )
 
@@ -107,13 +107,17 @@ class Relay:
         Raises `EngineBroke` also for a status other than 200 and for a body longer than `limit` bytes.
         """
         route = Route(path, service, FETCH_SECONDS)
-        headers = [("Accept", "application/json"), ("X-Request-Id", request_id)]
-        response = self._try("GET", route, path, headers, None)
+        headers = [
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "identity"),
+            ("X-Request-Id", request_id),
+        ]
+        response, content = self._try("GET", route, path, headers, None)
         try:
             if response.status_code != httpx.codes.OK:
                 raise EngineBroke(f"{path} of {service} answered {response.status_code}.")
             body = b""
-            for chunk in response.iter_bytes():
+            for chunk in content:
                 body += chunk
                 if len(body) > limit:
                     raise EngineBroke(f"{path} of {service} is too long.")
@@ -127,14 +131,15 @@ class Relay:
 
     def _try(
         self, method: str, route: Route, raw_target: str, headers: Pairs, body: Iterable[bytes] | None
-    ) -> httpx.Response:
+    ) -> tuple[httpx.Response, Iterator[bytes]]:
         timeout = httpx.Timeout(route.timeout_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
         url = httpx.URL(self._address_of(route.service)).copy_with(raw_path=raw_target.encode("ascii"))
         for attempt in range(1, CONNECT_TRIES + 1):
             last = attempt == CONNECT_TRIES
             request = self._http.build_request(method, url, headers=headers, content=body, timeout=timeout)
             try:
-                return self._http.send(request, stream=True)
+                response = self._http.send(request, stream=True)
+                return response, _begun(response)
             except httpx.ConnectTimeout as error:
                 raise EngineTimeout(
                     f"{route.service} took no connection in {CONNECT_SECONDS:.0f} s."
@@ -152,3 +157,20 @@ class Relay:
                 if last or method not in _REPEATABLE or body is not None:
                     raise EngineBroke(f"{route.service} closed the connection.") from error
         raise AssertionError("unreachable: the last attempt answers or raises")
+
+
+def _begun(response: httpx.Response) -> Iterator[bytes]:
+    """The body, of which the first part has come where its length is known: until then the request can be asked again.
+
+    A stream of events has no length, and its status must not wait for the first event. Raw: a compressed answer stays
+    as the engine compressed it.
+    """
+    if "content-length" not in response.headers:
+        return response.iter_raw()
+    chunks = response.iter_raw(CHUNK)
+    try:
+        first = next(chunks, b"")
+    except httpx.HTTPError:
+        response.close()
+        raise
+    return chain([first], chunks) if first else iter(())

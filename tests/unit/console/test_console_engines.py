@@ -42,7 +42,10 @@ class Way:
         self.asked.append(request.method)
         if self.faults:
             raise self.faults.pop(0)
-        return httpx.Response(200, json={"items": [], "next_cursor": None})
+        page = b'{"items": [], "next_cursor": null}'
+        # A stream, as a network gives it: what is given as content counts as read already.
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(page))}
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(page))
 
 
 ISSUER = TokenIssuer(private_key(), issuer="https://looma.local", audience="looma")

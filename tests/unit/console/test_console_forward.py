@@ -234,6 +234,26 @@ def test_an_engine_that_breaks_off_is_not_asked_again_to_change_something(visito
     assert len([1 for request, _ in engine.seen if request.method == "POST"]) == 1
 
 
+def half_an_answer(request: Request) -> Response:
+    """Status and headers, and then the process ends."""
+    connection = request.environ["werkzeug.socket"]
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n")
+    connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionAbortedError
+
+
+def test_an_engine_that_ends_between_headers_and_body_is_asked_again_only_to_read(visitor, engine) -> None:
+    def answer_the_third_time(request: Request) -> Response:
+        return half_an_answer(request) if len(engine.seen) < 3 else Response("{}")
+
+    engine.on("GET", "/api/v1/resumes", answer_the_third_time)
+    answer = visitor.get("/api/v1/resumes")
+    assert (answer.status_code, answer.data) == (200, b"{}")
+    engine.on("POST", "/api/v1/resumes", half_an_answer)
+    problem(visitor.client.post("/api/v1/resumes", data=b"x"), 502, "engine-broke")
+    assert [request.method for request, _ in engine.seen] == ["GET", "GET", "GET", "POST"]
+
+
 def test_too_many_at_once_are_turned_away(visitor, parts, engine) -> None:
     engine.on("GET", "/api/v1/resumes", {})
     taken = 0
