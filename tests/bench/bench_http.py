@@ -20,16 +20,24 @@ from support.cluster import Cluster
 
 SECONDS = 8
 CONNECTIONS = 16
+SCRATCH = "/tmp"  # noqa: S108 - the pod's own, an emptyDir
 BARE = """
-from granian.server.embed import Server
-import asyncio
+import pathlib, sys
+from granian.constants import Interfaces
+from granian.server import Server
+
+pathlib.Path("/tmp/bare.py").write_text('''
 from litestar import Litestar, get
 
 @get("/", sync_to_thread=False)
 def fixed() -> bytes:
     return b"x" * {size}
 
-asyncio.run(Server(Litestar([fixed]), address="0.0.0.0", port=8080, websockets=False).serve())
+app = Litestar([fixed])
+''')
+if __name__ == "__main__":
+    server = Server("bare:app", interface=Interfaces.ASGI, address="0.0.0.0", port=8080, websockets=False)
+    server.serve()
 """
 
 
@@ -80,6 +88,8 @@ def bare_pod(cluster: Cluster, image: str, size: int) -> str:
                     "name": "bare",
                     "image": image,
                     "command": ["python3.13", "-c", BARE.format(size=size)],
+                    "env": [{"name": "PYTHONPATH", "value": SCRATCH}],
+                    "volumeMounts": [{"name": "tmp", "mountPath": SCRATCH}],
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "capabilities": {"drop": ["ALL"]},
@@ -88,6 +98,7 @@ def bare_pod(cluster: Cluster, image: str, size: int) -> str:
                     "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
                 }
             ],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
         },
     }
     cluster.apply(json.dumps(manifest))

@@ -6,6 +6,7 @@ The services ask for no pods, so that the figure is the operator's and not the k
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -57,15 +58,15 @@ class Api:
         """The parsed answer of one call."""
         path = f"/{GROUPS[plural]}/namespaces/{self._namespace}/{plural}/{name}".rstrip("/") + query
         kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
-        return await self._client.call_api(
-            path,
-            method,
-            header_params={"Content-Type": kind, "Accept": "application/json"},
-            body=body,
-            auth_settings=["BearerToken"],
-            response_types_map={200: "object", 201: "object", 202: "object"},
-            _return_http_data_only=True,
+        method, url, headers, _, _ = await self._client.param_serialize(
+            method, path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
         )
+        headers["Content-Type"] = kind
+        answer = await self._client.rest_client.request(method, url, headers=headers, body=body)
+        text = (await answer.response.read()).decode()
+        if answer.status >= 400:
+            raise RuntimeError(f"{method} {path} answered {answer.status}: {text[:500]}")
+        return json.loads(text)
 
     async def apply_all(self, objects: list[tuple[str, dict[str, Any]]]) -> float:
         """Seconds to server-side apply all objects, AT_ONCE at a time."""
