@@ -1,4 +1,4 @@
-"""The worker's own functions, called here in the test's process; `tests/contract/test_resume_worker_pool.py` has the real processes."""
+"""The worker's own functions, called here in the test's process; the contract tests have the real processes."""
 
 from __future__ import annotations
 
