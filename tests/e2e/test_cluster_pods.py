@@ -174,6 +174,18 @@ def test_top_shows_what_pods_and_nodes_use(place: Place) -> None:
             time.sleep(1)
 
 
+def test_the_metrics_api_describes_its_objects(cluster: Cluster) -> None:
+    """Its documents name the types as the API server's own do, or kubectl could not explain them."""
+    words = (str(cluster.kubectl_path), "get", "--raw", "/openapi/v3/apis/metrics.k8s.io/v1beta1")
+    deadline = time.monotonic() + METRICS_SECONDS
+    while not (told := cluster.run(*words, check=False)).startswith("{"):
+        assert time.monotonic() < deadline, f"no documents of the metrics API: {told}"
+        time.sleep(1)
+    document = json.loads(told)
+    node = document["components"]["schemas"]["io.k8s.metrics.pkg.apis.metrics.v1beta1.NodeMetrics"]
+    assert {"usage", "window", "timestamp"} <= set(node["properties"])
+
+
 def test_a_pod_of_root_is_refused(place: Place) -> None:
     pod = restricted("root", place.image)
     pod["spec"]["securityContext"] = {"runAsUser": 0}
