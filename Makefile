@@ -15,7 +15,23 @@ WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 ASSETS := console/looma_console/static/vendor/.built-from
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=HOME,PATH,XDG_CACHE_HOME,XDG_STATE_HOME,LOOMA_CONTEXT)
+
+# What sudo would take away: where things are kept and fetched from, and whom to trust on the way there.
+KEPT := HOME PATH XDG_CACHE_HOME XDG_STATE_HOME \
+  LOOMA_CONTEXT LOOMA_REGISTRY LOOMA_NO_INSTALL LOOMA_DEBIAN_MIRROR \
+  HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy \
+  SSL_CERT_FILE SSL_CERT_DIR NODE_EXTRA_CA_CERTS UV_SYSTEM_CERTS PIP_CERT \
+  PIP_INDEX_URL UV_DEFAULT_INDEX NPM_CONFIG_REGISTRY GOPROXY GOSUMDB GONOSUMDB GOFLAGS
+EMPTY :=
+COMMA := ,
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=$(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(KEPT))))
+# uv and npm bring certificates of their own; whoever trusts a further authority has told the system.
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
+ifneq ($(CERTIFICATES),)
+export UV_SYSTEM_CERTS ?= 1
+export NODE_EXTRA_CA_CERTS ?= $(CERTIFICATES)
+endif
+
 KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 
 .PHONY: help up down status test unit unit-coverage contract cluster-tests chaos lint format bench lock venv helmfile-check
