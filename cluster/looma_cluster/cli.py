@@ -6,6 +6,7 @@ go to the error output, answers to the output, so that `$(looma kubeconfig)` wor
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from looma_cluster import access, binaries, doctor, lifecycle, logs, paths, record, status
+from looma_cluster import access, binaries, doctor, lifecycle, logs, paths, person, record, status
 from looma_cluster.access import NoIssuerError
 from looma_cluster.binaries import NotBuiltError, SourcesMissingError
 from looma_cluster.builtin.cluster import ClusterError
@@ -232,8 +233,13 @@ def demo_load(name: Name = "looma") -> None:
 
 def main() -> None:
     """Run the command; what a person can do something about ends with one message and exit code 1."""
+    for variable, folder in person.tools_environment().items():
+        os.environ.setdefault(variable, folder)
     try:
         app()
+    except PermissionError as error:
+        typer.echo(f"looma: {error.filename} is root's: run it again by sudo", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("interrupted; run it again to go on from here", err=True)
         sys.exit(130)

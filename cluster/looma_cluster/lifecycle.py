@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 
 from filelock import FileLock, Timeout
 
-from looma_cluster import binaries, choose, mounts, paths, prerequisites, record, status
+from looma_cluster import binaries, choose, mounts, paths, person, prerequisites, record, status
 from looma_cluster.builtin import image_store
 from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import Kind
@@ -154,6 +154,8 @@ def up(
             after = tuple(step.name for step in steps)
             steps += [building, *_release_steps(instance, cluster, chosen, images, after=after)]
         run_steps(steps, display=display)
+        person.link_kubectl()
+        person.hand_over(instance, home=Path.home(), to=person.behind_sudo(os.environ, euid=os.geteuid()))
         return record.require(instance)
 
 

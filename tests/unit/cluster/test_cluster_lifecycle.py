@@ -50,6 +50,7 @@ class World:
         monkeypatch.setattr(lifecycle.mounts, "release", lambda: self.note("release mounts"))
         monkeypatch.setattr(lifecycle.binaries, "built", lambda: False)
         monkeypatch.setattr(lifecycle.binaries, "ensure", lambda report, *, log: self.note("programs"))
+        monkeypatch.setattr(lifecycle.person, "link_kubectl", lambda: None)
         monkeypatch.setattr(images_module, "build", self._build)
         monkeypatch.setattr(images_module, "push", self._push)
         monkeypatch.setattr(release, "install", self._release)
