@@ -155,6 +155,8 @@ def up(
             steps += [building, *_release_steps(instance, cluster, chosen, images, after=after)]
         run_steps(steps, display=display)
         person.link_kubectl()
+        if with_release:
+            person.choose_namespace(instance)
         person.hand_over(instance, home=Path.home(), to=person.behind_sudo(os.environ, euid=os.geteuid()))
         return record.require(instance)
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from looma_cluster import binaries, paths
+from looma_cluster.commands import run
+from looma_cluster.context import NAMESPACE
 from looma_cluster.paths import Instance
 
 
@@ -74,3 +76,17 @@ def link_kubectl(*, folder: Path | None = None) -> None:
         return
     link.unlink(missing_ok=True)
     link.symlink_to(target)
+
+
+def choose_namespace(instance: Instance) -> None:
+    """Make Looma's namespace the one that the kubeconfig means, so that `kubectl get looma` shows what runs.
+
+    Raises:
+        CommandError: if the kubeconfig is damaged.
+    """
+    run(
+        [
+            *(binaries.path("kubectl"), "--kubeconfig", instance.kubeconfig),
+            *("config", "set-context", "--current", f"--namespace={NAMESPACE}"),
+        ]
+    )

@@ -177,16 +177,25 @@ def _describe(service: Json) -> str:
 
 
 @app.command()
-def status(
+def status(  # noqa: PLR0917 - typer reads the parameters as options
     name: Annotated[
         str | None, typer.Argument(help="Name of the AIService; without it all.", metavar="[NAME]")
     ] = None,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = "text",
+    watch: Watch = False,
+    timeout: Timeout = 600,
 ) -> None:
-    """What runs: all services, or one with its conditions and its last rollback."""
+    """What runs: all services, or one with its conditions and its last rollback.
+
+    With --watch, one service is followed until what its spec asks for serves, or was given up.
+    """
     cluster = _connect(namespace, context)
+    if watch and not name:
+        raise typer.BadParameter("name the service to watch", param_hint="--watch")
+    if watch and name:
+        _wait(cluster, name, "", timeout)
     found = [cluster.service(name)] if name else cluster.services()
     if output == "json":
         typer.echo(json.dumps(found[0] if name else found, indent=2, ensure_ascii=False))
@@ -314,6 +323,7 @@ def _request(cluster: Cluster, name: str, action: str, reason: str) -> None:
 
 
 def _wait(cluster: Cluster, name: str, revision: str, timeout: float) -> None:
+    """Tell how a rollout goes until `revision` serves, or, if that is empty, whichever the spec asks for."""
     deadline = time.monotonic() + timeout
     said = ""
     while time.monotonic() < deadline:
@@ -333,11 +343,12 @@ def _wait(cluster: Cluster, name: str, revision: str, timeout: float) -> None:
             if state.get("phase") == "Degraded":
                 degraded = next(item for item in state["conditions"] if item["type"] == "Degraded")
                 _fail(degraded.get("message", "degraded"))
-            done = state.get("stableRevision") == state.get("targetRevision") == revision
+            target = state.get("targetRevision")
+            done = target and state.get("stableRevision") == target and revision in ("", target)
             if done and not state.get("rollout"):
                 return
         time.sleep(POLL_SECONDS)
-    _fail(f"{name} was not at {revision} within {timeout:g} s", TIMED_OUT)
+    _fail(f"{name} was not at {revision or 'what its spec asks for'} within {timeout:g} s", TIMED_OUT)
 
 
 def main() -> None:

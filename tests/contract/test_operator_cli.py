@@ -125,6 +125,16 @@ def test_watching_ends_when_time_is_up(looma: Looma):
     done = run(looma, "rollback", "slow", "--to", "r2", "--watch", "--timeout", "2")
     assert done.returncode == TIMED_OUT, done.stdout + done.stderr
     assert "slow was not at r2 within 2 s" in done.stderr
+    done = run(looma, "status", "slow", "--watch", "--timeout", "1")
+    assert done.returncode == TIMED_OUT, done.stdout + done.stderr
+    assert "slow was not at what its spec asks for within 1 s" in done.stderr
+
+
+def test_a_service_that_serves_what_is_asked_for_is_watched_no_longer(rolled: Looma):
+    done = run(rolled, "status", "road", "--watch", "--timeout", "20")
+    assert done.returncode == 0, done.stderr
+    assert "Ready" in done.stdout
+    assert run(rolled, "status", "--watch").returncode == 2
 
 
 def test_a_restart_is_carried_out(rolled: Looma):

@@ -51,6 +51,7 @@ class World:
         monkeypatch.setattr(lifecycle.binaries, "built", lambda: False)
         monkeypatch.setattr(lifecycle.binaries, "ensure", lambda report, *, log: self.note("programs"))
         monkeypatch.setattr(lifecycle.person, "link_kubectl", lambda: None)
+        monkeypatch.setattr(lifecycle.person, "choose_namespace", lambda _instance: None)
         monkeypatch.setattr(images_module, "build", self._build)
         monkeypatch.setattr(images_module, "push", self._push)
         monkeypatch.setattr(release, "install", self._release)

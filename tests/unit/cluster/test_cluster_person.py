@@ -76,3 +76,13 @@ def test_kubectl_lies_beside_looma_and_follows_the_sources(
         person.link_kubectl(folder=tmp_path)
         person.link_kubectl(folder=tmp_path)
         assert (tmp_path / "kubectl").read_text() == age
+
+
+def test_the_kubeconfig_means_loomas_namespace(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[object]] = []
+    monkeypatch.setattr(person, "run", asked.append)
+    monkeypatch.setattr(binaries, "path", Path)
+    instance = paths.instance("one")
+    person.choose_namespace(instance)
+    words = ["config", "set-context", "--current", "--namespace=looma"]
+    assert asked == [[Path("kubectl"), "--kubeconfig", instance.kubeconfig, *words]]
