@@ -63,9 +63,16 @@ def hand_over(instance: Instance, *, home: Path, to: tuple[int, int] | None) -> 
         for folder in (ours, *ours.parents):
             if folder != home and folder.is_relative_to(home) and folder.stat().st_uid == 0:
                 os.chown(folder, *to)
-    for path in (instance.state, instance.kubeconfig, instance.record):
+    for path in (instance.state, instance.kubeconfig, instance.record, *built_in(paths.ROOT)):
         if path.exists():
             os.chown(path, *to)
+
+
+def built_in(checkout: Path) -> list[Path]:
+    """What building the images leaves in a checkout: the console's scripts and catalogues, which `make` builds too."""
+    console = checkout / "console" / "looma_console"
+    vendor = console / "static" / "vendor"
+    return [vendor, *vendor.glob("*"), *console.glob("translations/*/LC_MESSAGES/*.mo")]
 
 
 def link_kubectl(*, folder: Path | None = None) -> None:

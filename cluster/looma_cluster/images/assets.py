@@ -56,6 +56,8 @@ def _scripts(console: Path, cache: Path) -> None:
         step="fetching the console's scripts",
         log=cache / "logs" / "npm.log",
         cwd=work,
+        # By sudo, npm's own cache would be left with files that the person can no longer change.
+        env={"npm_config_cache": str(cache / "npm-cache")},
         cure="Is the npm registry reachable?",
     )
     vendor.mkdir(parents=True, exist_ok=True)

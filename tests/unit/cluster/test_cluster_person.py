@@ -42,9 +42,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_the_way_in_is_theirs_and_keys_stay_roots(home: Path) -> None:
+def test_the_way_in_is_theirs_and_keys_stay_roots(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = paths.instance("one")
+    checkout = home / "checkout"
+    script = checkout / "console/looma_console/static/vendor/htmx.js"
+    script.parent.mkdir(parents=True)
+    script.write_text("")
+    monkeypatch.setattr(paths, "ROOT", checkout)
     person.hand_over(instance, home=home, to=SOMEBODY)
+    assert script.stat().st_uid == script.parent.stat().st_uid == SOMEBODY[0]
     theirs = [home / ".local", home / ".local/state", home / ".cache", paths.state_root(), paths.cache()]
     for path in (*theirs, instance.state, instance.kubeconfig, instance.record):
         assert (path.stat().st_uid, path.stat().st_gid) == SOMEBODY, path
