@@ -238,6 +238,9 @@ def main() -> None:
     try:
         app()
     except PermissionError as error:
+        # For root, sudo would change nothing: that is something else, and wants its whole story.
+        if os.geteuid() == 0:
+            raise
         typer.echo(f"looma: {error.filename} is root's: run it again by sudo", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
