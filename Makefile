@@ -24,7 +24,10 @@ KEPT := HOME PATH XDG_CACHE_HOME XDG_STATE_HOME \
   PIP_INDEX_URL UV_DEFAULT_INDEX NPM_CONFIG_REGISTRY GOPROXY GOSUMDB GONOSUMDB GOFLAGS
 EMPTY :=
 COMMA := ,
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=$(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(KEPT))))
+# Root's compiled Python in a person's checkout would be in the way of their own `rm`.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=$(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(KEPT))) env PYTHONDONTWRITEBYTECODE=1)
+# Without compiled Python every process begins by compiling all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # uv and npm bring certificates of their own; whoever trusts a further authority has told the system.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 ifneq ($(CERTIFICATES),)

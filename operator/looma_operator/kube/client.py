@@ -17,16 +17,14 @@ import aiohttp
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 
 from ..names import FIELD_MANAGER
 from ..resources import Json
 from .kinds import Kind
 
 if TYPE_CHECKING:
-    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
 
 REQUEST_SECONDS = 10.0
 # Server-side apply answers 500 where a field has a type that its schema does not know: no later try is taken.
@@ -85,31 +83,27 @@ _guard: ContextVar[Callable[[], object] | None] = ContextVar(
 )
 
 
-class _GuardedConnector(aiohttp.TCPConnector):
-    """Asks the guard once the connection stands: making one takes long enough to fall asleep in."""
+class _GuardedRequest(aiohttp.ClientRequest):
+    """Asks the guard in the step that hands the bytes to the kernel: before it, the process may have slept.
 
-    async def connect(
-        self,
-        req: ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
+    aiohttp holds the headers back until the body goes out with them, and sends that in a task of its own; so neither
+    a new connection nor other tasks' work lies between the question and the bytes.
+    """
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
         guard = _guard.get()
         if guard is not None:
             try:
                 guard()
-            except BaseException:
-                connection.close()
-                raise
-        return connection
-
-
-class _Rest(RESTClientObject):
-    """The library's HTTP with our connector, which is the way that it offers for that."""
-
-    def _create_connector(self) -> aiohttp.TCPConnector:
-        return _GuardedConnector(limit=self.maxsize, ssl=self.ssl_context)
+            except NotLeaderError as error:
+                # Whoever awaits the answer gets the error as it is.
+                if conn.protocol is not None:
+                    conn.protocol.set_exception(error)
+                conn.close()
+                return
+        await super().write_bytes(writer, conn, content_length)
 
 
 async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
@@ -156,8 +150,8 @@ class Kube:
     ) -> None:
         """Open nothing yet; connections are made when they are needed."""
         configuration.connection_pool_maxsize = connections
+        configuration.client_session_kwargs = {"request_class": _GuardedRequest}
         self._api = ApiClient(configuration)
-        self._api.rest_client = _Rest(configuration)
         self._fence: Fence = fence or OpenFence()
 
     async def close(self) -> None:
@@ -196,7 +190,7 @@ class Kube:
 
     async def _write(self, method: str, path: str, **options: Any) -> Json:
         # A write may take no longer than leadership lasts, so none is under way when another replica begins. The fence
-        # is asked again when the connection stands, right before the bytes go out: whoever slept finds out there.
+        # is asked again right before the bytes go out: whoever slept finds out there.
         seconds = min(REQUEST_SECONDS, self._fence.check())
         token = _guard.set(self._fence.check)
         try:
