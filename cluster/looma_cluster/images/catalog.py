@@ -87,6 +87,12 @@ PYTHON = RootFs(
     packages=("python3.13", "libstdc++6", "tzdata", "ca-certificates"),
     official="python:3.13-slim-trixie",
 )
+# The gateway's image holds its data plane and its controller: two containers of one pod.
+GATEWAY = RootFs(
+    name="looma-base-gateway",
+    packages=(*PYTHON.packages, "haproxy"),
+    official="python:3.13-slim-trixie",
+)
 POSTGRES = RootFs(
     name="looma-base-postgres",
     packages=("postgresql-17", "postgresql-17-pgvector"),
