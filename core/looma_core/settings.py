@@ -48,7 +48,7 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
             pattern=r"^https?://[^\s/]+.*[^/]$",
             description="The one address of the API, no slash at the end; engines call each other there.",
         ),
-    ] = "http://looma-console.looma.svc"
+    ] = "http://looma-gateway.looma.svc"
     jwt_issuer: Annotated[str, Meta(min_length=1, description="`iss` that a token must have.")] = (
         "https://looma.local"
     )

@@ -1,6 +1,9 @@
 """`looma-engine NAME`: runs one engine. All engines come from one image and are told apart by their name.
 
-Each engine's package has a module `app` with `create(settings: EngineSettings) -> Litestar`. The process that
+The gateway is the other kind: its commands run until they are stopped and build no application. Its image holds no
+more of the engines than this module, so nothing of them is imported here.
+
+Each other engine's package has a module `app` with `create(settings: EngineSettings) -> Litestar`. The process that
 starts reads the settings, so that a wrong variable is said once and plainly; its worker builds the application.
 """
 
@@ -23,9 +26,15 @@ ENGINES = {
 }
 """Engine names, as in `spec.engine` of an AIService, and the module that builds each."""
 
+COMMANDS = {
+    "gateway": "looma_engines.gateway.main",
+    "gateway-init": "looma_engines.gateway.main",
+}
+"""Commands that are no application: modules with `main(name)`."""
+
 _NAME_VARIABLE = "LOOMA_ENGINE"
 log = logging.get(__name__)
-USAGE = f"usage: looma-engine NAME   with NAME one of: {', '.join(sorted(ENGINES))}"
+USAGE = f"usage: looma-engine NAME   with NAME one of: {', '.join(sorted({**ENGINES, **COMMANDS}))}"
 
 
 def main() -> None:
@@ -34,10 +43,14 @@ def main() -> None:
     if arguments in (["-h"], ["--help"]):
         print(USAGE)
         return
-    if len(arguments) != 1 or arguments[0] not in ENGINES:
+    if len(arguments) != 1 or arguments[0] not in {**ENGINES, **COMMANDS}:
         print(USAGE, file=sys.stderr)
         sys.exit(2)
     name = arguments[0]
+    if name in COMMANDS:
+        os.environ.setdefault("LOOMA_SERVICE", "gateway")
+        import_module(COMMANDS[name]).main(name)
+        return
     # Without an operator, as on a developer's machine, the engine's own name is the service's.
     os.environ.setdefault("LOOMA_SERVICE", name)
     try:

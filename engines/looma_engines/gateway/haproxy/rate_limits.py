@@ -1,0 +1,116 @@
+"""Limits of requests, over all gateway pods together. Pure.
+
+A limit of R a second with a burst of B lets B requests pass in any B/R seconds: B at once, R a second in the long
+run. Only what was let through counts. Each pod counts in a table of its own and adds up what all of them say; what
+the others counted comes within milliseconds, so that requests that arrive at several pods in the same moment can be
+a few more than the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from looma_engines.gateway.haproxy import answers, tables
+from looma_engines.gateway.haproxy.text import Lines, key, literal, quoted
+from looma_engines.gateway.model import DataPlane, RateLimit, RateLimitPer, Rule
+
+LEAST_WINDOW_MS = 100
+"""HAProxy's clock counts milliseconds, and moves once per round of its loop."""
+
+MOST_WINDOW_MS = 86_400_000
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """At most `requests` in any `milliseconds`."""
+
+    requests: int
+    milliseconds: int
+
+
+def window(limit: RateLimit) -> Window:
+    """The window that keeps both the average and the burst.
+
+    | requests per second | burst | requests | milliseconds |
+    | ------------------- | ----- | -------- | ------------ |
+    | 10                  | 20    | 20       | 2000         |
+    | 1                   | 1     | 1        | 1000         |
+    | 100                 | 1     | 10       | 100          |
+    """
+    milliseconds = 1000 * limit.burst // limit.requests_per_second
+    if milliseconds < LEAST_WINDOW_MS:
+        # A burst that is smaller than what the rate gives in the shortest window cannot be told from it.
+        least = max(limit.requests_per_second * LEAST_WINDOW_MS // 1000, 1)
+        return Window(requests=least, milliseconds=max(1000 * least // limit.requests_per_second, 1))
+    if milliseconds > MOST_WINDOW_MS:
+        return Window(
+            requests=limit.requests_per_second * MOST_WINDOW_MS // 1000, milliseconds=MOST_WINDOW_MS
+        )
+    return Window(requests=limit.burst, milliseconds=milliseconds)
+
+
+def table_kinds(rules: Iterable[Rule]) -> dict[str, str]:
+    """The tables that these rules' limits need: one for each length of a window."""
+    lengths = {window(rule.policy.rate_limit).milliseconds for rule in rules if rule.policy.rate_limit}
+    return {
+        _kind(length): f"type binary len 32 size 100k expire {max(2 * length, 10_000)}ms"
+        f" store gpc(1),gpc_rate(1,{length}ms)"
+        for length in sorted(lengths)
+    }
+
+
+def limit_lines(plane: DataPlane, rules: Iterable[Rule]) -> Lines:
+    """Lines that refuse what is over a rule's limit, and tell callers what is left."""
+    limited = [rule for rule in rules if rule.policy.rate_limit is not None]
+    if not limited:
+        return []
+    lines: Lines = []
+    for rule in limited:
+        lines += _count(plane, rule)
+    found = "{ var(txn.limit) -m found }"
+    return [
+        *lines,
+        f"http-request set-var(txn.left) var(txn.limit),sub(txn.used) if {found}",
+        f"http-request set-var(txn.left) int(0) if {found} {{ var(txn.left) -m int lt 1 }}",
+        answers.refuse(answers.TOO_MANY, f"{found} {{ var(txn.left) -m int lt 1 }}"),
+        f"http-request sc-inc-gpc(0,1) if {found}",
+        f"http-request set-var(txn.left) var(txn.left),sub(1) if {found}",
+        f"http-after-response set-header RateLimit-Limit %[var(txn.limit)] if {found}",
+        f"http-after-response set-header RateLimit-Remaining %[var(txn.left)] if {found}",
+        f"http-after-response set-header RateLimit-Reset %[var(txn.limit_reset)] if {found}",
+    ]
+
+
+def _kind(length: int) -> str:
+    return f"limit{length}"
+
+
+def _count(plane: DataPlane, rule: Rule) -> Lines:
+    limit = rule.policy.rate_limit
+    if limit is None:
+        return []
+    known = window(limit)
+    this = f"{{ var(txn.rule) -m str -- {key(rule.name)} }}"
+    whose = {
+        RateLimitPer.ADDRESS: "|%[src]",
+        # Without a token there is no subject, and all strangers are one.
+        RateLimitPer.SUBJECT: "|%[var(txn.tenant)]|%[var(txn.subject)]",
+        RateLimitPer.SERVICE: "",
+    }[limit.per]
+    service = quoted(literal(key(rule.service or rule.name)) + whose)
+    own = tables.name(plane, _kind(known.milliseconds))
+    lines = [
+        f"http-request set-var(txn.limit) int({known.requests}) if {this}",
+        f"http-request set-var(txn.limit_reset) int({-(-known.milliseconds // 1000)}) if {this}",
+        f"http-request set-var-fmt(txn.limit_of) {service} if {this}",
+        f"http-request track-sc1 var(txn.limit_of),sha2(256) table {own} if {this}",
+        f"http-request set-var(txn.used) sc_gpc_rate(0,1) if {this}",
+    ]
+    for pod in tables.pods(plane)[1:]:
+        other = tables.name(plane, _kind(known.milliseconds), pod)
+        lines.append(
+            f"http-request set-var(txn.used) var(txn.limit_of),sha2(256),table_gpc_rate(0,{other}),add(txn.used)"
+            f" if {this}"
+        )
+    return lines

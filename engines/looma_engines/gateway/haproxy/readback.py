@@ -1,0 +1,150 @@
+"""What HAProxy says of itself, as values: parsers of its commands' answers. Pure.
+
+Whatever HAProxy adds to its answers in a later version is passed over; what is missing raises `Unreadable`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import msgspec
+
+_MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20
+_DRAIN = 0x08 | 0x10
+_VALUE = re.compile(r"(?P<name>[a-z_0-9]+)(?:\((?P<at>[^)]*)\))?=(?P<value>\d+)")
+_KEY = re.compile(r"^\S+: key=(?P<key>\S+) ")
+
+
+class Unreadable(ValueError):
+    """An answer of HAProxy that does not have the form that it has in version 3.0."""
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `show servers state`. `weight` is what it was given, without what warming up takes off."""
+
+    backend: str
+    name: str
+    address: str
+    port: int
+    weight: int
+    up: bool
+    maintenance: bool
+
+
+class Stat(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `show stat`: a frontend, a backend or a server, with what is under way and what there was."""
+
+    proxy: str
+    name: str
+    status: str
+    sessions: int
+    total: int
+    errors_5xx: int
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a stick table; `values` by name, arrays by `name0`, `name1` and so on."""
+
+    key: str
+    values: dict[str, int]
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    """A backend's circuit: open from a failure too many until it was tried with success. `epoch` counts changes."""
+
+    backend: str
+    open: bool
+    epoch: int
+
+
+def parse_servers(text: str) -> tuple[Server, ...]:
+    """Servers by `show servers state`. Raises Unreadable."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines or lines[0].strip() != "1":
+        raise Unreadable(f"not the servers' state in version 1: {text[:80]!r}")
+    names: list[str] = []
+    found = []
+    for line in lines[1:]:
+        if line.startswith("#"):
+            names = line.removeprefix("#").split()
+            continue
+        fields = dict(zip(names, line.split(), strict=False))
+        try:
+            admin = int(fields["srv_admin_state"])
+            found.append(
+                Server(
+                    backend=fields["be_name"],
+                    name=fields["srv_name"],
+                    address=fields["srv_addr"],
+                    port=int(fields["srv_port"]),
+                    weight=0 if admin & _DRAIN else int(fields["srv_uweight"]),
+                    up=int(fields["srv_op_state"]) > 0,
+                    maintenance=bool(admin & _MAINTENANCE),
+                )
+            )
+        except (KeyError, ValueError) as error:
+            raise Unreadable(f"not a server's state: {line!r}") from error
+    return tuple(found)
+
+
+def parse_map(text: str) -> dict[str, str]:
+    """A map's entries by `show map`: a reference, a key and a value on each line. Raises Unreadable."""
+    found = {}
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        parts = line.split(maxsplit=2)
+        if len(parts) != 3 or not parts[0].startswith("0x"):
+            raise Unreadable(f"not an entry of a map: {line!r}")
+        found[parts[1]] = parts[2]
+    return found
+
+
+def parse_stat(text: str) -> tuple[Stat, ...]:
+    """Counters by `show stat` (CSV). Raises Unreadable."""
+    if not text.startswith("# "):
+        raise Unreadable(f"not statistics: {text[:80]!r}")
+    rows = csv.DictReader(io.StringIO(text.removeprefix("# ").strip()))
+    try:
+        return tuple(
+            Stat(
+                proxy=row["pxname"],
+                name=row["svname"],
+                status=row["status"],
+                sessions=int(row["scur"] or 0),
+                total=int(row["stot"] or 0),
+                errors_5xx=int(row["hrsp_5xx"] or 0),
+            )
+            for row in rows
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise Unreadable(f"not statistics: {error}") from error
+
+
+def parse_table(text: str) -> tuple[Entry, ...]:
+    """Entries of a stick table by `show table NAME`. Raises Unreadable."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines or not lines[0].startswith("# table:"):
+        raise Unreadable(f"not a table: {text[:80]!r}")
+    found = []
+    for line in lines[1:]:
+        key = _KEY.match(line)
+        if key is None:
+            raise Unreadable(f"not an entry of a table: {line!r}")
+        values = {match["name"]: int(match["value"]) for match in _VALUE.finditer(line[key.end() :])}
+        found.append(Entry(key=key["key"], values=values))
+    return tuple(found)
+
+
+def parse_breakers(text: str) -> tuple[Breaker, ...]:
+    """Circuits by `show table` of the table that `circuit_breakers.STATE` names. Raises Unreadable."""
+    return tuple(
+        Breaker(
+            backend=entry.key,
+            open=entry.values.get("gpt0", 0) > 0,
+            epoch=entry.values.get("gpt1", 0),
+        )
+        for entry in parse_table(text)
+    )

@@ -1,0 +1,125 @@
+"""What every request passes before a rule is looked for: ids, refusals, and whose headers are believed. Pure.
+
+The order is the order of the lines: first the ids, so that each refusal names one; then what is refused; then the
+headers are taken away that only the gateway may say.
+"""
+
+from __future__ import annotations
+
+from looma_engines.gateway.haproxy import answers
+from looma_engines.gateway.haproxy.text import Lines, quoted
+
+REQUEST_ID = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+TRACEPARENT = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
+HOST = r"^(?:[A-Za-z0-9_-](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$"
+
+_TWO_READINGS = (
+    r"[^\x21-\x7e]",  # control characters, spaces, and bytes that are no ASCII
+    r"[#\\]",
+    r"%(?![0-9A-Fa-f]{2})",  # a percent sign that encodes nothing
+    r"%(?:[01][0-9A-Fa-f]|7[Ff])",  # an encoded control character
+    r"%(?:2[EeFf]|5[Cc])",  # an encoded dot, slash or backslash
+    r"%[Cc][01]",  # the beginning of an overlong form of UTF-8, never valid
+    r"//",
+    r"/\.{1,2}(?:;[^/]*)?(?:/|$)",  # a dot segment, also one with parameters
+)
+
+AMBIGUOUS = "|".join(_TWO_READINGS)
+"""What two programs could read as two different paths, so that a rule for one would be dodged by the other."""
+
+# The names that the console drops as well, see its forwarding; an underscore is a hyphen to some servers.
+_CLAIMED = (
+    "forwarded",
+    "proxy",
+    "proxy-connection",
+    "x-real-ip",
+    "x-remote-user",
+    "x-remote-groups?",
+    "x-user",
+    "x-user-id",
+    "x-email",
+    "x-roles",
+    "x-tenant",
+    "x-ssl-client-cert",
+)
+_CLAIMED_PREFIXES = (
+    "x-looma-",
+    "x-forwarded-",
+    "x-auth-",
+    "x-authenticated-",
+    "x-webauth-",
+    "x-remote-extra-",
+    "impersonate-",
+)
+
+
+def claimed_headers() -> str:
+    """Regular expression of the headers by which a caller would claim what only the gateway may say."""
+    names = "|".join([f"{name}$" for name in _CLAIMED] + list(_CLAIMED_PREFIXES))
+    return f"^(?:{names})".replace("-", "[-_]")
+
+
+def identify() -> Lines:
+    """The request's id and trace, kept where they are well-formed, and its name of a host."""
+    kept = (
+        f"{{ req.fhdr(x-request-id) -m reg -- {quoted(REQUEST_ID)} }} {{ req.fhdr_cnt(x-request-id) eq 1 }}"
+    )
+    traced = (
+        f"{{ req.fhdr(traceparent) -m reg -- {quoted(TRACEPARENT)} }} {{ req.fhdr_cnt(traceparent) eq 1 }}"
+    )
+    fresh = "uuid(4),regsub(-,,g)"
+    return [
+        f"http-request set-var(txn.request_id) req.fhdr(x-request-id) if {kept}",
+        f"http-request set-var(txn.request_id) {fresh} if !{{ var(txn.request_id) -m found }}",
+        "http-request set-header X-Request-Id %[var(txn.request_id)]",
+        f"http-request set-var(txn.traceparent) req.fhdr(traceparent) if {traced}",
+        "http-request del-header tracestate if !{ var(txn.traceparent) -m found }",
+        f"http-request set-var(txn.trace) {fresh} if !{{ var(txn.traceparent) -m found }}",
+        f"http-request set-var(txn.span) {fresh},bytes(16) if !{{ var(txn.traceparent) -m found }}",
+        (
+            "http-request set-var-fmt(txn.traceparent) 00-%[var(txn.trace)]-%[var(txn.span)]-00"
+            " if !{ var(txn.traceparent) -m found }"
+        ),
+        "http-request set-header traceparent %[var(txn.traceparent)]",
+        "http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)",
+        "http-request set-var(txn.method) method",
+        "http-request set-var(txn.asked) path",
+    ]
+
+
+def refuse_unsafe() -> Lines:
+    """Refusals of what could be read in two ways. A path that is no path (`*`, a host and port) is one of them."""
+    return [
+        answers.refuse(answers.AMBIGUOUS_PATH, "!{ path -m beg / }"),
+        answers.refuse(answers.AMBIGUOUS_PATH, f"{{ path -m reg -- {quoted(AMBIGUOUS)} }}"),
+        answers.refuse(answers.BAD_HOST, f"!{{ req.fhdr(host) -m reg -- {quoted(HOST)} }}"),
+    ]
+
+
+def state_anew() -> Lines:
+    """What the caller claims is removed, and what is known of the caller is said."""
+    return [
+        f"http-request del-header {quoted(claimed_headers())} -m reg",
+        # An upgrade to HTTP/2 would carry requests past the rules.
+        "http-request del-header http2-settings",
+        "http-request del-header upgrade if { req.hdr(upgrade) -m sub -i h2c }",
+        "http-request set-header X-Forwarded-For %[src]",
+        "http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]",
+        "http-request set-header X-Forwarded-Host %[req.fhdr(host)]",
+        # With the slash at its end a prefix fits by whole segments where it is a prefix of the text.
+        "http-request set-var-fmt(txn.path) %[path]/",
+    ]
+
+
+def mark_answers() -> Lines:
+    """Each answer names the request, and those that the gateway made say so: an engine cannot claim it."""
+    return [
+        "http-response set-var(txn.engine) bool(true)",
+        f"http-response del-header {answers.SOURCE_HEADER}",
+        "http-after-response set-header X-Request-Id %[var(txn.request_id)] if { var(txn.request_id) -m found }",
+        (
+            f"http-after-response set-header {answers.SOURCE_HEADER} {answers.SOURCE}"
+            " if !{ var(txn.engine) -m bool }"
+        ),
+        "http-after-response set-header Cache-Control no-store if !{ var(txn.engine) -m bool }",
+    ]

@@ -1,0 +1,213 @@
+"""The check of tokens at the gateway: RS256 only, by the issuer's keys, and whose token it is for the engine. Pure.
+
+The same answers as `looma_core.auth` gives, which the engines still ask for themselves: the gateway keeps strangers
+away from them, and is not the only lock. The first reason against a token stays in `txn.why`. The algorithm is fixed
+in the configuration, so a token cannot choose one; the signature is checked before any claim is believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+from looma_core.auth import ALGORITHM, LEEWAY_SECONDS, MAX_TOKEN_LENGTH
+from looma_engines.gateway.haproxy import answers
+from looma_engines.gateway.haproxy.text import Lines, key, literal, mark, quoted, sayable
+from looma_engines.gateway.model import DataPlane, Rule, TokenKey
+
+_ASKED = "{ var(txn.auth) -m bool }"
+_HOLDS = f"{_ASKED} !{{ var(txn.why) -m found }}"
+_SCHEME = "^bearer [A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]+$"
+_HEADER_LENGTH = MAX_TOKEN_LENGTH + len("Bearer ")
+
+# A number in quotes is a text to JSON, but would be compared like a number; a text in brackets is no list.
+_TEXT_FOR_NUMBER = r'"(?:exp|nbf|iat|roles)"\s*:\s*"'
+_WHOLE_EXP = r'"exp"\s*:\s*[0-9]{1,11}\s*[,}]'
+_NAME = r"^[^\x00-\x1f\x7f]{1,255}$"
+_ROLE = re.compile(r"[A-Za-z0-9_.:-]+")
+_EXTENSIONS = '"crit"'
+_ROLES = r'^\[\s*(?:"[A-Za-z0-9_.:-]+"\s*(?:,\s*"[A-Za-z0-9_.:-]+"\s*)*)?\]$'
+
+
+def is_asked(rule: Rule) -> bool:
+    """Whether a token is needed: a list of roles asks for one as well."""
+    return rule.policy.auth.required or bool(rule.policy.auth.roles)
+
+
+def key_file(token_key: TokenKey) -> str:
+    """Path of a key's file. What an issuer names a key need not be a name of a file."""
+    return f"keys/{hashlib.sha256(token_key.id.encode()).hexdigest()[:32]}.pem"
+
+
+def key_files(plane: DataPlane) -> Mapping[str, str]:
+    """The keys' files, by path."""
+    return {key_file(known): known.pem for known in _usable(plane)}
+
+
+def check_lines(plane: DataPlane, rules: Iterable[Rule], *, folder: str) -> Lines:
+    """Lines that refuse requests without a good token to rules that ask for one, and name its holder to the engine."""
+    asking = [rule for rule in rules if is_asked(rule)]
+    if not asking:
+        return []
+    lines = mark("txn.auth", "bool(true)", "txn.rule", [key(rule.name) for rule in asking])
+    keys = _usable(plane)
+    if not keys:
+        return [*lines, answers.refuse(answers.NO_KEYS, _ASKED)]
+    return [
+        *lines,
+        *_shape(),
+        *_signature(keys, folder),
+        *_claims(plane),
+        (
+            "http-request set-var(txn.auth_error) str(invalid_token) if "
+            f"{_ASKED} !{{ var(txn.auth_error) -m found }}"
+        ),
+        answers.refuse(answers.UNAUTHENTICATED, f"{_ASKED} {{ var(txn.why) -m found }}"),
+        *_roles(asking),
+        f"http-request set-header X-Looma-Subject %[var(txn.subject)] if {_ASKED}",
+        f"http-request set-header X-Looma-Tenant %[var(txn.tenant)] if {_ASKED}",
+        f"""http-request set-var(txn.roles_plain) 'var(txn.roles),regsub("[^A-Za-z0-9_.:,-]",,g)' if {_ASKED}""",
+        f"http-request set-header X-Looma-Roles %[var(txn.roles_plain)] if {_ASKED}",
+    ]
+
+
+def _usable(plane: DataPlane) -> list[TokenKey]:
+    named = (plane.tokens.issuer, plane.tokens.audience)
+    if not all(named) or not all(sayable(name) for name in named):
+        return []
+    return [known for known in plane.tokens.keys if known.id and sayable(known.id)]
+
+
+def _shape() -> Lines:
+    missing = f"{_ASKED} !{{ req.fhdr(authorization) -m found }}"
+    malformed = f"{_HOLDS} !{{ req.fhdr(authorization) -m reg -i -- {quoted(_SCHEME)} }}"
+    return [
+        f"http-request set-var(txn.auth_error) str(missing_token) if {missing}",
+        answers.explain("txn.why", "Send a token as `Authorization: Bearer ...`.", missing),
+        answers.explain(
+            "txn.why", "Send one header Authorization.", f"{_HOLDS} {{ req.fhdr_cnt(authorization) gt 1 }}"
+        ),
+        answers.explain(
+            "txn.why",
+            "The token is too long.",
+            f"{_HOLDS} {{ req.fhdr(authorization),length gt {_HEADER_LENGTH} }}",
+        ),
+        f"http-request set-var(txn.auth_error) str(invalid_request) if {malformed}",
+        answers.explain(
+            "txn.why", "Only `Authorization: Bearer ...` with a signed token is understood.", malformed
+        ),
+        f"http-request set-var(txn.token) req.fhdr(authorization),bytes({len('Bearer ')}) if {_HOLDS}",
+    ]
+
+
+def _signature(keys: Iterable[TokenKey], folder: str) -> Lines:
+    lines = [
+        answers.explain(
+            "txn.why",
+            f"The token must be signed with {ALGORITHM}.",
+            f"{_HOLDS} !{{ var(txn.token),jwt_header_query('$.alg') -m str {ALGORITHM} }}",
+        ),
+        # Extensions that must be understood (RFC 7515, 4.1.11) are not.
+        answers.explain(
+            "txn.why",
+            "The token's header has extensions that are not understood.",
+            f"{_HOLDS} {{ var(txn.token),word(1,.),ub64dec -m sub -- {quoted(_EXTENSIONS)} }}",
+        ),
+        f"http-request set-var(txn.kid) var(txn.token),jwt_header_query('$.kid') if {_HOLDS}",
+    ]
+    for known in keys:
+        path = f"{folder}/{key_file(known)}"
+        lines.append(
+            f'http-request set-var(txn.signed) var(txn.token),jwt_verify({ALGORITHM},"{path}")'
+            f" if {_HOLDS} {{ var(txn.kid) -m str -- {quoted(known.id)} }}"
+        )
+    return [
+        *lines,
+        answers.explain(
+            "txn.why",
+            "The token is signed with a key that the issuer does not have.",
+            f"{_HOLDS} !{{ var(txn.signed) -m found }}",
+        ),
+        answers.explain(
+            "txn.why", "The token's signature does not hold.", f"{_HOLDS} !{{ var(txn.signed) -m int 1 }}"
+        ),
+        f"http-request set-var(txn.claims) var(txn.token),word(2,.),ub64dec if {_HOLDS}",
+    ]
+
+
+def _claims(plane: DataPlane) -> Lines:
+    def against(text: str, condition: str) -> str:
+        return answers.explain("txn.why", text, f"{_HOLDS} {condition}")
+
+    audience = plane.tokens.audience
+    listed = rf"[\[,]\s*{re.escape(json.dumps(audience))}\s*[,\]]"
+    apart = f"gt {LEEWAY_SECONDS}"
+    return [
+        against(
+            "The token's claims have a text where a number or a list belongs.",
+            f"{{ var(txn.claims) -m reg -- {quoted(_TEXT_FOR_NUMBER)} }}",
+        ),
+        against(
+            "The token is of another issuer.",
+            f"!{{ var(txn.token),jwt_payload_query('$.iss') -m str -- {quoted(plane.tokens.issuer)} }}",
+        ),
+        f"http-request set-var(txn.aud) var(txn.token),jwt_payload_query('$.aud') if {_HOLDS}",
+        f"http-request set-var(txn.for_us) bool(true) if {_HOLDS} {{ var(txn.aud) -m str -- {quoted(audience)} }}",
+        (
+            f"http-request set-var(txn.for_us) bool(true) if {_HOLDS} {{ var(txn.aud) -m reg -- {quoted(listed)} }}"
+            " { var(txn.token),jwt_payload_query('$.aud[0]') -m found }"
+        ),
+        against("The token is for another audience.", "!{ var(txn.for_us) -m bool }"),
+        f"http-request set-var(txn.exp) var(txn.token),jwt_payload_query('$.exp',int) if {_HOLDS}",
+        against("The token has no claim `exp`.", "!{ var(txn.exp) -m found }"),
+        against(
+            "The token's claim `exp` is no time.", f"!{{ var(txn.claims) -m reg -- {quoted(_WHOLE_EXP)} }}"
+        ),
+        against("The token has expired.", f"{{ date,sub(txn.exp) {apart} }}"),
+        f"http-request set-var(txn.nbf) var(txn.token),jwt_payload_query('$.nbf',int) if {_HOLDS}",
+        against(
+            "The token does not hold yet.", f"{{ date,neg,add(txn.nbf) {apart} }} {{ var(txn.nbf) -m found }}"
+        ),
+        f"http-request set-var(txn.subject) var(txn.token),jwt_payload_query('$.sub') if {_HOLDS}",
+        against(
+            "The token's claim `sub` is not a name.", f"!{{ var(txn.subject) -m reg -- {quoted(_NAME)} }}"
+        ),
+        f"http-request set-var(txn.tenant) var(txn.token),jwt_payload_query('$.tenant') if {_HOLDS}",
+        against(
+            "The token's claim `tenant` is not a name.", f"!{{ var(txn.tenant) -m reg -- {quoted(_NAME)} }}"
+        ),
+        f"http-request set-var(txn.roles) var(txn.token),jwt_payload_query('$.roles') if {_HOLDS}",
+        against(
+            "The token's claim `roles` is not a list of names.",
+            f"!{{ var(txn.roles) -m reg -- {quoted(_ROLES)} }}",
+        ),
+    ]
+
+
+def _roles(rules: Iterable[Rule]) -> Lines:
+    by_roles: dict[tuple[str, ...], list[str]] = {}
+    for rule in rules:
+        if rule.policy.auth.roles:
+            by_roles.setdefault(tuple(sorted(set(rule.policy.auth.roles))), []).append(key(rule.name))
+    lines: Lines = []
+    for number, (roles, names) in enumerate(sorted(by_roles.items())):
+        lines += mark("txn.roles_asked", f"int({number})", "txn.rule", names)
+        # A role's name that a token cannot carry is nobody's, and an empty choice fits nothing.
+        allowed = "|".join(re.escape(role) for role in roles if _ROLE.fullmatch(role)) or "(?!)"
+        one_of_them = f'"(?:{allowed})"'
+        forbidden = answers.Answer(
+            name="forbidden",
+            status=403,
+            title="The token's roles do not allow this",
+            detail=f"One of these roles is needed: {literal(', '.join(roles))}.",
+        )
+        lines.append(
+            answers.refuse(
+                forbidden,
+                f"{{ var(txn.roles_asked) -m int {number} }} "
+                f"!{{ var(txn.roles) -m reg -- {quoted(one_of_them)} }}",
+            )
+        )
+    return lines

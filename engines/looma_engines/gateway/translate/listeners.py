@@ -1,0 +1,232 @@
+"""Gateways: which are ours, and which of their listeners have a port, a certificate and a place of their own."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from looma_engines.gateway.findings import CONTROLLER, GROUP, ClassFindings, Finding
+from looma_engines.gateway.model import Listener
+from looma_engines.gateway.objects import Gateway, GatewayClass, GatewayListener, ReferenceGrant, Snapshot
+from looma_engines.gateway.translate.index import Index
+from looma_engines.gateway.translate.selectors import is_granted
+
+HTTP, HTTPS = "HTTP", "HTTPS"
+_PORTS = {(80, HTTP), (443, HTTPS)}
+_ROUTE = "HTTPRoute"
+_RESOLVED = Finding("ResolvedRefs", holds=True, reason="ResolvedRefs", message="All references are good.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A listener of a Gateway of ours. `data` is what the data plane gets of it, None if it cannot be opened."""
+
+    gateway: Gateway
+    spec: GatewayListener
+    kinds: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    data: Listener | None
+
+
+def class_findings(snapshot: Snapshot, class_name: str) -> tuple[bool, ClassFindings | None]:
+    """Whether Gateways of that class are ours, and what to say about the class.
+
+    A class that is not there, or may not be read, is taken for ours: its name was given to this gateway, and a class
+    that is deleted by mistake must not take the traffic with it.
+    """
+    for item in snapshot.gateway_classes:
+        if item.metadata.name == class_name:
+            if item.spec.controller_name != CONTROLLER:
+                return False, None
+            return True, _accepted_class(item)
+    return True, None
+
+
+def _accepted_class(item: GatewayClass) -> ClassFindings:
+    said = Finding("Accepted", holds=True, reason="Accepted", message="Looma's gateway looks after it.")
+    return ClassFindings(name=item.metadata.name, generation=item.metadata.generation, findings=(said,))
+
+
+def gateway_finding(gateway: Gateway, places: Sequence[Place]) -> Finding:
+    """Whether the Gateway as a whole is accepted."""
+    spec = gateway.spec
+    if spec.addresses:
+        return Finding(
+            "Accepted",
+            holds=False,
+            reason="UnsupportedAddress",
+            message="spec.addresses: the address is that of the gateway's Service; leave it out.",
+        )
+    if (spec.infrastructure is not None and spec.infrastructure.parameters_ref) or spec.tls:
+        return Finding(
+            "Accepted",
+            holds=False,
+            reason="InvalidParameters",
+            message="spec.infrastructure.parametersRef and spec.tls are not known here; leave them out.",
+        )
+    shut = [place.spec.name for place in places if place.data is None]
+    if shut:
+        return Finding(
+            "Accepted",
+            holds=len(shut) < len(places),
+            reason="ListenersNotValid",
+            message=f"Not open: {', '.join(sorted(shut))}; their conditions say why.",
+        )
+    return Finding("Accepted", holds=True, reason="Accepted", message="All listeners are valid.")
+
+
+def places(
+    snapshot: Snapshot, *, class_name: str, found: Index, http_port: int, https_port: int
+) -> list[Place]:
+    """All listeners of Gateways of the class, the older Gateway first.
+
+    | listener                              | condition that does not hold, or Conflicted |
+    | ------------------------------------- | ------------------------------------------- |
+    | another protocol than HTTP, HTTPS     | Accepted, UnsupportedProtocol               |
+    | another port than 80 HTTP, 443 HTTPS  | Accepted, PortUnavailable                   |
+    | port and hostname of an older Gateway | Conflicted, HostnameConflict                |
+    | kinds of routes other than HTTPRoute  | ResolvedRefs, InvalidRouteKinds             |
+    | HTTPS without a certificate that fits | ResolvedRefs, InvalidCertificateRef         |
+    | a Secret elsewhere, without a grant   | ResolvedRefs, RefNotPermitted               |
+    """
+    taken: set[tuple[int, str]] = set()
+    made: list[Place] = []
+    ours = [item for item in snapshot.gateways if item.spec.gateway_class_name == class_name]
+    for gateway in sorted(
+        ours,
+        key=lambda item: (item.metadata.creation_timestamp, item.metadata.namespace, item.metadata.name),
+    ):
+        refused = not gateway_finding(gateway, ()).holds
+        for spec in gateway.spec.listeners or ():
+            key = (spec.port, spec.hostname.lower())
+            accepted = _accepted(spec)
+            conflict = accepted.holds and key in taken
+            kinds, references, certificate = _references(gateway, spec, found, snapshot.grants)
+            usable = accepted.holds and not conflict and not refused
+            if usable:
+                taken.add(key)
+            pod_port = http_port if spec.protocol == HTTP else https_port
+            is_open = usable and bool(kinds) and (spec.protocol == HTTP or bool(certificate))
+            made.append(
+                Place(
+                    gateway=gateway,
+                    spec=spec,
+                    kinds=kinds,
+                    findings=(accepted, _conflicted(conflict), references),
+                    data=Listener(
+                        name=f"{gateway.metadata.namespace}_{gateway.metadata.name}_{spec.name}",
+                        port=pod_port,
+                        hostname=spec.hostname.lower(),
+                        certificate=certificate,
+                    )
+                    if is_open
+                    else None,
+                )
+            )
+    return made
+
+
+def _accepted(spec: GatewayListener) -> Finding:
+    if spec.protocol not in (HTTP, HTTPS):
+        message = f"Protocol {spec.protocol}: write HTTP or HTTPS."
+        return Finding("Accepted", holds=False, reason="UnsupportedProtocol", message=message)
+    if (spec.port, spec.protocol) not in _PORTS:
+        message = f"Port {spec.port} for {spec.protocol}: write 80 for HTTP or 443 for HTTPS."
+        return Finding("Accepted", holds=False, reason="PortUnavailable", message=message)
+    if spec.protocol == HTTPS and (spec.tls is None or spec.tls.mode != "Terminate"):
+        message = "HTTPS without tls.mode Terminate: the gateway passes no TLS through."
+        return Finding("Accepted", holds=False, reason="UnsupportedProtocol", message=message)
+    return Finding("Accepted", holds=True, reason="Accepted", message="Port and protocol are there.")
+
+
+def _conflicted(conflict: bool) -> Finding:
+    if conflict:
+        message = "An older Gateway has this port with this hostname: write another hostname."
+        return Finding("Conflicted", holds=True, reason="HostnameConflict", message=message)
+    return Finding(
+        "Conflicted", holds=False, reason="NoConflicts", message="No other listener is in the way."
+    )
+
+
+def _references(
+    gateway: Gateway, spec: GatewayListener, found: Index, grants: Iterable[ReferenceGrant]
+) -> tuple[tuple[str, ...], Finding, str]:
+    """Kinds of routes that are taken, whether all that is referred to was found, and the certificate."""
+    asked = spec.allowed_routes.kinds if spec.allowed_routes is not None else None
+    known = not asked or any(kind.group == GROUP and kind.kind == _ROUTE for kind in asked)
+    kinds = (_ROUTE,) if known and spec.protocol in (HTTP, HTTPS) else ()
+    if asked and any(kind.group != GROUP or kind.kind != _ROUTE for kind in asked):
+        wrong = Finding(
+            "ResolvedRefs",
+            holds=False,
+            reason="InvalidRouteKinds",
+            message="allowedRoutes.kinds: the gateway knows HTTPRoute alone.",
+        )
+        return kinds, wrong, _certificate(gateway, spec, found, grants)[0]
+    certificate, finding = _certificate(gateway, spec, found, grants)
+    return kinds, finding, certificate
+
+
+def _certificate(
+    gateway: Gateway, spec: GatewayListener, found: Index, grants: Iterable[ReferenceGrant]
+) -> tuple[str, Finding]:
+    if spec.protocol != HTTPS:
+        return "", _RESOLVED
+    references = spec.tls.certificate_refs if spec.tls is not None else None
+    if not references or len(references) > 1:
+        return "", _bad("tls.certificateRefs: write one Secret.")
+    (reference,) = references
+    if (reference.group or "") != "" or (reference.kind or "Secret") != "Secret":
+        return "", _bad(f"{reference.kind} {reference.name}: write a Secret.")
+    own = gateway.metadata.namespace
+    namespace, name = reference.namespace or own, reference.name
+    if not is_granted(
+        grants, kind="Gateway", namespace=own, to_kind="Secret", to_namespace=namespace, to_name=name
+    ):
+        message = f"Secret {namespace}/{name}: no ReferenceGrant there permits this Gateway."
+        return "", _bad(message, reason="RefNotPermitted")
+    data = secret.data if (secret := found.secrets.get((namespace, name))) is not None else None
+    pem = pem_of(data.get("tls.crt", ""), data.get("tls.key", "")) if data else ""
+    if not pem:
+        message = "does not exist, may not be read, or has no certificate and key that fit together."
+        return "", _bad(f"Secret {namespace}/{name} {message}")
+    return pem, _RESOLVED
+
+
+def _bad(message: str, *, reason: str = "InvalidCertificateRef") -> Finding:
+    return Finding("ResolvedRefs", holds=False, reason=reason, message=message)
+
+
+@lru_cache(maxsize=32)
+def pem_of(certificate: str, key: str) -> str:
+    """Chain and key as one PEM, from their base64; empty if they are not what they should be."""
+    try:
+        chain, private = base64.b64decode(certificate, validate=True), base64.b64decode(key, validate=True)
+        first = x509.load_pem_x509_certificates(chain)[0]
+        ours = load_pem_private_key(private, password=None).public_key()
+        form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        if first.public_key().public_bytes(*form) != ours.public_bytes(*form):
+            return ""
+        return f"{chain.decode().strip()}\n{private.decode().strip()}\n"
+    except (ValueError, TypeError, IndexError, UnsupportedAlgorithm, binascii.Error):
+        return ""
+
+
+def secrets_wanted(snapshot: Snapshot, class_name: str) -> set[tuple[str, str]]:
+    """Namespace and name of the Secrets that Gateways of the class refer to: they are read one by one."""
+    return {
+        (reference.namespace or gateway.metadata.namespace, reference.name)
+        for gateway in snapshot.gateways
+        if gateway.spec.gateway_class_name == class_name
+        for spec in gateway.spec.listeners or ()
+        if spec.tls is not None
+        for reference in spec.tls.certificate_refs or ()
+        if reference.kind in (None, "Secret") and reference.name
+    }

@@ -1,0 +1,194 @@
+"""The rules of one attached HTTPRoute, each with the key by which rules are sorted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from looma_engines.gateway.findings import Finding, Split
+from looma_engines.gateway.model import Match, NamedMatch, Policy, Rule, Target
+from looma_engines.gateway.objects import AIService, HttpRoute, ReferenceGrant, RouteRule
+from looma_engines.gateway.translate.hostnames import exactness
+from looma_engines.gateway.translate.index import SERVICE_PORT, Index, backend_name, owner, port_of
+from looma_engines.gateway.translate.parts import Steps, Unsupported, match, matches, steps
+from looma_engines.gateway.translate.policy import STRICT, policy, timeout
+from looma_engines.gateway.translate.precedence import Key, precedence
+from looma_engines.gateway.translate.targets import Place, Targets, targets
+
+_RESOLVED = Finding("ResolvedRefs", holds=True, reason="ResolvedRefs", message="All references are good.")
+_SCHEME_HEADER = "x-forwarded-proto"
+
+
+@dataclass(kw_only=True)
+class Made:
+    """What became of a route's rules."""
+
+    rules: list[tuple[Key, Rule]] = field(default_factory=list)
+    places: set[Place] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    splits: list[Split] = field(default_factory=list)
+    resolved: Finding = _RESOLVED
+    unsupported: list[Unsupported] = field(default_factory=list)
+    count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owned:
+    """The AIService that a route is of: its name as limits and logs have it, and itself if it is known."""
+
+    namespace: str = ""
+    name: str = ""
+    label: str = ""
+    service: AIService | None = None
+
+
+def owned_by(route: HttpRoute, found: Index, home: str) -> Owned | None:
+    """The AIService that the route belongs to; None if it belongs to none."""
+    reference = owner(route)
+    if reference is None:
+        return None
+    namespace, (name, uid) = route.metadata.namespace, reference
+    service = found.ai_services.get((namespace, name))
+    # One that was deleted and made anew under the same name is another, whose wishes this route does not carry.
+    if service is not None and service.metadata.uid != uid:
+        service = None
+    label = name if namespace == home else f"{namespace}_{name}"
+    return Owned(namespace=namespace, name=name, label=label, service=service)
+
+
+def _policy(rule: RouteRule, owned: Owned | None, found: Index, made: Made) -> Policy:
+    if owned is None:
+        return Policy(timeout_seconds=timeout(rule.timeouts, Policy().timeout_seconds))
+    if owned.service is None:
+        return STRICT
+    route = owned.service.spec.route
+    fallback = ""
+    if route.fallback is not None:
+        name = f"{route.fallback.service}-stable"
+        service = found.services.get((owned.namespace, name))
+        if service is not None and port_of(service, SERVICE_PORT) is not None:
+            fallback = backend_name(owned.namespace, name, SERVICE_PORT)
+            made.places.add((owned.namespace, name, SERVICE_PORT))
+    return policy(route, timeouts=rule.timeouts, fallback=fallback)
+
+
+def _groups(
+    hostnames: Mapping[str, frozenset[int]],
+) -> list[tuple[tuple[str, ...], frozenset[int]]]:
+    """Hostnames of the same precedence and ports go together, so that as few rules as can be are made."""
+    found: dict[tuple[tuple[int, int], tuple[int, ...]], list[str]] = defaultdict(list)
+    for hostname, ports in hostnames.items():
+        found[exactness(hostname), tuple(sorted(ports))].append(hostname)
+    return [(tuple(sorted(names)), frozenset(ports)) for (_, ports), names in sorted(found.items())]
+
+
+def _on(ports: frozenset[int], open_ports: Mapping[int, str], made: Match) -> Match:
+    """The match, held to the ports that the route is attached to.
+
+    The data plane has one list of rules for all its ports. What tells them apart is the scheme, which the gateway
+    itself states in X-Forwarded-Proto before any rule is asked.
+    """
+    if ports >= open_ports.keys():
+        return made
+    (scheme, *_) = sorted({open_ports[port] for port in ports})
+    return Match(
+        path=made.path,
+        path_kind=made.path_kind,
+        method=made.method,
+        headers=(*made.headers, NamedMatch(name=_SCHEME_HEADER, value=scheme)),
+        query=made.query,
+    )
+
+
+def _parts(rule: RouteRule, made: Made) -> tuple[tuple[Match, ...], Steps | None]:
+    """Matches and steps; without steps the rule's requests get 500, and those of a match that cannot be made 404."""
+    try:
+        found = matches(rule)
+    except Unsupported as error:
+        made.unsupported.append(error)
+        return _possible(rule), None
+    try:
+        return found, steps(rule, found)
+    except Unsupported as error:
+        made.unsupported.append(error)
+        return found, None
+
+
+def _possible(rule: RouteRule) -> tuple[Match, ...]:
+    found = []
+    for item in rule.matches or ():
+        try:
+            found.append(match(item))
+        except Unsupported:
+            continue
+    return tuple(found)
+
+
+def make_rules(
+    route: HttpRoute,
+    *,
+    hostnames: Mapping[str, frozenset[int]],
+    open_ports: Mapping[int, str],
+    found: Index,
+    grants: Iterable[ReferenceGrant],
+    home: str,
+) -> Made:
+    """The rules of a route that is attached for `hostnames`, one for each match and group of hostnames.
+
+    A rule of an HTTPRoute becomes several where its matches differ in precedence: another route's may lie between.
+    """
+    made = Made()
+    namespace, owned = route.metadata.namespace, owned_by(route, found, home)
+    groups = _groups(hostnames)
+    if owned is not None and owned.service is None:
+        made.missing.add(f"AIService {namespace}/{owned.name}")
+    for number, rule in enumerate(route.spec.rules or ()):
+        made.count += 1
+        possible, done = _parts(rule, made)
+        aims = Targets(targets=(Target(backend=""),))
+        if done is not None:
+            aims = targets(rule, namespace=namespace, found=found, grants=grants)
+            made.places.update(aims.places)
+            made.missing |= aims.missing
+            if aims.wrong is not None and made.resolved.holds:
+                made.resolved = aims.wrong
+        held = _policy(rule, owned, found, made)
+        names = []
+        for position, item in enumerate(possible):
+            for group, (hosts, ports) in enumerate(groups):
+                name = f"{namespace}_{route.metadata.name}_{number}_{position}" + (
+                    f"_{group}" if group else ""
+                )
+                names.append(name)
+                does = done or Steps()
+                key = precedence(hosts[0], item, route, number, position)
+                made.rules.append(
+                    (
+                        key,
+                        Rule(
+                            name=name,
+                            service="" if owned is None else owned.label,
+                            hostnames=tuple(host for host in hosts if host),
+                            matches=(_on(ports, open_ports, item),),
+                            targets=aims.targets,
+                            request_headers=does.request_headers,
+                            response_headers=does.response_headers,
+                            redirect=does.redirect,
+                            rewrite_hostname=does.rewrite_hostname,
+                            rewrite_path=does.rewrite_path,
+                            policy=held,
+                        ),
+                    )
+                )
+        if owned is not None and done is not None and names and aims.targets:
+            made.splits.append(
+                Split(
+                    namespace=owned.namespace,
+                    service=owned.name,
+                    rules=tuple(names),
+                    backends=tuple(target.backend for target in aims.targets),
+                    revisions=aims.revisions or ("",) * len(aims.targets),
+                )
+            )
+    return made

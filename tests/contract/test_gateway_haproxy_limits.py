@@ -1,0 +1,143 @@
+"""Limits on the real HAProxy, by one gateway and by two that are peers: only so many are let through."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import pytest
+
+from looma_engines.gateway.haproxy import tables
+from looma_engines.gateway.haproxy.runtime import Runtime
+from looma_engines.gateway.model import (
+    Auth,
+    Backend,
+    DataPlane,
+    Endpoint,
+    Match,
+    Peer,
+    Policy,
+    RateLimit,
+    RateLimitPer,
+    Rule,
+    Target,
+    TokenKey,
+    Tokens,
+)
+from support.haproxy import free_ports
+from support.tokens import AUDIENCE, ISSUER, bearer
+
+ENGINE = "looma_engine-stable_80"
+
+
+def plane(port: int, limit: RateLimit, pod: str = "gateway-1", peers=(), tokens=None) -> DataPlane:
+    limited = Policy(rate_limit=limit, auth=Auth(required=tokens is not None))
+    targets = (Target(backend=ENGINE),)
+    return DataPlane(
+        ready=True,
+        pod=pod,
+        peers=peers,
+        tokens=tokens or Tokens(),
+        rules=(
+            Rule(name="looma/a/0", service="a", matches=(Match(path="/a"),), targets=targets, policy=limited),
+            Rule(name="looma/a/1", service="a", matches=(Match(path="/b"),), targets=targets, policy=limited),
+            Rule(name="looma/free/0", targets=targets),
+        ),
+        backends=(Backend(name=ENGINE, service="e", endpoints=(Endpoint(address="127.0.0.1", port=port),)),),
+    )
+
+
+def limit(per_second: int, burst: int, per: RateLimitPer = RateLimitPer.SERVICE) -> RateLimit:
+    return RateLimit(requests_per_second=per_second, burst=burst, per=per)
+
+
+def hammer(clients, seconds: float, path: str = "/a", pause: float = 0.005) -> tuple[Counter, float]:
+    """Ask by turns for a while; statuses, and the seconds that it really took."""
+    got: Counter = Counter()
+    began = time.monotonic()
+    while (taken := time.monotonic() - began) < seconds:
+        for client in clients:
+            got[client.get(path).status_code] += 1
+        time.sleep(pause)
+    return got, taken
+
+
+def test_a_burst_passes_then_the_rate(new_gateway, new_engine):
+    engine = new_engine()
+    gateway = new_gateway(plane(engine.port, limit(2, 8)))
+    answers = [gateway.client.get("/a") for _ in range(12)]
+    # Four seconds are the window: while the first ones are sent, hardly another becomes free.
+    passed = sum(answer.status_code == 200 for answer in answers)
+    assert passed in (8, 9)
+    assert len(engine.asked) == passed
+    first, last = answers[0], answers[-1]
+    assert (first.headers["ratelimit-limit"], first.headers["ratelimit-remaining"]) == ("8", "7")
+    assert first.headers["ratelimit-reset"] == "4"
+    assert last.status_code == 429
+    assert last.json()["type"] == "urn:looma:problem:too-many-requests"
+    assert (last.headers["ratelimit-remaining"], last.headers["retry-after"]) == ("0", "1")
+    assert gateway.client.get("/b").status_code == 429, "two rules of one service share its limit"
+    free = gateway.client.get("/free")
+    assert free.status_code == 200
+    assert "ratelimit-limit" not in free.headers
+
+
+def test_what_is_refused_does_not_count(new_gateway, new_engine):
+    gateway = new_gateway(plane(new_engine().port, limit(20, 10)))
+    got, seconds = hammer([gateway.client], 4.0)
+    assert got[429] > 20
+    # If refusals counted, hardly more than the burst would pass. A busy machine asks too seldom for all of it.
+    assert 40 <= got[200] <= 20 * seconds + 10 + 5
+
+
+def test_two_gateways_share_one_limit(new_gateway, new_engine):
+    engine = new_engine()
+    (peers_port,) = free_ports(1)
+    peers = (Peer(name="gateway-1", address="127.0.0.1"), Peer(name="gateway-2", address="127.0.0.2"))
+    gateways = [
+        new_gateway(plane(engine.port, limit(20, 20), peer.name, peers), peers_port=peers_port)
+        for peer in peers
+    ]
+    for gateway in gateways:
+        gateway.until(lambda gateway=gateway: "last_status=ESTA" in gateway.haproxy.command("show peers"))
+    got, seconds = hammer([gateway.client for gateway in gateways], 4.0)
+    assert got[429] > 20
+    # Two limits of their own would let twice as many through.
+    assert 40 <= got[200] <= 20 * seconds + 20 + 12
+
+
+async def test_a_reload_does_not_forget(new_gateway, new_engine):
+    engine = new_engine()
+    (peers_port,) = free_ports(1)
+    peers = (Peer(name="gateway-1", address="127.0.0.1"),)
+    known = plane(engine.port, limit(1, 10), peers=peers)
+    gateway = new_gateway(known, peers_port=peers_port)
+    assert [gateway.client.get("/a").status_code for _ in range(11)].count(200) == 10
+    gateway.apply(known)
+    table = tables.name(gateway.plane, "limit10000")
+    for _ in range(100):
+        if await Runtime(gateway.haproxy.folder).table(table):
+            break
+        time.sleep(0.02)  # noqa: ASYNC251 - nothing else runs in this test's loop
+    assert gateway.client.get("/a").status_code == 429
+
+
+@pytest.mark.parametrize("per", [RateLimitPer.SUBJECT, RateLimitPer.ADDRESS])
+def test_whose_requests_are_counted_together(new_gateway, new_engine, per):
+    from joserfc.jwk import RSAKey
+
+    from support.tokens import private_key
+
+    key = RSAKey.import_key(private_key())
+    known = TokenKey(id=key.thumbprint(), pem=key.as_pem(private=False).decode())
+    tokens = Tokens(issuer=ISSUER, audience=AUDIENCE, keys=(known,))
+    gateway = new_gateway(plane(new_engine().port, limit(1, 5, per), tokens=tokens))
+
+    def passed(subject: str) -> int:
+        asked = [gateway.client.get("/a", headers=bearer(subject=subject)) for _ in range(7)]
+        return sum(answer.status_code == 200 for answer in asked)
+
+    assert passed("ada") in (5, 6)
+    assert passed("eve") in ((5, 6) if per is RateLimitPer.SUBJECT else (0, 1))
+    # Who has no token takes nothing from those who do.
+    assert gateway.client.get("/a").status_code == 401

@@ -1,0 +1,391 @@
+"""The real HAProxy of Debian 13, the one that the gateway's image holds, for contract tests.
+
+`haproxy_root` makes the image's root file system where the cache lacks it and unpacks it once, under its identity.
+`haproxy` gives a factory of processes: each has a folder of its own below the root's /run, runs with the root as its
+root (`chroot`; by a user namespace where the tests are not root), and ends with the test that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+import pytest
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from looma_engines.gateway.model import DataPlane
+
+START_SECONDS = 60.0  # A cold 2-core machine that builds something else beside.
+END_SECONDS = 10.0
+_OUTSIDE = ("./dev/*", "./usr/lib/python3*", "./var/cache/*", "./usr/share/zoneinfo/*")
+
+
+@pytest.fixture(scope="session")
+def haproxy_root() -> Path:
+    """Folder with the unpacked root file system of the gateway's image."""
+    from looma_cluster import paths
+    from looma_cluster.images import rootfs
+    from looma_cluster.images.catalog import GATEWAY
+
+    cache = paths.cache() / "images"
+    folder = paths.cache() / "test-roots"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Two workers of one test run would make and unpack it at once.
+    with FileLock(folder / "haproxy.lock"):
+        built = rootfs.make(GATEWAY, cache=cache)
+        root = folder / f"{GATEWAY.name}-{built.identity}"
+        if not root.is_dir():
+            partial = Path(tempfile.mkdtemp(dir=folder, prefix="partial-"))
+            subprocess.run(
+                ["tar", "--extract", "--no-same-owner", f"--file={built.archive}", f"--directory={partial}"]
+                + [f"--exclude={pattern}" for pattern in _OUTSIDE],
+                check=True,
+            )
+            partial.chmod(0o755)
+            # HAProxy opens /dev/null to write to it; a device would need rights that the tests may not have.
+            (partial / "dev").mkdir(exist_ok=True)
+            (partial / "dev/null").touch(mode=0o666)
+            (partial / "dev/shm").mkdir(exist_ok=True)
+            partial.rename(root)
+    return root
+
+
+@dataclass
+class Haproxy:
+    """One master with its worker. `folder` is where the tests see its files, `inside` where it sees them itself."""
+
+    root: Path
+    folder: Path
+    inside: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def master_socket(self) -> Path:
+        """The master's command socket."""
+        return self.folder / "master.sock"
+
+    @property
+    def worker_socket(self) -> Path:
+        """The worker's command socket."""
+        return self.folder / "worker.sock"
+
+    @property
+    def log(self) -> str:
+        """What it has printed until now."""
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def write(self, files: Mapping[str, str | bytes]) -> None:
+        """Put files into its folder, by relative path."""
+        for name, content in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def check(self) -> str:
+        """Have it read its configuration, and return what it says about it; empty means without a warning."""
+        done = subprocess.run(
+            [*self._command(), "-c", "-f", str(self.inside / "haproxy.cfg")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        text = done.stdout.decode()
+        said = [line for line in text.splitlines() if line.startswith(("[WARNING]", "[ALERT]"))]
+        return "\n".join(said) if done.returncode == 0 else text
+
+    def start(self) -> Haproxy:
+        """Start it with haproxy.cfg of its folder, and return when the worker answers on its socket."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *self._command(),
+                    *("-W", "-S", f"{self.inside}/master.sock,mode,600", "-f", f"{self.inside}/haproxy.cfg"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        # The master executes itself anew once its worker runs, and is away for that moment.
+        while not self._answers(master=False) or not self._answers(master=True):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                message = f"HAProxy did not start:\n{self.log}"
+                self.stop()
+                raise RuntimeError(message)
+            time.sleep(0.02)
+        return self
+
+    def command(self, text: str, *, master: bool = False) -> str:
+        """Send one line to the worker (or the master) and return the answer; the plain way, for tests."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(START_SECONDS)
+            connection.connect(str(self.master_socket if master else self.worker_socket))
+            connection.sendall(text.encode() + b"\n")
+            # The master waits for another command until it hears that none comes.
+            connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            while part := connection.recv(65536):
+                answer += part
+        return answer.decode().strip("\n")
+
+    def reload(self) -> None:
+        """Read the files anew; raises AssertionError with what it said where they do not hold."""
+        answer = self.command("reload", master=True)
+        assert answer.startswith("Success=1"), answer
+
+    def stop(self) -> None:
+        """End the master, and with it all of its workers."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=END_SECONDS)
+        # A session of its own, so that nothing but what it forked is in the group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=END_SECONDS)
+        self.process = None
+
+    def _command(self) -> list[str]:
+        # The master executes itself anew at a reload, by the path that it sees: its own loader must find it.
+        enter = ["chroot"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "chroot"]
+        return [*enter, str(self.root), "/usr/sbin/haproxy"]
+
+    def _answers(self, *, master: bool) -> bool:
+        try:
+            return bool(self.command("help", master=master))
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def new_haproxy(haproxy_root: Path) -> Iterator[Callable[[], Haproxy]]:
+    """A factory: each call gives another HAProxy, not started, with an empty folder; all end with the test."""
+    with contextlib.ExitStack() as ends:
+
+        def make() -> Haproxy:
+            runs = haproxy_root / "run"
+            real = Path(tempfile.mkdtemp(dir=runs, prefix="looma-"))
+            ends.callback(shutil.rmtree, real, ignore_errors=True)
+            # The path of a socket has little room, and a cache may lie deep.
+            short = Path(tempfile.mkdtemp(prefix="hx-"))
+            ends.callback(shutil.rmtree, short, ignore_errors=True)
+            link = short / "r"
+            link.symlink_to(real)
+            made = Haproxy(root=haproxy_root, folder=link, inside=Path("/run") / real.name)
+            ends.callback(made.stop)
+            return made
+
+        yield make
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on right now."""
+    with contextlib.ExitStack() as held:
+        found = []
+        for _ in range(count):
+            taken = held.enter_context(socket.socket())
+            taken.bind(("127.0.0.1", 0))
+            found.append(int(taken.getsockname()[1]))
+        return found
+
+
+class Engine:
+    """A small HTTP engine on loopback that says what it was asked, and does what the request's headers tell it.
+
+    `x-say-status: 503` answers so, `x-say-wait: 0.5` waits first, `x-say-close: 1` closes without an answer, and
+    `x-say-stream: 3` sends that many events, `x-say-wait` seconds apart. `ready` is what /readyz says.
+    """
+
+    def __init__(self, name: str = "engine", port: int = 0) -> None:
+        self.name = name
+        self.ready = True
+        self.asked: list[str] = []
+        engine = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            timeout = 30
+
+            def do_GET(self) -> None:
+                engine._answer(self)
+
+            def log_message(self, *_: object) -> None:
+                """Keep quiet."""
+
+        for method in ("POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"):
+            setattr(Handler, f"do_{method}", Handler.do_GET)
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 256
+
+            def handle_error(self, *_: object) -> None:
+                """Connections that a test breaks are no errors."""
+
+        self._server = Server(("127.0.0.1", port), Handler)
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; connections that are open go on."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=END_SECONDS)
+
+    def _answer(self, asked: BaseHTTPRequestHandler) -> None:
+        told = asked.headers
+        body = _body(asked)
+        if asked.path == "/readyz":
+            _send(asked, 200 if self.ready else 503, b"{}")
+            return
+        self.asked.append(asked.path)
+        if told.get("x-say-close"):
+            asked.close_connection = True
+            return
+        if told.get("x-say-stream"):
+            _stream(asked, int(told["x-say-stream"]), float(told.get("x-say-wait", "0.01")))
+            return
+        time.sleep(float(told.get("x-say-wait", "0")))
+        report = {
+            "engine": self.name,
+            "method": asked.command,
+            "path": asked.path,
+            "headers": [[name.lower(), value] for name, value in told.items()],
+            "bytes": len(body),
+        }
+        _send(asked, int(told.get("x-say-status", "200")), json.dumps(report).encode())
+
+
+def _body(asked: BaseHTTPRequestHandler) -> bytes:
+    if asked.headers.get("transfer-encoding") == "chunked":
+        body = b""
+        while size := int(asked.rfile.readline().strip() or b"0", 16):
+            body += asked.rfile.read(size)
+            asked.rfile.readline()
+        asked.rfile.readline()
+        return body
+    return asked.rfile.read(int(asked.headers.get("content-length") or 0))
+
+
+def _send(asked: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+    asked.send_response(status)
+    asked.send_header("content-type", "application/json")
+    asked.send_header("content-length", str(len(body)))
+    # What only a gateway may say of itself.
+    asked.send_header("x-looma-source", "an engine")
+    asked.end_headers()
+    if asked.command != "HEAD":
+        asked.wfile.write(body)
+
+
+def _stream(asked: BaseHTTPRequestHandler, events: int, pause: float) -> None:
+    asked.send_response(200)
+    asked.send_header("content-type", "text/event-stream")
+    asked.send_header("connection", "close")
+    asked.end_headers()
+    for number in range(events):
+        asked.wfile.write(f"data: {number}\n\n".encode())
+        asked.wfile.flush()
+        time.sleep(pause)
+
+
+@dataclass
+class Gateway:
+    """A running HAProxy with the configuration of a `DataPlane`, and a client of it."""
+
+    haproxy: Haproxy
+    settings: Any
+    port: int
+    client: httpx.Client
+    plane: Any = None
+
+    def apply(self, plane: DataPlane) -> None:
+        """Write the plane's files and start, or reload; a plane without listeners gets one."""
+        from looma_engines.gateway.haproxy.config import render
+        from looma_engines.gateway.model import Listener
+
+        listeners = plane.listeners or (Listener(name="http", port=self.port),)
+        self.plane = msgspec.structs.replace(plane, listeners=listeners)
+        self.haproxy.write(render(self.plane, self.haproxy.inside, self.settings))
+        if self.haproxy.process is None:
+            self.haproxy.start()
+        else:
+            self.haproxy.reload()
+            # A connection that waits would get one more answer of the worker before.
+            self.client.close()
+            self.client = httpx.Client(base_url=self.client.base_url, timeout=30)
+
+    def close(self) -> None:
+        """Let go of the client's connections."""
+        self.client.close()
+
+    def raw(self, request: bytes) -> bytes:
+        """Send bytes as they are, and return all that comes until the end of the connection or two silent seconds."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+            connection.sendall(request)
+            answer = b""
+            with contextlib.suppress(TimeoutError):
+                while part := connection.recv(65536):
+                    answer += part
+            return answer
+
+    def until(self, ready: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Wait for something to be so; raises AssertionError if it does not come to be."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            assert time.monotonic() < deadline, f"did not come to be:\n{self.haproxy.log}"
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def new_gateway(new_haproxy: Callable[[], Haproxy]) -> Iterator[Callable[..., Gateway]]:
+    """A factory of gateways: `new_gateway(plane, **settings)` starts one, with ports of its own."""
+    from looma_engines.gateway.haproxy.settings import Settings
+
+    with contextlib.ExitStack() as ends:
+
+        def make(plane: DataPlane, **settings: Any) -> Gateway:
+            port, probes = free_ports(2)
+            told = {"address": "127.0.0.1", "probes_port": probes, "access_log": False, **settings}
+            client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+            gateway = Gateway(haproxy=new_haproxy(), settings=Settings(**told), port=port, client=client)
+            ends.callback(gateway.close)
+            gateway.apply(plane)
+            return gateway
+
+        yield make
+
+
+@pytest.fixture
+def new_engine() -> Iterator[Callable[..., Engine]]:
+    """A factory of engines that end with the test."""
+    with contextlib.ExitStack() as ends:
+
+        def make(name: str = "engine", port: int = 0) -> Engine:
+            engine = Engine(name, port)
+            ends.callback(engine.stop)
+            return engine
+
+        yield make

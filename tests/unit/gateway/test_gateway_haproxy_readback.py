@@ -1,0 +1,83 @@
+"""Answers of HAProxy 3.0, as it gave them, read into values."""
+
+from __future__ import annotations
+
+import pytest
+
+from looma_engines.gateway.haproxy.readback import (
+    Breaker,
+    Server,
+    Unreadable,
+    parse_breakers,
+    parse_map,
+    parse_servers,
+    parse_stat,
+    parse_table,
+)
+
+SERVERS = """1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_port
+4 looma_a_80 1 e-10-0-0-1-80 10.0.0.1 2 0 100 100 80
+4 looma_a_80 2 e-10-0-0-2-80 10.0.0.2 0 1 100 100 80
+4 looma_a_80 3 e-10-0-0-3-80 10.0.0.3 2 8 100 100 80
+"""
+
+
+def test_servers():
+    def server(number: int, **changes) -> Server:
+        known = {"backend": "looma_a_80", "port": 80, "weight": 100, "up": True, "maintenance": False}
+        return Server(name=f"e-10-0-0-{number}-80", address=f"10.0.0.{number}", **(known | changes))
+
+    assert parse_servers(SERVERS) == (server(1), server(2, up=False, maintenance=True), server(3, weight=0))
+    assert parse_servers("1\n# be_id be_name\n") == ()
+
+
+def test_map():
+    assert parse_map("0x55d0 looma:a:0:0 950\n0x55d1 looma:a:0:1 1000\n") == {
+        "looma:a:0:0": "950",
+        "looma:a:0:1": "1000",
+    }
+
+
+def test_stat():
+    (row,) = parse_stat("# pxname,svname,scur,stot,status,hrsp_5xx,\nlooma_a_80,BACKEND,1,7,UP,2,\n")
+    assert (row.proxy, row.name, row.status, row.sessions, row.total, row.errors_5xx) == (
+        "looma_a_80",
+        "BACKEND",
+        "UP",
+        1,
+        7,
+        2,
+    )
+
+
+def test_tables():
+    text = (
+        "# table: gateway/breaker_g, type: string, size:10240, used:2\n"
+        "0x7f1: key=looma_a_80 use=0 exp=86399 shard=0 gpt0=956346484 gpt1=3\n"
+        "0x7f2: key=looma_b_80 use=1 exp=86399 shard=0 gpt0=0 gpt1=2\n"
+    )
+    assert parse_breakers(text) == (
+        Breaker(backend="looma_a_80", open=True, epoch=3),
+        Breaker(backend="looma_b_80", open=False, epoch=2),
+    )
+    (entry,) = parse_table("# table: t\n0x1: key=k use=0 exp=1 shard=0 gpc0=5 gpc0_rate(2000)=4\n")
+    assert entry.values["gpc0_rate"] == 4
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (parse_servers, ""),
+        (parse_servers, "2\n"),
+        (parse_servers, "1\n# be_name srv_name\na b\n"),
+        (parse_map, "Unknown map identifier."),
+        (parse_stat, "nonsense"),
+        (parse_stat, "# pxname,svname\na,b\n"),
+        (parse_table, "No such table"),
+        (parse_table, "# table: t\nnonsense\n"),
+    ],
+)
+def test_what_has_another_form_is_told(parse, text):
+    with pytest.raises(Unreadable):
+        parse(text)
