@@ -3,7 +3,7 @@
 looma-operator run                  serve until SIGTERM
 looma-operator definitions apply    put the three definitions into the cluster
 looma-operator definitions show     print them
-looma-operator rules                print the rights that it needs, as JSON
+looma-operator rules                print the rights that it and the gateways need, as JSON
 """
 
 from __future__ import annotations
@@ -25,18 +25,24 @@ from looma_core.logging import configure
 
 from . import definitions, handlers, health, webhooks
 from .kube import kinds
-from .kube.client import Kube, KubeError, load_configuration
+from .kube.client import SILENCE_SECONDS, WATCH_SECONDS, Kube, KubeError, load_configuration
+from .kube.watch import Follower
 from .leadership import Elector, Leadership
-from .names import API_VERSION
+from .names import API_VERSION, LABEL_PART_OF, PART_OF
 from .options import Options, read_options
 from .queueing import Key, WorkQueue
-from .rbac import DEFINITIONS_RULES, LEASE_NAME, OPERATOR_RULES
+from .rbac import (
+    DEFINITIONS_RULES,
+    GATEWAY_CLUSTER_RULES,
+    GATEWAY_RULES,
+    LEASE_NAME,
+    OPERATOR_RULES,
+)
 from .reconcile import Reconciler, all_keys
+from .render.route import ParentGateway
+from .resources import Json
 
 _log = logging.getLogger(__name__)
-WATCH_SECONDS = 240
-# A watch that says nothing for so long may have been cut without a word (bookmarks come every minute).
-SILENCE_SECONDS = 120
 REFILL_SECONDS = 2.0
 
 
@@ -94,13 +100,16 @@ async def _fill(queue: WorkQueue, kube: Kube, leadership: Leadership, namespaces
 class Operator:
     """One replica: its clients, its part in the election, its queue and its watches."""
 
-    def __init__(self, options: Options, clients: tuple[Kube, Kube, Kube], leadership: Leadership) -> None:
-        """`clients` are for fenced writes, for reads of watches and webhook, and for the election alone."""
+    def __init__(
+        self, options: Options, clients: tuple[Kube, Kube, Kube, Kube], leadership: Leadership
+    ) -> None:
+        """`clients` are for fenced writes, for the webhook's reads, for the election, and for watches of routes."""
         self._options = options
         self._leadership = leadership
-        self._kube, self._reader, elections = clients
+        self._kube, self._reader, elections, watches = clients
         self._state = health.Health()
-        self._reconciler = Reconciler(self._kube, instance=options.identity)
+        gateway = ParentGateway(name=options.gateway_name, namespace=options.gateway_namespace)
+        self._reconciler = Reconciler(self._kube, instance=options.identity, gateway=gateway)
         self._queue = WorkQueue(self._look)
         self._watching = asyncio.Event()
         self._fills: set[asyncio.Task[None]] = set()
@@ -110,6 +119,14 @@ class Operator:
         if options.certificates is not None:
             webhooks.register(self._registry, self._reader)
             self._state.missing.add("webhook")
+        self._routes = Follower(
+            watches,
+            kinds.HTTP_ROUTE,
+            options.namespaces,
+            selector=f"{LABEL_PART_OF}={PART_OF}",
+            changed=self._route_changed,
+            appeared=self._wake_all,
+        )
         self._elector = Elector(
             kube=elections,
             namespace=options.namespace,
@@ -131,6 +148,7 @@ class Operator:
             for name, job in (
                 ("election", self._elector.run()),
                 ("queue", self._queue.run()),
+                ("routes", self._routes.run()),
                 ("http", health.serve(self._state, host=self._options.host, port=self._options.http_port)),
             )
         ]
@@ -155,6 +173,15 @@ class Operator:
     def _wake(self, key: Key) -> None:
         if self._leadership.leads:
             self._queue.add(key)
+
+    def _route_changed(self, route: Json) -> None:
+        key = handlers.owner_key(route)
+        if key is not None:
+            self._wake(key)
+
+    async def _wake_all(self, namespace: str) -> None:
+        for key in await all_keys(self._reader, namespace):
+            self._wake(key)
 
     async def _leading(self) -> None:
         # Beside the election, which must not wait for a long list.
@@ -187,6 +214,8 @@ async def run(options: Options) -> None:
         Kube(await load_configuration(), fence=leadership),
         Kube(await load_configuration()),
         Kube(await load_configuration(), connections=2),
+        # A watch holds its connection.
+        Kube(await load_configuration(), connections=len(options.namespaces) + 1),
     )
     try:
         await Operator(options, clients, leadership).run()
@@ -212,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs.add_parser("apply", help="put them into the cluster")
     verbs.add_parser("show", help="print them as YAML")
-    commands.add_parser("rules", help="print the rights that the operator needs, as JSON")
+    commands.add_parser("rules", help="print the rights that the operator and the gateways need, as JSON")
     return parser
 
 
@@ -231,6 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rights = {
             "operator": [rule.to_json() for rule in OPERATOR_RULES],
             "definitions": [rule.to_json() for rule in DEFINITIONS_RULES],
+            "gateway": [rule.to_json() for rule in GATEWAY_RULES],
+            "gatewayClasses": [rule.to_json() for rule in GATEWAY_CLUSTER_RULES],
         }
         sys.stdout.write(json.dumps(rights, indent=2) + "\n")
     elif chosen.command == "definitions" and chosen.verb == "show":

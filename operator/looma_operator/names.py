@@ -32,10 +32,16 @@ REQUEST: Final = f"{GROUP}/request"
 ACTIVATED_AT: Final = f"{GROUP}/activated-at"
 RENDERED: Final = f"{GROUP}/rendered"
 RESTARTED_AT: Final = f"{GROUP}/restarted-at"
+# Written by the operator on a Service: the revision that its requests are counted for, empty before the first.
+SERVING_REVISION: Final = f"{GROUP}/revision"
 
 CONTAINER: Final = "engine"
 PORT_NAME: Final = "http"
 PORT: Final = 8080
+
+GATEWAY_ENGINE: Final = "gateway"
+GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
+GATEWAY_API: Final = f"{GATEWAY_GROUP}/v1"
 
 
 class ConditionType(StrEnum):
@@ -47,6 +53,7 @@ class ConditionType(StrEnum):
     PAUSED = "Paused"
     MODELS_READY = "ModelsReady"
     ROUTE_ACCEPTED = "RouteAccepted"
+    ROUTE_PROGRAMMED = "RouteProgrammed"
 
 
 class Reason(StrEnum):
@@ -73,6 +80,11 @@ class Reason(StrEnum):
     NO_ROUTE = "NoRoute"
     ACCEPTED = "Accepted"
     PATH_CONFLICT = "PathConflict"
+    PROGRAMMED = "Programmed"
+    NOT_ACCEPTED = "NotAccepted"
+    REFS_NOT_RESOLVED = "RefsNotResolved"
+    WAITING_FOR_GATEWAY = "WaitingForGateway"
+    GATEWAY_API_MISSING = "GatewayApiMissing"
     NOT_FETCHED = "NotFetched"
     RETIRED = "Retired"
     NOT_RETIRED = "NotRetired"

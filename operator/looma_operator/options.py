@@ -13,7 +13,8 @@ class Options:
     """How one replica of the operator runs.
 
     namespaces are those it serves; namespace is its own, where the Lease is; certificates is the folder with tls.crt
-    and tls.key of the webhook, None for none; a port of 0 is one that is free.
+    and tls.key of the webhook, None for none; a port of 0 is one that is free. HTTPRoutes name the Gateway
+    `gateway_name` in `gateway_namespace` as their parent.
     """
 
     namespaces: tuple[str, ...]
@@ -23,6 +24,8 @@ class Options:
     webhook_port: int
     http_port: int
     host: str
+    gateway_name: str
+    gateway_namespace: str
     log_level: str
 
 
@@ -46,6 +49,8 @@ def read_options(environment: Mapping[str, str]) -> Options:
         webhook_port=_port(environment, "LOOMA_WEBHOOK_PORT", 8443),
         http_port=_port(environment, "LOOMA_PORT", 8080),
         host=environment.get("LOOMA_HOST", "0.0.0.0"),  # noqa: S104 - a pod's own address
+        gateway_name=environment.get("LOOMA_GATEWAY_NAME") or "looma",
+        gateway_namespace=environment.get("LOOMA_GATEWAY_NAMESPACE") or namespace,
         log_level=environment.get("LOOMA_LOG_LEVEL", "info"),
     )
 

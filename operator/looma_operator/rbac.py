@@ -1,14 +1,16 @@
-"""The rights that the operator needs, as a list that machines read; the chart holds just these (a test compares).
+"""The rights that the operator and gateways need, as lists that machines read; the chart holds just these (a test
+compares).
 
-Everything is namespaced. Kopf's scanning of namespaces and definitions is off, so nothing is listed cluster-wide;
-discovery of the API groups is open to every authenticated account. No wildcard, no Secrets, no pods.
+Everything of the operator is namespaced. Kopf's scanning of namespaces and definitions is off, so nothing is listed
+cluster-wide; discovery of the API groups is open to every authenticated account. No wildcard, no pods, and no Secrets
+but a gateway's own certificate.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .names import GROUP
+from .names import GATEWAY_GROUP, GROUP
 
 LEASE_NAME = "looma-operator"
 _WATCH = ("get", "list", "watch")
@@ -42,6 +44,7 @@ OPERATOR_RULES = (
     Rule(group="", resources=("services", "serviceaccounts"), verbs=_OWN),
     Rule(group="policy", resources=("poddisruptionbudgets",), verbs=_OWN),
     Rule(group="networking.k8s.io", resources=("networkpolicies",), verbs=_OWN),
+    Rule(group=GATEWAY_GROUP, resources=("httproutes",), verbs=_OWN),
     Rule(group="events.k8s.io", resources=("events",), verbs=("create",)),
     # A name cannot limit a create: the object's name is not known to the authorizer then.
     Rule(group="coordination.k8s.io", resources=("leases",), verbs=("create",)),
@@ -60,3 +63,23 @@ DEFINITIONS_RULES = (
     ),
 )
 """ClusterRole of the Job that applies the definitions (`looma-operator definitions apply`), and of nothing else."""
+
+GATEWAY_CERTIFICATE = "looma-gateway-tls"
+_STATUS = ("get", "patch", "update")
+GATEWAY_RULES = (
+    Rule(group=GATEWAY_GROUP, resources=("gateways", "httproutes", "referencegrants"), verbs=_WATCH),
+    Rule(group=GATEWAY_GROUP, resources=("gateways/status", "httproutes/status"), verbs=_STATUS),
+    Rule(group="", resources=("services",), verbs=_WATCH),
+    Rule(group="discovery.k8s.io", resources=("endpointslices",), verbs=_WATCH),
+    Rule(group=GROUP, resources=("aiservices",), verbs=_WATCH),
+    Rule(group=GROUP, resources=("aiservices/status",), verbs=("get", "patch")),
+    # To watch Secrets is to list them all, so the certificate is read by its name, now and then.
+    Rule(group="", resources=("secrets",), verbs=("get",), names=(GATEWAY_CERTIFICATE,)),
+)
+"""Role of a gateway's account, in each namespace whose routes it serves."""
+
+GATEWAY_CLUSTER_RULES = (
+    Rule(group=GATEWAY_GROUP, resources=("gatewayclasses",), verbs=_WATCH),
+    Rule(group=GATEWAY_GROUP, resources=("gatewayclasses/status",), verbs=_STATUS),
+)
+"""ClusterRole of a gateway's account: classes belong to no namespace."""

@@ -18,7 +18,8 @@ from .plan.children import Apply
 from .plan.records import decide_model_status, decide_sync_status
 from .plan.service import conclude, plan
 from .queueing import Key
-from .resources import to_json
+from .render.route import ParentGateway
+from .resources import own_status, to_json
 
 _log = logging.getLogger(__name__)
 REFUSED_SECONDS = 15.0  # A refused child may be taken later (a quota is raised, a name becomes free).
@@ -34,9 +35,10 @@ def moment() -> datetime:
 class Reconciler:
     """Looks at objects through one client; keeps nothing between looks."""
 
-    def __init__(self, kube: Kube, *, instance: str) -> None:
-        """`instance` names this replica in the events that it posts."""
+    def __init__(self, kube: Kube, *, instance: str, gateway: ParentGateway) -> None:
+        """`instance` names this replica in the events that it posts; routes attach to `gateway`."""
         self._kube = kube
+        self._gateway = gateway
         self._instance = instance
 
     async def look(self, key: Key) -> float | None:
@@ -74,7 +76,7 @@ class Reconciler:
             _forget_phase(key)
             return None
         observed, now = reading.observed, moment()
-        made = plan(observed=observed, author=reading.author, now=now)
+        made = plan(observed=observed, author=reading.author, now=now, gateway=self._gateway)
         absent = [
             (action.kind, action.name)
             for action in made.actions
@@ -84,7 +86,8 @@ class Reconciler:
             # Never taken over from somebody else, not even an empty Service of the same name.
             foreign = await find_foreign(self._kube, key.namespace, observed.service.metadata.uid, absent)
             if foreign:
-                made = plan(observed=replace(observed, foreign=foreign), author=reading.author, now=now)
+                observed = replace(observed, foreign=foreign)
+                made = plan(observed=observed, author=reading.author, now=now, gateway=self._gateway)
         refusals = await carry_out(self._kube, key.namespace, made.actions)
         status, notices, wake = conclude(
             made=made, before=observed.service.status, refusals=refusals, now=now
@@ -94,7 +97,7 @@ class Reconciler:
                 self._kube,
                 kinds.AI_SERVICE,
                 observed.service.metadata,
-                to_json(status),
+                own_status(status),
                 resource_version=reading.resource_version,
             )
         await post_events(

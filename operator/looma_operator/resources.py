@@ -131,6 +131,15 @@ class RequestRecord(_Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class Traffic(_Struct, frozen=True, kw_only=True):
+    """What one gateway pod gives a revision, in percent, as it read it back at `observed_at`. Gateways write it."""
+
+    gateway: str
+    revision: str
+    weight: float = 0.0
+    observed_at: datetime | None = None
+
+
 class AIServiceStatus(_Struct, frozen=True, kw_only=True):
     """status of an AIService."""
 
@@ -147,6 +156,7 @@ class AIServiceStatus(_Struct, frozen=True, kw_only=True):
     ready_replicas: int = 0
     selector: str = ""
     url: str = ""
+    traffic: tuple[Traffic, ...] = ()
 
 
 class AIService(_Struct, frozen=True, kw_only=True):
@@ -231,6 +241,11 @@ def to_json(value: msgspec.Struct) -> Json:
     """The value as the API server takes it: camelCase, times as RFC 3339, what is empty left out, zeros kept."""
     built: Json = _without_nothing(msgspec.to_builtins(value))
     return built
+
+
+def own_status(status: AIServiceStatus) -> Json:
+    """The part of a status that the operator writes: what gateways say in `traffic` stays theirs."""
+    return to_json(msgspec.structs.replace(status, traffic=()))
 
 
 def parse_time(text: str | None) -> datetime | None:

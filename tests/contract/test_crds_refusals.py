@@ -72,7 +72,7 @@ def path(kind: str, namespace: str, name: str = "") -> str:
 
 REFUSED = [
     # what was written, where, and words of the answer
-    (SERVICE, "spec.engine", "resumee", 'supported values: "resume", "talent-sync", "custom"'),
+    (SERVICE, "spec.engine", "resumee", 'supported values: "resume", "talent-sync", "gateway", "custom"'),
     (SERVICE, "spec.engine", ABSENT, "spec.engine: Required value"),
     (SERVICE, "spec.image", ABSENT, "spec.image: Required value"),
     (SERVICE, "spec.image", "", "spec.image"),
@@ -118,6 +118,53 @@ REFUSED = [
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1/openapi.json"], "is the merged API document"),
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1/a", "/api/v1/a"], "Duplicate value"),
     (SERVICE, "spec.route.timeoutSeconds", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.route.maxRequestBytes", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.route.maxRequestBytes", 10 * 2**30 + 1, "less than or equal to 10737418240"),
+    (SERVICE, "spec.route.maxRequestBytes", "10Mi", "must be of type integer"),
+    (SERVICE, "spec.route.retries", -1, "greater than or equal to 0"),
+    (SERVICE, "spec.route.retries", 6, "less than or equal to 5"),
+    (SERVICE, "spec.route.auth", "none", "must be of type object"),
+    (SERVICE, "spec.route.auth.required", "no", "must be of type boolean"),
+    (SERVICE, "spec.route.auth.roles", ["Admin"], "beginning with a letter, as recruiter"),
+    (SERVICE, "spec.route.auth.roles", ["a b"], "write at most 63 lower-case letters, digits and '-'"),
+    (SERVICE, "spec.route.auth.roles", ["a" * 64], "write at most 63 lower-case letters"),
+    (SERVICE, "spec.route.auth.roles", ["admin", "admin"], "Duplicate value"),
+    (SERVICE, "spec.route.auth.roles", [f"r{n}" for n in range(17)], "must have at most 16 items"),
+    (SERVICE, "spec.route.auth", {"required": False, "roles": ["admin"]}, "leave roles out"),
+    (SERVICE, "spec.route.rateLimit", {}, "requestsPerSecond: Required value"),
+    (SERVICE, "spec.route.rateLimit", {"requestsPerSecond": 0}, "greater than or equal to 1"),
+    (SERVICE, "spec.route.rateLimit", {"requestsPerSecond": 100001}, "less than or equal to 100000"),
+    (SERVICE, "spec.route.rateLimit", {"requestsPerSecond": 0.5}, "must be of type integer"),
+    (SERVICE, "spec.route.rateLimit", {"requestsPerSecond": 1, "burst": 0}, "greater than or equal to 1"),
+    (SERVICE, "spec.route.rateLimit", {"requestsPerSecond": 1, "burst": 100001}, "less than or equal to"),
+    (
+        SERVICE,
+        "spec.route.rateLimit",
+        {"requestsPerSecond": 1, "per": "pod"},
+        'supported values: "address", "subject", "service"',
+    ),
+    (
+        SERVICE,
+        "spec.route",
+        {"auth": {"required": False}, "rateLimit": {"requestsPerSecond": 1, "per": "subject"}},
+        "route.rateLimit.per: write address or service",
+    ),
+    (SERVICE, "spec.route.circuitBreaker.windowSeconds", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.route.circuitBreaker.windowSeconds", 301, "less than or equal to 300"),
+    (SERVICE, "spec.route.circuitBreaker.minRequests", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.route.circuitBreaker.minRequests", 10001, "less than or equal to 10000"),
+    (SERVICE, "spec.route.circuitBreaker.errorPercent", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.route.circuitBreaker.errorPercent", 101, "less than or equal to 100"),
+    (SERVICE, "spec.route.circuitBreaker.openSeconds", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.route.circuitBreaker.openSeconds", 301, "less than or equal to 300"),
+    (SERVICE, "spec.route.circuitBreaker.trialRequests", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.route.circuitBreaker.trialRequests", 101, "less than or equal to 100"),
+    (SERVICE, "spec.route.circuitBreaker.opens", 1, 'unknown field "spec.route.circuitBreaker.opens"'),
+    (SERVICE, "spec.route.fallback", {}, "spec.route.fallback.service: Required value"),
+    (SERVICE, "spec.route.fallback", {"service": "resume"}, "write another service; this one is what"),
+    (SERVICE, "spec.route.fallback", {"service": "Talents"}, "write the name of an AIService"),
+    (SERVICE, "spec.route.fallback", {"service": "http://x"}, "write the name of an AIService"),
+    (SERVICE, "spec.route.fallback", {"service": ""}, "write the name of an AIService"),
     (SERVICE, "spec.rollout.strategy", "Canary", 'supported values: "Rolling"'),
     (SERVICE, "spec.rollout.progressDeadlineSeconds", 1, "greater than or equal to 5"),
     (SERVICE, "spec.revisionHistoryLimit", 0, "greater than or equal to 1"),
@@ -166,6 +213,103 @@ def test_what_is_right_is_taken(control_plane: ControlPlane, namespace, base):
         "POST", path(base["kind"], namespace) + "?fieldValidation=Strict", base
     )
     assert code == 201, answer
+
+
+GATEWAY = changed(
+    changed(changed(SERVICE, "spec.engine", "gateway"), "spec.route", {}),
+    "spec.config",
+    {"maxConnections": 5000, "hardStopSeconds": 60},
+)
+FULL_ROUTE: Object = {
+    "pathPrefixes": ["/api/v1/resumes"],
+    "maxRequestBytes": 10 * 2**30,
+    "retries": 0,
+    "auth": {"required": True, "roles": ["recruiter", "admin"]},
+    "rateLimit": {"requestsPerSecond": 10, "burst": 100000, "per": "subject"},
+    "circuitBreaker": {"errorPercent": 100},
+    "fallback": {"service": "talent-sync"},
+}
+
+
+@pytest.mark.parametrize(
+    ("base", "field", "value"),
+    [
+        (GATEWAY, "spec.replicas", 2),
+        (GATEWAY, "spec.route.pathPrefixes", []),
+        (SERVICE, "spec.route", FULL_ROUTE),
+        (SERVICE, "spec.route.auth", {"required": False, "roles": []}),
+        (
+            SERVICE,
+            "spec.route",
+            {"auth": {"required": False}, "rateLimit": {"requestsPerSecond": 1, "per": "address"}},
+        ),
+    ],
+)
+def test_a_gateway_and_its_policy_are_taken(control_plane: ControlPlane, namespace, base, field, value):
+    code, answer = control_plane.request(
+        "POST", path("AIService", namespace) + "?fieldValidation=Strict", changed(base, field, value)
+    )
+    assert code == 201, answer
+
+
+def test_a_breakers_and_a_limits_defaults_are_filled_in(control_plane: ControlPlane, namespace):
+    route = {"circuitBreaker": {}, "rateLimit": {"requestsPerSecond": 7}}
+    _, answer = control_plane.request(
+        "POST", path("AIService", namespace), changed(SERVICE, "spec.route", route)
+    )
+    assert answer["spec"]["route"] == {
+        "timeoutSeconds": 60,
+        "retries": 1,
+        "auth": {"required": True},
+        # Without a burst it is as many as requestsPerSecond, which a default cannot say.
+        "rateLimit": {"requestsPerSecond": 7, "per": "service"},
+        "circuitBreaker": {
+            "windowSeconds": 10,
+            "minRequests": 20,
+            "errorPercent": 50,
+            "openSeconds": 5,
+            "trialRequests": 3,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("spec.config", {"maxPages": 3}, "config of engine gateway: write only maxConnections or"),
+        ("spec.config", {"maxConnections": 99}, "maxConnections 100 to 1000000"),
+        ("spec.config", {"maxConnections": "5000"}, "write whole numbers without quotes"),
+        ("spec.config", {"hardStopSeconds": 3601}, "hardStopSeconds 1 to 3600"),
+        ("spec.route.pathPrefixes", ["/api/v1/all"], "route.pathPrefixes of engine gateway: leave it out"),
+    ],
+)
+def test_mistakes_about_a_gateway(control_plane: ControlPlane, namespace, field, value, words):
+    code, answer = control_plane.request("POST", path("AIService", namespace), changed(GATEWAY, field, value))
+    assert code == 422, answer
+    assert words in answer["message"]
+
+
+def test_each_gateway_pod_owns_its_entries_of_the_traffic(control_plane: ControlPlane, namespace):
+    control_plane.request("POST", path("AIService", namespace), SERVICE)
+    place = path("AIService", namespace, "resume") + "/status"
+
+    def say(pod: str, weight: Any) -> tuple[int, Object]:
+        entry = {"gateway": pod, "revision": "r1", "weight": weight, "observedAt": "2026-01-01T12:00:00Z"}
+        body = {
+            "apiVersion": "looma.dev/v1alpha1",
+            "kind": "AIService",
+            "metadata": {"name": "resume"},
+            "status": {"traffic": [entry]},
+        }
+        return control_plane.apply(place, body, manager=f"looma-gateway-{pod}", force=False)
+
+    assert say("a", 99.9)[0] == 200
+    assert say("b", 0.1)[0] == 200
+    code, answer = say("a", 50)
+    assert code == 200, answer
+    assert {entry["gateway"]: entry["weight"] for entry in answer["status"]["traffic"]} == {"a": 50, "b": 0.1}
+    assert say("a", 101)[0] == 422
+    assert say("a", -1)[0] == 422
 
 
 TALENTS = changed(changed(SERVICE, "spec.engine", "talent-sync"), "spec.config", {})
@@ -242,7 +386,7 @@ def test_defaults_are_filled_in(control_plane: ControlPlane, namespace):
         "image": "e:1",
         "replicas": 1,
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-        "route": {"timeoutSeconds": 60},
+        "route": {"timeoutSeconds": 60, "retries": 1, "auth": {"required": True}},
         "rollout": {"strategy": "Rolling", "progressDeadlineSeconds": 600},
         "revisionHistoryLimit": 10,
         "rollbackWindow": 3,

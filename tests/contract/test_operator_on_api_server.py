@@ -8,6 +8,7 @@ from support.operator_process import Looma
 
 pytestmark = pytest.mark.control_plane
 APPS, POLICY, NETWORK = "apps/v1", "policy/v1", "networking.k8s.io/v1"
+GATEWAY = "gateway.networking.k8s.io/v1"
 
 
 def ready(looma: Looma, name: str, revision: str) -> bool:
@@ -116,11 +117,12 @@ def test_a_bad_revision_is_given_up_and_the_old_one_serves(looma: Looma):
         ("serviceaccounts", "drift", "v1"),
         ("poddisruptionbudgets", "drift", POLICY),
         ("networkpolicies", "drift", NETWORK),
+        ("httproutes", "drift", GATEWAY),
     ],
 )
 def test_a_child_deleted_by_hand_comes_back(looma: Looma, plural, name, group):
     if looma.child("deployments", "drift-r1", APPS)[0] == 404:
-        up(looma, "drift")
+        up(looma, "drift", route={"pathPrefixes": ["/api/v1/drift"]})
     looma.plane.request("DELETE", looma.path(plural, name, group=group))
     looma.play(lambda: looma.child(plural, name, group)[0] == 200, f"{name} comes back")
     looma.play(lambda: ready(looma, "drift", "r1"), "and the revision is the same")

@@ -14,6 +14,7 @@ Object = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "looma"
 ENVIRONMENTS = ("dev", "staging", "production")
+GATEWAY_API = "gateway.networking.k8s.io/v1"
 
 
 class HelmRefusedError(Exception):
@@ -38,9 +39,20 @@ def helm(folder: Path, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def render(folder: Path, *, environment: str | None = None, settings: Object | None = None) -> list[Object]:
-    """Objects of the release `looma` in the namespace `looma`, as `helm template` gives them."""
+def render(
+    folder: Path,
+    *,
+    environment: str | None = None,
+    settings: Object | None = None,
+    gateway_api: bool = True,
+) -> list[Object]:
+    """Objects of the release `looma` in the namespace `looma`, as `helm template` gives them.
+
+    `gateway_api` says whether the cluster, which helm does not ask here, counts as one that has its definitions.
+    """
     arguments: list[str | Path] = ["template", "looma", CHART, "--namespace", "looma"]
+    if gateway_api:
+        arguments += ["--api-versions", GATEWAY_API]
     if environment:
         arguments += ["--values", CHART / "environments" / f"{environment}.yaml"]
     if settings:

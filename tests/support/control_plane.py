@@ -20,7 +20,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -300,19 +300,35 @@ def start(folder: Path) -> ControlPlane:
     return plane
 
 
+def loomas_definitions() -> list[Object]:
+    """Looma's own definitions, from crds/."""
+    return [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("*.yaml"))]
+
+
+def gateway_api_definitions() -> list[Object]:
+    """The Gateway API's, as `looma up` applies them."""
+    from looma_cluster import gateway_api, paths
+
+    return gateway_api.definitions(paths.cache())
+
+
+def define(plane: ControlPlane, definitions: Iterable[Object]) -> None:
+    """Apply definitions and wait until they are served."""
+    for document in definitions:
+        name = document["metadata"]["name"]
+        code, answer = plane.apply(
+            f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", document
+        )
+        assert code in (200, 201), answer
+        plane.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+
+
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A control plane with Looma's definitions applied."""
+    """A control plane with Looma's definitions and the Gateway API's applied."""
     plane = start(tmp_path_factory.mktemp("control-plane"))
     try:
-        for definition in sorted((ROOT / "crds").glob("*.yaml")):
-            document = yaml.safe_load(definition.read_text())
-            name = document["metadata"]["name"]
-            code, answer = plane.apply(
-                f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", document
-            )
-            assert code in (200, 201), answer
-            plane.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+        define(plane, [*loomas_definitions(), *gateway_api_definitions()])
         yield plane
     finally:
         plane.stop()

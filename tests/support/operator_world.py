@@ -19,7 +19,8 @@ from looma_operator.plan.children import Apply, Delete, Notice
 from looma_operator.plan.conditions import Refusal
 from looma_operator.plan.observed import Observed, Peer
 from looma_operator.plan.service import Plan, conclude, plan
-from looma_operator.resources import AIService, AIServiceStatus, format_time, to_json
+from looma_operator.render.route import ParentGateway
+from looma_operator.resources import AIService, AIServiceStatus, format_time, own_status
 
 Object = dict[str, Any]
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -52,6 +53,8 @@ class World:
     models: dict[str, Object] = field(default_factory=dict)
     peers: tuple[Peer, ...] = ()
     foreign: frozenset[tuple[str, str]] = frozenset()
+    gateway_api: bool = True
+    gateway: ParentGateway = field(default_factory=ParentGateway)
     broken: set[str] = field(default_factory=set)
     author: Author = field(default_factory=lambda: Author(name="ada", reason="because"))
     now: datetime = START
@@ -89,6 +92,7 @@ class World:
             models={name: parse_model(raw) for name, raw in self.models.items()},
             peers=self.peers,
             foreign=self.foreign,
+            gateway_api=self.gateway_api,
         )
 
     def change(self, **changes: Any) -> None:
@@ -96,14 +100,43 @@ class World:
         self.spec = {**self.spec, **changes}
         self.generation += 1
 
+    def install_gateway_api(self, installed: bool) -> None:
+        """The cluster serves HTTPRoutes from now on, or does not; without the kind its objects are gone."""
+        self.gateway_api = installed
+        if not installed:
+            self.children.pop((kinds.HTTP_ROUTE.name, "resume"), None)
+
+    def gateway_says(self, **conditions: tuple[str, str, str]) -> None:
+        """A gateway writes conditions (status, reason, message) by type, for the route as it is now."""
+        route = self.children[kinds.HTTP_ROUTE.name, "resume"]
+        route["status"] = {
+            "parents": [
+                {
+                    "parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "looma"},
+                    "controllerName": "example.org/gateway",
+                    "conditions": [
+                        {
+                            "type": kind,
+                            "status": status,
+                            "reason": reason,
+                            "message": message,
+                            "observedGeneration": route["metadata"]["generation"],
+                            "lastTransitionTime": format_time(self.now),
+                        }
+                        for kind, (status, reason, message) in conditions.items()
+                    ],
+                }
+            ]
+        }
+
     def plan(self) -> Plan:
         """The plan that would be made now."""
-        return plan(observed=self.observe(), author=self.author, now=self.now)
+        return plan(observed=self.observe(), author=self.author, now=self.now, gateway=self.gateway)
 
     def look(self, *, crash_after: int | None = None, refusals: tuple[Refusal, ...] = ()) -> float | None:
         """One reconcile; with `crash_after`, killed after that many of its writes."""
         observed = self.observe()
-        made = plan(observed=observed, author=self.author, now=self.now)
+        made = plan(observed=observed, author=self.author, now=self.now, gateway=self.gateway)
         for index, action in enumerate(made.actions):
             if crash_after is not None and index >= crash_after:
                 return None
@@ -116,7 +149,8 @@ class World:
         self.notices.extend(notices)
         if status != observed.service.status:
             self.writes += 1
-            self.status = to_json(status)
+            traffic = {"traffic": self.status["traffic"]} if "traffic" in self.status else {}
+            self.status = own_status(status) | traffic
         return wake
 
     def _carry_out(self, action: Apply | Delete) -> None:
@@ -135,6 +169,9 @@ class World:
         )
         if "status" in before:
             child["status"] = before["status"]
+        if child["kind"] == kinds.HTTP_ROUTE.name:
+            generation = before.get("metadata", {}).get("generation", 0)
+            child["metadata"]["generation"] = generation + (child["spec"] != before.get("spec"))
         self.children[key] = child
 
     def tick(self, seconds: float = 1) -> None:

@@ -23,6 +23,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Looma-Revision", os.environ["LOOMA_REVISION"])
+        self.send_header("X-Probe-Version", os.environ["PROBE_VERSION"])
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *arguments):
@@ -56,7 +57,11 @@ class Probe:
                 "image": image or self._image,
                 "replicas": 2,
                 "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
-                "route": {"pathPrefixes": [PATH if self.name == "probe" else f"/api/v1/{self.name}"]},
+                # Traffic of the tests has no token.
+                "route": {
+                    "pathPrefixes": [PATH if self.name == "probe" else f"/api/v1/{self.name}"],
+                    "auth": {"required": False},
+                },
                 "podTemplate": {"spec": {"containers": [container]}},
                 **spec,
             },

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
 REQUEST_SECONDS = 10.0
+WATCH_SECONDS = 240
+# A watch that says nothing for so long may have been cut without a word (bookmarks come every minute).
+SILENCE_SECONDS = 120.0
 # Server-side apply answers 500 where a field has a type that its schema does not know: no later try is taken.
 _UNTAKEABLE = ("failed to create typed patch object", "failed to convert new object")
 _APPLY = "application/apply-patch+yaml"
@@ -142,6 +146,20 @@ def _raise_for(status: int, text: str) -> None:
     raise KubeError(status, message)
 
 
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
+    """The JSON values of a stream, one a line; a line may be longer than aiohttp's own reader takes."""
+    pending = b""
+    while True:
+        async with asyncio.timeout(SILENCE_SECONDS):
+            chunk = await response.content.readany()
+        if not chunk:
+            return
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+
+
 class Kube:
     """Reads and writes of one API server; writes pass `fence` first."""
 
@@ -212,6 +230,36 @@ class Kube:
         answer = await self.request("GET", kind.path(namespace), query=query)
         items: list[Json] = answer.get("items", [])
         return [{"apiVersion": kind.api_version, "kind": kind.name, **item} for item in items]
+
+    @asynccontextmanager
+    async def watch(
+        self, kind: Kind, namespace: str, *, selector: str, version: str = ""
+    ) -> AsyncIterator[AsyncIterator[Json]]:
+        """Events after `version` of a kind's objects (without one: all that are there first), until the server ends.
+
+        Entered once the server has taken the watch.
+
+        Raises:
+            NotFoundError: if the kind is not served.
+            KubeError: if the server does not answer, or falls silent; `code` 410 where `version` is too old.
+        """
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
+        query |= {"labelSelector": selector} if selector else {}
+        query |= {"resourceVersion": version} if version else {}
+        path = f"{kind.path(namespace)}?{urlencode(query)}"
+        method, url, headers, _, _ = await self._api.param_serialize(
+            "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
+        )
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await self._api.rest_client.request(method, url, headers=headers)  # type: ignore[no-untyped-call]
+            response: aiohttp.ClientResponse = answer.response
+            async with response:
+                if response.status >= 400:
+                    _raise_for(response.status, await response.text())
+                yield _lines(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubeError(0, f"watch of {kind.plural}: {error or type(error).__name__}") from error
 
     async def apply(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..names import GROUP, VERSION
+from ..names import GATEWAY_API, GROUP, VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ SERVICE = Kind(name="Service", prefix="/api/v1", plural="services")
 ACCOUNT = Kind(name="ServiceAccount", prefix="/api/v1", plural="serviceaccounts")
 BUDGET = Kind(name="PodDisruptionBudget", prefix="/apis/policy/v1", plural="poddisruptionbudgets")
 POLICY = Kind(name="NetworkPolicy", prefix="/apis/networking.k8s.io/v1", plural="networkpolicies")
+HTTP_ROUTE = Kind(name="HTTPRoute", prefix=f"/apis/{GATEWAY_API}", plural="httproutes")
 LEASE = Kind(name="Lease", prefix="/apis/coordination.k8s.io/v1", plural="leases")
 EVENT = Kind(name="Event", prefix="/apis/events.k8s.io/v1", plural="events")
 AI_SERVICE = Kind(name="AIService", prefix=f"/apis/{GROUP}/{VERSION}", plural="aiservices")
@@ -39,5 +40,7 @@ MODEL_VERSION = Kind(name="ModelVersion", prefix=f"/apis/{GROUP}/{VERSION}", plu
 SYNC_JOB = Kind(name="SyncJob", prefix=f"/apis/{GROUP}/{VERSION}", plural="syncjobs")
 
 CHILDREN = (REVISION, ACCOUNT, POLICY, SERVICE, BUDGET, DEPLOYMENT)
+OPTIONAL_CHILDREN = (HTTP_ROUTE,)
+"""Children of kinds that a cluster need not serve: Looma goes on without them."""
 OWN = (AI_SERVICE, MODEL_VERSION, SYNC_JOB)
-BY_NAME = {kind.name: kind for kind in (*CHILDREN, *OWN)}
+BY_NAME = {kind.name: kind for kind in (*CHILDREN, *OPTIONAL_CHILDREN, *OWN)}

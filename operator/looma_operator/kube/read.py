@@ -156,14 +156,17 @@ async def read_service(kube: Kube, namespace: str, name: str) -> Reading | None:
     if service.metadata.deletion_timestamp is not None:
         return None
     selector = f"{LABEL_INSTANCE}={name},{LABEL_PART_OF}={PART_OF}"
-    *children_by_kind, services, models = await asyncio.gather(
-        *(kube.list(kind, namespace, selector=selector) for kind in kinds.CHILDREN),
-        kube.list(kinds.AI_SERVICE, namespace),
-        kube.list(kinds.MODEL_VERSION, namespace) if service.spec.model_refs else _nothing(),
+    routes, (*children_by_kind, services, models) = await asyncio.gather(
+        _list_if_served(kube, kinds.HTTP_ROUTE, namespace, selector),
+        asyncio.gather(
+            *(kube.list(kind, namespace, selector=selector) for kind in kinds.CHILDREN),
+            kube.list(kinds.AI_SERVICE, namespace),
+            kube.list(kinds.MODEL_VERSION, namespace) if service.spec.model_refs else _nothing(),
+        ),
     )
     children = {
         (item["kind"], item["metadata"]["name"]): item
-        for items in children_by_kind
+        for items in (*children_by_kind, routes or [])
         for item in items
         if owned_by(item, service.metadata.uid) and not item["metadata"].get("deletionTimestamp")
     }
@@ -177,6 +180,7 @@ async def read_service(kube: Kube, namespace: str, name: str) -> Reading | None:
             children=children,
             models={item["metadata"]["name"]: parse_model(item) for item in models},
             peers=_peers(services, name),
+            gateway_api=routes is not None,
         ),
         author=decide_author(
             annotations=service.metadata.annotations,
@@ -186,6 +190,14 @@ async def read_service(kube: Kube, namespace: str, name: str) -> Reading | None:
         ),
         resource_version=service.metadata.resource_version,
     )
+
+
+async def _list_if_served(kube: Kube, kind: kinds.Kind, namespace: str, selector: str) -> list[Json] | None:
+    """Objects of the kind, or None where the cluster does not serve it."""
+    try:
+        return await kube.list(kind, namespace, selector=selector)
+    except NotFoundError:
+        return None
 
 
 async def _nothing() -> list[Json]:

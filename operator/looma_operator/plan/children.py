@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..names import RENDERED, EventReason
+from ..names import RENDERED, ConditionType, EventReason, Reason
 from ..render.common import deployment_name
-from ..resources import Json
-from .drift import differs
+from ..resources import AIServiceStatus, Json
+from .drift import differs, taken_over
 from .observed import Observed, StoredRevision
 
 PER_REVISION = ("Deployment", "ControllerRevision")
+ROUTE = "HTTPRoute"
+# Fields of a kind's spec that are lists and one value each: an addition to one is a change of it.
+_WHOLE = {ROUTE: ("parentRefs", "rules")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,8 @@ def child_actions(observed: Observed, children: Sequence[Json]) -> tuple[list[Ac
     settled = status.observed_generation > 0
     # A revision's own children were there before only if status knows the revision.
     known = {deployment_name(observed.service.metadata.name, revision.name) for revision in status.revisions}
+    if _had_route(status):
+        known.add(observed.service.metadata.name)
     for child in children:
         kind, name = child["kind"], child["metadata"]["name"]
         if (kind, name) in observed.foreign:
@@ -73,12 +78,12 @@ def child_actions(observed: Observed, children: Sequence[Json]) -> tuple[list[Ac
         actual = observed.children.get((kind, name))
         if actual is None:
             actions.append(Apply(manifest=child))
-            if settled and (kind not in PER_REVISION or name in known):
+            if settled and (kind not in (*PER_REVISION, ROUTE) or name in known):
                 notices.append(
                     Notice(reason=EventReason.CHILD_REPAIRED, note=f"{kind} {name} was deleted: made again")
                 )
             continue
-        field = differs(child, actual)
+        field = differs(child, actual) or taken_over(actual, _WHOLE.get(kind, ()))
         if field is None:
             continue
         actions.append(Apply(manifest=child, resource_version=actual["metadata"].get("resourceVersion")))
@@ -87,6 +92,31 @@ def child_actions(observed: Observed, children: Sequence[Json]) -> tuple[list[Ac
             note = f"{kind} {name} was changed by hand at {field}: set right"
             notices.append(Notice(reason=EventReason.CHILD_REPAIRED, note=note))
     return actions, notices
+
+
+def _had_route(status: AIServiceStatus) -> bool:
+    """Whether an HTTPRoute was there when status was written; not every service has one."""
+    without = (Reason.NO_ROUTE, Reason.GATEWAY_API_MISSING)
+    return any(
+        condition.type == ConditionType.ROUTE_PROGRAMMED and condition.reason not in without
+        for condition in status.conditions
+    )
+
+
+def _delete(child: Json) -> Delete:
+    meta = child["metadata"]
+    return Delete(
+        kind=child["kind"],
+        name=meta["name"],
+        uid=meta.get("uid", ""),
+        resource_version=meta.get("resourceVersion", ""),
+    )
+
+
+def route_deletion(observed: Observed, wanted: Json | None) -> list[Action]:
+    """Deletion of the service's HTTPRoute where none is wanted any more."""
+    child = observed.children.get((ROUTE, observed.service.metadata.name))
+    return [_delete(child)] if child is not None and wanted is None else []
 
 
 def deletion_actions(
@@ -107,13 +137,5 @@ def deletion_actions(
         for kind in PER_REVISION:
             child = observed.children.get((kind, name))
             if child is not None:
-                meta = child["metadata"]
-                actions.append(
-                    Delete(
-                        kind=kind,
-                        name=name,
-                        uid=meta.get("uid", ""),
-                        resource_version=meta.get("resourceVersion", ""),
-                    )
-                )
+                actions.append(_delete(child))
     return actions, notices

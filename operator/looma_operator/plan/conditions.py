@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from ..names import ConditionType, Phase, Reason
 from ..resources import Condition, RolloutStatus
 from .content import ModelsMissing
+from .programmed import Programmed
 from .routes import PathConflict
 
 
@@ -39,6 +40,7 @@ class Facts:
     models_missing: ModelsMissing | None
     route_count: int
     conflicts: tuple[PathConflict, ...]
+    programmed: Programmed
     pod_failure: str
     refusals: tuple[Refusal, ...]
     deadline: timedelta
@@ -204,17 +206,23 @@ def decide_conditions(*, facts: Facts, before: Sequence[Condition], now: datetim
         ConditionType.MODELS_READY: _models(facts),
         ConditionType.ROUTE_ACCEPTED: _route(facts),
     }
+    told = {
+        kind: ("True" if verdict.status else "False", verdict.reason, verdict.message)
+        for kind, verdict in verdicts.items()
+    }
+    programmed = facts.programmed
+    told[ConditionType.ROUTE_PROGRAMMED] = (programmed.status, programmed.reason, programmed.message)
     return tuple(
         timed(
             before=before,
             kind=kind,
-            status="True" if verdict.status else "False",
-            reason=verdict.reason,
-            message=verdict.message,
+            status=status,
+            reason=reason,
+            message=message,
             generation=facts.generation,
             now=now,
         )
-        for kind, verdict in verdicts.items()
+        for kind, (status, reason, message) in told.items()
     )
 
 

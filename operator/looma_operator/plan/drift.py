@@ -6,9 +6,12 @@ autoscaler's annotations) are theirs. Lists of named things are compared by name
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from ..names import FIELD_MANAGER
+from ..resources import Json
 
 # Keys by which server-side apply merges lists of the kinds that Looma renders; a list whose items have none of them
 # is one value.
@@ -91,6 +94,29 @@ def differs(wanted: Any, actual: Any, path: str = "") -> str | None:  # noqa: AN
     if wanted is None or (wanted in ("", 0, False) and actual is None):
         return None
     return None if _same_scalar(wanted, actual) else path
+
+
+def taken_over(actual: Json, fields: Sequence[str]) -> str | None:
+    """The first of the fields of spec that somebody else wrote last, or None if there is none.
+
+    For lists that are one value to server-side apply: who adds to one owns all of it, and `differs`, which leaves
+    additions alone, does not see it. An object that does not say who manages it tells nothing.
+
+    | looma applied          | answer     |
+    | ---------------------- | ---------- |
+    | spec.a and spec.b      | None       |
+    | spec.a                 | spec.b     |
+    | nothing, others did    | spec.a     |
+    | nobody did             | None       |
+    """
+    managed = actual["metadata"].get("managedFields")
+    if not managed:
+        return None
+    owned: set[str] = set()
+    for entry in managed:
+        if (entry.get("manager"), entry.get("operation")) == (FIELD_MANAGER, "Apply"):
+            owned |= set((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    return _first(None if f"f:{field}" in owned else f"spec.{field}" for field in fields)
 
 
 def _first(answers: Iterable[str | None]) -> str | None:

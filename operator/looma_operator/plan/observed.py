@@ -61,7 +61,7 @@ class Observed:
     """Everything that was read for one AIService.
 
     `children` has the objects it owns by (kind, name); `foreign` has names among those that Looma would use which
-    belong to somebody else.
+    belong to somebody else. `gateway_api` is false where the cluster does not serve HTTPRoutes.
     """
 
     service: AIService
@@ -71,3 +71,4 @@ class Observed:
     foreign: frozenset[tuple[str, str]] = frozenset()
     models: Mapping[str, ModelVersion] = field(default_factory=dict)
     peers: tuple[Peer, ...] = ()
+    gateway_api: bool = True

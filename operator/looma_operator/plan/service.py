@@ -12,16 +12,18 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ..names import REQUEST, ConditionType, EventReason, Reason, revision_number
+from ..names import GATEWAY_ENGINE, REQUEST, ConditionType, EventReason, Reason, revision_number
 from ..render.children import render_children
 from ..render.common import selector, stable_service_name
-from ..resources import AIServiceStatus, RevisionStatus, Rollback, RolloutStatus, format_time
+from ..render.route import WHOLE, ParentGateway, render_route
+from ..resources import AIServiceStatus, Json, RevisionStatus, Rollback, RolloutStatus, format_time
 from .author import Author
-from .children import Action, Notice, child_actions, deletion_actions
+from .children import ROUTE, Action, Notice, child_actions, deletion_actions, route_deletion
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
 from .content import ModelsMissing, content_of, digest, find_revision, next_number, retired_models
 from .history import decide_deletions
 from .observed import Observed, Pods, StoredRevision
+from .programmed import decide_programmed
 from .requests import decide_request, remember
 from .rollback import RollbackDecision, by_activity, decide_rollback
 from .rollout import RolloutDecision, decide_rollout
@@ -196,13 +198,25 @@ def _rollout_notices(
     return notices
 
 
-def plan(*, observed: Observed, author: Author, now: datetime) -> Plan:
+def _route(observed: Observed, conflicts: Sequence[PathConflict], gateway: ParentGateway) -> Json | None:
+    """The HTTPRoute with the paths that are the service's own, or None where it has none or is a gateway itself."""
+    service = observed.service
+    taken = {conflict.path for conflict in conflicts}
+    paths = [path for path in service.spec.route.path_prefixes if path not in taken]
+    if not paths or not observed.gateway_api or service.spec.engine == GATEWAY_ENGINE:
+        return None
+    backends = [(stable_service_name(service.metadata.name), WHOLE)]
+    return render_route(service, paths=paths, backends=backends, gateway=gateway)
+
+
+def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGateway) -> Plan:
     """What to write for one AIService, and what its status becomes.
 
     Args:
         observed: what was read; every list in it is as new as the service itself or newer.
         author: who changed the spec last, used where the change begins a rollout.
         now: this moment.
+        gateway: the parent of the service's HTTPRoute.
     """
     service, spec, status = observed.service, observed.service.spec, observed.service.status
     deadline = timedelta(seconds=spec.rollout.progress_deadline_seconds)
@@ -251,15 +265,18 @@ def plan(*, observed: Observed, author: Author, now: datetime) -> Plan:
     )
     kept = [revision for revision in revisions if revision not in doomed]
     counts = {revision.name: decision.counts.get(revision.name, 0) for revision in kept}
-    children = render_children(service=service, revisions=kept, counts=counts)
-    actions, repairs = child_actions(observed, children)
-    deletions, deleted = deletion_actions(observed, doomed)
     conflicts = find_conflicts(
         name=service.metadata.name,
         created_at=service.metadata.creation_timestamp or now,
         path_prefixes=spec.route.path_prefixes,
         peers=observed.peers,
     )
+    route = _route(observed, conflicts, gateway)
+    children = render_children(
+        service=service, revisions=kept, counts=counts, serving=decision.stable, route=route
+    )
+    actions, repairs = child_actions(observed, children)
+    deletions, deleted = deletion_actions(observed, doomed)
     rollback = _last_rollback(
         before=status.last_rollback, started=target.rollback, decision=decision, author=author, now=now
     )
@@ -285,6 +302,14 @@ def plan(*, observed: Observed, author: Author, now: datetime) -> Plan:
         models_missing=target.missing,
         route_count=len(spec.route.path_prefixes),
         conflicts=conflicts,
+        programmed=decide_programmed(
+            asked=0 if spec.engine == GATEWAY_ENGINE else len(spec.route.path_prefixes),
+            served=observed.gateway_api,
+            wanted=route,
+            actual=observed.children.get((ROUTE, service.metadata.name)),
+            gateway=gateway,
+            namespace=service.metadata.namespace,
+        ),
         pod_failure=next((state.failure for state in pods.values() if state.failure), ""),
         refusals=tuple(
             Refusal(
@@ -312,7 +337,7 @@ def plan(*, observed: Observed, author: Author, now: datetime) -> Plan:
         url=f"http://{stable_service_name(service.metadata.name)}.{service.metadata.namespace}.svc",
     )
     return Plan(
-        actions=(*actions, *deletions),
+        actions=(*actions, *route_deletion(observed, route), *deletions),
         status=outcome,
         facts=facts,
         notices=tuple(notices),

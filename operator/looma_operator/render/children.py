@@ -8,6 +8,7 @@ from ..names import (
     ACTIVATED_AT,
     CHANGE_REASON,
     CHANGED_BY,
+    GATEWAY_ENGINE,
     GROUP,
     LABEL_HASH,
     LABEL_PART_OF,
@@ -16,12 +17,14 @@ from ..names import (
     PORT_NAME,
     RENDERED,
     RESTARTED_AT,
+    SERVING_REVISION,
 )
 from ..plan.content import canonical, digest
 from ..plan.observed import StoredRevision
 from ..resources import AIService, Json, format_time
 from .common import deployment_name, metadata, selector, stable_service_name
 from .deployment import render_deployment
+from .gateway import render_gateway_policy, render_peers
 
 # Beside the ControllerRevision, so that one that is deleted by hand can be made again as it was.
 CONTENT = f"{GROUP}/content"
@@ -52,7 +55,7 @@ def render_revision(service: AIService, revision: StoredRevision) -> Json:
 
 
 def render_account(service: AIService) -> Json:
-    """A ServiceAccount without a token: pods have no business with the Kubernetes API."""
+    """A ServiceAccount without a token: pods have no business with the Kubernetes API, but for a gateway's own."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -61,12 +64,17 @@ def render_account(service: AIService) -> Json:
     }
 
 
-def render_service(service: AIService) -> Json:
-    """The Service that selects pods of all revisions, so that capacity never drops while they change."""
+def render_service(service: AIService, serving: str) -> Json:
+    """The Service that selects pods of all revisions, so that capacity never drops while they change.
+
+    `serving` is the revision that serves, for gateways to name in status.traffic.
+    """
+    meta = metadata(service, stable_service_name(service.metadata.name))
+    meta["annotations"] = {SERVING_REVISION: serving}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata(service, stable_service_name(service.metadata.name)),
+        "metadata": meta,
         "spec": {
             "type": "ClusterIP",
             "selector": selector(service),
@@ -121,12 +129,17 @@ def stamp(child: Json) -> Json:
 
 
 def render_children(
-    *, service: AIService, revisions: Sequence[StoredRevision], counts: Mapping[str, int]
+    *,
+    service: AIService,
+    revisions: Sequence[StoredRevision],
+    counts: Mapping[str, int],
+    serving: str = "",
+    route: Json | None = None,
 ) -> list[Json]:
     """All children, stamped, in the order in which they are applied.
 
-    What pods need comes before them. The order of the Deployments does not matter: what is taken away was judged
-    by the pods that answer already.
+    `serving` is the revision that serves, `route` the HTTPRoute where there is one. What pods need comes before them.
+    The order of the Deployments does not matter: what is taken away was judged by the pods that answer already.
     """
     known = {revision.name: revision for revision in revisions}
     deployments = [
@@ -134,12 +147,15 @@ def render_children(
         for name, count in counts.items()
         if name in known
     ]
+    is_gateway = service.spec.engine == GATEWAY_ENGINE
     children = [
         *(render_revision(service, revision) for revision in revisions),
         render_account(service),
-        render_policy(service),
-        render_service(service),
+        render_gateway_policy(service) if is_gateway else render_policy(service),
+        render_service(service, serving),
+        *([render_peers(service)] if is_gateway else []),
         render_budget(service),
         *deployments,
+        *([route] if route is not None else []),
     ]
     return [stamp(child) for child in children]

@@ -50,3 +50,8 @@ def deployment_name(service: str, revision: str) -> str:
 def stable_service_name(service: str) -> str:
     """Name of the Service that the one address forwards to."""
     return f"{service}-stable"
+
+
+def peers_service_name(service: str) -> str:
+    """Name of the headless Service by which gateway pods find each other."""
+    return f"{service}-peers"

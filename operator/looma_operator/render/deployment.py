@@ -6,61 +6,36 @@ Security level: non-root, no privileges to gain, read-only root file system, def
 
 from __future__ import annotations
 
-from ..names import CONTAINER, PORT, PORT_NAME, RESTARTED_AT
+from ..names import CONTAINER, GATEWAY_ENGINE, PORT, PORT_NAME, RESTARTED_AT
 from ..plan.content import canonical
 from ..plan.observed import StoredRevision
 from ..resources import AIService, Json
 from .common import deployment_name, labels, metadata, selector
+from .container import DRAIN_SECONDS, SHARED_SETTINGS, TMP, TMP_MOUNT, port, probe, restricted, settings
+from .gateway import gateway_pod
 from .overlay import lay_over
 
 CUSTOM = "custom"
 USER = 65532
-SHARED_SETTINGS = "looma-engines"  # ConfigMap and Secret that the chart makes for Looma's own engines.
-DRAIN_SECONDS = 5  # For endpoints to leave kube-proxy's and the console's tables before the process ends.
 GRACE_SECONDS = 30
 START_SECONDS = 600  # A first start waits for the database and its migrations.
 
 
-def _probe(path: str, *, period: int, failures: int) -> Json:
-    return {
-        "httpGet": {"path": path, "port": PORT_NAME},
-        "periodSeconds": period,
-        "timeoutSeconds": 3,
-        "failureThreshold": failures,
-    }
-
-
-def _environment(service: AIService, revision: StoredRevision) -> list[Json]:
-    content = revision.content
-    values = {
-        "LOOMA_SERVICE": service.metadata.name,
-        "LOOMA_REVISION": revision.name,
-        "LOOMA_NAMESPACE": service.metadata.namespace,
-        "LOOMA_CONFIG": canonical(content.get("config", {})),
-        "LOOMA_MODELS": canonical(content.get("models", [])),
-    }
-    return [{"name": name, "value": value} for name, value in values.items()]
-
-
 def _container(service: AIService, revision: StoredRevision) -> Json:
     content = revision.content
+    models = {"name": "LOOMA_MODELS", "value": canonical(content.get("models", []))}
     container: Json = {
         "name": CONTAINER,
         "image": content["image"],
-        "ports": [{"name": PORT_NAME, "containerPort": PORT, "protocol": "TCP"}],
-        "env": _environment(service, revision),
+        "ports": [port(PORT_NAME, PORT)],
+        "env": [*settings(service, revision), models],
         "resources": content.get("resources", {}),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "startupProbe": _probe("/readyz", period=1, failures=START_SECONDS),
-        "readinessProbe": _probe("/readyz", period=2, failures=2),
-        "livenessProbe": _probe("/healthz", period=10, failures=3),
+        "securityContext": restricted(),
+        "startupProbe": probe("/readyz", PORT_NAME, period=1, failures=START_SECONDS),
+        "readinessProbe": probe("/readyz", PORT_NAME, period=2, failures=2),
+        "livenessProbe": probe("/healthz", PORT_NAME, period=10, failures=3),
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own emptyDir
+        "volumeMounts": [TMP_MOUNT],
     }
     if service.spec.engine != CUSTOM:
         container["command"] = ["looma-engine", service.spec.engine]
@@ -72,15 +47,23 @@ def _container(service: AIService, revision: StoredRevision) -> Json:
     return container
 
 
+def _engine_pod(service: AIService, revision: StoredRevision) -> Json:
+    return {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "containers": [_container(service, revision)],
+        "volumes": [TMP],
+    }
+
+
 def render_template(service: AIService, revision: StoredRevision) -> Json:
     """Pod template of a revision, the user's own laid over it."""
+    pod = gateway_pod if service.spec.engine == GATEWAY_ENGINE else _engine_pod
     template: Json = {
         "metadata": {"labels": labels(service, revision.name)},
         "spec": {
             "serviceAccountName": service.metadata.name,
-            "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": GRACE_SECONDS,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": USER,
@@ -88,8 +71,6 @@ def render_template(service: AIService, revision: StoredRevision) -> Json:
                 "fsGroup": USER,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "containers": [_container(service, revision)],
-            "volumes": [{"name": "tmp", "emptyDir": {}}],
             "topologySpreadConstraints": [
                 {
                     "maxSkew": 1,
@@ -98,6 +79,7 @@ def render_template(service: AIService, revision: StoredRevision) -> Json:
                     "labelSelector": {"matchLabels": selector(service)},
                 }
             ],
+            **pod(service, revision),
         },
     }
     if revision.restarted_at:

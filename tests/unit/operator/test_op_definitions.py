@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import yaml
 
+from looma_engines.gateway.settings import GatewayConfig
 from looma_engines.resume.config import ResumeConfig
 from looma_engines.talent_sync.config import TalentConfig
 from looma_operator import definitions
@@ -84,7 +85,10 @@ def rules(schema: Any) -> Iterator[dict[str, str]]:
             yield from rules(part)
 
 
-@pytest.mark.parametrize(("engine", "settings"), [("resume", ResumeConfig), ("talent-sync", TalentConfig)])
+@pytest.mark.parametrize(
+    ("engine", "settings"),
+    [("resume", ResumeConfig), ("talent-sync", TalentConfig), ("gateway", GatewayConfig)],
+)
 def test_config_is_what_the_engine_reads(engine, settings):
     """Names and limits of the definition are those of the engine: nothing is accepted and ignored, or refused twice."""
     spec = schema_of(ROOT / "crds" / "aiservice.yaml")["properties"]["spec"]

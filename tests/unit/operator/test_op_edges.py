@@ -177,7 +177,10 @@ def test_options_have_defaults():
     options = read_options({"POD_NAMESPACE": "ns", "POD_NAME": "p"})
     assert (options.namespaces, options.identity, options.certificates) == (("ns",), "p", None)
     assert (options.http_port, options.webhook_port) == (8080, 8443)
+    assert (options.gateway_name, options.gateway_namespace) == ("looma", "ns")
     assert read_options({"LOOMA_NAMESPACES": "a, b"}).namespaces == ("a", "b")
+    elsewhere = read_options({"LOOMA_GATEWAY_NAME": "edge", "LOOMA_GATEWAY_NAMESPACE": "infra"})
+    assert (elsewhere.gateway_name, elsewhere.gateway_namespace) == ("edge", "infra")
 
 
 def test_kopf_only_watches():
@@ -199,10 +202,23 @@ def test_rights_have_no_wildcard_and_no_secrets():
     assert rbac.OPERATOR_RULES[-1].to_json()["resourceNames"] == ["looma-operator"]
 
 
+def test_a_gateway_reads_one_secret_and_writes_statuses_alone():
+    for rule in (*rbac.GATEWAY_RULES, *rbac.GATEWAY_CLUSTER_RULES):
+        assert "*" not in {rule.group, *rule.resources, *rule.verbs}
+        assert not {"create", "delete"} & set(rule.verbs)
+        if {"patch", "update"} & set(rule.verbs):
+            assert all(resource.endswith("/status") for resource in rule.resources)
+        if "secrets" in rule.resources:
+            assert rule.verbs == ("get",)
+            assert rule.names == (rbac.GATEWAY_CERTIFICATE,)
+
+
 def test_rules_are_printed(capsys):
     main.main(["rules"])
     printed = json.loads(capsys.readouterr().out)
     assert printed["operator"][0] == rbac.OPERATOR_RULES[0].to_json()
+    assert printed["gateway"] == [rule.to_json() for rule in rbac.GATEWAY_RULES]
+    assert printed["gatewayClasses"] == [rule.to_json() for rule in rbac.GATEWAY_CLUSTER_RULES]
 
 
 def test_definitions_are_printed(capsys):

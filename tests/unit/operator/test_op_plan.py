@@ -45,6 +45,7 @@ def test_the_first_look_makes_all_children_and_ends_ready(running):
         "Service",
         "PodDisruptionBudget",
         "Deployment",
+        "HTTPRoute",
     }
     assert running.status["phase"] == "Ready"
     assert running.status["stableRevision"] == running.status["targetRevision"] == "r1"
@@ -297,6 +298,7 @@ def test_few_replicas(replicas):
         ("ServiceAccount", "resume"),
         ("PodDisruptionBudget", "resume"),
         ("NetworkPolicy", "resume"),
+        ("HTTPRoute", "resume"),
     ],
 )
 def test_a_child_deleted_by_hand_comes_back_as_it_was(running, key):
@@ -462,6 +464,7 @@ STEPS = st.one_of(
     st.tuples(st.just("crash"), st.integers(0, 12)),
     st.tuples(st.just("tick"), st.integers(1, 40)),
     st.tuples(st.just("delete"), st.integers(0, 11)),
+    st.tuples(st.just("gateway_api"), st.booleans()),
 )
 
 
@@ -480,6 +483,8 @@ def test_whatever_happens_capacity_holds_and_the_end_is_the_spec(steps):
             world.look(crash_after=value)
         elif step == "tick":
             world.tick(value)
+        elif step == "gateway_api":
+            world.install_gateway_api(value)
         else:
             keys = sorted(key for key in world.children if key[0] != "Deployment")
             world.children.pop(keys[value % len(keys)])
@@ -487,7 +492,9 @@ def test_whatever_happens_capacity_holds_and_the_end_is_the_spec(steps):
         world.look()
         assert world.serving >= min(before, world.spec["replicas"])
     world.change(paused=False)
+    world.install_gateway_api(True)
     world.settle(rounds=120)
+    assert ("HTTPRoute", "resume") in world.children
     assert world.status["phase"] == "Ready"
     target = world.status["targetRevision"]
     assert world.status["stableRevision"] == target

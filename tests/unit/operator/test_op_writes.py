@@ -47,6 +47,10 @@ class Kube:
         self.bodies.append(body)
         self._ask("create", kind.name, body["reason"])
 
+    async def list(self, kind: kinds.Kind, _namespace: str, **_named: Any) -> list[Json]:
+        self._ask("list", kind.name)
+        return [found for (name, _), found in self.objects.items() if name == kind.name]
+
     async def get(self, kind: kinds.Kind, _namespace: str, name: str) -> Json:
         self._ask("get", kind.name, name)
         try:
@@ -170,6 +174,37 @@ async def test_a_service_that_is_gone_or_going_has_no_plan():
     going = {**SERVICE["metadata"], "deletionTimestamp": "2026-11-20T11:00:00Z"}
     kube.objects["AIService", "resume"] = {**SERVICE, "metadata": going}
     assert await read_service(kube, "looma", "resume") is None
+
+
+OWNED: Json = {
+    "metadata": {"name": "resume", "ownerReferences": [{"uid": "u1", "controller": True}]},
+    "kind": "HTTPRoute",
+}
+
+
+async def test_a_route_is_read_like_any_other_child():
+    kube = Kube()
+    kube.objects["AIService", "resume"] = SERVICE
+    kube.objects["HTTPRoute", "resume"] = OWNED
+    reading = await read_service(kube, "looma", "resume")
+    assert reading is not None
+    assert ("HTTPRoute", "resume") in reading.observed.children
+    assert reading.observed.gateway_api is True
+
+
+async def test_a_cluster_without_the_gateway_api_is_read_all_the_same():
+    kube = Kube(HTTPRoute=NotFoundError(404, "the server could not find the requested resource"))
+    kube.objects["AIService", "resume"] = SERVICE
+    reading = await read_service(kube, "looma", "resume")
+    assert reading is not None
+    assert reading.observed.gateway_api is False
+
+
+async def test_another_kind_that_is_missing_is_an_error():
+    kube = Kube(Service=NotFoundError(404, "no Services"))
+    kube.objects["AIService", "resume"] = SERVICE
+    with pytest.raises(NotFoundError):
+        await read_service(kube, "looma", "resume")
 
 
 async def test_children_of_others_are_told_from_our_own_and_from_those_that_are_not_there():
