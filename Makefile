@@ -106,7 +106,7 @@ bench: $(READY) ## Measure, and keep the report in docs/reports
 lock: $(READY) ## Resolve the dependencies anew, with hashes and without addresses
 	@echo 'uv' | $(BIN)/uv pip compile - --upgrade $(LOCK) -o locks/bootstrap.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCK) -o locks/dev.txt
-	@for extra in operator engines console; do \
+	@for extra in operator engines gateway console; do \
 	  $(BIN)/uv pip compile pyproject.toml --extra $$extra -c locks/dev.txt $(LOCK) -o locks/$$extra.txt; done
 LOCK := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --quiet
 

@@ -168,7 +168,7 @@ def _build(program: Program, into: Path, report: Callable[[str], None], log: Pat
             output,
             program.package,
         ],
-        environment=_go_environment(),
+        environment=go_environment(),
         cwd=paths.SOURCES,
         log=log,
         line=count,
@@ -179,7 +179,8 @@ def _build(program: Program, into: Path, report: Callable[[str], None], log: Pat
             (into / name).hardlink_to(output)
 
 
-def _go_environment() -> dict[str, str]:
+def go_environment() -> dict[str, str]:
+    """Variables with which Go is started: nothing of C, no other Go, and root's files in Looma's own cache."""
     environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     if os.environ.get("SUDO_UID") and os.environ.get("SUDO_UID") != "0":
         # Under sudo the user's own Go cache would fill with files of root's that they can no longer change.

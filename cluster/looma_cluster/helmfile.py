@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from looma_cluster import binaries, chartfile, paths, release
+from looma_cluster import binaries, chartfile, gateway_api, paths, release
 from looma_cluster.commands import run
 
 Object = dict[str, Any]
@@ -30,10 +30,13 @@ MODULE = paths.SOURCES / "helmfile"
 OVERLAY = {
     "image": {
         "registry": "registry.example.org/check",
-        "tags": {"engine": "1", "operator": "2", "console": "3", "postgres": "4"},
+        "tags": {"engine": "1", "operator": "2", "console": "3", "gateway": "4", "postgres": "5"},
     }
 }
 """Images as `looma images push` would name them, so that the comparison covers how tags get in."""
+
+CAPABILITIES = f"--api-versions={gateway_api.VERSION}"
+"""Rendering asks no cluster; without it the chart would leave out what goes through Gateway API."""
 
 
 def ensure(report: Callable[[str], None]) -> Path:
@@ -110,8 +113,11 @@ def check(environment: str, program: Path) -> list[str]:
         base: list[str | Path] = [program, "--file", paths.ROOT / "Chartfile", "--environment", environment]
         base += ["--helm-binary", helm, "--log-level", "error"]
         listed = json.loads(run([*base, "list", "--output", "json", "--skip-charts"]))
-        theirs = run([*base, "template", "--skip-deps", "--values", overlay], cwd=paths.ROOT)
-        ours = run([helm, "template", *release.identity(found, overlay), "--namespace", found.namespace])
+        theirs = run(
+            [*base, "template", "--skip-deps", "--values", overlay, "--args", CAPABILITIES], cwd=paths.ROOT
+        )
+        words: list[str | Path] = [helm, "template", *release.identity(found, overlay), CAPABILITIES]
+        ours = run([*words, "--namespace", found.namespace])
     names = [(item["name"], item["namespace"], Path(item["chart"]).name) for item in listed]
     expected = [(found.name, found.namespace, found.chart.name)]
     lines = [] if names == expected else [f"releases: `looma up` reads {expected}, helmfile {names}"]

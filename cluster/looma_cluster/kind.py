@@ -26,7 +26,7 @@ def cluster_name(instance: str) -> str:
 
 
 def configuration(record: Record) -> dict[str, Any]:
-    """Kind's configuration: one node; console and API server on loopback alone."""
+    """Kind's configuration: one node; gateway and API server on loopback alone."""
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
@@ -36,7 +36,7 @@ def configuration(record: Record) -> dict[str, Any]:
                 "role": "control-plane",
                 "extraPortMappings": [
                     {
-                        "containerPort": facts.CONSOLE_NODE_PORT,
+                        "containerPort": facts.GATEWAY_NODE_PORT,
                         "hostPort": record.console_port,
                         "listenAddress": "127.0.0.1",
                         "protocol": "TCP",
@@ -70,7 +70,7 @@ class KindCluster:
     instance: Instance
 
     def choose(self, chosen: Record) -> Record:
-        """Fill in the port of the console; kind chooses the API server's."""
+        """Fill in the port of the address; kind chooses the API server's."""
         if not chosen.console_port:
             chosen.console_port = network.free_port(CONSOLE_PORT)
         return chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,15 +38,22 @@ class Kubectl:
     def objects(self, *kinds_and_options: str) -> list[Object]:
         """Objects as `get -o json` lists them; none if the cluster does not know the kind yet."""
         try:
-            answer = json.loads(self.text("get", *kinds_and_options, "-o", "json", "--request-timeout=10s"))
+            text = self.text("get", *kinds_and_options, "-o", "json", "--request-timeout=10s")
         except CommandError as error:
             if "the server doesn't have a resource type" in error.output or "NotFound" in error.output:
                 return []
             raise
+        # With --ignore-not-found nothing is said of nothing.
+        answer = json.loads(text) if text.strip() else {"items": []}
         items: list[Object] = (
             answer["items"] if answer.get("kind") == "List" or "items" in answer else [answer]
         )
         return items
+
+    def definitions(self, names: Sequence[str]) -> list[Object]:
+        """The cluster's CustomResourceDefinitions of these names, as far as they are there."""
+        kind = "customresourcedefinitions.apiextensions.k8s.io"
+        return self.objects(kind, *names, "--ignore-not-found")
 
     def secret(self, name: str) -> Mapping[str, bytes]:
         """The decoded values of a Secret; empty if there is none."""

@@ -17,19 +17,19 @@ from typing import Literal, Protocol
 
 from filelock import FileLock, Timeout
 
-from looma_cluster import binaries, choose, mounts, paths, person, prerequisites, record, status
+from looma_cluster import binaries, choose, gateway_api, mounts, paths, person, prerequisites, record, status
 from looma_cluster.builtin import image_store
 from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import Kind
 from looma_cluster.context import ContextCluster
 from looma_cluster.images import Image
 from looma_cluster.kind import KindCluster
-from looma_cluster.kubernetes import Kubectl
+from looma_cluster.kubernetes import Kubectl, Object
 from looma_cluster.paths import Instance
 from looma_cluster.record import Record
 from looma_cluster.steps import Display, Report, Step, run_steps
 
-# A fresh database, its migrations, five images to start: 20 to 40 s on two cores, and ten times that on a bad day.
+# A fresh database, its migrations, six images to start: 20 to 40 s on two cores, and ten times that on a bad day.
 READY_SECONDS = 300
 _IMAGES = "Looma's images"
 
@@ -152,7 +152,8 @@ def up(
             steps = cluster.steps()
         if with_release:
             after = tuple(step.name for step in steps)
-            steps += [building, *_release_steps(instance, cluster, chosen, images, after=after)]
+            fetching = gateway_api.fetch_step()
+            steps += [building, fetching, *_release_steps(instance, cluster, chosen, images, after=after)]
         run_steps(steps, display=display)
         person.link_kubectl()
         if with_release:
@@ -189,7 +190,7 @@ def down(instance: Instance, report: Report, *, purge: bool) -> bool:
 
 
 def build(*, only: Sequence[str], display: Display | None = None) -> None:
-    """Build the programs, the images, or both, without starting anything.
+    """Build the programs (with what Go fetches for them), the images, or both, without starting anything.
 
     Raises:
         StepError: if a build fails.
@@ -198,7 +199,7 @@ def build(*, only: Sequence[str], display: Display | None = None) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []
     if "binaries" in only:
-        steps.append(binaries.step(log=log))
+        steps += [binaries.step(log=log), gateway_api.fetch_step()]
     if "images" in only:
         steps.append(_images_step([], builder_is_docker=False))
     run_steps(steps, display=display)
@@ -242,6 +243,7 @@ def _release_steps(
     """From built images to a console that answers; `images` is filled by the step that builds them."""
     # The node's containerd takes images while the control plane is still starting.
     takes_images = ("container runtime",) if isinstance(cluster, BuiltIn) else after
+    answers = ("control plane", "loopback address") if isinstance(cluster, BuiltIn) else after
 
     def deliver(report: Report) -> None:
         if isinstance(cluster, ContextCluster):
@@ -266,7 +268,17 @@ def _release_steps(
             report=report,
         )
 
+    def definitions(names: Sequence[str]) -> list[Object]:
+        asked = cluster.api() if isinstance(cluster, BuiltIn) else Kubectl(instance=instance)
+        return asked.definitions(names)
+
     return [
+        gateway_api.apply_step(
+            kubeconfig=instance.kubeconfig,
+            present=definitions,
+            may_replace=not isinstance(cluster, ContextCluster),
+            needs=answers,
+        ),
         Step(
             name="Looma's images in the cluster",
             needs=(_IMAGES, *takes_images),
@@ -275,7 +287,7 @@ def _release_steps(
         ),
         Step(
             name="Looma",
-            needs=("Looma's images in the cluster", *after),
+            needs=("Looma's images in the cluster", gateway_api.APPLIED, *after),
             action=install,
             cure=f"`looma status` and `looma logs` (--name {instance.name}) tell what it waits for",
         ),

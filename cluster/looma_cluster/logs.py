@@ -23,6 +23,7 @@ OVERVIEWS: dict[str, Sequence[str]] = {
     ),
     "events.txt": ("get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"),
     "pods.txt": ("describe", "pods", "--all-namespaces"),
+    "routes.yaml": ("get", "gatewayclasses,gateways,httproutes", "--all-namespaces", "-o", "yaml"),
     "services.yaml": ("get", "aiservices,controllerrevisions", "-o", "yaml"),
 }
 
@@ -50,7 +51,7 @@ def command(instance: Instance, what: str, *, follow: bool, lines: int) -> list[
         selector = f"--selector=app.kubernetes.io/name={what}"
         return kubectl.words("--namespace=kube-system", "logs", selector, *options)
     if what.startswith("looma-"):
-        return kubectl.words("logs", f"--selector=app.kubernetes.io/component={what[6:]}", *options)
+        return kubectl.words("logs", f"--selector=app.kubernetes.io/name={what}", *options)
     return kubectl.words("logs", f"--selector=app.kubernetes.io/instance={what}", *options)
 
 

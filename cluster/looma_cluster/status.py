@@ -17,7 +17,9 @@ from looma_cluster.record import Record
 
 SERVICES = "aiservices.looma.dev"
 WORKLOADS = ("deployments.apps", "statefulsets.apps")
-EXPOSED = ("services", "ingresses.networking.k8s.io")
+EXPOSED = ("ingresses.networking.k8s.io", "gateways.gateway.networking.k8s.io", "services")
+GATEWAY = "looma-gateway"
+"""Label `app.kubernetes.io/name` of what makes Looma's address."""
 Objects = Callable[[str], list[Object]]
 
 
@@ -105,7 +107,7 @@ def problems(
     if not services:
         found.append("no service is there yet")
     if console:
-        found.append(f"the console does not answer: {console}")
+        found.append(f"the console does not answer through the gateway: {console}")
     return found
 
 
@@ -125,21 +127,35 @@ def address(record: Record, *, exposed: Sequence[Object] = ()) -> str:
 
     Args:
         record: the instance's choices; on one machine they decide.
-        exposed: the console's Service and Ingress, which decide on an existing cluster; empty if neither has an
-            address yet.
+        exposed: Ingress, Gateway and Service of the gateway, which decide on an existing cluster, in this order: a
+            host name that somebody chose is before an address that something got.
     """
     if record.cluster != "context":
         return f"http://127.0.0.1:{record.console_port}" if record.console_port else ""
-    for item in exposed:
-        if item["kind"] == "Ingress":
-            for rule in item["spec"].get("rules", []):
-                if rule.get("host"):
-                    return f"{'https' if item['spec'].get('tls') else 'http'}://{rule['host']}"
-    for item in exposed:
-        for point in item.get("status", {}).get("loadBalancer", {}).get("ingress", []):
-            if host := point.get("hostname") or point.get("ip"):
-                return f"http://{host}"
-    return ""
+    return next((found for look in (_host_name, _given_address) for found in map(look, exposed) if found), "")
+
+
+def _host_name(item: Object) -> str:
+    """The URL with the host name of an Ingress, or of a Gateway's HTTPS listener."""
+    if item["kind"] == "Ingress":
+        scheme = "https" if item["spec"].get("tls") else "http"
+        hosts = [rule["host"] for rule in item["spec"].get("rules", []) if rule.get("host")]
+    else:
+        scheme = "https"
+        listeners = item["spec"].get("listeners", [])
+        hosts = [one["hostname"] for one in listeners if one["protocol"] == "HTTPS" and one.get("hostname")]
+    return next((f"{scheme}://{host}" for host in hosts if not host.startswith("*")), "")
+
+
+def _given_address(item: Object) -> str:
+    """The URL with the address that a Service got from its load balancer, or a Gateway from its implementation."""
+    found = item.get("status", {})
+    points = [
+        point.get("hostname") or point.get("ip") for point in found.get("loadBalancer", {}).get("ingress", [])
+    ]
+    if item["kind"] == "Gateway":
+        points += [point.get("value") for point in found.get("addresses", [])]
+    return next((f"http://{host}" for host in points if host), "")
 
 
 def read(
@@ -166,12 +182,12 @@ def read(
         document.problems = [f"it does not run: `looma up --name {instance.name}`"]
         return document
     try:
-        # On one machine the record decides; elsewhere the console's own objects tell where it is.
+        # On one machine the record decides; elsewhere the gateway's own objects tell where it is.
         exposed = [
             found
             for kind in (EXPOSED if record.cluster == "context" else ())
             for found in objects(kind)
-            if found["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "console"
+            if found["metadata"].get("labels", {}).get("app.kubernetes.io/name") == GATEWAY
         ]
         document.services = [service(found) for found in objects(SERVICES)]
         document.workloads = [workload(found) for kind in WORKLOADS for found in objects(kind)]

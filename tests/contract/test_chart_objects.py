@@ -6,11 +6,16 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
+from cryptography import x509
 
 from looma_cluster import chartfile, paths
+from looma_cluster.builtin import facts
 from looma_operator import rbac, webhooks
+from looma_operator.render.common import selector
+from looma_operator.resources import AIService
 from support.chart import CHART, ENVIRONMENTS, Object, pick, pod_specs, render
 
 pytestmark = pytest.mark.control_plane
@@ -56,9 +61,19 @@ def test_the_definitions_job_has_just_the_rights_that_it_says_it_needs(dev: list
     assert normal(held) == normal([rule.to_json() for rule in rbac.DEFINITIONS_RULES])
 
 
-def test_only_two_things_have_rights_beyond_their_namespace(dev: list[Object]) -> None:
+def test_the_gateway_has_just_the_rights_that_the_operator_says_it_needs(dev: list[Object]) -> None:
+    held = pick(dev, "Role", "looma-gateway")["rules"]
+    assert normal(held) == normal([rule.to_json() for rule in rbac.GATEWAY_RULES])
+    classes = pick(dev, "ClusterRole", "looma-gateway-looma")["rules"]
+    assert normal(classes) == normal([rule.to_json() for rule in rbac.GATEWAY_CLUSTER_RULES])
+    account = [{"kind": "ServiceAccount", "name": "gateway", "namespace": "looma"}]
+    assert pick(dev, "RoleBinding", "looma-gateway")["subjects"] == account
+    assert pick(dev, "ClusterRoleBinding", "looma-gateway-looma")["subjects"] == account
+
+
+def test_only_three_things_have_rights_beyond_their_namespace(dev: list[Object]) -> None:
     names = {found["metadata"]["name"] for found in dev if found["kind"] == "ClusterRole"}
-    assert names == {"looma-definitions-looma", "looma-console-looma"}
+    assert names == {"looma-definitions-looma", "looma-console-looma", "looma-gateway-looma"}
 
 
 def test_the_console_may_be_nobody_but_its_user_in_the_three_groups(dev: list[Object]) -> None:
@@ -122,6 +137,136 @@ def test_several_namespaces_each_have_their_role(tmp_path: Path) -> None:
     assert settings_of(container)["LOOMA_NAMESPACES"] == "one,two"
 
 
+def test_the_gateway_serves_the_operators_namespaces_and_its_own(tmp_path: Path) -> None:
+    objects = render(tmp_path, settings={"operator": {"namespaces": ["one"]}})
+    roles = [
+        f["metadata"]["namespace"]
+        for f in objects
+        if f["metadata"]["name"] == "looma-gateway" and f["kind"] == "Role"
+    ]
+    assert roles == ["looma", "one"]
+    (controller,) = pick(objects, "AIService", "gateway")["spec"]["podTemplate"]["spec"]["containers"]
+    assert (controller["name"], settings_of(controller)) == ("controller", {"LOOMA_NAMESPACES": "looma,one"})
+    (listener,) = pick(objects, "Gateway", "looma")["spec"]["listeners"]
+    (wanted,) = listener["allowedRoutes"]["namespaces"]["selector"]["matchExpressions"]
+    assert wanted == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["looma", "one"]}
+
+
+def test_a_gateway_reads_its_certificate_where_that_is_and_no_other_secret(tmp_path: Path) -> None:
+    settings = {"operator": {"namespaces": ["one"]}, "gateway": {"tls": {"secret": "mine"}}}
+    objects = render(tmp_path, settings=settings)
+    secrets = {
+        found["metadata"]["namespace"]: rule
+        for found in objects
+        if found["kind"] == "Role" and found["metadata"]["name"] == "looma-gateway"
+        for rule in found["rules"]
+        if "secrets" in rule["resources"]
+    }
+    assert secrets == {
+        "looma": {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mine"], "verbs": ["get"]}
+    }
+
+
+def test_the_address_leads_through_the_gateway_to_the_console(dev: list[Object]) -> None:
+    service = pick(dev, "Service", "looma-gateway")["spec"]
+    assert service["type"] == "NodePort"
+    assert {port["name"]: (port["port"], port["nodePort"]) for port in service["ports"]} == {
+        "http": (80, facts.GATEWAY_NODE_PORT),
+        "https": (443, 30443),
+    }
+    made = msgspec.convert(pick(dev, "AIService", "gateway"), AIService, strict=False)
+    assert service["selector"] == selector(made)
+    gateway = pick(dev, "Gateway", "looma")["spec"]
+    assert gateway["gatewayClassName"] == pick(dev, "GatewayClass", "looma")["metadata"]["name"]
+    assert pick(dev, "GatewayClass", "looma")["spec"]["controllerName"] == "looma.dev/gateway"
+    listeners = {one["name"]: (one["port"], one["protocol"]) for one in gateway["listeners"]}
+    assert listeners == {"http": (80, "HTTP"), "https": (443, "HTTPS")}
+    route = pick(dev, "HTTPRoute", "looma-console")["spec"]
+    (rule,) = route["rules"]
+    assert route["parentRefs"] == [{"name": "looma"}]
+    assert rule["backendRefs"] == [{"name": "looma-console", "port": 80}]
+    assert pick(dev, "Service", "looma-console")["spec"]["type"] == "ClusterIP"
+    console = pod_specs(dev)["Deployment/looma-console"]["containers"][0]
+    assert settings_of(console)["LOOMA_TRUSTED_PROXIES"] == "1"
+
+
+def test_engines_call_each_other_through_the_gateway_and_ask_the_console_for_keys(dev: list[Object]) -> None:
+    data = pick(dev, "ConfigMap", "looma-engines")["data"]
+    assert data["LOOMA_API_URL"] == "http://looma-gateway.looma.svc"
+    assert data["LOOMA_JWKS_URL"] == "http://looma-console.looma.svc/.well-known/jwks.json"
+
+
+def test_without_a_certificate_there_is_no_https(tmp_path: Path) -> None:
+    objects = render(tmp_path)
+    assert [one["name"] for one in pick(objects, "Gateway", "looma")["spec"]["listeners"]] == ["http"]
+    assert [one["name"] for one in pick(objects, "Service", "looma-gateway")["spec"]["ports"]] == ["http"]
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_a_host_without_tls_is_sent_on_to_the_one_with(environment: str, tmp_path: Path) -> None:
+    objects = render(tmp_path, environment=environment)
+    route = pick(objects, "HTTPRoute", "looma-https")["spec"]
+    (https,) = [
+        one for one in pick(objects, "Gateway", "looma")["spec"]["listeners"] if one["name"] == "https"
+    ]
+    assert route["hostnames"] == [https["hostname"]]
+    assert route["parentRefs"] == [{"name": "looma", "sectionName": "http"}]
+    assert route["rules"][0]["filters"][0]["requestRedirect"] == {"scheme": "https", "statusCode": 301}
+    # A host name on the listener without TLS would shut out whoever calls from inside of the cluster.
+    assert "hostname" not in pick(objects, "Gateway", "looma")["spec"]["listeners"][0]
+
+
+def test_the_self_signed_certificate_is_for_loopback_and_the_service(dev: list[Object]) -> None:
+    certificate = x509.load_pem_x509_certificate(secret(dev, "looma-gateway-tls")["tls.crt"].encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"localhost", "looma-gateway.looma.svc"} <= set(names.get_values_for_type(x509.DNSName))
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
+
+
+def test_a_second_release_leaves_the_class_to_the_first(tmp_path: Path) -> None:
+    objects = render(tmp_path, settings={"gateway": {"class": {"create": False}}})
+    assert not [found for found in objects if found["kind"] == "GatewayClass"]
+    assert pick(objects, "Gateway", "looma")["spec"]["gatewayClassName"] == "looma"
+
+
+OTHERS = {"className": "cilium", "url": "http://gateway.infra.svc"}
+
+
+def test_another_implementation_serves_the_same_routes_without_pods_of_ours(tmp_path: Path) -> None:
+    objects = render(tmp_path, settings={"gateway": OTHERS})
+    assert pick(objects, "Gateway", "looma")["spec"]["gatewayClassName"] == "cilium"
+    pick(objects, "HTTPRoute", "looma-console")
+    assert {f["metadata"]["name"] for f in objects if f["kind"] == "AIService"} == {"resume", "talent-sync"}
+    left = {(f["kind"], f["metadata"]["name"]) for f in objects}
+    for ours in (("GatewayClass", "looma"), ("Service", "looma-gateway"), ("Role", "looma-gateway")):
+        assert ours not in left
+    assert pick(objects, "ConfigMap", "looma-engines")["data"]["LOOMA_API_URL"] == OTHERS["url"]
+
+
+def test_routes_attach_to_a_gateway_of_another_namespace(tmp_path: Path) -> None:
+    objects = render(tmp_path, settings={"gateway": {**OTHERS, "namespace": "infra", "name": "shared"}})
+    assert not [found for found in objects if found["kind"] == "Gateway"]
+    parent = {"name": "shared", "namespace": "infra"}
+    assert pick(objects, "HTTPRoute", "looma-console")["spec"]["parentRefs"] == [parent]
+    operator = settings_of(pod_specs(objects)["Deployment/looma-operator"]["containers"][0])
+    assert (operator["LOOMA_GATEWAY_NAME"], operator["LOOMA_GATEWAY_NAMESPACE"]) == ("shared", "infra")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_without_gateway_api_all_but_its_objects_is_there(environment: str, tmp_path: Path) -> None:
+    def names(*, gateway_api: bool) -> set[tuple[str, str]]:
+        objects = render(tmp_path, environment=environment, gateway_api=gateway_api)
+        return {
+            (f["kind"], f["metadata"]["name"])
+            for f in objects
+            if not f["metadata"]["name"].startswith("looma-migrate")
+        }
+
+    gone = names(gateway_api=True) - names(gateway_api=False)
+    assert {kind for kind, _ in gone} == {"Gateway", "GatewayClass", "HTTPRoute"}
+    assert names(gateway_api=False) <= names(gateway_api=True)
+
+
 def test_urls_and_passwords_agree(dev: list[Object]) -> None:
     database, engines = secret(dev, "looma-postgres"), secret(dev, "looma-engines")
     host = "looma-postgres.looma.svc:5432/looma?sslmode=require"
@@ -175,9 +320,11 @@ def test_a_database_from_a_secret_reaches_every_pod(tmp_path: Path) -> None:
     owner = {"secretKeyRef": {"name": "db", "key": "owner-url"}}
     assert settings_of(migrate["containers"][0])["LOOMA_OWNER_DATABASE_URL"] == owner
     for found in objects:
-        if found["kind"] == "AIService":
+        if found["kind"] == "AIService" and found["spec"]["engine"] != "gateway":
             (engine,) = found["spec"]["podTemplate"]["spec"]["containers"]
             assert settings_of(engine)["LOOMA_DATABASE_URL"] == app
+    # The gateway has no business with the database.
+    assert "podTemplate" not in pick(objects, "AIService", "gateway")["spec"]
 
 
 def test_images_have_one_registry_and_a_tag_each(tmp_path: Path) -> None:
@@ -188,6 +335,7 @@ def test_images_have_one_registry_and_a_tag_each(tmp_path: Path) -> None:
     assert used == {
         *("host.test/looma/looma-engine:e1", "host.test/looma/looma-operator:all"),
         *("host.test/looma/looma-console:all", "host.test/looma/looma-postgres:all"),
+        "host.test/looma/looma-gateway:all",
     }
 
 
@@ -214,7 +362,7 @@ def test_a_service_can_be_left_out_and_another_be_added(tmp_path: Path) -> None:
     mine = {"spec": {"engine": "custom", "image": "host.test/mine:1"}}
     objects = render(tmp_path, settings={"engines": {"services": {"resume": None, "mine": mine}}})
     services = {f["metadata"]["name"]: f["spec"] for f in objects if f["kind"] == "AIService"}
-    assert set(services) == {"mine", "talent-sync"}
+    assert set(services) == {"gateway", "mine", "talent-sync"}
     assert services["mine"] == mine["spec"]
 
 

@@ -8,16 +8,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.chart import CHART, ENVIRONMENTS, HelmRefusedError, helm, pod_specs, render
+from support.chart import CHART, ENVIRONMENTS, HelmRefusedError, Object, helm, pod_specs, render
 from support.control_plane import ControlPlane, binary
 
 pytestmark = pytest.mark.control_plane
 
+OTHERS = {"className": "cilium", "url": "http://gateway.infra.svc"}
 EXPOSURES = {
-    "cluster-ip": {"console": {"service": {"type": "ClusterIP"}}},
-    "node-port": {"console": {"service": {"type": "NodePort", "nodePort": 30081}}},
-    "load-balancer": {"console": {"service": {"type": "LoadBalancer"}}},
-    "ingress": {"console": {"ingress": {"enabled": True, "host": "looma.example.org", "className": "any"}}},
+    "cluster-ip": {"service": {"type": "ClusterIP"}},
+    "node-port": {"service": {"type": "NodePort", "nodePort": 30081, "httpsNodePort": 30444}},
+    "load-balancer": {"service": {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}},
+    "ingress": {"ingress": {"enabled": True, "host": "looma.example.org", "className": "any"}},
+    "self-signed": {"tls": {"selfSigned": True}},
+    "host with a certificate": {"host": "looma.example.org", "tls": {"secret": "mine"}},
+    "any host below": {"host": "*.example.org", "tls": {"secret": "mine"}},
+    "another class": OTHERS,
+    "another's gateway": {**OTHERS, "namespace": "infra", "name": "shared"},
 }
 
 
@@ -28,12 +34,14 @@ def looma_namespace(control_plane: ControlPlane) -> str:
     return "looma"
 
 
-def dry_run(plane: ControlPlane, documents: list[dict[str, object]]) -> tuple[int, str]:
-    """Exit code and everything said by a server-side dry run of kubectl."""
+def dry_run(plane: ControlPlane, documents: list[Object]) -> tuple[int, str]:
+    """Exit code and everything said by a server-side dry run of kubectl, in `looma` unless an object says otherwise."""
+    for found in documents:
+        found["metadata"].setdefault("namespace", "looma")
     done = subprocess.run(
         [
             *(str(binary("kubectl", plane.folder)), f"--kubeconfig={plane.kubeconfig}"),
-            *("apply", "--dry-run=server", "--namespace=looma", "-f", "-"),
+            *("apply", "--dry-run=server", "-f", "-"),
         ],
         input=yaml.safe_dump_all(documents),
         capture_output=True,
@@ -66,7 +74,16 @@ def test_the_server_accepts_every_object(
 def test_the_server_accepts_every_exposure(
     exposure: str, control_plane: ControlPlane, looma_namespace: str, tmp_path: Path
 ) -> None:
-    code, said = dry_run(control_plane, render(tmp_path, settings=EXPOSURES[exposure]))
+    code, said = dry_run(control_plane, render(tmp_path, settings={"gateway": EXPOSURES[exposure]}))
+    assert code == 0, said
+
+
+def test_the_server_accepts_several_namespaces(
+    control_plane: ControlPlane, looma_namespace: str, tmp_path: Path
+) -> None:
+    code, said = dry_run(
+        control_plane, render(tmp_path, settings={"operator": {"namespaces": ["looma", "default"]}})
+    )
     assert code == 0, said
 
 
@@ -95,10 +112,20 @@ def test_a_service_that_the_definition_refuses_is_refused(
     [
         pytest.param({"consol": {}}, "consol", id="unknown value"),
         pytest.param(
-            {"console": {"service": {"type": "Route"}}}, "/console/service/type", id="unknown exposure"
+            {"gateway": {"service": {"type": "Route"}}}, "/gateway/service/type", id="unknown exposure"
         ),
         pytest.param(
-            {"console": {"ingress": {"enabled": True}}}, "/console/ingress/host", id="ingress without host"
+            {"gateway": {"ingress": {"enabled": True}}}, "/gateway/ingress/host", id="ingress without host"
+        ),
+        pytest.param({"console": {"service": {}}}, "service", id="the console's own address"),
+        pytest.param({"gateway": {"className": "cilium"}}, "/gateway/url", id="another class, nowhere"),
+        pytest.param(
+            {"gateway": {**OTHERS, "ingress": {"enabled": True, "host": "a.b"}}},
+            "/gateway/ingress/enabled",
+            id="an Ingress without pods behind it",
+        ),
+        pytest.param(
+            {"gateway": {"namespace": "infra"}}, "/gateway/namespace", id="our class, another's Gateway"
         ),
         pytest.param(
             {"postgres": {"url": "postgresql+psycopg://a@b/c"}}, "/postgres/ownerUrl", id="one URL of the two"

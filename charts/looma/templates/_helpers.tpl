@@ -68,6 +68,39 @@ secretKeyRef:
 {{ printf "http://looma-console.%s.svc" .Release.Namespace }}
 {{- end }}
 
+{{/* Whether the Gateway is served by Looma's own gateway pods. */}}
+{{- define "looma.ownGateway" -}}
+{{- if eq .Values.gateway.className "looma" }}yes{{ end -}}
+{{- end }}
+
+{{/* Whether the cluster has the definitions of Gateway API, as far as helm can see it. */}}
+{{- define "looma.gatewayApi" -}}
+{{- if .Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1" }}yes{{ end -}}
+{{- end }}
+
+{{/* Secret with the certificate of the HTTPS listener; empty if there is no such listener. */}}
+{{- define "looma.gatewayCertificate" -}}
+{{- if .Values.gateway.tls.secret }}{{ .Values.gateway.tls.secret }}{{ else if .Values.gateway.tls.selfSigned }}looma-gateway-tls{{ end -}}
+{{- end }}
+
+{{/* A route's parent, as a list. */}}
+{{- define "looma.gatewayParents" -}}
+- name: {{ .Values.gateway.name }}
+  {{- with .Values.gateway.namespace }}
+  namespace: {{ . }}
+  {{- end }}
+{{- end }}
+
+{{/* Where engines call each other, and whoever is inside the cluster. */}}
+{{- define "looma.apiUrl" -}}
+{{ .Values.gateway.url | default (printf "http://looma-gateway.%s.svc" .Release.Namespace) }}
+{{- end }}
+
+{{/* Namespaces whose routes the gateway serves, as a JSON list: the operator's, and the release's for the console. */}}
+{{- define "looma.gatewayNamespaces" -}}
+{{ prepend (include "looma.namespaces" . | fromJsonArray) .Release.Namespace | uniq | toJson }}
+{{- end }}
+
 {{/* Namespaces that the operator looks after, as a JSON list (helpers return text). */}}
 {{- define "looma.namespaces" -}}
 {{ .Values.operator.namespaces | default (list .Release.Namespace) | uniq | toJson }}

@@ -98,6 +98,17 @@ class Api:
         found: list[Object] = answer.raise_for_status().json()["items"]
         return found
 
+    def definitions(self, names: Sequence[str]) -> list[Object]:
+        """The cluster's CustomResourceDefinitions of these names, as far as they are there.
+
+        Raises:
+            httpx.HTTPError: if the API server does not answer.
+        """
+        where = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        with self.client() as client:
+            answers = [client.get(f"{where}/{name}") for name in names]
+        return [answer.raise_for_status().json() for answer in answers if answer.status_code != 404]
+
     def deployment_runs(self, name: str, image: str) -> bool:
         """Whether a Deployment of kube-system is there with that image."""
         return self.answers(

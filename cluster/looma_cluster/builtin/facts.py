@@ -12,7 +12,7 @@ SERVICE_RANGE = "10.96.0.0/16"
 API_SERVICE_ADDRESS = "10.96.0.1"
 DNS_ADDRESS = "10.96.0.10"
 API_PORT = 6443
-CONSOLE_NODE_PORT = 30080
+GATEWAY_NODE_PORT = 30080
 # 110 is Kubernetes' own default; the range above has room for 253.
 MAX_PODS = 200
 

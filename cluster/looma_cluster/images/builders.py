@@ -118,7 +118,7 @@ class Buildah:
 
 
 class Docker:
-    """Docker's own builder, on official slim images; needs a network for the database's packages."""
+    """Docker's own builder, on official slim images; needs a network for the packages of database and HAProxy."""
 
     def __init__(self, *, cache: Path) -> None:
         """Use `cache` for logs."""

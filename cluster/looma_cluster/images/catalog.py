@@ -1,7 +1,8 @@
 """The images as data: one entry for each, read by everything else in this package.
 
-Three images hold Python and differ in their dependencies and in which of Looma's packages they carry; the fourth is
-the database. A new image is a new entry here and, if it is no Python image, a Containerfile in `cluster/images`.
+Four images hold Python and differ in their dependencies and in which of Looma's packages they carry, the gateway's in
+HAProxy too; the fifth is the database. A new image is a new entry here and, if it is no Python image, a Containerfile
+in `cluster/images`.
 """
 
 from dataclasses import dataclass, field
@@ -110,7 +111,11 @@ RECIPES = (
         # The migrations of every schema run from this image, the console's too.
         packages=(
             "looma_core",
-            "looma_engines",
+            "looma_engines/__init__.py",
+            "looma_engines/main.py",
+            "looma_engines/demo",
+            "looma_engines/resume",
+            "looma_engines/talent_sync",
             "looma_console/__init__.py",
             "looma_console/migrations",
         ),
@@ -122,6 +127,19 @@ RECIPES = (
         command="looma-operator",
         lock="operator.txt",
         packages=("looma_core", "looma_operator"),
+    ),
+    Recipe(
+        name="looma-gateway",
+        containerfile="gateway.Containerfile",
+        base=GATEWAY,
+        command="looma-engine",
+        lock="gateway.txt",
+        packages=(
+            "looma_core",
+            "looma_engines/__init__.py",
+            "looma_engines/main.py",
+            "looma_engines/gateway",
+        ),
     ),
     Recipe(
         name="looma-console",

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from looma_cluster.images import assets, dependencies, rootfs, wheel
 from looma_cluster.images.builders import Buildah, Builder, Docker
-from looma_cluster.images.catalog import CONTAINERFILES, POSTGRES, PYTHON, RECIPES, REGISTRY, Image, Recipe
+from looma_cluster.images.catalog import CONTAINERFILES, RECIPES, REGISTRY, Image, Recipe
 from looma_cluster.images.content import digest, tree
 
 Report = Callable[[str], None]
@@ -83,8 +83,10 @@ def _inputs(
     """Make root file systems, dependencies and code; what does not wait for another runs side by side."""
     python = [recipe for recipe in RECIPES if recipe.lock]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        wanted = (PYTHON, POSTGRES) if kind == "buildah" else ()
-        making = {base.name: pool.submit(rootfs.make, base, cache=cache, fresh=fresh) for base in wanted}
+        wanted = {r.base.name: r.base for r in RECIPES} if kind == "buildah" else {}
+        making = {
+            name: pool.submit(rootfs.make, base, cache=cache, fresh=fresh) for name, base in wanted.items()
+        }
         installing = [pool.submit(dependencies.install, r.lock, cache=cache) for r in python if r.lock]
         assets.make(cache=cache)
         built = wheel.build(cache=cache)

@@ -56,6 +56,12 @@ def belongs(path: str, packages: tuple[str, ...]) -> bool:
     return any(path == package or path.startswith(f"{package}/") for package in packages)
 
 
+def _carries(target: str, packages: tuple[str, ...]) -> bool:
+    """Whether an image with `packages` has the module of an entry point, be it a package or a file."""
+    path = target.partition(":")[0].replace(".", "/")
+    return belongs(path, packages) or belongs(f"{path}.py", packages)
+
+
 def _parsed(entry_points: str) -> ConfigParser:
     parser = ConfigParser(delimiters=("=",))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -67,11 +73,7 @@ def _kept_entry_points(entry_points: str, recipe: Recipe) -> str:
     """The entry points whose module this image carries: plugins are found by them, as the migrations are."""
     lines = []
     for group, points in _parsed(entry_points).items():
-        kept = [
-            f"{name} = {target}"
-            for name, target in points.items()
-            if belongs(target.partition(":")[0].replace(".", "/"), recipe.packages)
-        ]
+        kept = [f"{name} = {target}" for name, target in points.items() if _carries(target, recipe.packages)]
         lines += [f"[{group}]", *kept, ""] if kept else []
     return "\n".join(lines)
 
@@ -80,7 +82,7 @@ def commands(entry_points: str, packages: tuple[str, ...]) -> Iterator[tuple[str
     """Yield (command, module, function) of the console scripts that an image with `packages` can run."""
     for command, target in _parsed(entry_points)["console_scripts"].items():
         module, _, function = target.partition(":")
-        if belongs(module.replace(".", "/"), packages):
+        if _carries(target, packages):
             yield command, module, function
 
 

@@ -140,6 +140,11 @@ def test_objects_that_cannot_be_asked_for_are_an_error(nobody):
         nobody.objects("deployments.apps")
 
 
+def test_definitions_are_those_of_the_names_that_are_there(api, server):
+    server.answers["/apis/apiextensions.k8s.io/v1/customresourcedefinitions/b"] = {"metadata": {"name": "b"}}
+    assert api.definitions(["a", "b"]) == [{"metadata": {"name": "b"}}]
+
+
 def test_a_deployment_runs_with_the_image_it_should_have(api, server):
     pods = {"spec": {"containers": [{"image": "c:1"}]}}
     path = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"

@@ -77,6 +77,8 @@ class Roads:
     def __call__(self, words, **options):
         if "list" in words:
             return json.dumps([self.listed])
+        # Neither asks a cluster, so both must be told that it has Gateway API.
+        assert helmfile.CAPABILITIES in words
         overlay = next(word for word in reversed(words) if str(word).endswith("overlay.yaml"))
         self.overlays.append(yaml.safe_load(overlay.read_text()))
         return yaml.safe_dump_all(self.theirs if words[0] == "helmfile" else self.ours)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from looma_cluster import gateway_api, lifecycle, paths, record, release, status
 from looma_cluster import images as images_module
-from looma_cluster import lifecycle, paths, record, release, status
 from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import Kind
 from looma_cluster.context import ContextCluster, RegistryMissingError
@@ -25,7 +25,12 @@ IMAGES = [
     Image(name="engine", reference="localhost/engine:1", archive=Path("engine.tar")),
     Image(name="console", reference="localhost/console:1", archive=Path("console.tar")),
 ]
+ROUTES = {"metadata": {"name": "httproutes"}}
+GATEWAYS = {"metadata": {"name": "gateways"}}
 READY = Status(name="one", cluster="builtin", environment="dev", running=True, ready=True)
+
+
+SERVED = ROUTES | {"status": {"conditions": [{"type": "Established", "status": "True"}]}}
 
 
 class World:
@@ -50,6 +55,12 @@ class World:
         monkeypatch.setattr(lifecycle.mounts, "release", lambda: self.note("release mounts"))
         monkeypatch.setattr(lifecycle.binaries, "built", lambda: False)
         monkeypatch.setattr(lifecycle.binaries, "ensure", lambda report, *, log: self.note("programs"))
+        monkeypatch.setattr(gateway_api, "definitions", self._fetch)
+        monkeypatch.setattr(gateway_api, "_kept", lambda cache: cache / "fetched")
+        monkeypatch.setattr(gateway_api, "apply", self._apply)
+        self.defined = []
+        monkeypatch.setattr(BuiltIn, "api", lambda cluster: self)
+        monkeypatch.setattr(lifecycle.Kubectl, "definitions", lambda kubectl, names: self.definitions(names))
         monkeypatch.setattr(lifecycle.person, "link_kubectl", lambda: None)
         monkeypatch.setattr(lifecycle.person, "choose_namespace", lambda _instance: None)
         monkeypatch.setattr(images_module, "build", self._build)
@@ -63,12 +74,25 @@ class World:
             raise OSError("no space left")
 
     def _steps(self, cluster):
-        names = ("node", "container runtime", "node ready") if isinstance(cluster, BuiltIn) else ("cluster",)
+        builtin = ("node", "control plane", "loopback address", "container runtime", "node ready")
+        names = builtin if isinstance(cluster, BuiltIn) else ("cluster",)
         needs = [(), *((name,) for name in names)]
         return [
             Step(name=name, needs=need, action=lambda report, name=name: self.note(name))
             for name, need in zip(names, needs, strict=False)
         ]
+
+    def _fetch(self, cache):
+        if not (cache / "fetched").exists():
+            self.note("fetch definitions")
+            (cache / "fetched").touch()
+        return [ROUTES, GATEWAYS]
+
+    def definitions(self, names):
+        return [found for found in self.defined if found["metadata"]["name"] in names]
+
+    def _apply(self, objects, *, kubeconfig, report):
+        self.note(f"define {[found['metadata']['name'] for found in objects]}")
 
     def _install(self, report, *, log):
         self.note("install packages")
@@ -127,9 +151,31 @@ def test_up_goes_from_sources_to_a_console_that_answers(world, up, instance):
     assert world.did.index("node ready") < len(world.did) - 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "defined", "define"),
+    [
+        pytest.param("builtin", [], "define ['httproutes', 'gateways']", id="a new cluster gets all"),
+        pytest.param("builtin", [SERVED], "define ['gateways']", id="ours gets what it lacks"),
+        pytest.param("kind", [SERVED], "define ['gateways']", id="kind's is ours too"),
+        pytest.param("context", [], "define ['httproutes', 'gateways']", id="somebody's that has none"),
+        pytest.param("context", [SERVED], None, id="somebody's is left as it is"),
+    ],
+)
+def test_gateway_api_is_there_before_the_release(world, up, monkeypatch, *, kind, defined, define):
+    monkeypatch.setenv("LOOMA_REGISTRY", "registry.example.org")
+    if kind == "context":
+        monkeypatch.setenv("LOOMA_CONTEXT", "prod")
+    world.defined = defined
+    up(Kind(kind))
+    assert [what for what in world.did if what.startswith("define")] == ([define] if define else [])
+    if define:
+        assert world.did.index(define) < len(world.did) - 1
+    assert world.did[-1].startswith("release dev")
+
+
 def test_the_bare_cluster_is_the_cluster_alone(world, up):
     up(with_release=False)
-    assert world.did == ["node", "container runtime", "node ready"]
+    assert world.did == ["node", "control plane", "loopback address", "container runtime", "node ready"]
 
 
 def test_an_environment_stays_until_another_is_named(world, up):
@@ -217,14 +263,15 @@ def test_down_of_a_built_in_cluster_wants_root_too(world, instance, monkeypatch)
 @pytest.mark.parametrize(
     ("only", "did"),
     [
-        (["binaries"], ["programs"]),
+        (["binaries"], ["fetch definitions", "programs"]),
         (["images"], ["build with buildah", "release mounts"]),
         ([], []),
     ],
 )
 def test_build_makes_what_it_is_told(world, display, only, did):
     lifecycle.build(only=only, display=display)
-    assert world.did == did
+    # Programs and definitions come side by side.
+    assert sorted(world.did) == did
 
 
 def test_ready_is_waited_for_and_what_is_missing_told(world, instance, monkeypatch):

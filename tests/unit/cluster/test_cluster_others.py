@@ -65,7 +65,7 @@ def test_kind_makes_a_cluster_with_the_port_that_was_chosen(programs, kind_clust
     (line, stdin) = programs.asked[-1]
     assert line == " ".join(kind.create_command(instance))
     mapping = json.loads(stdin)["nodes"][0]["extraPortMappings"][0]
-    assert (mapping["hostPort"], mapping["containerPort"]) == (8099, facts.CONSOLE_NODE_PORT)
+    assert (mapping["hostPort"], mapping["containerPort"]) == (8099, facts.GATEWAY_NODE_PORT)
     assert told == ["creating it"]
 
 
@@ -213,3 +213,19 @@ def test_a_damaged_record_is_an_error_and_not_a_new_instance(instance):
     instance.record.write_text("{")
     with pytest.raises(record.msgspec.DecodeError):
         record.load(instance)
+
+
+@pytest.mark.parametrize(
+    ("answer", "there"),
+    [
+        pytest.param("", [], id="of nothing nothing is said"),
+        pytest.param(
+            '{"kind": "CustomResourceDefinition"}', [{"kind": "CustomResourceDefinition"}], id="one"
+        ),
+        pytest.param('{"kind": "List", "items": [{"a": 1}, {"a": 2}]}', [{"a": 1}, {"a": 2}], id="two"),
+    ],
+)
+def test_definitions_are_asked_for_by_name(programs, kubectl, answer, there):
+    programs.answers["get customresourcedefinitions"] = answer
+    assert kubectl.definitions(["a", "b"]) == there
+    assert "customresourcedefinitions.apiextensions.k8s.io a b --ignore-not-found" in programs.lines[0]

@@ -85,6 +85,14 @@ def test_each_thing_wrong_is_one_sentence(change, says):
 
 
 INGRESS = {"kind": "Ingress", "spec": {"rules": [{"host": "looma.example.org"}], "tls": [{}]}}
+
+
+def a_gateway(*hosts, addresses=()):
+    listeners = [{"protocol": "HTTP"}, *({"protocol": "HTTPS", "hostname": host} for host in hosts)]
+    listed = [{"type": "IPAddress", "value": address} for address in addresses]
+    return {"kind": "Gateway", "spec": {"listeners": listeners}, "status": {"addresses": listed}}
+
+
 BALANCED = {"kind": "Service", "spec": {}, "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}
 
 
@@ -95,6 +103,11 @@ BALANCED = {"kind": "Service", "spec": {}, "status": {"loadBalancer": {"ingress"
         (Record(cluster="builtin"), [], ""),
         (Record(cluster="context"), [BALANCED, INGRESS], "https://looma.example.org"),
         (Record(cluster="context"), [BALANCED], "http://192.0.2.7"),
+        (Record(cluster="context"), [a_gateway("looma.example.org"), BALANCED], "https://looma.example.org"),
+        (Record(cluster="context"), [a_gateway("*.example.org"), BALANCED], "http://192.0.2.7"),
+        (Record(cluster="context"), [a_gateway(), BALANCED], "http://192.0.2.7"),
+        (Record(cluster="context"), [a_gateway(addresses=["192.0.2.9"])], "http://192.0.2.9"),
+        (Record(cluster="context"), [a_gateway()], ""),
         (Record(cluster="context"), [{"kind": "Service", "spec": {}}], ""),
     ],
 )
@@ -139,14 +152,15 @@ def test_a_running_instance_is_told_from_its_objects(instance, monkeypatch):
             {"metadata": {"name": "resume-r3"}, "spec": {"replicas": 1}, "status": {"readyReplicas": 1}}
         ],
         "statefulsets.apps": [],
-        "services": [BALANCED | {"metadata": {"labels": {"app.kubernetes.io/component": "console"}}}],
+        "services": [BALANCED | {"metadata": {"labels": {"app.kubernetes.io/name": "looma-gateway"}}}],
+        "gateways.gateway.networking.k8s.io": [a_gateway("other.example.org") | {"metadata": {}}],
         "ingresses.networking.k8s.io": [INGRESS | {"metadata": {}}],
     }
     document = status.read(
         instance, Record(cluster="context"), objects=objects.__getitem__, processes={}, running=True
     )
     assert document.ready
-    # The Ingress is somebody else's: it has not the console's label.
+    # The Ingress and the Gateway are somebody else's: they have not the label.
     assert document.address == "http://192.0.2.7"
     assert "resume" in status.as_text(document)
 
@@ -228,7 +242,8 @@ def kubectl_there(monkeypatch):
     [
         ("", "app.kubernetes.io/part-of=looma"),
         ("resume", "app.kubernetes.io/instance=resume"),
-        ("looma-console", "app.kubernetes.io/component=console"),
+        ("gateway", "app.kubernetes.io/instance=gateway"),
+        ("looma-console", "app.kubernetes.io/name=looma-console"),
         ("coredns", "app.kubernetes.io/name=coredns"),
     ],
 )

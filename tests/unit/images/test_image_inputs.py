@@ -77,6 +77,16 @@ def test_the_engine_image_has_the_engines_and_all_migrations_and_no_more(
     assert (folder / "bin" / "main").readlink() == Path("looma-engine")
 
 
+def test_the_gateways_image_has_the_command_and_not_the_engines(built_wheel: Path, tmp_path: Path) -> None:
+    folder = wheel.unpack(built_wheel, recipe("looma-gateway"), tmp_path / "code")
+    files = {str(path.relative_to(folder / wheel.SITE)) for path in (folder / wheel.SITE).rglob("*.py")}
+    assert files == {"looma_core/__init__.py", "looma_engines/main.py"}
+    assert "looma-engine" in {path.name for path in (folder / "bin").iterdir()}
+    kept = next((folder / wheel.SITE).glob("*/entry_points.txt")).read_text()
+    assert "looma_engines.main" in kept
+    assert "[looma.migrations]" not in kept
+
+
 def test_the_metadata_has_the_plugins_of_this_image_and_no_page(built_wheel: Path, tmp_path: Path) -> None:
     folder = wheel.unpack(built_wheel, recipe("looma-operator"), tmp_path / "code")
     info = folder / wheel.SITE / "looma-1.dist-info"
