@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -146,5 +147,6 @@ def versions(cluster: Cluster) -> dict[str, str]:
         f"deployment/{item['metadata']['name']}": str(item["metadata"]["generation"])
         for item in cluster.list("deployment", selector)
     }
-    service = cluster.get("aiservice", "probe")
-    return found | {"aiservice/probe": service["metadata"]["resourceVersion"]}
+    # The gateways write their own entries of status.traffic meanwhile.
+    status = {**cluster.get("aiservice", "probe")["status"], "traffic": None}
+    return found | {"aiservice/probe": json.dumps(status, sort_keys=True)}

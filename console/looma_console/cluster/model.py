@@ -52,6 +52,16 @@ class Rollback:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What one gateway pod gives a revision, in percent, as it read it back from its data plane at `observed_at`."""
+
+    gateway: str
+    revision: str
+    weight: float
+    observed_at: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """One AIService."""
 
@@ -70,6 +80,7 @@ class Service:
     conditions: tuple[Condition, ...]
     revisions: tuple[Revision, ...]
     last_rollback: Rollback | None
+    traffic: tuple[Traffic, ...]
     resource_version: str
 
 
@@ -90,6 +101,8 @@ DEFAULT_TIMEOUT_SECONDS = 60
 _ADVERSE = {"Degraded", "Paused"}
 # Progressing is true while a rollout goes on and after one that worked; neither way is it a warning.
 _NEUTRAL = {"Progressing"}
+# Nobody is asked to route a service without paths: unknown is no news then.
+_UNASKED = {("RouteProgrammed", "NoRoute")}
 
 
 def read_service(document: Document) -> Service:
@@ -115,6 +128,7 @@ def read_service(document: Document) -> Service:
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
         revisions=tuple(_revision(item) for item in status.get("revisions") or ()),
         last_rollback=_rollback(status.get("lastRollback")),
+        traffic=tuple(_traffic(item) for item in status.get("traffic") or ()),
         resource_version=str(metadata.get("resourceVersion", "")),
     )
 
@@ -151,7 +165,8 @@ def newest_first(events: Iterable[Event], *, limit: int) -> list[Event]:
 
 def _condition(item: Document) -> Condition:
     kind, status = str(item.get("type", "")), str(item.get("status", "Unknown"))
-    good = kind in _NEUTRAL or status == ("False" if kind in _ADVERSE else "True")
+    unasked = status == "Unknown" and (kind, item.get("reason")) in _UNASKED
+    good = unasked or kind in _NEUTRAL or status == ("False" if kind in _ADVERSE else "True")
     return Condition(
         type=kind,
         status=status,
@@ -172,6 +187,15 @@ def _revision(item: Document) -> Revision:
         replicas=int(item.get("replicas") or 0),
         available=int(item.get("availableReplicas") or 0),
         state=str(item.get("state") or "Kept"),
+    )
+
+
+def _traffic(item: Document) -> Traffic:
+    return Traffic(
+        gateway=str(item.get("gateway", "")),
+        revision=str(item.get("revision", "")),
+        weight=float(item.get("weight") or 0),
+        observed_at=read_time(item.get("observedAt")),
     )
 
 

@@ -71,7 +71,7 @@ def service_live(name: str) -> Response:
         # A service that was deleted meanwhile: the page keeps what it shows, and says so at its next load.
         if parts().service_watch.get(name) is None:
             return {}
-        return _blocks("services/service.html", ("overview", "history", "events"), _service(name))
+        return _blocks("services/service.html", ("overview", "traffic", "history", "events"), _service(name))
 
     return _stream(blocks)
 

@@ -41,6 +41,14 @@ def test_which_conditions_are_good_news(kind: str, status: str, good: bool) -> N
     assert service.conditions[0].good is good
 
 
+def test_a_service_that_asks_for_no_route_is_no_bad_news() -> None:
+    unasked = {"type": "RouteProgrammed", "status": "Unknown", "reason": "NoRoute"}
+    waiting = {"type": "RouteProgrammed", "status": "Unknown", "reason": "WaitingForGateway"}
+    refused = {"type": "RouteProgrammed", "status": "False", "reason": "NoRoute"}
+    service = read_service(service_document(conditions=[unasked, waiting, refused]))
+    assert [condition.good for condition in service.conditions] == [True, False, False]
+
+
 def test_every_phase_and_state_of_the_definition_has_words_and_a_tone() -> None:
     import yaml
 
@@ -85,6 +93,24 @@ def test_the_page_of_a_service_offers_the_other_revisions_only(signed_in) -> Non
     text = signed_in(Role.OPERATOR).get("/services/resume").get_data(as_text=True)
     assert 'id="back-to-r1"' in text
     assert 'id="back-to-r2"' not in text
+
+
+def test_the_page_of_a_service_shows_what_each_gateway_gives(parts, signed_in) -> None:
+    page = signed_in(Role.OPERATOR)
+    assert "No gateway has told yet" in page.get("/services/resume").get_data(as_text=True)
+    seen = "2026-11-20T10:00:00Z"
+    entries = [
+        {"gateway": "gateway-r1-a", "revision": "r2", "weight": 87.5, "observedAt": seen},
+        {"gateway": "gateway-r1-a", "revision": "r3", "weight": 12.5, "observedAt": seen},
+        # As the API server keeps it where a gateway has said nothing of its share yet.
+        {"gateway": "gateway-r1-b", "revision": "r2"},
+    ]
+    parts.service_watch.replace([service_document(traffic=entries)])
+    text = page.get("/services/resume").get_data(as_text=True)
+    assert text.count("gateway-r1-a</td>") == 2
+    assert ">87.5 %</td>" in text
+    assert ">12.5 %</td>" in text
+    assert ">0 %</td>" in text
 
 
 def test_who_may_not_sees_why(signed_in, cluster_fake) -> None:
@@ -227,7 +253,7 @@ def test_a_change_reaches_an_open_page_and_its_place_comes_back(parts, signed_in
     answer = browser.get("/services/resume/live", buffered=False)
     assert answer.mimetype == "text/event-stream"
     chunks = answer.iter_encoded()
-    first = b"".join(next(chunks) for _ in range(4)).decode()
+    first = b"".join(next(chunks) for _ in range(5)).decode()
     assert "event: overview" in first
     assert "r2" in first
     timer = threading.Timer(

@@ -1,0 +1,170 @@
+"""The gateway on a real cluster: one address, shares as asked for, nobody in without a token, nothing lost."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from support.cluster import Cluster, Object
+from support.probe_service import Probe
+from support.traffic import Traffic
+
+pytestmark = pytest.mark.cluster
+SPLIT = "/api/v1/split"
+ASKED = 1000  # Requests for one share: the choice is exact over a thousand at each gateway pod.
+
+
+def conditions(found: Object) -> dict[str, str]:
+    return {item["type"]: item["status"] for item in found.get("status", {}).get("conditions", [])}
+
+
+def programmed(found: Object) -> bool:
+    return conditions(found).get("RouteProgrammed") == "True"
+
+
+@pytest.fixture
+def two_gateways(cluster: Cluster) -> Iterator[list[str]]:
+    """Names of two gateway pods that serve; one replica less afterwards, if that was so."""
+    before = cluster.get("aiservice", "gateway")["spec"]["replicas"]
+    cluster.kubectl("scale", "ais", "gateway", "--replicas=2")
+
+    def ready(found: Object) -> bool:
+        status = found.get("status", {})
+        return status.get("readyReplicas") == 2 and status.get("phase") == "Ready"
+
+    cluster.watch("aiservice", "gateway", ready, sentence="two gateway pods serve")
+    yield [pod["metadata"]["name"] for pod in cluster.list("pods", "app.kubernetes.io/instance=gateway")]
+    cluster.kubectl("scale", "ais", "gateway", f"--replicas={before}")
+    cluster.watch(
+        "aiservice",
+        "gateway",
+        lambda found: found["status"].get("replicas") == before and found["status"].get("phase") == "Ready",
+        sentence="the gateway is as it was",
+    )
+
+
+@pytest.fixture
+def left_and_right(cluster: Cluster) -> Iterator[tuple[Probe, Probe]]:
+    """Two services without routes of their own, for a route that splits between them."""
+    pair = (Probe(cluster, "left"), Probe(cluster, "right"))
+    for probe in pair:
+        probe.apply(version=probe.name, replicas=1, route={"pathPrefixes": []})
+    for probe in pair:
+        probe.wait(stable="r1", sentence=f"{probe.name} serves")
+    yield pair
+    cluster.kubectl("delete", "httproute", "split", "--ignore-not-found", "--wait=false")
+    for probe in pair:
+        cluster.kubectl("delete", "aiservice", probe.name, "--ignore-not-found", "--wait=false")
+
+
+def split(cluster: Cluster, *, right: int) -> None:
+    """Ask for a share of the requests, in percent, for the service `right`."""
+    targets = [
+        {"name": "left-stable", "port": 80, "weight": 100 - right},
+        {"name": "right-stable", "port": 80, "weight": right},
+    ]
+    cluster.apply(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": "split"},
+            "spec": {
+                "parentRefs": [{"name": "looma"}],
+                "rules": [
+                    {"matches": [{"path": {"type": "PathPrefix", "value": SPLIT}}], "backendRefs": targets}
+                ],
+            },
+        }
+    )
+
+    def accepted(found: Object) -> bool:
+        generation = found["metadata"]["generation"]
+        return any(
+            item["type"] == "Accepted"
+            and item["status"] == "True"
+            and item["observedGeneration"] == generation
+            for parent in found.get("status", {}).get("parents", [])
+            for item in parent["conditions"]
+        )
+
+    cluster.watch("httproute", "split", accepted, sentence="the gateway takes the split", seconds=30)
+
+
+def shares(cluster: Cluster, count: int) -> Counter[str]:
+    """Which version answered, for `count` requests, each over a connection of its own so that both pods get some."""
+
+    def ask(_: int) -> str:
+        answer = httpx.get(f"{cluster.address}{SPLIT}", timeout=30)
+        return answer.headers.get("X-Probe-Version", f"status {answer.status_code}: {answer.text[:200]}")
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+        return Counter(pool.map(ask, range(count)))
+
+
+def test_given_looma_when_it_is_up_then_every_route_is_programmed(cluster: Cluster):
+    for name in ("resume", "talent-sync"):
+        service = cluster.watch("aiservice", name, programmed, sentence=f"{name}'s route is programmed")
+        route = cluster.get("httproute", name)
+        prefixes = [match["path"]["value"] for rule in route["spec"]["rules"] for match in rule["matches"]]
+        assert prefixes == service["spec"]["route"]["pathPrefixes"]
+    gateway = cluster.get("gateway", "looma")
+    assert conditions(gateway)["Programmed"] == "True"
+
+
+def test_given_no_token_or_a_forged_one_when_an_engine_is_asked_then_the_gateway_refuses(cluster: Cluster):
+    for headers in ({}, {"Authorization": "Bearer a.b.c"}, {"X-Looma-Subject": "admin"}):
+        answer = httpx.get(f"{cluster.address}/api/v1/talents", headers=headers, timeout=30)
+        assert answer.status_code == 401, answer.text
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["X-Looma-Source"] == "gateway"
+        assert answer.json()["instance"] == answer.headers["X-Request-Id"]
+
+
+def test_given_a_request_id_when_an_engine_answers_then_it_is_the_same(cluster: Cluster):
+    with cluster.api() as api:
+        answer = api.get("/api/v1/talents", headers={"X-Request-Id": "one-two-three"})
+    assert answer.status_code == 200
+    assert answer.headers["X-Request-Id"] == "one-two-three"
+    assert answer.headers["X-Looma-Revision"]
+
+
+def test_given_two_gateway_pods_when_a_share_is_asked_for_then_that_share_comes(
+    cluster: Cluster, two_gateways: list[str], left_and_right: tuple[Probe, Probe]
+):
+    assert len(two_gateways) == 2
+    for right in (1, 10, 50, 90):
+        split(cluster, right=right)
+        seen = shares(cluster, ASKED)
+        assert set(seen) == {"left", "right"}, seen
+        # Within one percent of all requests, the goal; the rest of a round at each of two pods is less.
+        assert abs(seen["right"] - ASKED * right / 100) <= ASKED / 100, (right, seen)
+    split(cluster, right=0)
+    assert set(shares(cluster, 200)) == {"left"}
+
+
+def test_given_requests_when_the_gateways_controller_or_haproxy_ends_then_none_fails(
+    cluster: Cluster, two_gateways: list[str]
+):
+    with cluster.api() as api, Traffic(api, "/api/v1/talents?limit=1") as traffic:
+        traffic.wait_for_revision(cluster.get("aiservice", "talent-sync")["status"]["stableRevision"])
+        cluster.kubectl("delete", "pod", two_gateways[0], "--wait=true", timeout=180)
+        traffic.wait_for_revision(cluster.get("aiservice", "talent-sync")["status"]["stableRevision"])
+    assert traffic.failures() == []
+
+
+def test_given_a_share_when_status_is_read_then_each_gateway_pod_has_told_it(
+    cluster: Cluster, two_gateways: list[str]
+):
+    def told(found: Object) -> bool:
+        entries = found.get("status", {}).get("traffic", [])
+        return {entry["gateway"] for entry in entries} >= set(two_gateways)
+
+    service = cluster.watch("aiservice", "talent-sync", told, sentence="both gateway pods tell", seconds=90)
+    stable = service["status"]["stableRevision"]
+    mine = [entry for entry in service["status"]["traffic"] if entry["gateway"] in two_gateways]
+    assert {(entry["revision"], entry["weight"]) for entry in mine} == {(stable, 100)}, json.dumps(mine)
