@@ -115,7 +115,14 @@ def releases(cluster: Cluster, tmp_path: Path) -> Iterator[Releases]:
             *("--kubeconfig", str(cluster.kubeconfig)),
         )
     )
-    values = {"image": used["image"], "operator": {"replicas": 1}, "postgres": {"storage": {"size": "1Gi"}}}
+    values = {
+        "image": used["image"],
+        "operator": {"replicas": 1},
+        "postgres": {"storage": {"size": "1Gi"}},
+        # The class is the cluster's, and the instance's own release has it.
+        "gateway": {"class": {"create": False}},
+        "engines": {"services": {"gateway": {"spec": {"replicas": 1}}}},
+    }
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
     yield running
     running.helm("uninstall", "looma", "--ignore-not-found", check=False)

@@ -1,0 +1,174 @@
+"""Faults at the one address: processes of engines and gateways end or hang while requests go through.
+
+Each test states how many requests may fail; times are told, never asserted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.cluster import Cluster, Object
+from support.probe_service import PATH, Probe
+from support.traffic import Traffic
+
+pytestmark = pytest.mark.cluster
+CLIENTS = 2
+
+
+def process_of(pod: str, *, command: str) -> int:
+    """The oldest process of a pod's container on this machine whose command line has `command` in it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            words = (folder / "cmdline").read_bytes()
+            born = int((folder / "stat").read_text().rpartition(")")[2].split()[19])
+        except OSError:
+            continue
+        if f"HOSTNAME={pod}".encode() in environment and command.encode() in words:
+            found.append((born, int(folder.name)))
+    if not found:
+        pytest.skip(f"no process of {pod} on this machine: the cluster's node is elsewhere")
+    return min(found)[1]
+
+
+def pods(cluster: Cluster, service: str) -> list[str]:
+    listed = cluster.list("pods", f"app.kubernetes.io/instance={service}")
+    return [pod["metadata"]["name"] for pod in listed if not pod["metadata"].get("deletionTimestamp")]
+
+
+def restarts(cluster: Cluster, pod: str, container: str) -> int:
+    statuses = cluster.get("pod", pod)["status"]["containerStatuses"]
+    return int(next(item["restartCount"] for item in statuses if item["name"] == container))
+
+
+def until(holds: Callable[[], bool], sentence: str, *, seconds: float = 60) -> float:
+    """Seconds until it held.
+
+    Raises:
+        AssertionError: after `seconds`.
+    """
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        if holds():
+            return time.monotonic() - began
+        time.sleep(0.1)
+    raise AssertionError(f"{sentence}: not within {seconds:g} s")
+
+
+def more(traffic: Traffic, count: int) -> None:
+    """Wait for that many further answers: the road is open."""
+    begun = len(traffic.answers)
+    until(lambda: len(traffic.answers) >= begun + count, f"{count} further answers")
+
+
+@pytest.fixture
+def two_gateways(cluster: Cluster) -> Iterator[list[str]]:
+    before = cluster.get("aiservice", "gateway")["spec"]["replicas"]
+
+    def serve(count: int) -> Callable[[Object], bool]:
+        return lambda found: (
+            found["status"].get("readyReplicas") == found["status"].get("replicas") == count
+            and found["status"].get("phase") == "Ready"
+        )
+
+    cluster.kubectl("scale", "ais", "gateway", "--replicas=2")
+    cluster.watch("aiservice", "gateway", serve(2), sentence="two gateway pods serve")
+    yield pods(cluster, "gateway")
+    cluster.kubectl("scale", "ais", "gateway", f"--replicas={before}")
+    cluster.watch("aiservice", "gateway", serve(before), sentence="the gateway is as it was")
+
+
+def test_given_requests_when_an_engine_pod_is_killed_then_none_fails(cluster: Cluster, probe: Probe):
+    victim = pods(cluster, probe.name)[0]
+    with cluster.api() as api, Traffic(api, PATH, clients=CLIENTS) as traffic:
+        traffic.wait_for_revision("r1")
+        os.kill(process_of(victim, command="python3"), signal.SIGKILL)
+        until(lambda: restarts(cluster, victim, "engine") == 1, "the kubelet starts it again")
+        more(traffic, 100)
+    assert traffic.failures() == []
+
+
+def test_given_requests_when_an_engine_pod_hangs_then_the_others_answer_and_none_fails(
+    cluster: Cluster, probe: Probe, record_property: Callable[[str, object], None]
+):
+    """What the pod had when it began to hang waits for it; new requests go elsewhere once its check has failed."""
+    process = process_of(pods(cluster, probe.name)[0], command="python3")
+    # Each client may lose itself to the hanging pod once before it is out of rotation.
+    with cluster.api() as api, Traffic(api, PATH, clients=8) as traffic:
+        traffic.wait_for_revision("r1")
+        os.kill(process, signal.SIGSTOP)
+        traffic.mark("hangs")
+        try:
+            time.sleep(2)  # The time in which a pod that hangs is out of rotation, docs/gateway.md.
+            traffic.mark("out")
+            more(traffic, 100)
+        finally:
+            os.kill(process, signal.SIGCONT)
+        traffic.mark("wakes")
+        more(traffic, 100)
+    assert traffic.failures() == []
+    assert len(traffic.between("out", "wakes")) >= 100
+    record_property("answers_while_one_of_two_hung", len(traffic.between("hangs", "wakes")))
+
+
+def test_given_requests_when_the_gateways_controller_is_killed_then_none_fails_and_changes_are_taken_again(
+    cluster: Cluster, probe: Probe
+):
+    gateway = pods(cluster, "gateway")[0]
+    with cluster.api() as api, Traffic(api, PATH, clients=CLIENTS) as traffic:
+        traffic.wait_for_revision("r1")
+        before = restarts(cluster, gateway, "controller")
+        os.kill(process_of(gateway, command="looma-engine"), signal.SIGKILL)
+        until(lambda: restarts(cluster, gateway, "controller") == before + 1, "the kubelet starts it again")
+        probe.apply(version="2")
+        probe.wait(stable="r2", sentence="the second version serves")
+        traffic.wait_for_revision("r2")
+    assert traffic.failures() == []
+    assert restarts(cluster, gateway, "engine") == 0, "HAProxy went on all the while"
+
+
+def test_given_two_gateways_when_haproxy_of_one_is_killed_then_only_what_it_had_fails(
+    cluster: Cluster, two_gateways: list[str], probe: Probe, record_property: Callable[[str, object], None]
+):
+    with cluster.api() as api, Traffic(api, PATH, clients=CLIENTS) as traffic:
+        traffic.wait_for_revision("r1")
+        for gateway in two_gateways:
+            before = restarts(cluster, gateway, "engine")
+            os.kill(process_of(gateway, command="haproxy"), signal.SIGKILL)
+            until(lambda: restarts(cluster, gateway, "engine") == before + 1, "the kubelet starts it again")  # noqa: B023 - run at once
+            cluster.kubectl("wait", "--for=condition=Ready", f"pod/{gateway}", "--timeout=60s")
+            more(traffic, 100)
+    failed = traffic.failures()
+    record_property("failed_when_haproxy_was_killed", len(failed))
+    # Until the node's tables know, a new connection may still be sent to the pod that has no HAProxy.
+    assert all(answer.status == 0 for answer in failed), failed
+    assert len(failed) < len(traffic.answers) / 10
+
+
+def test_given_requests_when_the_route_changes_again_and_again_then_none_fails(
+    cluster: Cluster, probe: Probe
+):
+    """Changes of a rule are reloads of HAProxy, and changes of replicas come at run time."""
+    with cluster.api() as api, Traffic(api, PATH, clients=CLIENTS) as traffic:
+        traffic.wait_for_revision("r1")
+        for turn in range(10):
+            probe.apply(
+                replicas=2 + turn % 2,
+                route={
+                    "pathPrefixes": [PATH],
+                    "timeoutSeconds": 30 + turn,
+                    "retries": turn % 3,
+                    "auth": {"required": False},
+                },
+            )
+            more(traffic, 20)
+        probe.wait(stable="r1", sentence="the last change is served")
+        more(traffic, 100)
+    assert traffic.failures() == []
