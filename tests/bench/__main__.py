@@ -1,6 +1,6 @@
 """`make bench`: takes the figures on an instance of its own and keeps them in docs/reports.
 
-usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http]
+usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway]
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import bench_http, bench_reconcile, bench_resume, bench_up
+from bench import bench_gateway, bench_http, bench_reconcile, bench_resume, bench_up
 from bench.report import Row, table, write
 from support.cluster import BIN, instance
 
-PARTS = ("up", "reconcile", "resume", "http")
+PARTS = ("up", "reconcile", "resume", "http", "gateway")
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     # The part without a cluster first: a running node would share its two cores.
     if "resume" in parts:
         rows += bench_resume.run()
-    if {"up", "reconcile", "http"} & set(parts):
+    if set(parts) - {"resume"}:
         try:
             if "up" in parts:
                 rows += bench_up.run(options.name)
@@ -42,6 +42,8 @@ def main() -> None:
                 rows += bench_reconcile.run(instance(options.name))
             if "http" in parts:
                 rows += bench_http.run(instance(options.name))
+            if "gateway" in parts:
+                rows += bench_gateway.run(instance(options.name))
         finally:
             subprocess.run([str(BIN / "looma"), "down", "--purge", "--name", options.name], check=True)
     sys.stdout.write(table(rows) + "\n")

@@ -196,3 +196,18 @@ async def test_an_open_circuit_leads_to_the_fallback(new_gateway, new_engine):
     assert len(one.asked) == 10
     waits_for_trials()
     assert {gateway.client.get("/").json()["engine"] for _ in range(3)} == {"one"}
+
+
+def test_without_a_pod_that_is_up_the_fallback_answers(new_gateway, new_engine):
+    one, two = new_engine("one"), new_engine("two")
+    gateway = new_gateway(plane(None, two.port, fallback=OTHER))
+    assert gateway.client.get("/").json()["engine"] == "two"
+    gateway.apply(plane(one.port, two.port, fallback=OTHER))
+    assert gateway.client.get("/").json()["engine"] == "one"
+    one.ready = False
+    gateway.until(lambda: gateway.client.get("/").json()["engine"] == "two")
+    one.ready = True
+    gateway.until(lambda: gateway.client.get("/").json()["engine"] == "one")
+    # And without one of its own, it says so.
+    alone = new_gateway(plane(None, two.port))
+    assert alone.client.get("/").status_code == 503

@@ -256,7 +256,7 @@ def test_a_redirect_says_where(new_gateway, redirect, location):
 AMBIGUOUS = (
     "/a/../b", "/..", "/.", "/a/./b", "/a/.", "/a/%2e%2e/b", "/a/%2E/b", "/a/.%2e/b", "/a%2fb", "/a%2Fb", "/a%5cb",
     "/a\\b", "//a", "/a//b", "/a/%", "/a/%4", "/a/%zz", "/a/%00", "/a/%0d%0aX:1", "/a/%7f", "/a/..;/b", "/a/..;x=1",
-    "/a/%c0%ae",
+    "/a/%c0%ae", "/%61/b", "/a%41", "/a%7A", "/a%30", "/a%2d", "/a%5f", "/a%7e",
 )  # fmt: skip
 
 

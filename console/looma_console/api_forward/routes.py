@@ -45,7 +45,8 @@ def forward(rest: str) -> Response:
     try:
         if _AMBIGUOUS.search(rest):
             raise NoRoute("The path holds dot segments, empty segments or control characters.")
-        return _forward(request.path)
+        # As it was sent: `/%61pi/v1/talents` is nobody's path, here as at the gateway.
+        return _forward(_raw_target().partition("?")[0])
     except ProblemError as error:
         return answer(error, request_id=g.request_id)
 

@@ -62,6 +62,25 @@ class Traffic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RateLimit:
+    """Requests a second on average, requests at once, and whose are counted together: address, subject or service."""
+
+    requests_per_second: int
+    burst: int
+    per: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CircuitBreaker:
+    """Opens for `open_seconds` at `error_percent` of at least `min_requests` in `window_seconds`."""
+
+    error_percent: int
+    min_requests: int
+    window_seconds: int
+    open_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """One AIService."""
 
@@ -77,6 +96,11 @@ class Service:
     updating: bool
     prefixes: tuple[str, ...]
     timeout_seconds: int
+    token_required: bool
+    roles: tuple[str, ...]
+    rate_limit: RateLimit | None
+    circuit_breaker: CircuitBreaker | None
+    fallback: str
     conditions: tuple[Condition, ...]
     revisions: tuple[Revision, ...]
     last_rollback: Rollback | None
@@ -111,6 +135,7 @@ def read_service(document: Document) -> Service:
     status: Document = document.get("status") or {}
     metadata: Document = document["metadata"]
     route: Document = spec.get("route") or {}
+    auth: Document = route.get("auth") or {}
     stable = str(status.get("stableRevision") or "")
     return Service(
         name=str(metadata["name"]),
@@ -125,6 +150,11 @@ def read_service(document: Document) -> Service:
         updating=status.get("observedGeneration") != metadata.get("generation"),
         prefixes=tuple(route.get("pathPrefixes") or ()),
         timeout_seconds=int(route.get("timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS),
+        token_required=bool(auth.get("required", True)),
+        roles=tuple(auth.get("roles") or ()),
+        rate_limit=_rate_limit(route.get("rateLimit")),
+        circuit_breaker=_circuit_breaker(route.get("circuitBreaker")),
+        fallback=str((route.get("fallback") or {}).get("service", "")),
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
         revisions=tuple(_revision(item) for item in status.get("revisions") or ()),
         last_rollback=_rollback(status.get("lastRollback")),
@@ -187,6 +217,26 @@ def _revision(item: Document) -> Revision:
         replicas=int(item.get("replicas") or 0),
         available=int(item.get("availableReplicas") or 0),
         state=str(item.get("state") or "Kept"),
+    )
+
+
+def _rate_limit(item: Document | None) -> RateLimit | None:
+    if not item:
+        return None
+    rate = int(item.get("requestsPerSecond") or 0)
+    return RateLimit(
+        requests_per_second=rate, burst=int(item.get("burst") or rate), per=str(item.get("per") or "service")
+    )
+
+
+def _circuit_breaker(item: Document | None) -> CircuitBreaker | None:
+    if item is None:
+        return None
+    return CircuitBreaker(
+        error_percent=int(item.get("errorPercent") or 50),
+        min_requests=int(item.get("minRequests") or 20),
+        window_seconds=int(item.get("windowSeconds") or 10),
+        open_seconds=int(item.get("openSeconds") or 5),
     )
 
 

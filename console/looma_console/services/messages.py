@@ -27,3 +27,8 @@ STATES: dict[str, LazyString] = {
     "Kept": lazy_gettext("Kept"),
 }
 STATE_TONES = {"Stable": "good", "Progressing": "busy", "Failed": "bad", "Kept": "quiet"}
+LIMIT_SCOPES: dict[str, LazyString] = {
+    "address": lazy_gettext("for each address"),
+    "subject": lazy_gettext("for each person"),
+    "service": lazy_gettext("all callers together"),
+}

@@ -154,6 +154,7 @@ def _service(name: str) -> dict[str, Any]:
         "service": found,
         "verdict": parts().cluster.may_change(cluster_person(), name),
         "state_tones": messages.STATE_TONES,
+        "limit_scopes": messages.LIMIT_SCOPES,
         "states": messages.STATES,
         **_events(lambda event: event.service == name),
         **_words(),

@@ -77,9 +77,10 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """`spec.config` of the AIService.
 
-    `max_connections` of callers at once, and how many seconds streams may go on in a HAProxy that was reloaded or is
-    about to end. The operator gives the pod so long to end, and the same 50 seconds where nothing is written.
+    `max_connections` of callers at once, and how many seconds streams may go on in a worker that a reload replaced.
+    Where it is written, the operator gives a pod that ends so long as well; else a pod has 50 seconds, since a stream
+    of events can be taken up again at another one, and a rollout waits for the pod.
     """
 
     max_connections: Annotated[int, Meta(ge=100, le=1_000_000)] = 10_000
-    hard_stop_seconds: Annotated[int, Meta(ge=1, le=3600)] = 50
+    hard_stop_seconds: Annotated[int, Meta(ge=1, le=3600)] = 600

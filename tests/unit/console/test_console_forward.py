@@ -198,7 +198,14 @@ def test_a_path_that_nobody_serves(visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/v1/resumes/../talents", "/api/v1/resumes/%2e%2e/talents", "/api/v1/resumes//x"]
+    "path",
+    [
+        "/api/v1/resumes/../talents",
+        "/api/v1/resumes/%2e%2e/talents",
+        "/api/v1/resumes//x",
+        "/api/v1/%72esumes",
+        "/%61pi/v1/resumes",
+    ],
 )
 def test_a_path_with_two_readings_is_refused(visitor, engine, path: str) -> None:
     problem(visitor.get(path), 404, "no-route")

@@ -113,6 +113,29 @@ def test_the_page_of_a_service_shows_what_each_gateway_gives(parts, signed_in) -
     assert ">0 %</td>" in text
 
 
+def test_the_page_of_a_service_says_who_may_call_and_how_often(parts, signed_in) -> None:
+    page = signed_in(Role.OPERATOR)
+    assert "with a token" in page.get("/services/resume").get_data(as_text=True)
+    route = {
+        "pathPrefixes": ["/api/v1/resumes"],
+        "auth": {"required": True, "roles": ["admin", "recruiter"]},
+        "rateLimit": {"requestsPerSecond": 20, "per": "subject"},
+        "circuitBreaker": {"errorPercent": 40, "minRequests": 7, "windowSeconds": 9, "openSeconds": 3},
+        "fallback": {"service": "spare"},
+    }
+    parts.service_watch.replace([service_document(spec={"route": route})])
+    text = page.get("/services/resume").get_data(as_text=True)
+    for said in (
+        "with a role: admin, recruiter",
+        "20 requests a second, 20 at once, for each person",
+        "opens for 3 s when 40 % of 7 or more requests fail in 9 s",
+        "<dd>spare</dd>",
+    ):
+        assert said in text, said
+    parts.service_watch.replace([service_document(spec={"route": {**route, "auth": {"required": False}}})])
+    assert "everybody" in page.get("/services/resume").get_data(as_text=True)
+
+
 def test_who_may_not_sees_why(signed_in, cluster_fake) -> None:
     cluster_fake.verdict = Verdict(allowed=False, reason="no RBAC policy matched")
     text = signed_in(Role.OPERATOR).get("/services/resume").get_data(as_text=True)

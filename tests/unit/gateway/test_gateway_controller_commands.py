@@ -47,7 +47,7 @@ def test_the_first_configuration_is_written(folder: Path, monkeypatch: pytest.Mo
     looma_engine(monkeypatch, "gateway-init")
     text = (folder / CONFIGURATION).read_text()
     assert "maxconn 1234" in text
-    assert "hard-stop-after 50s" in text
+    assert "hard-stop-after 600s" in text
     plane = msgspec.json.decode((folder / BELIEVED).read_bytes(), type=DataPlane)
     assert plane == DataPlane(ready=False, pod="pod-a")
 

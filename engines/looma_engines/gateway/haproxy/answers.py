@@ -37,7 +37,8 @@ def _of(problem: type[problems.ProblemError], detail: str = "", **headers: str) 
 BAD_REQUEST = _of(problems.BadRequest)
 AMBIGUOUS_PATH = _of(
     problems.BadRequest,
-    "The path is ambiguous: send it without dot segments, double or encoded slashes and control characters.",
+    "The path is ambiguous: send it without dot segments, double slashes and control characters, and encode neither"
+    " slashes nor letters, digits, `-`, `.`, `_` and `~`.",
 )
 BAD_HOST = _of(problems.BadRequest, "The header Host is missing or is no host name.")
 UNAUTHENTICATED = _of(

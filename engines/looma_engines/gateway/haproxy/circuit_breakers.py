@@ -82,8 +82,27 @@ def breaker_lines(plane: DataPlane, rules: Iterable[Rule], breakers: Mapping[str
     return [*lines, *_refuse(rules), *_count(), *learned, *_move()]
 
 
+def without_pods(rules: Iterable[Rule]) -> Lines:
+    """Lines that lead to the fallback where no pod of the chosen backend is up; they stand before `breaker_lines`."""
+    lines: Lines = []
+    for fallback, names in sorted(_by_fallback(rules).items()):
+        lines += [
+            f"http-request set-var(txn.backend) str({fallback}) if {condition} {{ var(txn.backend),nbsrv lt 1 }}"
+            for condition in is_one_of("txn.rule", names)
+        ]
+    return lines
+
+
 def _answers(seconds: int) -> str:
     return f"answers{seconds}"
+
+
+def _by_fallback(rules: Iterable[Rule]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for rule in rules:
+        if rule.policy.fallback:
+            found.setdefault(rule.policy.fallback, []).append(key(rule.name))
+    return found
 
 
 def _decide(plane: DataPlane, breaker: CircuitBreaker, this: str) -> Lines:
@@ -109,15 +128,11 @@ def _decide(plane: DataPlane, breaker: CircuitBreaker, this: str) -> Lines:
 def _refuse(rules: Iterable[Rule]) -> Lines:
     """Lines for an open circuit; nothing is learned of the answer that comes instead."""
     opened = "{ var(txn.open) -m bool }"
-    by_fallback: dict[str, list[str]] = {}
-    for rule in rules:
-        if rule.policy.fallback:
-            by_fallback.setdefault(rule.policy.fallback, []).append(key(rule.name))
     lines = [
         f"http-request unset-var(txn.breaker) if {opened}",
         f"http-request unset-var(txn.trial) if {opened}",
     ]
-    for fallback, names in sorted(by_fallback.items()):
+    for fallback, names in sorted(_by_fallback(rules).items()):
         lines += [
             f"http-request set-var(txn.fallback) str({fallback}) if {opened} {condition}"
             for condition in is_one_of("txn.rule", names)

@@ -33,6 +33,8 @@ from looma_engines.gateway.model import DataPlane, Listener, Rule
 Files = Mapping[str, str]
 CONFIGURATION = "haproxy.cfg"
 WORKER_SOCKET, MASTER_SOCKET = "worker.sock", "master.sock"
+OLD_WORKERS = 20
+"""How many reloads a worker with open streams outlives."""
 COUNTED_BODY = 8192
 """Bytes of a body without a declared length that are waited for, to count them: half of HAProxy's buffer."""
 
@@ -97,6 +99,8 @@ def _global(plane: DataPlane, folder: str, settings: Settings) -> Lines:
         # Fewer connections than asked for are better than none where the system gives fewer files.
         "no strict-limits",
         f"hard-stop-after {settings.hard_stop_seconds}s",
+        # Each worker that still has a stream keeps its memory; the oldest give way.
+        f"mworker-max-reloads {OLD_WORKERS}",
         "tune.stick-counters 4",
         "ssl-default-bind-options ssl-min-ver TLSv1.2",
     ]
@@ -180,6 +184,7 @@ def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Set
     lines += [
         answers.refuse(answers.NO_TARGET, "!{ var(txn.backend) -m found }"),
         answers.refuse(answers.NO_TARGET, "{ var(txn.backend) -m str -- - }"),
+        *circuit_breakers.without_pods(known),
         *circuit_breakers.breaker_lines(plane, known, circuit_breakers.of_backends(known)),
         "use_backend %[var(txn.backend)]",
     ]

@@ -19,6 +19,8 @@ _TWO_READINGS = (
     r"%(?![0-9A-Fa-f]{2})",  # a percent sign that encodes nothing
     r"%(?:[01][0-9A-Fa-f]|7[Ff])",  # an encoded control character
     r"%(?:2[EeFf]|5[Cc])",  # an encoded dot, slash or backslash
+    # A letter, digit or other character that needs no encoding: `/%61pi` is `/api` to whoever decodes before routing.
+    r"%(?:2[Dd]|3[0-9]|[46][1-9A-Fa-f]|5[0-9AaFf]|7[0-9AaEe])",
     r"%[Cc][01]",  # the beginning of an overlong form of UTF-8, never valid
     r"//",
     r"/\.{1,2}(?:;[^/]*)?(?:/|$)",  # a dot segment, also one with parameters

@@ -17,7 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     peers_port: int = 10000
     threads: int = 2
     max_connections: int = 10_000
-    hard_stop_seconds: int = 60
+    hard_stop_seconds: int = 600
     client_seconds: int = 60
     stream_silence_seconds: int = 3600
     access_log: bool = True

@@ -1,0 +1,141 @@
+"""Requests per second through the gateway, beside a static HAProxy and the engine alone, in one run.
+
+The engine is a bare application (see bench_http) as an AIService, so that the way there is what is measured, with a
+token asked for and a limit counted that nobody reaches. The static HAProxy is a pod of the gateway's own image with a
+configuration by hand: the token's algorithm and signature, one server, nothing else. wrk runs in the node's network
+namespace against the pods' addresses; it shares their cores.
+"""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+from joserfc.jwk import RSAKey
+
+from bench.bench_http import BARE, SCRATCH, wrk
+from bench.report import Row
+from support.cluster import Cluster, Object
+from support.probe_service import Probe
+
+SIZE = 1000
+NAME = "benched"
+PATH = f"/api/v1/{NAME}"
+STATIC = """
+global
+  nbthread 2
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+frontend static
+  bind :8080
+  http-request set-var(txn.alg) http_auth_bearer,jwt_header_query('$.alg')
+  http-request deny deny_status 401 unless { var(txn.alg) -m str RS256 }
+  http-request deny deny_status 401 unless { http_auth_bearer,jwt_verify(txn.alg,"/static/key.pem") -m int 1 }
+  default_backend engine
+backend engine
+  server one {address}:8080
+"""
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+
+def engine(cluster: Cluster) -> str:
+    """Start the bare engine as an AIService with a token and a limit; answers its pod's address."""
+    probe = Probe(cluster, NAME)
+    code = BARE.format(size=SIZE).replace('@get("/"', f'@get(["{PATH}", "/readyz", "/healthz"]')
+    container = {
+        "name": "engine",
+        "command": ["python3.13", "-c", code],
+        "env": [{"name": "PYTHONPATH", "value": SCRATCH}],
+    }
+    route = {
+        "pathPrefixes": [PATH],
+        "auth": {"required": True},
+        "rateLimit": {"requestsPerSecond": 100000, "burst": 100000, "per": "subject"},
+    }
+    limits = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+    probe.apply(replicas=1, route=route, resources=limits, podTemplate={"spec": {"containers": [container]}})
+    probe.wait(stable="r1", sentence="the bare engine serves")
+    cluster.watch(
+        "aiservice",
+        NAME,
+        lambda found: any(
+            item["type"] == "RouteProgrammed" and item["status"] == "True"
+            for item in found["status"]["conditions"]
+        ),
+        sentence="the gateway forwards to it",
+    )
+    return address_of(cluster.list("pods", f"app.kubernetes.io/instance={NAME}")[0])
+
+
+def address_of(pod: Object) -> str:
+    return str(pod["status"]["podIP"])
+
+
+def static_pod(cluster: Cluster, image: str, address: str) -> str:
+    """Start the static HAProxy before the engine; answers its address."""
+    keys = httpx.get(f"{cluster.address}/.well-known/jwks.json", timeout=30).raise_for_status().json()["keys"]
+    pem = RSAKey.import_key(keys[0]).as_pem(private=False).decode()
+    files = {"haproxy.cfg": STATIC.replace("{address}", address), "key.pem": pem}
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bench-static"}, "data": files}
+    )
+    container = {
+        "name": "static",
+        "image": image,
+        "command": ["haproxy", "-f", "/static/haproxy.cfg"],
+        "volumeMounts": [{"name": "static", "mountPath": "/static"}],
+        "securityContext": RESTRICTED,
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+    }
+    spec = {
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [{"name": "static", "configMap": {"name": "bench-static"}}],
+    }
+    # A pod of Looma, or the engine's network policy would keep it away where policies are enforced.
+    labels = {"app.kubernetes.io/part-of": "looma"}
+    meta = {"name": "bench-static", "labels": labels}
+    cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}))
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/bench-static", "--timeout=90s")
+    return address_of(cluster.get("pod", "bench-static"))
+
+
+def run(cluster: Cluster) -> list[Row]:
+    """Rows for a built-in instance."""
+    token = cluster.token()
+    gateway = cluster.list("pods", "app.kubernetes.io/instance=gateway")[0]
+    image = gateway["spec"]["containers"][0]["image"]
+    try:
+        bare = engine(cluster)
+        static = static_pod(cluster, image, bare)
+        alone, alone_p99 = wrk(cluster, f"http://{bare}:8080{PATH}", token)
+        rates = {}
+        # In turns, since the machine is not the same from one minute to the next.
+        for turn in range(2):
+            for name, address in (("static", static), ("gateway", address_of(gateway))):
+                rates[name, turn] = wrk(cluster, f"http://{address}:8080{PATH}", token)
+    finally:
+        cluster.kubectl("delete", "pod", "bench-static", "--ignore-not-found", "--grace-period=1")
+        cluster.kubectl("delete", "configmap", "bench-static", "--ignore-not-found")
+        cluster.kubectl("delete", "aiservice", NAME, "--ignore-not-found", "--wait=false")
+    ours = max(rates["gateway", turn][0] for turn in range(2))
+    theirs = max(rates["static", turn][0] for turn in range(2))
+    return [
+        Row(
+            what="gateway: token checked, limit by subject, one bare engine",
+            value=ours,
+            unit="requests/s",
+            baseline=theirs,
+            baseline_name="static HAProxy with jwt_verify before the same engine",
+            note=f"the better of two turns; p99 {rates['gateway', 1][1]}, static {rates['static', 1][1]}, "
+            f"the engine alone {alone:.0f}/s with {alone_p99}; client on the same cores",
+        )
+    ]
