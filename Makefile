@@ -89,7 +89,7 @@ unit-coverage: $(ASSETS)
 	@$(BIN)/coverage run -m pytest tests/unit -q -n $(WORKERS) --dist loadfile $(KEYWORD)
 
 contract: $(ASSETS) ## Definitions, operator and database against the real API server and PostgreSQL
-	@$(SUDO) $(BIN)/looma build --only binaries
+	@$(SUDO) $(BIN)/looma build --only binaries --only haproxy
 	@$(BIN)/coverage run -m pytest tests/contract -q -n $(WORKERS) --dist loadfile $(KEYWORD)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40

@@ -160,13 +160,18 @@ def examine(name: Name = "looma", output: Output = "text") -> None:
 @app.command()
 def build(
     only: Annotated[
-        list[str] | None, typer.Option(help="`binaries` or `images`; both if not given. May be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="`binaries`, `images`, or `haproxy`, the file system of the gateway's image alone; "
+            "binaries and images if not given. May be repeated."
+        ),
     ] = None,
 ) -> None:
     """Build the programs and images without starting anything."""
     wanted = only or ["binaries", "images"]
-    if unknown := set(wanted) - {"binaries", "images"}:
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: there are `binaries` and `images`")
+    if unknown := set(wanted) - lifecycle.BUILDS:
+        known = ", ".join(f"`{name}`" for name in sorted(lifecycle.BUILDS))
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: there are {known}")
     lifecycle.build(only=wanted)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -27,25 +28,28 @@ def programmed(found: Object) -> bool:
     return conditions(found).get("RouteProgrammed") == "True"
 
 
-@pytest.fixture
-def two_gateways(cluster: Cluster) -> Iterator[list[str]]:
-    """Names of two gateway pods that serve; one replica less afterwards, if that was so."""
+@pytest.fixture(scope="module")
+def two_gateways(cluster: Cluster) -> Iterator[None]:
+    """Two gateway pods that serve; as many as before afterwards."""
     before = cluster.get("aiservice", "gateway")["spec"]["replicas"]
+
+    def serve(count: int) -> Callable[[Object], bool]:
+        return lambda found: (
+            found["status"].get("readyReplicas") == found["status"].get("replicas") == count
+            and found["status"].get("phase") == "Ready"
+        )
+
     cluster.kubectl("scale", "ais", "gateway", "--replicas=2")
-
-    def ready(found: Object) -> bool:
-        status = found.get("status", {})
-        return status.get("readyReplicas") == 2 and status.get("phase") == "Ready"
-
-    cluster.watch("aiservice", "gateway", ready, sentence="two gateway pods serve")
-    yield [pod["metadata"]["name"] for pod in cluster.list("pods", "app.kubernetes.io/instance=gateway")]
+    cluster.watch("aiservice", "gateway", serve(2), sentence="two gateway pods serve")
+    yield
     cluster.kubectl("scale", "ais", "gateway", f"--replicas={before}")
-    cluster.watch(
-        "aiservice",
-        "gateway",
-        lambda found: found["status"].get("replicas") == before and found["status"].get("phase") == "Ready",
-        sentence="the gateway is as it was",
-    )
+    cluster.watch("aiservice", "gateway", serve(before), sentence="the gateway is as it was")
+
+
+def gateway_pods(cluster: Cluster) -> set[str]:
+    """Names of the gateway's pods but those that end."""
+    found = cluster.list("pods", "app.kubernetes.io/instance=gateway")
+    return {pod["metadata"]["name"] for pod in found if not pod["metadata"].get("deletionTimestamp")}
 
 
 @pytest.fixture
@@ -135,9 +139,9 @@ def test_given_a_request_id_when_an_engine_answers_then_it_is_the_same(cluster: 
 
 
 def test_given_two_gateway_pods_when_a_share_is_asked_for_then_that_share_comes(
-    cluster: Cluster, two_gateways: list[str], left_and_right: tuple[Probe, Probe]
+    cluster: Cluster, two_gateways: None, left_and_right: tuple[Probe, Probe]
 ):
-    assert len(two_gateways) == 2
+    assert len(gateway_pods(cluster)) == 2
     for right in (1, 10, 50, 90):
         split(cluster, right=right)
         seen = shares(cluster, ASKED)
@@ -148,24 +152,40 @@ def test_given_two_gateway_pods_when_a_share_is_asked_for_then_that_share_comes(
     assert set(shares(cluster, 200)) == {"left"}
 
 
-def test_given_requests_when_a_gateway_pod_is_deleted_then_none_fails(
-    cluster: Cluster, two_gateways: list[str]
-):
+def test_given_requests_when_a_gateway_pod_is_deleted_then_none_fails(cluster: Cluster, two_gateways: None):
+    stable = cluster.get("aiservice", "talent-sync")["status"]["stableRevision"]
     with cluster.api() as api, Traffic(api, "/api/v1/talents?limit=1") as traffic:
-        traffic.wait_for_revision(cluster.get("aiservice", "talent-sync")["status"]["stableRevision"])
-        cluster.kubectl("delete", "pod", two_gateways[0], "--wait=true", timeout=180)
-        traffic.wait_for_revision(cluster.get("aiservice", "talent-sync")["status"]["stableRevision"])
+        traffic.wait_for_revision(stable)
+        cluster.kubectl("delete", "pod", min(gateway_pods(cluster)), "--wait=true", timeout=180)
+        traffic.wait_for_revision(stable)
     assert traffic.failures() == []
 
 
-def test_given_a_share_when_status_is_read_then_each_gateway_pod_has_told_it(
-    cluster: Cluster, two_gateways: list[str]
+def test_given_two_gateway_pods_when_status_is_read_then_each_has_told_its_share(
+    cluster: Cluster, two_gateways: None
 ):
+    pods = gateway_pods(cluster)
+    assert len(pods) == 2
+
     def told(found: Object) -> bool:
-        entries = found.get("status", {}).get("traffic", [])
-        return {entry["gateway"] for entry in entries} >= set(two_gateways)
+        return {entry["gateway"] for entry in found.get("status", {}).get("traffic", [])} >= pods
 
     service = cluster.watch("aiservice", "talent-sync", told, sentence="both gateway pods tell", seconds=90)
     stable = service["status"]["stableRevision"]
-    mine = [entry for entry in service["status"]["traffic"] if entry["gateway"] in two_gateways]
+    mine = [entry for entry in service["status"]["traffic"] if entry["gateway"] in pods]
     assert {(entry["revision"], entry["weight"]) for entry in mine} == {(stable, 100)}, json.dumps(mine)
+
+
+@pytest.mark.parametrize(
+    "target", ["/%61pi/v1/talents", "/api/v1/talents/../talents", "/api/v1//talents", "//api/v1/talents"]
+)
+def test_given_a_path_in_disguise_when_it_is_asked_for_then_it_is_no_way_past_the_gateway(
+    cluster: Cluster, target: str
+):
+    host, port = cluster.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        # As it is: a client library would tidy the path.
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer[:300]
+    assert b"urn:looma:problem:bad-request" in answer

@@ -50,16 +50,28 @@ def render(
 
     `gateway_api` says whether the cluster, which helm does not ask here, counts as one that has its definitions.
     """
-    arguments: list[str | Path] = ["template", "looma", CHART, "--namespace", "looma"]
-    if gateway_api:
-        arguments += ["--api-versions", GATEWAY_API]
-    if environment:
-        arguments += ["--values", CHART / "environments" / f"{environment}.yaml"]
-    if settings:
-        file = folder / "settings.yaml"
-        file.write_text(yaml.safe_dump(settings))
-        arguments += ["--values", file]
-    return [document for document in yaml.safe_load_all(helm(folder, *arguments)) if document]
+    text = _template(folder, environment, yaml.safe_dump(settings) if settings else "", gateway_api)
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
+
+
+# Each rendering makes RSA keys for its Secrets, which takes seconds; the same values need them once.
+_rendered: dict[tuple[str | None, str, bool], str] = {}
+
+
+def _template(folder: Path, environment: str | None, settings: str, gateway_api: bool) -> str:
+    key = (environment, settings, gateway_api)
+    if key not in _rendered:
+        arguments: list[str | Path] = ["template", "looma", CHART, "--namespace", "looma"]
+        if gateway_api:
+            arguments += ["--api-versions", GATEWAY_API]
+        if environment:
+            arguments += ["--values", CHART / "environments" / f"{environment}.yaml"]
+        if settings:
+            file = folder / "settings.yaml"
+            file.write_text(settings)
+            arguments += ["--values", file]
+        _rendered[key] = helm(folder, *arguments)
+    return _rendered[key]
 
 
 def pick(objects: list[Object], kind: str, name: str) -> Object:

@@ -37,7 +37,7 @@ _OUTSIDE = ("./dev/*", "./usr/lib/python3*", "./var/cache/*", "./usr/share/zonei
 
 
 @pytest.fixture(scope="session")
-def haproxy_root() -> Path:
+def haproxy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the unpacked root file system of the gateway's image."""
     from looma_cluster import paths
     from looma_cluster.images import rootfs
@@ -45,7 +45,12 @@ def haproxy_root() -> Path:
 
     cache = paths.cache() / "images"
     folder = paths.cache() / "test-roots"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except PermissionError:
+        # Built by sudo: the folder is root's, and what is unpacked lives as long as this run's other files.
+        folder = tmp_path_factory.getbasetemp().parent / "test-roots"
+        folder.mkdir(exist_ok=True)
     # Two workers of one test run would make and unpack it at once.
     with FileLock(folder / "haproxy.lock"):
         built = rootfs.make(GATEWAY, cache=cache)
@@ -167,7 +172,9 @@ class Haproxy:
 
     def _command(self) -> list[str]:
         # The master executes itself anew at a reload, by the path that it sees: its own loader must find it.
-        enter = ["chroot"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "chroot"]
+        # Debian gives a person no sbin in PATH.
+        chroot = shutil.which("chroot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "chroot"
+        enter = [chroot] if os.geteuid() == 0 else ["unshare", "--map-root-user", chroot]
         return [*enter, str(self.root), "/usr/sbin/haproxy"]
 
     def _answers(self, *, master: bool) -> bool:

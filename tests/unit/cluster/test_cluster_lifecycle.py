@@ -14,7 +14,7 @@ from looma_cluster import images as images_module
 from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import Kind
 from looma_cluster.context import ContextCluster, RegistryMissingError
-from looma_cluster.images import Image
+from looma_cluster.images import Image, rootfs
 from looma_cluster.kind import KindCluster
 from looma_cluster.lifecycle import NotReadyError, NotRootError
 from looma_cluster.record import NoInstanceError, Record
@@ -65,6 +65,7 @@ class World:
         monkeypatch.setattr(lifecycle.person, "choose_namespace", lambda _instance: None)
         monkeypatch.setattr(images_module, "build", self._build)
         monkeypatch.setattr(images_module, "push", self._push)
+        monkeypatch.setattr(rootfs, "make", lambda base, *, cache: self.note(f"make {base.name}"))
         monkeypatch.setattr(release, "install", self._release)
         monkeypatch.setattr(lifecycle, "read_status", lambda instance: READY)
 
@@ -264,14 +265,18 @@ def test_down_of_a_built_in_cluster_wants_root_too(world, instance, monkeypatch)
     ("only", "did"),
     [
         (["binaries"], ["fetch definitions", "programs"]),
-        (["images"], ["build with buildah", "release mounts"]),
+        (["images"], ["build with buildah", "install packages", "release mounts"]),
+        (["haproxy"], ["install packages", "make looma-base-gateway"]),
         ([], []),
     ],
 )
-def test_build_makes_what_it_is_told(world, display, only, did):
+def test_build_makes_what_it_is_told_with_the_packages_that_it_needs(world, display, only, did):
+    world.missing = ["mmdebstrap"]
     lifecycle.build(only=only, display=display)
     # Programs and definitions come side by side.
     assert sorted(world.did) == did
+    if "install packages" in did:
+        assert world.did[0] == "install packages"
 
 
 def test_ready_is_waited_for_and_what_is_missing_told(world, instance, monkeypatch):
