@@ -18,6 +18,7 @@ from support.probe_service import PATH, Probe
 from support.traffic import Traffic
 
 pytestmark = pytest.mark.cluster
+LONG = pytest.mark.long
 CLIENTS = 2
 
 
@@ -87,10 +88,11 @@ def two_gateways(cluster: Cluster) -> Iterator[list[str]]:
 
 def test_given_requests_when_an_engine_pod_is_killed_then_none_fails(cluster: Cluster, probe: Probe):
     victim = pods(cluster, probe.name)[0]
+    before = restarts(cluster, victim, "engine")
     with cluster.api() as api, Traffic(api, PATH, clients=CLIENTS) as traffic:
         traffic.wait_for_revision("r1")
         os.kill(process_of(victim, command="python3"), signal.SIGKILL)
-        until(lambda: restarts(cluster, victim, "engine") == 1, "the kubelet starts it again")
+        until(lambda: restarts(cluster, victim, "engine") > before, "the kubelet starts it again")
         more(traffic, 100)
     assert traffic.failures() == []
 
@@ -125,15 +127,17 @@ def test_given_requests_when_the_gateways_controller_is_killed_then_none_fails_a
     with cluster.api() as api, Traffic(api, PATH, clients=CLIENTS) as traffic:
         traffic.wait_for_revision("r1")
         before = restarts(cluster, gateway, "controller")
+        haproxy = restarts(cluster, gateway, "engine")
         os.kill(process_of(gateway, command="looma-engine"), signal.SIGKILL)
         until(lambda: restarts(cluster, gateway, "controller") == before + 1, "the kubelet starts it again")
         probe.apply(version="2")
         probe.wait(stable="r2", sentence="the second version serves")
         traffic.wait_for_revision("r2")
     assert traffic.failures() == []
-    assert restarts(cluster, gateway, "engine") == 0, "HAProxy went on all the while"
+    assert restarts(cluster, gateway, "engine") == haproxy, "HAProxy went on all the while"
 
 
+@LONG
 def test_given_two_gateways_when_haproxy_of_one_is_killed_then_only_what_it_had_fails(
     cluster: Cluster, two_gateways: list[str], probe: Probe, record_property: Callable[[str, object], None]
 ):
@@ -152,6 +156,7 @@ def test_given_two_gateways_when_haproxy_of_one_is_killed_then_only_what_it_had_
     assert len(failed) < len(traffic.answers) / 10
 
 
+@LONG
 def test_given_requests_when_the_route_changes_again_and_again_then_none_fails(
     cluster: Cluster, probe: Probe
 ):

@@ -110,6 +110,7 @@ def test_given_a_rollout_when_the_leader_is_killed_then_the_other_ends_it_and_no
     assert traffic.failures() == []
 
 
+@pytest.mark.long  # The contract tests have two leaders and a sleep too, on a real API server.
 def test_given_a_rollout_when_the_leader_sleeps_and_wakes_then_it_writes_nothing(
     cluster: Cluster, four: Probe
 ) -> None:

@@ -83,11 +83,12 @@ def test_a_burst_passes_then_the_rate(new_gateway, new_engine):
 
 
 def test_what_is_refused_does_not_count(new_gateway, new_engine):
-    gateway = new_gateway(plane(new_engine().port, limit(20, 10)))
+    gateway = new_gateway(plane(new_engine().port, limit(5, 10)))
     got, seconds = hammer([gateway.client], 4.0)
+    # So low that a busy machine asks often enough as well.
     assert got[429] > 20
-    # If refusals counted, hardly more than the burst would pass. A busy machine asks too seldom for all of it.
-    assert 40 <= got[200] <= 20 * seconds + 10 + 5
+    # If refusals counted, hardly more than the burst would pass.
+    assert 15 <= got[200] <= 5 * seconds + 10 + 5
 
 
 def test_two_gateways_share_one_limit(new_gateway, new_engine):
@@ -95,7 +96,7 @@ def test_two_gateways_share_one_limit(new_gateway, new_engine):
     (peers_port,) = free_ports(1)
     peers = (Peer(name="gateway-1", address="127.0.0.1"), Peer(name="gateway-2", address="127.0.0.2"))
     gateways = [
-        new_gateway(plane(engine.port, limit(20, 20), peer.name, peers), peers_port=peers_port)
+        new_gateway(plane(engine.port, limit(5, 5), peer.name, peers), peers_port=peers_port)
         for peer in peers
     ]
     for gateway in gateways:
@@ -103,7 +104,7 @@ def test_two_gateways_share_one_limit(new_gateway, new_engine):
     got, seconds = hammer([gateway.client for gateway in gateways], 4.0)
     assert got[429] > 20
     # Two limits of their own would let twice as many through.
-    assert 40 <= got[200] <= 20 * seconds + 20 + 12
+    assert 15 <= got[200] <= 5 * seconds + 5 + 6
 
 
 async def test_a_reload_does_not_forget(new_gateway, new_engine):

@@ -119,9 +119,9 @@ def releases(cluster: Cluster, tmp_path: Path) -> Iterator[Releases]:
         "image": used["image"],
         "operator": {"replicas": 1},
         "postgres": {"storage": {"size": "1Gi"}},
-        # The class is the cluster's, and the instance's own release has it.
+        # The class is the cluster's, and the instance's own release has it; helm's verbs need no address.
         "gateway": {"class": {"create": False}},
-        "engines": {"services": {"gateway": {"spec": {"replicas": 1}}}},
+        "engines": {"services": {"gateway": None}},
     }
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
     yield running
