@@ -19,7 +19,8 @@ from looma_engines.gateway.model import WEIGHT_SCALE
 from looma_engines.gateway.objects import AIService, Json
 
 ROLLOUT_SECONDS = 2.0
-REST_SECONDS = 30.0
+REST_SECONDS = 240.0
+"""Each entry is a new version of the AIService, in the way of whoever edits it: as seldom as FORGET_SECONDS allows."""
 SLACK_SECONDS = 0.2
 FORGET_SECONDS = 300.0
 """A gateway that said nothing for so long is gone, and its entries are taken away by the others."""

@@ -259,8 +259,8 @@ def some(*weights: tuple[str, float], often: bool = False) -> Told:
         (some(("r1", 90), ("r2", 10)), [entry("r1", 100)], None, 0.1, True),
         (some(("r1", 100)), [entry("r1", 100, by="pod-b")], None, 0, True),
         # The same: seldom at rest, often in a rollout.
-        (some(("r1", 100)), [entry("r1", 100)], None, 5, False),
-        (some(("r1", 100)), [entry("r1", 100)], None, 30, True),
+        (some(("r1", 100)), [entry("r1", 100)], None, 200, False),
+        (some(("r1", 100)), [entry("r1", 100)], None, 240, True),
         (some(("r1", 100), often=True), [entry("r1", 100)], None, 1, False),
         (some(("r1", 100), often=True), [entry("r1", 100)], None, 2, True),
         # What this process wrote is newer than what the watch brought.

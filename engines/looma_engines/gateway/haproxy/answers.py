@@ -52,7 +52,9 @@ NOT_FOUND = _of(problems.NotFound, "No service answers this path.")
 TOO_LARGE = _of(problems.PayloadTooLarge, "At most %[var(txn.most_bytes)] bytes are taken here.")
 LENGTH_REQUIRED = _of(LengthRequired, "Bodies are limited here: send Content-Length.")
 TOO_MANY = _of(
-    problems.TooManyRequests, "At most %[var(txn.limit)] requests at once are taken here.", Retry_After="1"
+    problems.TooManyRequests,
+    "At most %[var(txn.limit)] requests in %[var(txn.limit_reset)] s are taken here.",
+    Retry_After="%[var(txn.limit_reset)]",
 )
 NO_TARGET = _of(problems.InternalError, "The route leads to no service.")
 CIRCUIT_OPEN = _of(
