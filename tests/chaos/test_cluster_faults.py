@@ -197,13 +197,8 @@ def test_an_up_that_is_killed_midway_is_finished_by_the_next(seconds: float) -> 
     assert our_processes(BARE) == frozenset()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "etcd",
-        *(pytest.param(n, marks=LONG) for n in ("kube-apiserver", "kubelet", "containerd", "looma-forward")),
-    ],
-)
+@LONG  # That all of them at once are told and started again is tested below.
+@pytest.mark.parametrize("name", ["etcd", "kube-apiserver", "kubelet", "containerd", "looma-forward"])
 def test_one_part_killed_is_told_and_started_again(bare: Cluster, name: str) -> None:
     mark = keep_a_mark(bare)
     pids = [line.split()[0] for line in our_processes(BARE) if line.split()[1].endswith(f"/{name}")]
