@@ -22,7 +22,7 @@ import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from looma_core.api.aiservice import rollback_patch
+from looma_core.api.aiservice import ROLLBACK_TRIES, asks_the_same, rollback_patch
 
 from .names import GROUP, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF, REQUEST, VERSION
 from .resources import Json
@@ -95,16 +95,34 @@ class Cluster:
     def patch(self, name: str, operations: Sequence[Json]) -> Json:
         """The AIService after a JSON patch; ends the command with 1 if it is refused."""
         try:
-            changed = self.api.patch_namespaced_custom_object(
-                *(GROUP, VERSION, self.namespace, PLURAL, name, list(operations)),
-                field_manager="kubectl-looma",
-                # Left to itself the client calls every patch a merge patch.
-                _content_type="application/json-patch+json",
-            )
+            return self._patch(name, operations)
         except ApiException as error:
-            if error.status == 409:
-                _fail(f"{name} was changed by somebody else meanwhile: look at it, and try again")
             _fail(_message(error))
+
+    def roll_back(self, service: Json, *, content: Json, reason: str) -> None:
+        """Write an earlier content back on the spec that was read; ends the command with 1 if that was changed."""
+        name = service["metadata"]["name"]
+        for _ in range(ROLLBACK_TRIES):
+            try:
+                self._patch(name, rollback_patch(service=service, content=content, reason=reason))
+            except ApiException as error:
+                if error.status != 409:
+                    _fail(_message(error))
+            else:
+                return
+            now = self.service(name)
+            if not asks_the_same(service, now):
+                break
+            service = now
+        _fail(f"{name} was changed by somebody else meanwhile: look at it, and try again")
+
+    def _patch(self, name: str, operations: Sequence[Json]) -> Json:
+        changed = self.api.patch_namespaced_custom_object(
+            *(GROUP, VERSION, self.namespace, PLURAL, name, list(operations)),
+            field_manager="kubectl-looma",
+            # Left to itself the client calls every patch a merge patch.
+            _content_type="application/json-patch+json",
+        )
         return cast("Json", changed)
 
 
@@ -284,7 +302,7 @@ def rollback(  # noqa: PLR0917 - typer reads the parameters as options
     if revision == target:
         typer.echo(f"{name} asks for {revision} already")
     else:
-        cluster.patch(name, rollback_patch(service=service, content=chosen["data"], reason=reason))
+        cluster.roll_back(service, content=chosen["data"], reason=reason)
         typer.echo(f"{name}: back from {target} to {revision}")
         if service["spec"].get("paused"):
             typer.echo(f"{name} is paused: the rollback begins when spec.paused is false again")

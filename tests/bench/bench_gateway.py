@@ -62,15 +62,7 @@ def engine(cluster: Cluster) -> str:
     limits = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
     probe.apply(replicas=1, route=route, resources=limits, podTemplate={"spec": {"containers": [container]}})
     probe.wait(stable="r1", sentence="the bare engine serves")
-    cluster.watch(
-        "aiservice",
-        NAME,
-        lambda found: any(
-            item["type"] == "RouteProgrammed" and item["status"] == "True"
-            for item in found["status"]["conditions"]
-        ),
-        sentence="the gateway forwards to it",
-    )
+    probe.wait_routed()
     return address_of(cluster.list("pods", f"app.kubernetes.io/instance={NAME}")[0])
 
 

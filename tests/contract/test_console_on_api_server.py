@@ -211,6 +211,34 @@ def test_somebody_elses_change_is_not_overwritten(
     assert stored(control_plane)["spec"]["image"].endswith(":theirs")
 
 
+def test_what_gateways_say_meanwhile_is_no_change(
+    control_plane: ControlPlane, console: KubeApi, service: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    real = KubeApi.request
+
+    def request(self: KubeApi, method: str, path: str, **given: Any) -> Any:
+        if method == "PATCH" and not told.is_set():
+            told.set()
+            entry = {"gateway": "a", "revision": "r2", "weight": 100, "observedAt": "2026-11-20T10:00:00Z"}
+            code, answer = control_plane.request(
+                "PATCH",
+                f"{SERVICES}/resume/status",
+                {"status": {"traffic": [entry]}},
+                content_type="application/merge-patch+json",
+            )
+            assert code == 200, answer
+        return real(self, method, path, **given)
+
+    monkeypatch.setattr(KubeApi, "request", request)
+    before = stored(control_plane)["spec"]
+    assert ClusterActions(console, namespace=NAMESPACE).rollback(
+        OPERATOR, service="resume", revision="r1", reason="why"
+    )
+    assert told.is_set()
+    assert stored(control_plane)["spec"] != before
+
+
 def test_an_api_server_that_is_away_is_said_to_be() -> None:
     from kubernetes import client
 

@@ -84,6 +84,17 @@ class Probe:
 
         return self.cluster.watch("aiservice", self.name, holds, sentence=sentence, seconds=seconds)
 
+    def wait_routed(self) -> Object:
+        """Wait until the gateway forwards to it, as its route is now."""
+
+        def holds(service: Object) -> bool:
+            conditions = service.get("status", {}).get("conditions", [])
+            return any(item["type"] == "RouteProgrammed" and item["status"] == "True" for item in conditions)
+
+        return self.cluster.watch(
+            "aiservice", self.name, holds, sentence=f"the gateway forwards to {self.name}", seconds=60
+        )
+
     def wait_phase(self, phase: str, *, sentence: str, seconds: float = 120) -> Object:
         """Wait for a phase."""
         return self.cluster.watch(
@@ -105,5 +116,7 @@ def probe(cluster: Cluster) -> Iterator[Probe]:
     )
     made.apply()
     made.wait(stable="r1", sentence="the probe serves")
+    # Pods that answer and a gateway that leads there are two things; without it the console answers 404.
+    made.wait_routed()
     yield made
     cluster.kubectl("delete", "aiservice", "probe", "--ignore-not-found", "--wait=false")

@@ -45,6 +45,27 @@ def spec_with_content(*, spec: Mapping[str, Any], content: Mapping[str, Any]) ->
     return new
 
 
+ROLLBACK_TRIES: Final = 10
+"""How often a rollback is sent again that met a change of the status alone: gateways write there every few seconds."""
+
+
+def asks_the_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether nobody changed what the service asks for between two readings of it.
+
+    | changed                  | answer |
+    | ------------------------ | ------ |
+    | nothing, or status alone | True   |
+    | spec or annotations      | False  |
+    | it is another object     | False  |
+    """
+
+    def asked(service: Mapping[str, Any]) -> tuple[Any, ...]:
+        metadata = service["metadata"]
+        return metadata.get("uid"), metadata.get("annotations") or {}, service["spec"]
+
+    return asked(before) == asked(now)
+
+
 def rollback_patch(
     *, service: Mapping[str, Any], content: Mapping[str, Any], reason: str
 ) -> list[dict[str, Any]]:

@@ -146,6 +146,34 @@ def test_a_rollback_that_is_under_somebody_elses_change_is_not_forced(api: Api, 
     assert "changed by somebody else" in told
 
 
+def test_a_rollback_that_met_a_change_of_the_status_alone_goes_through(api: Api, monkeypatch: Any) -> None:
+    taken = api.patch_namespaced_custom_object
+    met = [refusal(409), refusal(409)]
+
+    def patch(*given: Any, **named: Any) -> Json:
+        if met:
+            api.services = [{**api.services[0], "status": {"traffic": [{"gateway": str(len(met))}]}}]
+            raise met.pop()
+        answer: Json = taken(*given, **named)
+        return answer
+
+    monkeypatch.setattr(api, "patch_namespaced_custom_object", patch)
+    assert run("rollback", "resume", "--to", "r1")[0] == 0
+    assert met == []
+
+
+def test_a_rollback_that_met_a_change_of_the_spec_does_not(api: Api, monkeypatch: Any) -> None:
+    def patch(*_given: Any, **_named: Any) -> Json:
+        changed = {**api.services[0]["spec"], "replicas": 7}
+        api.services = [{**api.services[0], "spec": changed}]
+        raise refusal(409)
+
+    monkeypatch.setattr(api, "patch_namespaced_custom_object", patch)
+    code, told = run("rollback", "resume", "--to", "r1")
+    assert code == FAILED
+    assert "changed by somebody else" in told
+
+
 def raising(error: ApiException) -> Any:
     def refuse(*_given: Any, **_named: Any) -> Json:
         raise error
