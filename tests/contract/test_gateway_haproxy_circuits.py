@@ -168,8 +168,8 @@ async def test_trials_whose_callers_went_away_do_not_keep_it_open(broken):
     waits_for_trials()
     for _ in range(3):
         with contextlib.closing(socket.create_connection(("127.0.0.1", gateway.port))) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nx-say-wait: 20\r\n\r\n")
             count = len(engine.asked) + 1
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nx-say-wait: 20\r\n\r\n")
             gateway.until(lambda count=count: len(engine.asked) >= count)
     assert statuses(gateway, 1, WELL) == {503: 1}
     waits_for_trials()
