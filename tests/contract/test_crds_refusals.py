@@ -121,6 +121,8 @@ REFUSED = [
     (SERVICE, "spec.route.maxRequestBytes", 0, "greater than or equal to 1"),
     (SERVICE, "spec.route.maxRequestBytes", 10 * 2**30 + 1, "less than or equal to 10737418240"),
     (SERVICE, "spec.route.maxRequestBytes", "10Mi", "must be of type integer"),
+    (SERVICE, "spec.route.maxResponseBytes", 0, "greater than or equal to 1"),
+    (SERVICE, "spec.route.maxResponseBytes", 10 * 2**30 + 1, "less than or equal to 10737418240"),
     (SERVICE, "spec.route.retries", -1, "greater than or equal to 0"),
     (SERVICE, "spec.route.retries", 6, "less than or equal to 5"),
     (SERVICE, "spec.route.auth", "none", "must be of type object"),
@@ -148,6 +150,21 @@ REFUSED = [
         "spec.route",
         {"auth": {"required": False}, "rateLimit": {"requestsPerSecond": 1, "per": "subject"}},
         "route.rateLimit.per: write address or service",
+    ),
+    (SERVICE, "spec.route.budget", {}, "spec.route.budget.units: Required value"),
+    (SERVICE, "spec.route.budget", {"units": 0}, "greater than or equal to 1"),
+    (SERVICE, "spec.route.budget", {"units": 100_000_001}, "less than or equal to 100000000"),
+    (SERVICE, "spec.route.budget", {"units": 1, "windowSeconds": 0}, "greater than or equal to 1"),
+    (SERVICE, "spec.route.budget", {"units": 1, "windowSeconds": 86401}, "less than or equal to 86400"),
+    (SERVICE, "spec.route.budget", {"units": 1, "per": "pod"}, 'supported values: "address", "subject",'),
+    (SERVICE, "spec.route.budget", {"units": 1, "costHeader": ""}, "write the name of a header, as X-Looma"),
+    (SERVICE, "spec.route.budget", {"units": 1, "costHeader": "a b"}, "write the name of a header"),
+    (SERVICE, "spec.route.budget", {"units": 1, "costHeader": "x)"}, "write the name of a header"),
+    (
+        SERVICE,
+        "spec.route",
+        {"auth": {"required": False}, "budget": {"units": 1, "per": "subject"}},
+        "route.budget.per: write address or service",
     ),
     (SERVICE, "spec.route.circuitBreaker.windowSeconds", 0, "greater than or equal to 1"),
     (SERVICE, "spec.route.circuitBreaker.windowSeconds", 301, "less than or equal to 300"),
@@ -223,9 +240,11 @@ GATEWAY = changed(
 FULL_ROUTE: Object = {
     "pathPrefixes": ["/api/v1/resumes"],
     "maxRequestBytes": 10 * 2**30,
+    "maxResponseBytes": 10 * 2**30,
     "retries": 0,
     "auth": {"required": True, "roles": ["recruiter", "admin"]},
     "rateLimit": {"requestsPerSecond": 10, "burst": 100000, "per": "subject"},
+    "budget": {"units": 100_000_000, "windowSeconds": 86400, "per": "subject", "costHeader": "X-Tokens-Used"},
     "circuitBreaker": {"errorPercent": 100},
     "fallback": {"service": "talent-sync"},
 }
@@ -252,8 +271,8 @@ def test_a_gateway_and_its_policy_are_taken(control_plane: ControlPlane, namespa
     assert code == 201, answer
 
 
-def test_a_breakers_and_a_limits_defaults_are_filled_in(control_plane: ControlPlane, namespace):
-    route = {"circuitBreaker": {}, "rateLimit": {"requestsPerSecond": 7}}
+def test_a_breakers_a_limits_and_a_budgets_defaults_are_filled_in(control_plane: ControlPlane, namespace):
+    route = {"circuitBreaker": {}, "rateLimit": {"requestsPerSecond": 7}, "budget": {"units": 9}}
     _, answer = control_plane.request(
         "POST", path("AIService", namespace), changed(SERVICE, "spec.route", route)
     )
@@ -263,6 +282,7 @@ def test_a_breakers_and_a_limits_defaults_are_filled_in(control_plane: ControlPl
         "auth": {"required": True},
         # Without a burst it is as many as requestsPerSecond, which a default cannot say.
         "rateLimit": {"requestsPerSecond": 7, "per": "service"},
+        "budget": {"units": 9, "windowSeconds": 60, "per": "service", "costHeader": "X-Looma-Cost"},
         "circuitBreaker": {
             "windowSeconds": 10,
             "minRequests": 20,
@@ -416,3 +436,6 @@ def test_explain_reads_well(control_plane: ControlPlane):
     assert "How a new revision takes over." in text
     assert "progressDeadlineSeconds" in text
     assert "enum: Rolling" in text
+    text = control_plane.kubectl("explain", "ais.spec.route.budget")
+    assert "What the service's answers may cost" in text
+    assert "costHeader" in text

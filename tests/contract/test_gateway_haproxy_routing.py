@@ -426,6 +426,8 @@ def test_retries_repeat_only_what_does_no_harm(new_gateway, new_engine):
         ("GET", busy, 3),
         ("POST", busy, 1),
         ("POST", busy | {"Idempotency-Key": "k"}, 3),
+        ("POST", {"x-say-close": "1", "Idempotency-Key": "k"}, 3),
+        ("POST", busy | {"Idempotency-Key": ""}, 1),
         ("GET", {"x-say-close": "1"}, 3),
         ("PATCH", {"x-say-close": "1"}, 1),
         ("GET", {"x-say-status": "500"}, 1),

@@ -220,7 +220,9 @@ class Engine:
     """A small HTTP engine on loopback that says what it was asked, and does what the request's headers tell it.
 
     `x-say-status: 503` answers so, `x-say-wait: 0.5` waits first, `x-say-close: 1` closes without an answer, and
-    `x-say-stream: 3` sends that many events, `x-say-wait` seconds apart. `ready` is what /readyz says.
+    `x-say-stream: 3` sends that many events, `x-say-wait` seconds apart. `x-say-bytes: 9` answers with so many bytes,
+    `x-say-chunks: 9` with so many in chunks of 100 and no length, and `x-say-cost: 7` states that cost. `ready` is what
+    /readyz says.
     """
 
     def __init__(self, name: str = "engine", port: int = 0) -> None:
@@ -275,6 +277,14 @@ class Engine:
             _stream(asked, int(told["x-say-stream"]), float(told.get("x-say-wait", "0.01")))
             return
         time.sleep(float(told.get("x-say-wait", "0")))
+        cost = told.get("x-say-cost")
+        more = {} if cost is None else {"x-looma-cost": cost}
+        if told.get("x-say-chunks"):
+            _send_chunks(asked, int(told["x-say-chunks"]), more)
+            return
+        if told.get("x-say-bytes"):
+            _send(asked, 200, b"x" * int(told["x-say-bytes"]), more)
+            return
         report = {
             "engine": self.name,
             "method": asked.command,
@@ -282,7 +292,7 @@ class Engine:
             "headers": [[name.lower(), value] for name, value in told.items()],
             "bytes": len(body),
         }
-        _send(asked, int(told.get("x-say-status", "200")), json.dumps(report).encode())
+        _send(asked, int(told.get("x-say-status", "200")), json.dumps(report).encode(), more)
 
 
 def _body(asked: BaseHTTPRequestHandler) -> bytes:
@@ -296,15 +306,32 @@ def _body(asked: BaseHTTPRequestHandler) -> bytes:
     return asked.rfile.read(int(asked.headers.get("content-length") or 0))
 
 
-def _send(asked: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+def _send(
+    asked: BaseHTTPRequestHandler, status: int, body: bytes, more: Mapping[str, str] | None = None
+) -> None:
     asked.send_response(status)
     asked.send_header("content-type", "application/json")
     asked.send_header("content-length", str(len(body)))
     # What only a gateway may say of itself.
     asked.send_header("x-looma-source", "an engine")
+    for name, value in (more or {}).items():
+        asked.send_header(name, value)
     asked.end_headers()
     if asked.command != "HEAD":
         asked.wfile.write(body)
+
+
+def _send_chunks(asked: BaseHTTPRequestHandler, count: int, more: Mapping[str, str]) -> None:
+    asked.send_response(200)
+    for name, value in {"content-type": "text/plain", "transfer-encoding": "chunked", **more}.items():
+        asked.send_header(name, value)
+    asked.end_headers()
+    # What is cut off in between is the test's wish.
+    with contextlib.suppress(OSError):
+        for start in range(0, count, 100):
+            size = min(100, count - start)
+            asked.wfile.write(f"{size:x}\r\n".encode() + b"x" * size + b"\r\n")
+        asked.wfile.write(b"0\r\n\r\n")
 
 
 def _stream(asked: BaseHTTPRequestHandler, events: int, pause: float) -> None:

@@ -86,6 +86,19 @@ class RateLimit(_Struct, frozen=True, kw_only=True):
     per: RateLimitPer
 
 
+class Budget(_Struct, frozen=True, kw_only=True):
+    """At most `units` in any `window_seconds`, as engines state them in `cost_header` of their answers.
+
+    What an answer costs is known when it comes, so the last one before the end may go over. Summed over all gateway
+    pods.
+    """
+
+    units: int
+    window_seconds: int
+    per: RateLimitPer
+    cost_header: str
+
+
 class CircuitBreaker(_Struct, frozen=True, kw_only=True):
     """Opens where at least `min_requests` in the window were answered and `error_percent` of them failed.
 
@@ -112,9 +125,11 @@ class Policy(_Struct, frozen=True, kw_only=True):
 
     timeout_seconds: int = 60
     max_request_bytes: int | None = None
+    max_response_bytes: int | None = None
     retries: int = 0
     auth: Auth = Auth()
     rate_limit: RateLimit | None = None
+    budget: Budget | None = None
     circuit_breaker: CircuitBreaker | None = None
     fallback: str = ""
 

@@ -9,6 +9,7 @@ import pytest
 from looma_engines.gateway.findings import Translation
 from looma_engines.gateway.model import (
     Auth,
+    Budget,
     CircuitBreaker,
     Endpoint,
     HeaderChange,
@@ -496,18 +497,22 @@ def test_all_of_an_ai_services_route_is_taken_over() -> None:
     found = policy_of(
         timeoutSeconds=5,
         maxRequestBytes=1000,
+        maxResponseBytes=2000,
         retries=2,
         auth={"required": True, "roles": ["b", "a", "b"]},
         rateLimit={"requestsPerSecond": 10, "per": "subject"},
+        budget={"units": 100, "costHeader": "X-Tokens"},
         circuitBreaker={"windowSeconds": 20, "errorPercent": 25},
         fallback={"service": "other"},
     )
     assert found == Policy(
         timeout_seconds=5,
         max_request_bytes=1000,
+        max_response_bytes=2000,
         retries=2,
         auth=Auth(required=True, roles=("a", "b")),
         rate_limit=RateLimit(requests_per_second=10, burst=10, per=RateLimitPer.SUBJECT),
+        budget=Budget(units=100, window_seconds=60, per=RateLimitPer.SERVICE, cost_header="X-Tokens"),
         circuit_breaker=CircuitBreaker(
             window_seconds=20, min_requests=20, error_percent=25, open_seconds=5, trial_requests=3
         ),

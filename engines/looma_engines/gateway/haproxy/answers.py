@@ -12,7 +12,13 @@ import json
 import msgspec
 
 from looma_core import problems
-from looma_engines.gateway.haproxy.problems import CircuitOpen, LengthRequired, RequestTimedOut
+from looma_engines.gateway.haproxy.problems import (
+    BudgetSpent,
+    CircuitOpen,
+    LengthRequired,
+    RequestTimedOut,
+    ResponseTooLarge,
+)
 from looma_engines.gateway.haproxy.text import Lines, literal, quoted
 
 SOURCE_HEADER = "X-Looma-Source"
@@ -56,6 +62,12 @@ TOO_MANY = _of(
     "At most %[var(txn.limit)] requests in %[var(txn.limit_reset)] s are taken here.",
     Retry_After="%[var(txn.limit_reset)]",
 )
+SPENT = _of(
+    BudgetSpent,
+    "At most %[var(txn.budget)] units in %[var(txn.budget_reset)] s are given here.",
+    Retry_After="%[var(txn.budget_reset)]",
+)
+RESPONSE_TOO_LARGE = _of(ResponseTooLarge, "At most %[var(txn.most_answered)] bytes are let through here.")
 NO_TARGET = _of(problems.InternalError, "The route leads to no service.")
 CIRCUIT_OPEN = _of(
     CircuitOpen,
@@ -97,12 +109,12 @@ def body(answer: Answer) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def refuse(answer: Answer, condition: str = "") -> str:
-    """The rule that gives this answer where `condition` holds."""
+def refuse(answer: Answer, condition: str = "", *, stage: str = "http-request") -> str:
+    """The rule that gives this answer where `condition` holds; at `http-response`, in place of the engine's."""
     headers = "".join(f" hdr {name} {quoted(value)}" for name, value in answer.headers)
     end = f" if {condition}" if condition else ""
     return (
-        f"http-request return status {answer.status} content-type {problems.MEDIA_TYPE}"
+        f"{stage} return status {answer.status} content-type {problems.MEDIA_TYPE}"
         f" lf-string {quoted(body(answer))}{headers}{end}"
     )
 

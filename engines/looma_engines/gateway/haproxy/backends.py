@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from looma_engines.gateway.haproxy import answer_sizes, budgets
 from looma_engines.gateway.haproxy import rules as rule_lines
 from looma_engines.gateway.haproxy.settings import Settings
 from looma_engines.gateway.haproxy.text import (
@@ -75,10 +76,13 @@ def leading_to(backend: Backend, rules: Iterable[Rule]) -> list[Rule]:
 def backend_section(backend: Backend, rules: Sequence[Rule], settings: Settings) -> Lines:
     """The section of one backend; `rules` are those that lead to it."""
     lines = ["balance leastconn", *_check(backend), *_retries(rules), *_timeouts(rules, settings)]
+    lines += answer_sizes.limit_lines(rules, STREAMS)
     for rule in rules:
         # With one rule there is nothing to tell apart.
         condition = "" if len(rules) == 1 else f" if {next(is_one_of('txn.rule', [key(rule.name)]))}"
         lines += rule_lines.request_lines(rule, condition)
+        # Before the rule changes headers: it may take away the one that says the cost.
+        lines += budgets.cost_lines(rule, condition)
         lines += rule_lines.response_lines(rule, condition)
     lines += [server_line(endpoint) for endpoint in unique_endpoints(backend)]
     return section(f"backend {backend.name}", lines)
@@ -110,7 +114,7 @@ def _retries(rules: Sequence[Rule]) -> Lines:
         f"retries {most}",
         "retry-on conn-failure empty-response junk-response 503",
         "option redispatch 1",
-        f"http-request disable-l7-retry if !{harmless} !{{ req.hdr(idempotency-key) -m found }}",
+        f"http-request disable-l7-retry if !{harmless} !{{ req.fhdr(idempotency-key) -m reg . }}",
     ]
     without = [key(rule.name) for rule in rules if rule.policy.retries == 0]
     lines += [f"http-request disable-l7-retry if {c}" for c in is_one_of("txn.rule", without)]

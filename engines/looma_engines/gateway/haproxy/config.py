@@ -3,7 +3,7 @@
     answers, text      how to answer a problem, how to say a value
     requests           what every request passes first
     rules, shares      which rule fits, and which of its targets
-    token_check, rate_limits, circuit_breakers     policies
+    token_check, budgets, rate_limits, circuit_breakers, answer_sizes     policies
     backends           Services and their pods
     tables             where counters live
 
@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from looma_engines.gateway.haproxy import (
+    answer_sizes,
     answers,
     backends,
+    budgets,
     circuit_breakers,
     rate_limits,
     requests,
@@ -59,10 +61,11 @@ def render(plane: DataPlane, folder: Path, settings: Settings | None = None) -> 
     kinds = {
         **({_CHOICE: "type string len 256 size 10k expire 1d store gpc(1)"} if _any_shared(known) else {}),
         **rate_limits.table_kinds(known),
+        **budgets.table_kinds(known),
         **circuit_breakers.table_kinds(breakers),
     }
     lines = [
-        *_global(plane, here, settings),
+        *_global(plane, known, here, settings),
         *_defaults(settings),
         *tables.sections(plane, kinds, settings),
         *_probes(plane, settings),
@@ -74,6 +77,7 @@ def render(plane: DataPlane, folder: Path, settings: Settings | None = None) -> 
         CONFIGURATION: "\n".join(lines),
         shares.MAP: shares.map_file(plane),
         **token_check.key_files(plane),
+        **answer_sizes.files(known),
         **{
             _certificate(listener): listener.certificate
             for listener in plane.listeners
@@ -90,7 +94,7 @@ def _certificate(listener: Listener) -> str:
     return f"certificates/{key(listener.name)}.pem"
 
 
-def _global(plane: DataPlane, folder: str, settings: Settings) -> Lines:
+def _global(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Settings) -> Lines:
     lines = [
         f"stats socket {quoted(f'{folder}/{WORKER_SOCKET}')} mode 600 level admin expose-fd listeners",
         "stats timeout 2m",
@@ -101,8 +105,9 @@ def _global(plane: DataPlane, folder: str, settings: Settings) -> Lines:
         f"hard-stop-after {settings.hard_stop_seconds}s",
         # Each worker that still has a stream keeps its memory; the oldest give way.
         f"mworker-max-reloads {OLD_WORKERS}",
-        "tune.stick-counters 4",
+        "tune.stick-counters 5",
         "ssl-default-bind-options ssl-min-ver TLSv1.2",
+        *answer_sizes.load_lines(known, folder=folder),
     ]
     if settings.access_log:
         lines.append("log stdout format raw daemon info")
@@ -173,7 +178,9 @@ def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Set
     lines += [
         answers.refuse(answers.NOT_FOUND, "!{ var(txn.rule) -m found }"),
         *token_check.check_lines(plane, known, folder=folder),
+        *budgets.check_lines(plane, known),
         *rate_limits.limit_lines(plane, known),
+        *budgets.tell_lines(known),
         *_body_limits(known),
     ]
     for rule in known:
@@ -227,8 +234,9 @@ def _body_limits(known: Sequence[Rule]) -> Lines:
     limited = "{ var(txn.most_bytes) -m found }"
     return [
         *lines,
+        # Not by `hdr_val`, whose 32 bits would take 4 GiB and a byte for one byte.
         answers.refuse(
-            answers.TOO_LARGE, f"{limited} {{ req.hdr_val(content-length),sub(txn.most_bytes) gt 0 }}"
+            answers.TOO_LARGE, f"{limited} {{ req.fhdr(content-length),sub(txn.most_bytes) gt 0 }}"
         ),
         f"http-request wait-for-body time 10s at-least {COUNTED_BODY + 1} if {limited} {_UNCOUNTED}",
         answers.refuse(

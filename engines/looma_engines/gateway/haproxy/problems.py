@@ -17,6 +17,18 @@ class LengthRequired(ProblemError):
     name, status, title = "length-required", 411, "The body's length is needed"
 
 
+class BudgetSpent(ProblemError):
+    """What the route's answers may cost in a while was spent."""
+
+    name, status, title = "budget-spent", 429, "The budget is spent"
+
+
+class ResponseTooLarge(ProblemError):
+    """The engine's answer declares more bytes than the route lets through."""
+
+    name, status, title = "response-too-large", 502, "The service's answer is too large"
+
+
 class CircuitOpen(ProblemError):
     """The service failed too often, and gets no requests for a while."""
 

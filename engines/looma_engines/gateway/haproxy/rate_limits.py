@@ -60,6 +60,17 @@ def table_kinds(rules: Iterable[Rule]) -> dict[str, str]:
     }
 
 
+def counted_together(rule: Rule, per: RateLimitPer) -> str:
+    """The log format of a key: the same for requests of this rule that are counted together, in quotes."""
+    whose = {
+        RateLimitPer.ADDRESS: "|%[src]",
+        # Without a token there is no subject, and all strangers are one.
+        RateLimitPer.SUBJECT: "|%[var(txn.tenant)]|%[var(txn.subject)]",
+        RateLimitPer.SERVICE: "",
+    }[per]
+    return quoted(literal(key(rule.service or rule.name)) + whose)
+
+
 def limit_lines(plane: DataPlane, rules: Iterable[Rule]) -> Lines:
     """Lines that refuse what is over a rule's limit, and tell callers what is left."""
     limited = [rule for rule in rules if rule.policy.rate_limit is not None]
@@ -74,7 +85,7 @@ def limit_lines(plane: DataPlane, rules: Iterable[Rule]) -> Lines:
         f"http-request set-var(txn.left) var(txn.limit),sub(txn.used) if {found}",
         f"http-request set-var(txn.left) int(0) if {found} {{ var(txn.left) -m int lt 1 }}",
         answers.refuse(answers.TOO_MANY, f"{found} {{ var(txn.left) -m int lt 1 }}"),
-        f"http-request sc-inc-gpc(0,1) if {found}",
+        f"http-request sc-inc-gpc(0,4) if {found}",
         f"http-request set-var(txn.left) var(txn.left),sub(1) if {found}",
         f"http-after-response set-header RateLimit-Limit %[var(txn.limit)] if {found}",
         f"http-after-response set-header RateLimit-Remaining %[var(txn.left)] if {found}",
@@ -92,20 +103,13 @@ def _count(plane: DataPlane, rule: Rule) -> Lines:
         return []
     known = window(limit)
     this = f"{{ var(txn.rule) -m str -- {key(rule.name)} }}"
-    whose = {
-        RateLimitPer.ADDRESS: "|%[src]",
-        # Without a token there is no subject, and all strangers are one.
-        RateLimitPer.SUBJECT: "|%[var(txn.tenant)]|%[var(txn.subject)]",
-        RateLimitPer.SERVICE: "",
-    }[limit.per]
-    service = quoted(literal(key(rule.service or rule.name)) + whose)
     own = tables.name(plane, _kind(known.milliseconds))
     lines = [
         f"http-request set-var(txn.limit) int({known.requests}) if {this}",
         f"http-request set-var(txn.limit_reset) int({-(-known.milliseconds // 1000)}) if {this}",
-        f"http-request set-var-fmt(txn.limit_of) {service} if {this}",
-        f"http-request track-sc1 var(txn.limit_of),sha2(256) table {own} if {this}",
-        f"http-request set-var(txn.used) sc_gpc_rate(0,1) if {this}",
+        f"http-request set-var-fmt(txn.limit_of) {counted_together(rule, limit.per)} if {this}",
+        f"http-request track-sc4 var(txn.limit_of),sha2(256) table {own} if {this}",
+        f"http-request set-var(txn.used) sc_gpc_rate(0,4) if {this}",
     ]
     for pod in tables.pods(plane)[1:]:
         other = tables.name(plane, _kind(known.milliseconds), pod)

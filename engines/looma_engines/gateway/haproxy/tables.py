@@ -12,6 +12,8 @@ from looma_engines.gateway.haproxy.text import Lines, key, quoted, section, sock
 from looma_engines.gateway.model import DataPlane, Peer
 
 SECTION = "gateway"
+SHARED = ("limit", "budget")
+"""Beginnings of the kinds of tables that all pods read."""
 
 
 def own_peer(plane: DataPlane) -> Peer | None:
@@ -33,7 +35,7 @@ def name(plane: DataPlane, kind: str, pod: str | None = None) -> str:
 
 
 def sections(plane: DataPlane, kinds: dict[str, str], settings: Settings) -> Lines:
-    """All tables. `kinds` has what follows the name, by kind; those that begin with `limit` are shared."""
+    """All tables. `kinds` has what follows the name, by kind; those of `SHARED` are read by all pods."""
     own = own_peer(plane)
     if own is None:
         lines: Lines = []
@@ -49,6 +51,6 @@ def sections(plane: DataPlane, kinds: dict[str, str], settings: Settings) -> Lin
     tables = [
         f"table {name(plane, kind, pod).removeprefix(f'{SECTION}/')} {shape}"
         for kind, shape in kinds.items()
-        for pod in (pods(plane) if kind.startswith("limit") else [plane.pod])
+        for pod in (pods(plane) if kind.startswith(SHARED) else [plane.pod])
     ]
     return section(f"peers {SECTION}", [*servers, *tables])

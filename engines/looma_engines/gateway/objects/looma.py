@@ -20,6 +20,15 @@ class RateLimitSpec(Part, frozen=True, kw_only=True):
     per: str = "service"
 
 
+class BudgetSpec(Part, frozen=True, kw_only=True):
+    """What callers may spend."""
+
+    units: int
+    window_seconds: int = 60
+    per: str = "service"
+    cost_header: str = "X-Looma-Cost"
+
+
 class CircuitBreakerSpec(Part, frozen=True, kw_only=True):
     """When a service is left alone for a while."""
 
@@ -41,9 +50,11 @@ class ServiceRoute(Part, frozen=True, kw_only=True):
 
     timeout_seconds: int = 60
     max_request_bytes: int | None = None
+    max_response_bytes: int | None = None
     retries: int = 1
     auth: AuthSpec = AuthSpec()
     rate_limit: RateLimitSpec | None = None
+    budget: BudgetSpec | None = None
     circuit_breaker: CircuitBreakerSpec | None = None
     fallback: FallbackSpec | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from looma_engines.gateway.model import Auth, CircuitBreaker, Policy, RateLimit, RateLimitPer
+from looma_engines.gateway.model import Auth, Budget, CircuitBreaker, Policy, RateLimit, RateLimitPer
 from looma_engines.gateway.objects import ServiceRoute, Timeouts
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -47,10 +47,11 @@ def timeout(timeouts: Timeouts | None, otherwise: int) -> int:
 
 def policy(route: ServiceRoute, *, timeouts: Timeouts | None, fallback: str) -> Policy:
     """The policy of an AIService's route; `fallback` is the backend that its fallback has, or empty."""
-    limit, breaker = route.rate_limit, route.circuit_breaker
+    limit, budget, breaker = route.rate_limit, route.budget, route.circuit_breaker
     return Policy(
         timeout_seconds=timeout(timeouts, route.timeout_seconds),
         max_request_bytes=route.max_request_bytes,
+        max_response_bytes=route.max_response_bytes,
         retries=route.retries,
         auth=Auth(required=route.auth.required, roles=tuple(sorted(set(route.auth.roles or ())))),
         rate_limit=None
@@ -59,6 +60,14 @@ def policy(route: ServiceRoute, *, timeouts: Timeouts | None, fallback: str) -> 
             requests_per_second=limit.requests_per_second,
             burst=limit.requests_per_second if limit.burst is None else limit.burst,
             per=_per(limit.per),
+        ),
+        budget=None
+        if budget is None
+        else Budget(
+            units=budget.units,
+            window_seconds=budget.window_seconds,
+            per=_per(budget.per),
+            cost_header=budget.cost_header,
         ),
         circuit_breaker=None
         if breaker is None
