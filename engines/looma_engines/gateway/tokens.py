@@ -25,7 +25,8 @@ from looma_engines.gateway.model import TokenKey
 log = logging.get(__name__)
 
 ALGORITHM = "RS256"
-REFRESH_SECONDS = 300.0
+REFRESH_SECONDS = 30.0
+"""An issuer that signs with a new key before anybody could read it has its tokens refused for so long at most."""
 RETRY_SECONDS = 10.0
 FETCH_SECONDS = 5.0
 LEAST_BITS = 2048
