@@ -81,5 +81,7 @@ GATEWAY_RULES = (
 GATEWAY_CLUSTER_RULES = (
     Rule(group=GATEWAY_GROUP, resources=("gatewayclasses",), verbs=_WATCH),
     Rule(group=GATEWAY_GROUP, resources=("gatewayclasses/status",), verbs=_STATUS),
+    # Listeners may select the namespaces of their routes by labels.
+    Rule(group="", resources=("namespaces",), verbs=_WATCH),
 )
-"""ClusterRole of a gateway's account: classes belong to no namespace."""
+"""ClusterRole of a gateway's account: classes and namespaces belong to no namespace."""

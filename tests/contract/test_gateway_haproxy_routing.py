@@ -542,6 +542,30 @@ def certificate(name: str) -> str:
     return (made.public_bytes(serialization.Encoding.PEM) + private).decode()
 
 
+def test_a_rule_holds_at_its_ports_alone(new_gateway, new_engine):
+    one, other = free_ports(2)
+    listeners = (Listener(name="one", port=one), Listener(name="other", port=other))
+    rules = (
+        rule("ns/one/0", Match(path="/one", ports=(one,))),
+        rule("ns/two/0", Match(path="/two", ports=(one, other))),
+        rule(
+            "ns/sent/0",
+            Match(path="/sent", ports=(other,)),
+            redirect=Redirect(hostname="a.example", port=8080),
+        ),
+    )
+    gateway = new_gateway(plane(*rules, port=new_engine().port, listeners=listeners))
+    assert gateway.haproxy.check() == ""
+
+    def answers(path: str) -> list[int]:
+        return [httpx.get(f"http://127.0.0.1:{port}{path}").status_code for port in (one, other)]
+
+    assert answers("/one") == [200, 404]
+    assert answers("/two") == [200, 200]
+    assert answers("/sent") == [404, 302]
+    assert httpx.get(f"http://127.0.0.1:{other}/sent").headers["location"] == "http://a.example:8080/sent"
+
+
 def test_https_has_the_certificate_of_the_name_that_is_asked_for(new_gateway, new_engine):
     plain, secure = free_ports(2)
     names = ("one.example", "two.example")

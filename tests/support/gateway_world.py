@@ -19,6 +19,7 @@ Object = dict[str, Any]
 HOME = "looma"
 API = "gateway.networking.k8s.io/v1"
 _FIELDS: dict[str, tuple[str, Any]] = {
+    "Namespace": ("namespaces", kinds.Namespace),
     "GatewayClass": ("gateway_classes", kinds.GatewayClass),
     "Gateway": ("gateways", kinds.Gateway),
     "HTTPRoute": ("routes", kinds.HttpRoute),
@@ -72,6 +73,13 @@ def gateway(
 def gateway_class(name: str = "looma", controller: str = "looma.dev/gateway") -> Object:
     """A GatewayClass."""
     return _object("GatewayClass", name, "", API, spec={"controllerName": controller})
+
+
+def namespace(name: str, **labels: str) -> Object:
+    """A Namespace with these labels."""
+    made = _object("Namespace", name, "", "v1")
+    made["metadata"]["labels"] = labels
+    return made
 
 
 def match(path: str = "/", kind: str = "PathPrefix", **more: Any) -> Object:
@@ -143,6 +151,17 @@ def endpoint(address: str, pod: str = "", **conditions: bool) -> Object:
         "conditions": {"ready": True, **conditions},
         "targetRef": {"kind": "Pod", "name": pod or f"pod-{address}"},
     }
+
+
+def address_of(gateway_name: str, *ports: tuple[int, int | str], name: str = "", **spec: Any) -> Object:
+    """The Service that is the address of a Gateway (`NAMESPACE/NAME`), with ports and target ports."""
+    listed = [
+        {"name": f"p{number}", "port": number, "targetPort": target, "protocol": "TCP"}
+        for number, target in ports
+    ]
+    made = service(name or "at-" + gateway_name.replace("/", "-"), ports=listed, **spec)
+    made["metadata"]["annotations"] = {"looma.dev/address-of": gateway_name}
+    return made
 
 
 def slice_of(

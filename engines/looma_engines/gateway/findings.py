@@ -16,6 +16,26 @@ GROUP: Final = "gateway.networking.k8s.io"
 CONTROLLER: Final = "looma.dev/gateway"
 """How the gateway signs what it writes into status, and what a GatewayClass names to be looked after by it."""
 
+FEATURES: Final = (
+    "Gateway",
+    "GatewayPort8080",
+    "HTTPRoute",
+    "HTTPRouteBackendProtocolWebSocket",
+    "HTTPRouteDestinationPortMatching",
+    "HTTPRouteHostRewrite",
+    "HTTPRouteMethodMatching",
+    "HTTPRouteNamedRouteRule",
+    "HTTPRouteParentRefPort",
+    "HTTPRoutePathRedirect",
+    "HTTPRoutePathRewrite",
+    "HTTPRoutePortRedirect",
+    "HTTPRouteQueryParamMatching",
+    "HTTPRouteResponseHeaderModification",
+    "HTTPRouteSchemeRedirect",
+    "ReferenceGrant",
+)
+"""What of Gateway API the gateway has, by the names and in the order that a GatewayClass's status has them."""
+
 
 class Finding(msgspec.Struct, frozen=True):
     """A condition without its times."""
@@ -79,18 +99,19 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClassFindings(msgspec.Struct, frozen=True, kw_only=True):
-    """The GatewayClass of ours."""
+    """A GatewayClass that names us; `features` are those of Gateway API that its Gateways have, sorted."""
 
     name: str
     generation: int = 0
     findings: tuple[Finding, ...] = ()
+    features: tuple[str, ...] = ()
 
 
 class Translation(msgspec.Struct, frozen=True, kw_only=True):
     """The data plane, and what there is to say about the objects that it came from."""
 
     plane: DataPlane
-    gateway_class: ClassFindings | None = None
+    gateway_classes: tuple[ClassFindings, ...] = ()
     gateways: tuple[GatewayFindings, ...] = ()
     routes: tuple[RouteFindings, ...] = ()
     splits: tuple[Split, ...] = ()

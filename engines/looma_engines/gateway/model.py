@@ -36,13 +36,17 @@ class NamedMatch(_Struct, frozen=True, kw_only=True):
 
 
 class Match(_Struct, frozen=True, kw_only=True):
-    """One way in which a request fits a rule: all parts must fit. A prefix fits by whole path segments."""
+    """One way in which a request fits a rule: all parts must fit. A prefix fits by whole path segments.
+
+    `ports` are those of the pod at which the request may have come in; none: any.
+    """
 
     path: str = "/"
     path_kind: MatchKind = MatchKind.PREFIX
     method: str = ""
     headers: tuple[NamedMatch, ...] = ()
     query: tuple[NamedMatch, ...] = ()
+    ports: tuple[int, ...] = ()
 
 
 class HeaderChange(_Struct, frozen=True, kw_only=True):

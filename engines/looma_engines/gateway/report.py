@@ -163,14 +163,21 @@ def route_parents(
 
 def _class_write(found: ClassFindings, item: GatewayClass, now: datetime) -> StatusWrite | None:
     status = dict(item.status or {})
-    made = conditions(status.get("conditions") or (), found.findings, generation=found.generation, now=now)
-    if made == status.get("conditions"):
+    current = status.get("conditions") or ()
+    accepted = any(one.get("type") == "Accepted" and one.get("status") == "True" for one in current)
+    # Classes belong to the cluster: what another release's gateway accepted is not refused by this one.
+    if accepted and not all(finding.holds for finding in found.findings):
+        return None
+    made: Json = {"conditions": conditions(current, found.findings, generation=found.generation, now=now)}
+    if found.features:
+        made["supportedFeatures"] = [{"name": name} for name in found.features]
+    if made == {key: value for key, value in status.items() if value not in (None, [])}:
         return None
     return StatusWrite(
         path=f"{GATEWAY_API}/gatewayclasses/{found.name}",
         uid=item.metadata.uid,
         resource_version=item.metadata.resource_version,
-        status={"conditions": made},
+        status=made,
     )
 
 
@@ -211,13 +218,12 @@ def status_writes(
 ) -> list[StatusWrite]:
     """All statuses of GatewayClass, Gateways and HTTPRoutes that are not yet what they should be."""
     writes: list[StatusWrite | None] = []
-    of_class = translation.gateway_class
-    if of_class is not None:
-        writes += [
-            _class_write(of_class, item, now)
-            for item in snapshot.gateway_classes
-            if item.metadata.name == of_class.name
-        ]
+    classes = {item.metadata.name: item for item in snapshot.gateway_classes}
+    writes += [
+        _class_write(found, classes[found.name], now)
+        for found in translation.gateway_classes
+        if found.name in classes
+    ]
     gateways = {(item.metadata.namespace, item.metadata.name): item for item in snapshot.gateways}
     writes += [
         _gateway_write(found, gateways[found.namespace, found.name], applied, now)

@@ -23,6 +23,8 @@ HTTPS_PORT = 8443
 PROBES_PORT = 8404
 CONTROLLER_PORT = 8081
 PEERS_PORT = 10000
+# Those that Services with the annotation `looma.dev/address-of` may lead to, each a Gateway's own address.
+OWN_PORTS: Json = {"port": 20000, "endPort": 29999, "protocol": "TCP"}
 # For streams that are under way when the pod ends, after it drained; `hardStopSeconds` of the config lengthens it.
 STREAM_SECONDS = 50
 SPARE_SECONDS = 5
@@ -138,7 +140,7 @@ def render_gateway_policy(service: AIService) -> Json:
             "podSelector": {"matchLabels": selector(service)},
             "policyTypes": ["Ingress"],
             "ingress": [
-                {"ports": [{"port": number, "protocol": "TCP"} for number in open_ports]},
+                {"ports": [*({"port": number, "protocol": "TCP"} for number in open_ports), dict(OWN_PORTS)]},
                 {
                     "from": [{"podSelector": {"matchLabels": {LABEL_PART_OF: PART_OF}}}],
                     "ports": [{"port": number, "protocol": "TCP"} for number in own_ports],

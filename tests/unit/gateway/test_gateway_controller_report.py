@@ -69,10 +69,27 @@ def taken(documents: list[Object], found: dict[str, StatusWrite]) -> list[Object
     return documents
 
 
+def test_a_class_is_refused_only_where_no_gateway_has_accepted_it() -> None:
+    stray = gateway_class("stray")
+    (refused,) = writes(stray).values()
+    assert (condition(refused.status, "Accepted")["status"], "supportedFeatures" in refused.status) == (
+        "False",
+        False,
+    )
+    stray["status"] = refused.status
+    assert writes(stray, now=LATER) == {}
+    stray["metadata"]["generation"] = 2
+    (again,) = writes(stray, now=LATER).values()
+    assert condition(again.status, "Accepted")["observedGeneration"] == 2
+    stray["status"] = {"conditions": [{"type": "Accepted", "status": "True", "observedGeneration": 1}]}
+    assert writes(stray) == {}
+
+
 def test_class_gateway_and_route_are_told_once() -> None:
     world = small_world()
     first = writes(*world)
     assert sorted(first) == ["gatewayclasses/looma", "gateways/looma", "httproutes/resume"]
+    assert {"name": "HTTPRoute"} in first["gatewayclasses/looma"].status["supportedFeatures"]
     at_gateway = first["gateways/looma"].status
     assert condition(at_gateway, "Accepted")["status"] == "True"
     assert condition(at_gateway, "Programmed")["status"] == "True"

@@ -40,6 +40,7 @@ from support.gateway_world import (
     https,
     listener,
     match,
+    namespace,
     route,
     rule,
     secret,
@@ -655,28 +656,24 @@ def test_the_address_is_that_of_the_service(spec: Object, status: Object, expect
     assert found.addresses == expected
 
 
-# Ports: one list of rules, told apart by the scheme that the gateway states
+# Ports: one list of rules, told apart by the port that a request came in at
 
 
-def test_a_route_of_one_listener_holds_for_its_scheme_alone() -> None:
+def test_a_route_of_one_listener_holds_for_its_port_alone() -> None:
     world = [gateway(listener(), https()), secret(), service()]
     at_https = route(parents=[{"name": "looma", "sectionName": "https"}])
-    assert the_rule(made(*world, at_https)).matches[0].headers == (
-        NamedMatch(name="x-forwarded-proto", value="https"),
-    )
-    assert the_rule(made(*world, route())).matches[0].headers == ()
+    assert the_rule(made(*world, at_https)).matches[0].ports == (8443,)
+    assert the_rule(made(*world, route())).matches[0].ports == ()
     at_port = route(parents=[{"name": "looma", "port": 80}])
-    assert the_rule(made(*world, at_port)).matches[0].headers == (
-        NamedMatch(name="x-forwarded-proto", value="http"),
-    )
+    assert the_rule(made(*world, at_port)).matches[0].ports == (8080,)
 
 
 def test_hostnames_that_differ_by_listener_are_rules_of_their_own() -> None:
     world = [gateway(listener(), https(hostname="a.example.org")), secret(), service(), gateway_class()]
     found = made(*world, route()).plane.rules
-    assert [(item.hostnames, item.matches[0].headers) for item in found] == [
-        (("a.example.org",), (NamedMatch(name="x-forwarded-proto", value="https"),)),
-        ((), (NamedMatch(name="x-forwarded-proto", value="http"),)),
+    assert [(item.hostnames, item.matches[0].ports) for item in found] == [
+        (("a.example.org",), (8443,)),
+        ((), (8080,)),
     ]
     assert len({item.name for item in found}) == 2
 
@@ -770,6 +767,22 @@ def test_namespaces_are_selected_by_their_names(
     operator: str, key: str, values: list[str] | None, *, holds: bool
 ) -> None:
     expression = Expression(operator=operator, key=key, values=values)
-    assert selects_namespace(Selector(match_expressions=[expression]), "far") is holds
-    assert selects_namespace(Selector(), "far")
-    assert not selects_namespace(None, "far")
+    assert selects_namespace(Selector(match_expressions=[expression]), "far", {}) is holds
+    assert selects_namespace(Selector(), "far", {})
+    assert not selects_namespace(None, "far", {})
+
+
+def test_a_namespace_is_selected_by_its_labels_and_its_name_is_not_theirs_to_say() -> None:
+    labelled = Selector(match_labels={"team": "search"})
+    assert selects_namespace(labelled, "far", {"team": "search"})
+    assert not selects_namespace(labelled, "far", {"team": "other"})
+    named = Selector(match_labels={"kubernetes.io/metadata.name": "near"})
+    assert not selects_namespace(named, "far", {"kubernetes.io/metadata.name": "near"})
+
+
+def test_a_listener_that_selects_by_labels_takes_routes_of_such_namespaces() -> None:
+    chosen = {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "search"}}}}
+    world = [gateway(listener(allowedRoutes=chosen)), service(namespace="far"), route(namespace="far")]
+    assert made(*world).plane.rules == ()
+    assert finding(made(*world), "Accepted") == (False, "NotAllowedByListeners")
+    assert the_rule(made(*world, namespace("far", team="search"))).name == "far_resume_0_0"

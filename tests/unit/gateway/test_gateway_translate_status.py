@@ -69,10 +69,18 @@ def test_a_gateway_of_another_class_is_left_alone() -> None:
 
 
 def test_the_class_is_accepted() -> None:
-    found = made(gateway_class()).gateway_class
-    assert found is not None
+    (found,) = made(gateway_class()).gateway_classes
     assert [(one.type, one.holds) for one in found.findings] == [("Accepted", True)]
-    assert made(gateway_class(controller="example.org/other")).gateway_class is None
+    assert list(found.features) == sorted(found.features)
+    assert "HTTPRoute" in found.features
+    assert made(gateway_class(controller="example.org/other")).gateway_classes == ()
+
+
+def test_a_class_that_names_us_by_a_name_that_nobody_serves_is_refused() -> None:
+    known, stray = made(gateway_class("stray"), gateway_class()).gateway_classes
+    assert (known.name, stray.name) == ("looma", "stray")
+    assert [(one.holds, one.reason) for one in stray.findings] == [(False, "Unsupported")]
+    assert stray.features == ()
 
 
 # Gateways

@@ -111,7 +111,11 @@ def test_a_user_template_reaches_both_containers():
 def test_anybody_calls_the_gateway_and_only_looma_its_inside():
     anybody, looma = world().children["NetworkPolicy", "resume"]["spec"]["ingress"]
     assert "from" not in anybody
-    assert [port["port"] for port in anybody["ports"]] == [8080, 8443]
+    assert [(port["port"], port.get("endPort")) for port in anybody["ports"]] == [
+        (8080, None),
+        (8443, None),
+        (20000, 29999),
+    ]
     assert looma["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "looma"}}}]
     assert [port["port"] for port in looma["ports"]] == [8404, 8081, 10000]
 

@@ -85,7 +85,8 @@ def match_lines(rule: Rule) -> Lines:
         named = list(_named(label, match))
         lines += [line for _, line in named]
         conditions = "".join(f" {acl}" for acl, _ in named)
-        fits = f"!{{ var(txn.rule) -m found }}{host}{_path(match)}{_method(match)}{conditions}"
+        parts = f"{_ports(match)}{host}{_path(match)}{_method(match)}{conditions}"
+        fits = f"!{{ var(txn.rule) -m found }}{parts}"
         if _uses_prefix(rule) and match.path_kind is MatchKind.PREFIX:
             lines.append(
                 f"http-request set-var-fmt(txn.prefix) {quoted(literal(_prefix(match)) or '/')} if {fits}"
@@ -197,6 +198,10 @@ def _path(match: Match) -> str:
     if prefix := _prefix(match):
         return f" {{ var(txn.path) -m beg -- {quoted(prefix + '/')} }}"
     return ""
+
+
+def _ports(match: Match) -> str:
+    return f" {{ dst_port {' '.join(str(port) for port in match.ports)} }}" if match.ports else ""
 
 
 def _method(match: Match) -> str:

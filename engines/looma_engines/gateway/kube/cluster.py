@@ -22,6 +22,7 @@ from looma_engines.gateway.objects import (
     Gateway,
     GatewayClass,
     HttpRoute,
+    Namespace,
     ReferenceGrant,
     Secret,
     Service,
@@ -47,7 +48,7 @@ class Cluster:
     """
 
     def __init__(self, kube: Reader, *, namespaces: Sequence[str], class_name: str) -> None:
-        """Watch these namespaces, and the GatewayClass of that name."""
+        """Watch these namespaces, the GatewayClasses, and what namespaces there are."""
         self.changed = asyncio.Event()
         self._kube = kube
         self._class_name = class_name
@@ -61,9 +62,12 @@ class Cluster:
                 GatewayClass,
                 f"{GATEWAY_API}/gatewayclasses",
                 on_change=self.changed.set,
-                selector=f"metadata.name={class_name}",
                 optional=True,
             )
+        ]
+        # Without the right to read them, selectors of listeners know namespaces by their names alone.
+        self._labelled = [
+            ListWatch(kube, Namespace, "/api/v1/namespaces", on_change=self.changed.set, optional=True)
         ]
         self._gateways = self._each(Gateway, GATEWAY_API, "gateways")
         self._routes = self._each(HttpRoute, GATEWAY_API, "httproutes")
@@ -91,6 +95,7 @@ class Cluster:
     def _watches(self) -> list[ListWatch[Any]]:
         return [
             *self._classes,
+            *self._labelled,
             *self._gateways,
             *self._routes,
             *self._grants,
@@ -116,6 +121,7 @@ class Cluster:
             return tuple(item for watch in watches for item in watch.objects.values())
 
         return Snapshot(
+            namespaces=all_of(self._labelled),
             gateway_classes=all_of(self._classes),
             gateways=all_of(self._gateways),
             routes=all_of(self._routes),

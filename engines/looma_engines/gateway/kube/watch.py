@@ -1,4 +1,4 @@
-"""List and watch: the last known objects of one kind in one namespace.
+"""List and watch: the last known objects of one kind in one namespace, or of a kind that has none.
 
 List, watch from there, watch again from the last version seen when the stream ends, list again when the server says
 410. Whatever goes wrong, the last picture stays: a gateway serves while the API server is away.
@@ -20,13 +20,16 @@ from looma_engines.gateway.objects import (
     Gateway,
     GatewayClass,
     HttpRoute,
+    Namespace,
     ReferenceGrant,
     Service,
 )
 
 log = logging.get(__name__)
 
-ItemT = TypeVar("ItemT", AIService, EndpointSlice, Gateway, GatewayClass, HttpRoute, ReferenceGrant, Service)
+ItemT = TypeVar(
+    "ItemT", AIService, EndpointSlice, Gateway, GatewayClass, HttpRoute, Namespace, ReferenceGrant, Service
+)
 
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 WATCH_SECONDS = 240

@@ -11,7 +11,14 @@ from typing import TypeVar
 
 import msgspec
 
-from looma_engines.gateway.objects.core import EndpointSlice, Secret, Service, ServicePort, SliceEndpoint
+from looma_engines.gateway.objects.core import (
+    EndpointSlice,
+    Namespace,
+    Secret,
+    Service,
+    ServicePort,
+    SliceEndpoint,
+)
 from looma_engines.gateway.objects.gateway_api import (
     BackendReference,
     Expression,
@@ -47,6 +54,7 @@ __all__ = [
     "HeaderModifier",
     "HttpRoute",
     "Json",
+    "Namespace",
     "ParentReference",
     "PathModifier",
     "ReferenceGrant",
@@ -79,6 +87,7 @@ def read(kind: type[ObjectT], document: Json) -> ObjectT:
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All objects that were known at one moment, in any order."""
 
+    namespaces: tuple[Namespace, ...] = ()
     gateway_classes: tuple[GatewayClass, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     routes: tuple[HttpRoute, ...] = ()

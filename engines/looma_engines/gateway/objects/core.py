@@ -1,4 +1,4 @@
-"""Kubernetes' own objects: Service, EndpointSlice, Secret."""
+"""Kubernetes' own objects: Namespace, Service, EndpointSlice, Secret."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from msgspec import field
 from looma_engines.gateway.objects.parts import Metadata, Part, Reference
 
 
+class Namespace(Part, frozen=True, kw_only=True):
+    """v1, Namespace: its labels alone matter."""
+
+    metadata: Metadata
+
+
 class ServicePort(Part, frozen=True, kw_only=True):
-    """A port of a Service."""
+    """A port of a Service, and the number or name of the pods' port behind it."""
 
     port: int
     name: str = ""
     protocol: str = "TCP"
     app_protocol: str = ""
+    target_port: int | str = 0
 
 
 class ServiceSpec(Part, frozen=True, kw_only=True):

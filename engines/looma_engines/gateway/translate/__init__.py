@@ -1,6 +1,7 @@
 """From objects of the Kubernetes API to the data plane: pure, the same answer whatever the order of the objects.
 
-translate ── listeners   Gateways: ports, certificates, conflicts
+translate ── addresses   which address a Gateway has
+         ├── listeners   Gateways: ports, certificates, conflicts
          ├── attachment  HTTPRoutes: which listeners take them, for which hostnames
          ├── rules       one rule for each match ── parts    matches and filters
          │                                       ├─ targets  Services and shares
@@ -27,11 +28,12 @@ from looma_engines.gateway.findings import (
 )
 from looma_engines.gateway.model import DataPlane, Peer, Rule, TokenKey, Tokens
 from looma_engines.gateway.objects import Gateway, HttpRoute, Snapshot
+from looma_engines.gateway.translate.addresses import USUAL, own, shared, values
 from looma_engines.gateway.translate.attachment import Attachment, attach, parent
 from looma_engines.gateway.translate.index import Index, index, make_backend
 from looma_engines.gateway.translate.index import Name as Name
 from looma_engines.gateway.translate.index import backend_name as backend_name
-from looma_engines.gateway.translate.listeners import HTTP, Place, class_findings, gateway_finding, places
+from looma_engines.gateway.translate.listeners import Place, class_findings, gateway_finding, places
 from looma_engines.gateway.translate.precedence import Key
 from looma_engines.gateway.translate.rules import Made, make_rules
 
@@ -59,14 +61,16 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
 def translate(snapshot: Snapshot, *, here: Here, keys: Sequence[TokenKey]) -> Translation:
     """The data plane that the objects ask for, with what is wrong with them. Never raises: objects are as they are."""
     found = index(snapshot)
-    ours, of_class = class_findings(snapshot, here.class_name)
+    ours, classes = class_findings(snapshot, here.class_name)
     listeners = (
         places(
             snapshot,
             class_name=here.class_name,
             found=found,
-            http_port=here.http_port,
-            https_port=here.https_port,
+            common=shared(
+                (here.namespace, here.public_service), http_port=here.http_port, https_port=here.https_port
+            ),
+            own=own(found, here.namespace),
         )
         if ours
         else []
@@ -74,11 +78,9 @@ def translate(snapshot: Snapshot, *, here: Here, keys: Sequence[TokenKey]) -> Tr
     by_gateway: dict[Name, list[Place]] = defaultdict(list)
     for place in listeners:
         by_gateway[place.gateway.metadata.namespace, place.gateway.metadata.name].append(place)
-    open_ports = {
-        place.data.port: "http" if place.spec.protocol == HTTP else "https"
-        for place in listeners
-        if place.data is not None
-    }
+    opened = [(place.data, place.spec) for place in listeners if place.data is not None]
+    open_ports = frozenset(data.port for data, _ in opened)
+    unusual = {data.port: spec.port for data, spec in opened if (spec.port, spec.protocol) not in USUAL}
     attached: Counter[Ref] = Counter()
     routes: list[RouteFindings] = []
     keyed: list[tuple[Key, Rule]] = []
@@ -86,13 +88,14 @@ def translate(snapshot: Snapshot, *, here: Here, keys: Sequence[TokenKey]) -> Tr
     used: set[tuple[str, str, int]] = set()
     missing: set[str] = set()
     for route in sorted(snapshot.routes, key=lambda item: (item.metadata.namespace, item.metadata.name)):
-        at = _attach(route, by_gateway, attached)
+        at = _attach(route, by_gateway, attached, found)
         if not at:
             continue
         made = make_rules(
             route,
             hostnames=_hostnames(at),
             open_ports=open_ports,
+            unusual=unusual,
             found=found,
             grants=snapshot.grants,
             home=here.namespace,
@@ -123,9 +126,9 @@ def translate(snapshot: Snapshot, *, here: Here, keys: Sequence[TokenKey]) -> Tr
             ),
             peers=peers(found, here),
         ),
-        gateway_class=of_class,
+        gateway_classes=classes,
         gateways=tuple(
-            _gateway_findings(items[0].gateway, items, attached, found, here) for items in by_gateway.values()
+            _gateway_findings(items[0].gateway, items, attached, found) for items in by_gateway.values()
         ),
         routes=tuple(routes),
         splits=tuple(splits),
@@ -134,7 +137,7 @@ def translate(snapshot: Snapshot, *, here: Here, keys: Sequence[TokenKey]) -> Tr
 
 
 def _attach(
-    route: HttpRoute, by_gateway: dict[Name, list[Place]], attached: Counter[Ref]
+    route: HttpRoute, by_gateway: dict[Name, list[Place]], attached: Counter[Ref], found: Index
 ) -> list[Attachment]:
     """The route at each of its parents that is ours; counts it at the listeners that take it."""
     at: list[Attachment] = []
@@ -143,7 +146,8 @@ def _attach(
         name = parent(reference, route.metadata.namespace)
         if name is None or name not in by_gateway:
             continue
-        one = attach(route, reference, by_gateway[name])
+        labels = found.labels.get(route.metadata.namespace, {})
+        one = attach(route, reference, by_gateway[name], labels=labels)
         counted |= {(*name, listener) for listener in one.listeners}
         at.append(one)
     attached.update(counted)
@@ -192,7 +196,7 @@ def _route_findings(route: HttpRoute, at: Sequence[Attachment], made: Made) -> R
 
 
 def _gateway_findings(
-    gateway: Gateway, items: Sequence[Place], attached: Counter[Ref], found: Index, here: Here
+    gateway: Gateway, items: Sequence[Place], attached: Counter[Ref], found: Index
 ) -> GatewayFindings:
     meta = gateway.metadata
     return GatewayFindings(
@@ -210,25 +214,8 @@ def _gateway_findings(
             )
             for place in items
         ),
-        addresses=addresses(found, here),
+        addresses=values(found, items[0].address.service),
     )
-
-
-def addresses(found: Index, here: Here) -> tuple[tuple[str, str], ...]:
-    """Where the gateway is reached: its Service's load balancer, else its external, else its cluster addresses."""
-    service = found.services.get((here.namespace, here.public_service))
-    if service is None:
-        return ()
-    balancer = service.status.load_balancer if service.status is not None else None
-    known = [
-        ("IPAddress", item.ip) if item.ip else ("Hostname", item.hostname)
-        for item in (balancer.ingress if balancer is not None else None) or ()
-        if item.ip or item.hostname
-    ]
-    known = known or [("IPAddress", address) for address in service.spec.external_ips or ()]
-    if not known and service.spec.cluster_ip not in ("", "None"):
-        known = [("IPAddress", service.spec.cluster_ip)]
-    return tuple(sorted(set(known)))
 
 
 def peers(found: Index, here: Here) -> tuple[Peer, ...]:

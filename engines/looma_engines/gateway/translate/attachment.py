@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from looma_engines.gateway.findings import GROUP, Finding
@@ -29,8 +29,10 @@ def parent(reference: ParentReference, namespace: str) -> tuple[str, str] | None
     return reference.namespace or namespace, reference.name
 
 
-def attach(route: HttpRoute, reference: ParentReference, places: Iterable[Place]) -> Attachment:
-    """What becomes of the route at a Gateway of ours, whose listeners `places` are.
+def attach(
+    route: HttpRoute, reference: ParentReference, places: Iterable[Place], *, labels: Mapping[str, str]
+) -> Attachment:
+    """What becomes of the route at a Gateway of ours, whose listeners `places` are; `labels` are its namespace's.
 
     | listeners of the Gateway                     | Accepted                          |
     | -------------------------------------------- | --------------------------------- |
@@ -47,7 +49,7 @@ def attach(route: HttpRoute, reference: ParentReference, places: Iterable[Place]
     ]
     if not named:
         return _refused(reference, "NoMatchingParent", "The Gateway has no listener of that name and port.")
-    allowed = [place for place in named if place.kinds and _allows(place, route.metadata.namespace)]
+    allowed = [place for place in named if place.kinds and _allows(place, route.metadata.namespace, labels)]
     if not allowed:
         return _refused(
             reference,
@@ -99,11 +101,11 @@ def _refused(
     )
 
 
-def _allows(place: Place, namespace: str) -> bool:
+def _allows(place: Place, namespace: str, labels: Mapping[str, str]) -> bool:
     rules = place.spec.allowed_routes.namespaces if place.spec.allowed_routes is not None else None
     own: Gateway = place.gateway
     if rules is None or rules.from_ == "Same":
         return namespace == own.metadata.namespace
     if rules.from_ == "All":
         return True
-    return rules.from_ == "Selector" and selects_namespace(rules.selector, namespace)
+    return rules.from_ == "Selector" and selects_namespace(rules.selector, namespace, labels)

@@ -32,12 +32,13 @@ _READY_PATH = "/readyz"
 
 @dataclass(frozen=True)
 class Index:
-    """Services, their slices, AIServices and Secrets by namespace and name."""
+    """Services, their slices, AIServices and Secrets by namespace and name, and labels by namespace."""
 
     services: dict[Name, Service] = field(default_factory=dict)
     slices: dict[Name, list[EndpointSlice]] = field(default_factory=dict)
     ai_services: dict[Name, AIService] = field(default_factory=dict)
     secrets: dict[Name, Secret] = field(default_factory=dict)
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def index(snapshot: Snapshot) -> Index:
@@ -53,6 +54,7 @@ def index(snapshot: Snapshot) -> Index:
         slices=dict(slices),
         ai_services={(item.metadata.namespace, item.metadata.name): item for item in snapshot.ai_services},
         secrets={(item.metadata.namespace, item.metadata.name): item for item in snapshot.secrets},
+        labels={item.metadata.name: item.metadata.labels or {} for item in snapshot.namespaces},
     )
 
 

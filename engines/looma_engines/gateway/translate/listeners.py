@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,14 +12,13 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from looma_engines.gateway.findings import CONTROLLER, GROUP, ClassFindings, Finding
+from looma_engines.gateway.findings import CONTROLLER, FEATURES, GROUP, ClassFindings, Finding
 from looma_engines.gateway.model import Listener
 from looma_engines.gateway.objects import Gateway, GatewayClass, GatewayListener, ReferenceGrant, Snapshot
-from looma_engines.gateway.translate.index import Index
+from looma_engines.gateway.translate.addresses import HTTP, HTTPS, Address
+from looma_engines.gateway.translate.index import Index, Name
 from looma_engines.gateway.translate.selectors import is_granted
 
-HTTP, HTTPS = "HTTP", "HTTPS"
-_PORTS = {(80, HTTP), (443, HTTPS)}
 _ROUTE = "HTTPRoute"
 _RESOLVED = Finding("ResolvedRefs", holds=True, reason="ResolvedRefs", message="All references are good.")
 
@@ -29,28 +28,49 @@ class Place:
     """A listener of a Gateway of ours. `data` is what the data plane gets of it, None if it cannot be opened."""
 
     gateway: Gateway
+    address: Address
     spec: GatewayListener
     kinds: tuple[str, ...]
     findings: tuple[Finding, ...]
     data: Listener | None
 
 
-def class_findings(snapshot: Snapshot, class_name: str) -> tuple[bool, ClassFindings | None]:
-    """Whether Gateways of that class are ours, and what to say about the class.
+def class_findings(snapshot: Snapshot, class_name: str) -> tuple[bool, tuple[ClassFindings, ...]]:
+    """Whether Gateways of that class are ours, and what to say about classes.
+
+    | the class                            | what is said          |
+    | ------------------------------------ | --------------------- |
+    | names another controller             | nothing               |
+    | ours, and of that name               | Accepted              |
+    | ours, and of another name            | not Accepted, if no gateway has accepted it |
 
     A class that is not there, or may not be read, is taken for ours: its name was given to this gateway, and a class
     that is deleted by mistake must not take the traffic with it.
     """
-    for item in snapshot.gateway_classes:
-        if item.metadata.name == class_name:
-            if item.spec.controller_name != CONTROLLER:
-                return False, None
-            return True, _accepted_class(item)
-    return True, None
+    is_ours = True
+    said: list[ClassFindings] = []
+    for item in sorted(snapshot.gateway_classes, key=lambda item: item.metadata.name):
+        is_named = item.metadata.name == class_name
+        if item.spec.controller_name != CONTROLLER:
+            is_ours = is_ours and not is_named
+        else:
+            said.append(_accepted_class(item) if is_named else _refused_class(item))
+    return is_ours, tuple(said)
 
 
 def _accepted_class(item: GatewayClass) -> ClassFindings:
     said = Finding("Accepted", holds=True, reason="Accepted", message="Looma's gateway looks after it.")
+    meta = item.metadata
+    return ClassFindings(name=meta.name, generation=meta.generation, findings=(said,), features=FEATURES)
+
+
+def _refused_class(item: GatewayClass) -> ClassFindings:
+    said = Finding(
+        "Accepted",
+        holds=False,
+        reason="Unsupported",
+        message="No gateway looks after classes of this name; a gateway's own setting names its class.",
+    )
     return ClassFindings(name=item.metadata.name, generation=item.metadata.generation, findings=(said,))
 
 
@@ -83,20 +103,24 @@ def gateway_finding(gateway: Gateway, places: Sequence[Place]) -> Finding:
 
 
 def places(
-    snapshot: Snapshot, *, class_name: str, found: Index, http_port: int, https_port: int
+    snapshot: Snapshot, *, class_name: str, found: Index, common: Address, own: Mapping[Name, Address]
 ) -> list[Place]:
     """All listeners of Gateways of the class, the older Gateway first.
+
+    Gateways that are not in `own` share the address `common`.
 
     | listener                              | condition that does not hold, or Conflicted |
     | ------------------------------------- | ------------------------------------------- |
     | another protocol than HTTP, HTTPS     | Accepted, UnsupportedProtocol               |
-    | another port than 80 HTTP, 443 HTTPS  | Accepted, PortUnavailable                   |
+    | a port that its address has not       | Accepted, PortUnavailable                   |
+    | a port with another protocol already  | Conflicted, ProtocolConflict                |
     | port and hostname of an older Gateway | Conflicted, HostnameConflict                |
     | kinds of routes other than HTTPRoute  | ResolvedRefs, InvalidRouteKinds             |
     | HTTPS without a certificate that fits | ResolvedRefs, InvalidCertificateRef         |
     | a Secret elsewhere, without a grant   | ResolvedRefs, RefNotPermitted               |
     """
     taken: set[tuple[int, str]] = set()
+    spoken: dict[int, str] = {}
     made: list[Place] = []
     ours = [item for item in snapshot.gateways if item.spec.gateway_class_name == class_name]
     for gateway in sorted(
@@ -104,22 +128,26 @@ def places(
         key=lambda item: (item.metadata.creation_timestamp, item.metadata.namespace, item.metadata.name),
     ):
         refused = not gateway_finding(gateway, ()).holds
+        address = own.get((gateway.metadata.namespace, gateway.metadata.name), common)
         for spec in gateway.spec.listeners or ():
-            key = (spec.port, spec.hostname.lower())
-            accepted = _accepted(spec)
-            conflict = accepted.holds and key in taken
+            accepted = _accepted(spec, address)
+            pod_port = address.ports.get((spec.port, spec.protocol), 0)
+            key = (pod_port, spec.hostname.lower())
+            protocol = spoken.get(pod_port, spec.protocol)
+            conflict = accepted.holds and (key in taken or protocol != spec.protocol)
             kinds, references, certificate = _references(gateway, spec, found, snapshot.grants)
             usable = accepted.holds and not conflict and not refused
             if usable:
                 taken.add(key)
-            pod_port = http_port if spec.protocol == HTTP else https_port
+                spoken[pod_port] = spec.protocol
             is_open = usable and bool(kinds) and (spec.protocol == HTTP or bool(certificate))
             made.append(
                 Place(
                     gateway=gateway,
+                    address=address,
                     spec=spec,
                     kinds=kinds,
-                    findings=(accepted, _conflicted(conflict), references),
+                    findings=(accepted, _conflicted(conflict, spec, protocol), references),
                     data=Listener(
                         name=f"{gateway.metadata.namespace}_{gateway.metadata.name}_{spec.name}",
                         port=pod_port,
@@ -133,12 +161,12 @@ def places(
     return made
 
 
-def _accepted(spec: GatewayListener) -> Finding:
+def _accepted(spec: GatewayListener, address: Address) -> Finding:
     if spec.protocol not in (HTTP, HTTPS):
         message = f"Protocol {spec.protocol}: write HTTP or HTTPS."
         return Finding("Accepted", holds=False, reason="UnsupportedProtocol", message=message)
-    if (spec.port, spec.protocol) not in _PORTS:
-        message = f"Port {spec.port} for {spec.protocol}: write 80 for HTTP or 443 for HTTPS."
+    if (spec.port, spec.protocol) not in address.ports:
+        message = address.refusal(spec.port, spec.protocol)
         return Finding("Accepted", holds=False, reason="PortUnavailable", message=message)
     if spec.protocol == HTTPS and (spec.tls is None or spec.tls.mode != "Terminate"):
         message = "HTTPS without tls.mode Terminate: the gateway passes no TLS through."
@@ -146,7 +174,10 @@ def _accepted(spec: GatewayListener) -> Finding:
     return Finding("Accepted", holds=True, reason="Accepted", message="Port and protocol are there.")
 
 
-def _conflicted(conflict: bool) -> Finding:
+def _conflicted(conflict: bool, spec: GatewayListener, protocol: str) -> Finding:
+    if conflict and protocol != spec.protocol:
+        message = f"A listener before this one has port {spec.port} for {protocol}: write another port."
+        return Finding("Conflicted", holds=True, reason="ProtocolConflict", message=message)
     if conflict:
         message = "An older Gateway has this port with this hostname: write another hostname."
         return Finding("Conflicted", holds=True, reason="HostnameConflict", message=message)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from looma_engines.gateway.findings import Finding, Split
-from looma_engines.gateway.model import Match, NamedMatch, Policy, Rule, Target
+from looma_engines.gateway.model import Match, Policy, Redirect, Rule, Target
 from looma_engines.gateway.objects import AIService, HttpRoute, ReferenceGrant, RouteRule
 from looma_engines.gateway.translate.hostnames import exactness
 from looma_engines.gateway.translate.index import SERVICE_PORT, Index, backend_name, owner, port_of
@@ -17,7 +19,6 @@ from looma_engines.gateway.translate.precedence import Key, precedence
 from looma_engines.gateway.translate.targets import Place, Targets, targets
 
 _RESOLVED = Finding("ResolvedRefs", holds=True, reason="ResolvedRefs", message="All references are good.")
-_SCHEME_HEADER = "x-forwarded-proto"
 
 
 @dataclass(kw_only=True)
@@ -74,31 +75,32 @@ def _policy(rule: RouteRule, owned: Owned | None, found: Index, made: Made) -> P
 
 
 def _groups(
-    hostnames: Mapping[str, frozenset[int]],
+    hostnames: Mapping[str, frozenset[int]], apart: Collection[int]
 ) -> list[tuple[tuple[str, ...], frozenset[int]]]:
-    """Hostnames of the same precedence and ports go together, so that as few rules as can be are made."""
+    """Hostnames of the same precedence and ports go together, so that as few rules as can be are made.
+
+    A port in `apart` has rules of its own.
+    """
     found: dict[tuple[tuple[int, int], tuple[int, ...]], list[str]] = defaultdict(list)
     for hostname, ports in hostnames.items():
-        found[exactness(hostname), tuple(sorted(ports))].append(hostname)
+        together = tuple(sorted(ports - set(apart)))
+        for some in (together, *((port,) for port in sorted(ports & set(apart)))):
+            if some:
+                found[exactness(hostname), some].append(hostname)
     return [(tuple(sorted(names)), frozenset(ports)) for (_, ports), names in sorted(found.items())]
 
 
-def _on(ports: frozenset[int], open_ports: Mapping[int, str], made: Match) -> Match:
-    """The match, held to the ports that the route is attached to.
+def _on(ports: frozenset[int], open_ports: frozenset[int], made: Match) -> Match:
+    """The match, held to the ports that the route is attached to: the data plane has one list of rules for all."""
+    return made if ports >= open_ports else msgspec.structs.replace(made, ports=tuple(sorted(ports)))
 
-    The data plane has one list of rules for all its ports. What tells them apart is the scheme, which the gateway
-    itself states in X-Forwarded-Proto before any rule is asked.
-    """
-    if ports >= open_ports.keys():
+
+def _redirect(made: Redirect | None, ports: frozenset[int], unusual: Mapping[int, int]) -> Redirect | None:
+    """The redirect, with the listener's port where nothing else says which, and it is not the scheme's own."""
+    if made is None or made.port is not None or made.scheme:
         return made
-    (scheme, *_) = sorted({open_ports[port] for port in ports})
-    return Match(
-        path=made.path,
-        path_kind=made.path_kind,
-        method=made.method,
-        headers=(*made.headers, NamedMatch(name=_SCHEME_HEADER, value=scheme)),
-        query=made.query,
-    )
+    known = [unusual[port] for port in ports if port in unusual]
+    return msgspec.structs.replace(made, port=known[0]) if known else made
 
 
 def _parts(rule: RouteRule, made: Made) -> tuple[tuple[Match, ...], Steps | None]:
@@ -129,18 +131,22 @@ def make_rules(
     route: HttpRoute,
     *,
     hostnames: Mapping[str, frozenset[int]],
-    open_ports: Mapping[int, str],
+    open_ports: frozenset[int],
+    unusual: Mapping[int, int],
     found: Index,
     grants: Iterable[ReferenceGrant],
     home: str,
 ) -> Made:
     """The rules of a route that is attached for `hostnames`, one for each match and group of hostnames.
 
+    `open_ports` are all that pods listen on; `unusual` has the listener's port for those where it is not the
+    protocol's own.
+
     A rule of an HTTPRoute becomes several where its matches differ in precedence: another route's may lie between.
     """
     made = Made()
     namespace, owned = route.metadata.namespace, owned_by(route, found, home)
-    groups = _groups(hostnames)
+    groups = _groups(hostnames, unusual)
     if owned is not None and owned.service is None:
         made.missing.add(f"AIService {namespace}/{owned.name}")
     for number, rule in enumerate(route.spec.rules or ()):
@@ -174,7 +180,7 @@ def make_rules(
                             targets=aims.targets,
                             request_headers=does.request_headers,
                             response_headers=does.response_headers,
-                            redirect=does.redirect,
+                            redirect=_redirect(does.redirect, ports, unusual),
                             rewrite_hostname=does.rewrite_hostname,
                             rewrite_path=does.rewrite_path,
                             policy=held,

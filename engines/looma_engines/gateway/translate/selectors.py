@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from looma_engines.gateway.findings import GROUP
 from looma_engines.gateway.objects import Expression, ReferenceGrant, Selector
@@ -10,7 +10,7 @@ from looma_engines.gateway.objects import Expression, ReferenceGrant, Selector
 _NAME_LABEL = "kubernetes.io/metadata.name"
 
 
-def _holds(expression: Expression, labels: dict[str, str]) -> bool:
+def _holds(expression: Expression, labels: Mapping[str, str]) -> bool:
     value, values = labels.get(expression.key), expression.values or []
     match expression.operator:
         case "In":
@@ -25,14 +25,14 @@ def _holds(expression: Expression, labels: dict[str, str]) -> bool:
             return False
 
 
-def selects_namespace(selector: Selector | None, namespace: str) -> bool:
-    """Whether a selector of namespaces selects this one, as far as its name tells.
+def selects_namespace(selector: Selector | None, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether a selector of namespaces selects this one, by its labels.
 
-    Every namespace carries its name as a label, and of others the gateway knows nothing: it may not read namespaces.
+    Every namespace carries its name as a label; a gateway that may not read namespaces knows no other (`labels` empty).
     """
     if selector is None:
         return False
-    labels = {_NAME_LABEL: namespace}
+    labels = {**labels, _NAME_LABEL: namespace}
     named = selector.match_labels or {}
     return all(labels.get(key) == value for key, value in named.items()) and all(
         _holds(expression, labels) for expression in selector.match_expressions or ()
