@@ -132,7 +132,12 @@ def assemble(
 ) -> Parts:
     """Put parts together that come from outside (the cluster) and those that follow from the settings."""
     db = Database(settings.database_url, tenant=settings.tenant)
-    issuer = TokenIssuer(settings.issuer_key, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    issuer = TokenIssuer(
+        settings.issuer_key,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        names=settings.claim_names(),
+    )
     http = httpx.Client(
         verify=_tls(),
         limits=httpx.Limits(

@@ -22,6 +22,7 @@ from joserfc.jwk import KeySet, RSAKey
 from joserfc.jws import JWSRegistry
 
 from looma_core import logging
+from looma_core.claims import ClaimNames, claim, nested
 from looma_core.problems import NotReady, Unauthenticated
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class TokenVerifier:
         issuer: required value of `iss`.
         audience: required member of `aud`.
         keys: the issuer's public keys.
+        names: how the issuer names tenant and roles.
         now: Unix time in seconds; for tests.
     """
 
@@ -185,9 +187,11 @@ class TokenVerifier:
         issuer: str,
         audience: str,
         keys: KeySource,
+        names: ClaimNames | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
+        self._names = names or ClaimNames()
         self._registry = JWSRegistry(algorithms=[ALGORITHM])
         self._claims = jwt.JWTClaimsRegistry(
             now=lambda: int(now()),
@@ -214,7 +218,7 @@ class TokenVerifier:
             self._claims.validate(decoded.claims)
         except (JoseError, ValueError) as error:
             raise Unauthenticated(f"The token does not hold: {error}.") from error
-        return _principal(decoded.claims)
+        return _principal(decoded.claims, self._names)
 
 
 class TokenIssuer:
@@ -224,13 +228,17 @@ class TokenIssuer:
         private_pem: RSA private key, PEM, 2048 bits or more.
         issuer: value of `iss`.
         audience: value of `aud`.
+        names: what the claims of tenant and roles are called.
     """
 
-    def __init__(self, private_pem: bytes | str, *, issuer: str, audience: str) -> None:
+    def __init__(
+        self, private_pem: bytes | str, *, issuer: str, audience: str, names: ClaimNames | None = None
+    ) -> None:
         self._key = RSAKey.import_key(private_pem)
         self._header = {"alg": ALGORITHM, "typ": "JWT", "kid": self._key.thumbprint()}
         self._issuer = issuer
         self._audience = audience
+        self._names = names or ClaimNames()
 
     def issue(
         self,
@@ -247,8 +255,7 @@ class TokenIssuer:
             "iss": self._issuer,
             "aud": self._audience,
             "sub": subject,
-            "tenant": tenant,
-            "roles": sorted(roles),
+            **nested({self._names.tenant: tenant, self._names.roles: sorted(roles)}),
             "iat": issued,
             "nbf": issued,
             "exp": issued + seconds,
@@ -307,12 +314,12 @@ def _key_id(token: str) -> str:
     return kid
 
 
-def _principal(claims: dict[str, Any]) -> Principal:
-    roles, tenant = claims.get("roles"), claims.get("tenant")
+def _principal(claims: dict[str, Any], names: ClaimNames) -> Principal:
+    roles, tenant = claim(claims, names.roles), claim(claims, names.tenant)
     if not isinstance(tenant, str) or not tenant:
-        raise Unauthenticated("The token's claim `tenant` is not a name.")
+        raise Unauthenticated(f"The token's claim `{names.tenant}` is not a name.")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
-        raise Unauthenticated("The token's claim `roles` is not a list of names.")
+        raise Unauthenticated(f"The token's claim `{names.roles}` is not a list of names.")
     return Principal(subject=claims["sub"], tenant=tenant, roles=frozenset(roles))
 
 

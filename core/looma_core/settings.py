@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import FieldInfo, fields
 
+from looma_core.claims import NAME, ClaimNames
+
 PREFIX = "LOOMA_"
 SECRET: dict[str, Any] = {"secret": True}
 """Give it as `Meta(extra=SECRET)`: the value appears in no log and no error message."""
@@ -53,8 +55,18 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
         "https://looma.local"
     )
     jwt_audience: Annotated[str, Meta(min_length=1, description="`aud` that a token must have.")] = "looma"
+    jwt_tenant_claim: Annotated[
+        str, Meta(pattern=NAME, description="Claim that names the tenant; dots lead into objects.")
+    ] = "tenant"
+    jwt_roles_claim: Annotated[
+        str, Meta(pattern=NAME, description="Claim that lists the roles; dots lead into objects.")
+    ] = "roles"
     jwks_url: Annotated[
-        str, Meta(pattern=r"^https?://\S+$", description="Where the issuer's public keys are (a JWK Set).")
+        str,
+        Meta(
+            pattern=r"^https?://\S+( https?://\S+)*$",
+            description="Where the issuer's public keys are (a JWK Set); several with a space between.",
+        ),
     ] = "http://looma-console.looma.svc/.well-known/jwks.json"
     tenant: Annotated[
         str,
@@ -63,6 +75,10 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
             description="Tenant of the development issuer's tokens and of the demonstration data.",
         ),
     ] = "demo"
+
+    def claim_names(self) -> ClaimNames:
+        """What the issuer calls tenant and roles."""
+        return ClaimNames(tenant=self.jwt_tenant_claim, roles=self.jwt_roles_claim)
 
 
 class EngineSettings(CoreSettings, frozen=True, kw_only=True):

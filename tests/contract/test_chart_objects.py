@@ -13,6 +13,10 @@ from cryptography import x509
 
 from looma_cluster import chartfile, paths
 from looma_cluster.builtin import facts
+from looma_core.claims import ClaimNames
+from looma_core.key_sets import addresses
+from looma_core.settings import CoreSettings, load
+from looma_engines.gateway.settings import GatewaySettings
 from looma_operator import rbac, webhooks
 from looma_operator.render.common import selector
 from looma_operator.resources import AIService
@@ -194,6 +198,30 @@ def test_engines_call_each_other_through_the_gateway_and_ask_the_console_for_key
     data = pick(dev, "ConfigMap", "looma-engines")["data"]
     assert data["LOOMA_API_URL"] == "http://looma-gateway.looma.svc"
     assert data["LOOMA_JWKS_URL"] == "http://looma-console.looma.svc/.well-known/jwks.json"
+
+
+def test_an_issuer_of_ones_own_holds_for_gateway_engines_and_console_alike(tmp_path: Path) -> None:
+    tokens = {
+        "issuer": "https://sso.example.org/realms/people",
+        "audience": "people-api",
+        "jwksUrl": "https://sso.example.org/realms/people/jwks",
+        "tenantClaim": "organisation",
+        "rolesClaim": "realm_access.roles",
+    }
+    objects = render(tmp_path, settings={"tokens": tokens})
+    data = pick(objects, "ConfigMap", "looma-engines")["data"]
+    # What every process makes of it, by its own rules for settings.
+    for kind in (GatewaySettings, CoreSettings):
+        settings = load(kind, data)
+        assert (settings.jwt_issuer, settings.jwt_audience) == (tokens["issuer"], tokens["audience"])
+        assert settings.claim_names() == ClaimNames(tenant="organisation", roles="realm_access.roles")
+        # The console signs by itself what it asks for people.
+        assert addresses(settings.jwks_url) == [
+            tokens["jwksUrl"],
+            "http://looma-console.looma.svc/.well-known/jwks.json",
+        ]
+    console = pod_specs(objects)["Deployment/looma-console"]["containers"][0]
+    assert {"configMapRef": {"name": "looma-engines"}} in console["envFrom"]
 
 
 def test_without_a_certificate_there_is_no_https(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from looma_core.auth import JwksKeys, Principal, TokenVerifier
+from looma_core.claims import ClaimNames
 from looma_core.metrics import Metrics
 from looma_core.problems import Unauthenticated
 from looma_engines.gateway import tokens
@@ -25,17 +27,26 @@ from looma_engines.gateway.http import Health
 from looma_engines.gateway.link import RealHaproxy
 from looma_engines.gateway.metrics import GatewayMetrics
 from looma_engines.gateway.objects import Snapshot
-from looma_engines.gateway.tokens import IssuerKeys
+from looma_engines.gateway.tokens import IssuerKeys, all_keys
 from looma_engines.gateway.translate import Here
 from support import gateway_world as objects
 from support.haproxy import Engine, Haproxy, free_ports
 from support.oidc_server import OidcServer, serve
 
 AUDIENCE = "looma-test"
+# As many issuers have them: not called as ours, and one within an object.
+NAMES = ClaimNames(tenant="organisation", roles="realm_access.roles")
+
+
+def claims(role: str) -> dict[str, Any]:
+    return {"realm_access": {"roles": [role]}}
+
+
 CLIENTS = {
-    "ada": {"tenant": "demo", "roles": ["recruiter"]},
-    "eve": {"tenant": "demo", "roles": ["guest"]},
-    "nobody": {"roles": ["recruiter"]},
+    "ada": claims("recruiter") | {"organisation": "demo"},
+    "eve": claims("guest") | {"organisation": "demo"},
+    "nobody": claims("recruiter"),
+    "liar": claims("guest") | {"organisation": "demo", "tenant": "others", "roles": ["recruiter"]},
 }
 WAIT_SECONDS = 60.0  # A cold 2-core machine that runs something else beside.
 
@@ -64,7 +75,12 @@ class Address:
     def __post_init__(self) -> None:
         probes, peers = free_ports(2)
         settings = Settings(
-            address="127.0.0.1", probes_port=probes, peers_port=peers, threads=1, access_log=False
+            address="127.0.0.1",
+            probes_port=probes,
+            peers_port=peers,
+            threads=1,
+            access_log=False,
+            claims=NAMES,
         )
         self.link = RealHaproxy(self.haproxy.folder, settings, inside=self.haproxy.inside)
         write_first(self.link, self.haproxy.folder, pod="pod-a")
@@ -93,7 +109,7 @@ class Address:
                 audience=AUDIENCE,
                 http_port=self.http,
             ),
-            keys=lambda: keys.keys,
+            keys=lambda: all_keys([keys]),
             ends=lambda rule: thresholds(rule.targets),
             tell=lambda view: None,
             health=Health(metrics),
@@ -144,7 +160,7 @@ def engines_check(server: OidcServer) -> TokenVerifier:
     """The check that engines make, by the same JWK Set; its clock passes the pause between two readings at once."""
     clock = iter(range(0, 1_000_000, 100))
     keys = JwksKeys(server.discovered("jwks_uri"), clock=lambda: float(next(clock)))
-    return TokenVerifier(issuer=server.issuer, audience=AUDIENCE, keys=keys)
+    return TokenVerifier(issuer=server.issuer, audience=AUDIENCE, keys=keys, names=NAMES)
 
 
 async def test_a_servers_token_passes_by_its_role_at_the_gateway_and_at_engines(address: Address) -> None:
@@ -156,14 +172,18 @@ async def test_a_servers_token_passes_by_its_role_at_the_gateway_and_at_engines(
         assert (told["x-looma-subject"], told["x-looma-tenant"]) == ("ada", "demo")
         assert told["x-looma-roles"] == "recruiter"
         passed = len(address.engine.asked)
-        for client, status, problem in (("eve", 403, "forbidden"), ("nobody", 401, "unauthenticated")):
+        for client, status, problem in (
+            ("eve", 403, "forbidden"),
+            ("liar", 403, "forbidden"),
+            ("nobody", 401, "unauthenticated"),
+        ):
             answer = await address.ask(server.token(client))
             assert (answer.status_code, answer.json()["type"]) == (status, f"urn:looma:problem:{problem}")
         assert len(address.engine.asked) == passed
     check = engines_check(server)
     assert await check.verify(ada) == Principal("ada", "demo", frozenset({"recruiter"}))
-    assert (await check.verify(server.token("eve"))).roles == {"guest"}
-    with pytest.raises(Unauthenticated, match="tenant"):
+    assert await check.verify(server.token("liar")) == Principal("liar", "demo", frozenset({"guest"}))
+    with pytest.raises(Unauthenticated, match="organisation"):
         await check.verify(server.token("nobody"))
 
 

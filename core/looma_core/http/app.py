@@ -24,6 +24,7 @@ from looma_core.http.access import PUBLIC, authorize, provide_principal, undecla
 from looma_core.http.document import document_of, openapi_config
 from looma_core.http.errors import exception_handlers
 from looma_core.http.frame import Frame
+from looma_core.key_sets import KeySets, addresses
 from looma_core.metrics import CONTENT_TYPE, Metrics
 from looma_core.problems import NotReady
 
@@ -83,9 +84,14 @@ def create_app(
     started: list[Any] = list(lifespan)
     checks = dict(readiness or {})
     if verifier is None:
-        keys = JwksKeys(settings.jwks_url)
+        keys = KeySets([JwksKeys(url) for url in addresses(settings.jwks_url)])
         checks["issuer"] = keys.loaded
-        verifier = TokenVerifier(issuer=settings.jwt_issuer, audience=settings.jwt_audience, keys=keys)
+        verifier = TokenVerifier(
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            keys=keys,
+            names=settings.claim_names(),
+        )
         started.append(_warming(keys))
     app = Litestar.from_config(
         AppConfig(
@@ -142,7 +148,7 @@ def _own_routes(metrics: Metrics, readiness: dict[str, ReadinessCheck]) -> list[
     return [healthz, readyz, exposition, openapi]
 
 
-def _warming(keys: JwksKeys) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _warming(keys: KeySets) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     """Reads the issuer's keys while the application starts; an issuer that is away does not keep it from starting."""
 
     @asynccontextmanager

@@ -60,6 +60,7 @@ def main() -> None:
             Path(settings.issuer_key_file).read_bytes(),
             issuer=settings.jwt_issuer,
             audience=settings.jwt_audience,
+            names=settings.claim_names(),
         )
     except (SettingsError, OSError, ValueError) as error:
         sys.exit(f"looma-demo cannot start:\n{error}")

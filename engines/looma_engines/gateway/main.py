@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from looma_core import logging
+from looma_core.key_sets import addresses
 from looma_core.metrics import Metrics
 from looma_core.settings import SettingsError, load, load_config
 from looma_engines.gateway.applying import Applier, write_first
@@ -26,7 +27,7 @@ from looma_engines.gateway.link import RealHaproxy
 from looma_engines.gateway.metrics import GatewayMetrics
 from looma_engines.gateway.settings import GatewayConfig, GatewaySettings
 from looma_engines.gateway.telling import Teller
-from looma_engines.gateway.tokens import IssuerKeys
+from looma_engines.gateway.tokens import IssuerKeys, all_keys
 
 log = logging.get(__name__)
 
@@ -44,7 +45,11 @@ def main(command: str) -> None:
     logging.configure(service=settings.service, level=settings.log_level, revision=settings.revision)
     haproxy = RealHaproxy(
         settings.folder(),
-        Settings(max_connections=config.max_connections, hard_stop_seconds=config.hard_stop_seconds),
+        Settings(
+            max_connections=config.max_connections,
+            hard_stop_seconds=config.hard_stop_seconds,
+            claims=settings.claim_names(),
+        ),
     )
     if command == "gateway-init":
         written = write_first(haproxy, settings.folder(), pod=settings.pod)
@@ -71,13 +76,15 @@ async def run(settings: GatewaySettings, haproxy: RealHaproxy) -> None:
     # The init container has done it in a pod; on a developer's machine there is none.
     write_first(haproxy, folder, pod=settings.pod)
     cluster = Cluster(kube, namespaces=settings.all_namespaces(), class_name=here.class_name)
-    keys = IssuerKeys(settings.jwks_url, folder=folder, on_change=cluster.changed.set)
+    issuers = [
+        IssuerKeys(url, folder=folder, on_change=cluster.changed.set) for url in addresses(settings.jwks_url)
+    ]
     teller = Teller(kube, pod=settings.pod, show=counted.show_weights)
     controller = Controller(
         cluster=cluster,
         applier=Applier(haproxy, folder, on_step=counted.count),
         here=here,
-        keys=lambda: keys.keys,
+        keys=lambda: all_keys(issuers),
         ends=lambda rule: thresholds(rule.targets),
         tell=teller.tell,
         health=health,
@@ -85,7 +92,7 @@ async def run(settings: GatewaySettings, haproxy: RealHaproxy) -> None:
     )
     parts: dict[str, Coroutine[Any, Any, None]] = {
         "cluster": cluster.run(),
-        "keys": keys.run(),
+        **{f"keys of {issuer.url}": issuer.run() for issuer in issuers},
         "status": teller.run(),
         "controller": controller.run(),
         "http": serve(health, host=settings.host, port=settings.gateway_controller_port),

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import httpx
@@ -30,7 +31,6 @@ REFRESH_SECONDS = 30.0
 RETRY_SECONDS = 10.0
 FETCH_SECONDS = 5.0
 LEAST_BITS = 2048
-KEPT = "issuer-keys.json"
 # It becomes the name of a file.
 _KEY_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
@@ -100,18 +100,29 @@ async def fetch_with_httpx(url: str) -> bytes:
         return answer.content
 
 
+def kept_in(url: str) -> str:
+    """Name of the file where the keys of that address are kept."""
+    return f"issuer-keys-{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
+
+
 class IssuerKeys:
-    """The issuer's keys as they are known now, and the task that keeps them."""
+    """An issuer's keys as they are known now, and the task that keeps them."""
 
     def __init__(
         self, url: str, *, folder: Path, on_change: Callable[[], None], fetch: Fetch = fetch_with_httpx
     ) -> None:
         """Begin with what an earlier process kept in `folder`."""
-        self._url = url
-        self._file = folder / KEPT
+        self.url = url
+        self._file = folder / kept_in(url)
         self._on_change = on_change
         self._fetch = fetch
         self.keys: tuple[TokenKey, ...] = self._kept()
+        self._asked = False
+
+    @property
+    def known(self) -> bool:
+        """Whether its keys, or that it has none for us, is known."""
+        return self._asked or bool(self.keys)
 
     def _kept(self) -> tuple[TokenKey, ...]:
         try:
@@ -122,10 +133,15 @@ class IssuerKeys:
     async def refresh(self) -> bool:
         """Fetch the keys once; answers whether that went well. The last good ones stay where it did not."""
         try:
-            found = keys_of(await self._fetch(self._url))
+            found = keys_of(await self._fetch(self.url))
         except Exception as error:  # noqa: BLE001 - whatever the issuer does, the last good keys hold
-            log.warning("issuer keys not read", url=self._url, error=str(error) or type(error).__name__)
+            log.warning("issuer keys not read", url=self.url, error=str(error) or type(error).__name__)
+            if not self.known:
+                self._asked = True
+                # Others' keys may have waited for this answer.
+                self._on_change()
             return False
+        self._asked = True
         if found != self.keys:
             log.info("issuer keys changed", keys=[key.id for key in found])
             self.keys = found
@@ -139,3 +155,19 @@ class IssuerKeys:
         while True:
             well = await self.refresh()
             await asyncio.sleep(REFRESH_SECONDS if well else RETRY_SECONDS)
+
+
+def all_keys(issuers: Iterable[IssuerKeys]) -> tuple[TokenKey, ...]:
+    """The keys of several issuers, by id; of two with the same id the first issuer's.
+
+    None before each was asked: else a token of the slower one would be refused as a stranger's, and its holder sent
+    to sign in anew, where a moment's patience is all that is needed.
+    """
+    issuers = tuple(issuers)
+    if not all(issuer.known for issuer in issuers):
+        return ()
+    found: dict[str, TokenKey] = {}
+    for issuer in issuers:
+        for key in issuer.keys:
+            found.setdefault(key.id, key)
+    return tuple(found[name] for name in sorted(found))

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from looma_engines.gateway import tokens
 from looma_engines.gateway.files import remove_others, write_all, write_atomically
-from looma_engines.gateway.tokens import IssuerKeys, NoKeysError, keys_of
+from looma_engines.gateway.tokens import IssuerKeys, NoKeysError, all_keys, keys_of
 
 RSA = RSAKey.generate_key(2048, auto_kid=False)
 PUBLIC = RSA.as_dict(private=False)
@@ -132,8 +132,34 @@ async def test_it_asks_often_while_it_fails_and_seldom_after(
 
 
 def test_a_kept_file_that_is_damaged_is_no_key(tmp_path: Path) -> None:
-    (tmp_path / tokens.KEPT).write_text("{")
+    (tmp_path / tokens.kept_in("http://issuer/jwks")).write_text("{")
     assert issuer_keys(tmp_path, Issuer())[0].keys == ()
+
+
+def by(url: str, folder: Path, issuer: Issuer, told: list[str]) -> IssuerKeys:
+    return IssuerKeys(url, folder=folder, on_change=lambda: told.append(url), fetch=issuer)
+
+
+async def test_keys_of_several_issuers_wait_for_one_another_once(tmp_path: Path) -> None:
+    theirs, ours, told = Issuer(), Issuer(), []
+    theirs.answer, ours.answer = jwks(key("a"), key("b")), jwks(key("b"), key("c"))
+    issuers = [by("http://theirs", tmp_path, theirs, told), by("http://ours", tmp_path, ours, told)]
+    assert await issuers[1].refresh()
+    # Else a token of theirs would be a stranger's for a moment.
+    assert all_keys(issuers) == ()
+    theirs_answer, theirs.answer = theirs.answer, httpx.ConnectError("away")
+    assert not await issuers[0].refresh()
+    assert not await issuers[0].refresh()
+    assert told == ["http://ours", "http://theirs"], "who waits for it hears of it, once"
+    assert [item.id for item in all_keys(issuers)] == ["b", "c"]
+    theirs.answer = theirs_answer
+    assert await issuers[0].refresh()
+    assert [item.id for item in all_keys(issuers)] == ["a", "b", "c"]
+    assert next(item for item in all_keys(issuers) if item.id == "b") in issuers[0].keys
+    # Each keeps its own: a controller that starts anew while both are away has all of them.
+    theirs.answer = ours.answer = httpx.ConnectError("away")
+    again = [by(url, tmp_path, theirs, told) for url in ("http://theirs", "http://ours")]
+    assert all_keys(again) == all_keys(issuers)
 
 
 # Files

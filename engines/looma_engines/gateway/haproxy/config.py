@@ -177,7 +177,7 @@ def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Set
         lines += rules.match_lines(rule)
     lines += [
         answers.refuse(answers.NOT_FOUND, "!{ var(txn.rule) -m found }"),
-        *token_check.check_lines(plane, known, folder=folder),
+        *token_check.check_lines(plane, known, folder=folder, names=settings.claims),
         *budgets.check_lines(plane, known),
         *rate_limits.limit_lines(plane, known),
         *budgets.tell_lines(known),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from looma_core.claims import ClaimNames
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Ports of the pod, sizes and times; the defaults are a gateway pod's.
 
     `address` is what the listeners and probes bind to. `client_seconds` is how long a caller may be silent within a
-    request, `stream_silence_seconds` how long an engine may be silent within a stream of events.
+    request, `stream_silence_seconds` how long an engine may be silent within a stream of events. `claims` is what the
+    tokens' issuer calls tenant and roles.
     """
 
     address: str = "*"
@@ -21,3 +24,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     client_seconds: int = 60
     stream_silence_seconds: int = 3600
     access_log: bool = True
+    claims: ClaimNames = ClaimNames()

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from looma_core.auth import ALGORITHM, LEEWAY_SECONDS, MAX_TOKEN_LENGTH
+from looma_core.claims import ClaimNames
 from looma_engines.gateway.haproxy import answers
 from looma_engines.gateway.haproxy.text import Lines, key, literal, mark, quoted, sayable
 from looma_engines.gateway.model import DataPlane, Rule, TokenKey
@@ -23,7 +24,7 @@ _SCHEME = "^bearer [A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]+$"
 _HEADER_LENGTH = MAX_TOKEN_LENGTH + len("Bearer ")
 
 # A number in quotes is a text to JSON, but would be compared like a number; a text in brackets is no list.
-_TEXT_FOR_NUMBER = r'"(?:exp|nbf|iat|roles)"\s*:\s*"'
+_TEXT_FOR_NUMBER = r'"(?:exp|nbf|iat|{roles})"\s*:\s*"'
 _WHOLE_EXP = r'"exp"\s*:\s*[0-9]{1,11}\s*[,}]'
 _NAME = r"^[^\x00-\x1f\x7f]{1,255}$"
 _ROLE = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -46,7 +47,9 @@ def key_files(plane: DataPlane) -> Mapping[str, str]:
     return {key_file(known): known.pem for known in _usable(plane)}
 
 
-def check_lines(plane: DataPlane, rules: Iterable[Rule], *, folder: str) -> Lines:
+def check_lines(
+    plane: DataPlane, rules: Iterable[Rule], *, folder: str, names: ClaimNames | None = None
+) -> Lines:
     """Lines that refuse requests without a good token to rules that ask for one, and name its holder to the engine."""
     asking = [rule for rule in rules if is_asked(rule)]
     if not asking:
@@ -59,7 +62,7 @@ def check_lines(plane: DataPlane, rules: Iterable[Rule], *, folder: str) -> Line
         *lines,
         *_shape(),
         *_signature(keys, folder),
-        *_claims(plane),
+        *_claims(plane, names or ClaimNames()),
         (
             "http-request set-var(txn.auth_error) str(invalid_token) if "
             f"{_ASKED} !{{ var(txn.auth_error) -m found }}"
@@ -137,17 +140,18 @@ def _signature(keys: Iterable[TokenKey], folder: str) -> Lines:
     ]
 
 
-def _claims(plane: DataPlane) -> Lines:
+def _claims(plane: DataPlane, names: ClaimNames) -> Lines:
     def against(text: str, condition: str) -> str:
         return answers.explain("txn.why", text, f"{_HOLDS} {condition}")
 
     audience = plane.tokens.audience
     listed = rf"[\[,]\s*{re.escape(json.dumps(audience))}\s*[,\]]"
     apart = f"gt {LEEWAY_SECONDS}"
+    texts = _TEXT_FOR_NUMBER.format(roles=names.roles.split(".")[-1])
     return [
         against(
             "The token's claims have a text where a number or a list belongs.",
-            f"{{ var(txn.claims) -m reg -- {quoted(_TEXT_FOR_NUMBER)} }}",
+            f"{{ var(txn.claims) -m reg -- {quoted(texts)} }}",
         ),
         against(
             "The token is of another issuer.",
@@ -174,13 +178,14 @@ def _claims(plane: DataPlane) -> Lines:
         against(
             "The token's claim `sub` is not a name.", f"!{{ var(txn.subject) -m reg -- {quoted(_NAME)} }}"
         ),
-        f"http-request set-var(txn.tenant) var(txn.token),jwt_payload_query('$.tenant') if {_HOLDS}",
+        f"http-request set-var(txn.tenant) var(txn.token),jwt_payload_query('$.{names.tenant}') if {_HOLDS}",
         against(
-            "The token's claim `tenant` is not a name.", f"!{{ var(txn.tenant) -m reg -- {quoted(_NAME)} }}"
+            f"The token's claim `{names.tenant}` is not a name.",
+            f"!{{ var(txn.tenant) -m reg -- {quoted(_NAME)} }}",
         ),
-        f"http-request set-var(txn.roles) var(txn.token),jwt_payload_query('$.roles') if {_HOLDS}",
+        f"http-request set-var(txn.roles) var(txn.token),jwt_payload_query('$.{names.roles}') if {_HOLDS}",
         against(
-            "The token's claim `roles` is not a list of names.",
+            f"The token's claim `{names.roles}` is not a list of names.",
             f"!{{ var(txn.roles) -m reg -- {quoted(_ROLES)} }}",
         ),
     ]
