@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from looma_operator.render.route import ParentGateway, render_route
 from support import control_plane as planes
+from support.chart import render
 from support.control_plane import ControlPlane
 from support.operator_process import Looma, make
+from support.operator_world import World, spec
 
 pytestmark = pytest.mark.control_plane
 Object = dict[str, Any]
@@ -110,6 +114,45 @@ def test_any_gateways_word_makes_it_programmed(looma: Looma):
     say(looma, "word")
     looma.until(lambda: programmed(looma, "word") == ("True", "Programmed"), "and is taken again")
     assert looma.status("word")["phase"] == "Ready"
+
+
+def test_routes_ask_for_nothing_that_another_gateway_could_not_know(looma: Looma, tmp_path: Path):
+    """What the operator and the chart write is taken by Gateway API's own definition, with not a field left over."""
+    policy = {
+        "timeoutSeconds": 5,
+        "maxRequestBytes": 1000,
+        "rateLimit": {"requestsPerSecond": 10, "burst": 20, "per": "subject"},
+        "circuitBreaker": {"errorPercent": 50},
+        "retries": 2,
+        "fallback": {"service": "other"},
+        "auth": {"required": True, "roles": ["recruiter"]},
+    }
+    world = World(spec=spec(route={"pathPrefixes": ["/api/v1/a", "/api/v1/b"], **policy}))
+    split = render_route(
+        world.service,
+        paths=("/api/v1/a", "/api/v1/b"),
+        backends=(("resume-stable", 95), ("resume-canary", 5)),
+        gateway=ParentGateway(name="public", namespace="infra"),
+    )
+    other = {
+        "className": "other",
+        "url": "http://other.infra.svc",
+        "host": "looma.example.org",
+        "tls": {"secret": "tls"},
+    }
+    chart = render(tmp_path, settings={"gateway": other})
+    written = [item for item in chart if item["kind"] in ("HTTPRoute", "Gateway")]
+    assert {item["metadata"]["name"] for item in written} == {"looma", "looma-console", "looma-https"}
+    for document in (split, *written):
+        meta = document["metadata"]
+        # Only an owner that exists may be named; the rest of the metadata is Kubernetes' own.
+        document["metadata"] = {"name": f"dry-{meta['name']}", "labels": meta.get("labels", {})}
+        plural = f"{document['kind'].lower()}s"
+        place = looma.path(plural, group=GATEWAY) + "?dryRun=All&fieldValidation=Strict"
+        code, answer = looma.plane.request("POST", place, document)
+        assert code == 201, answer
+        assert "extensionRef" not in json.dumps(document)
+        assert not any(key.startswith("looma.dev/") for key in meta.get("annotations", {}))
 
 
 def test_a_share_that_somebody_adds_is_taken_out_and_their_labels_stay(looma: Looma):
