@@ -566,6 +566,19 @@ def test_a_rule_holds_at_its_ports_alone(new_gateway, new_engine):
     assert httpx.get(f"http://127.0.0.1:{other}/sent").headers["location"] == "http://a.example:8080/sent"
 
 
+def test_a_rule_leaves_out_the_hostnames_of_others(new_gateway, new_engine):
+    wide = rule("ns/wide/0", other_hostnames=("One.example", "*.wild.example"))
+    within = rule("ns/within/0", hostnames=("*.wild.example",), other_hostnames=("two.wild.example",))
+    gateway = new_gateway(plane(within, wide, port=new_engine().port))
+    assert gateway.haproxy.check() == ""
+
+    def answer(host: str) -> int:
+        return gateway.client.get("/", headers={"Host": host}).status_code
+
+    known = ("one.example", "ONE.example:80", "other.example", "a.wild.example", "two.wild.example")
+    assert [answer(host) for host in known] == [404, 404, 200, 200, 404]
+
+
 def test_https_has_the_certificate_of_the_name_that_is_asked_for(new_gateway, new_engine):
     plain, secure = free_ports(2)
     names = ("one.example", "two.example")

@@ -18,6 +18,7 @@ CONTROLLER: Final = "looma.dev/gateway"
 
 FEATURES: Final = (
     "Gateway",
+    "GatewayHTTPListenerIsolation",
     "GatewayPort8080",
     "HTTPRoute",
     "HTTPRouteBackendProtocolWebSocket",

@@ -148,6 +148,8 @@ class Target(_Struct, frozen=True, kw_only=True):
 class Rule(_Struct, frozen=True, kw_only=True):
     """Requests that fit one of `matches` on one of `hostnames` (none: any; `*.example.org` fits one or more labels).
 
+    Requests for one of `other_hostnames` never fit: they are another listener's.
+
     `name` is the same for as long as the rule is (namespace, route and position), `service` is the AIService that
     the rule is of, for limits, metrics and logs, or empty.
     """
@@ -155,6 +157,7 @@ class Rule(_Struct, frozen=True, kw_only=True):
     name: str
     service: str = ""
     hostnames: tuple[str, ...] = ()
+    other_hostnames: tuple[str, ...] = ()
     matches: tuple[Match, ...] = (Match(),)
     targets: tuple[Target, ...] = ()
     request_headers: HeaderChange = HeaderChange()

@@ -27,7 +27,7 @@ from looma_engines.gateway.model import (
 )
 from looma_engines.gateway.objects import Expression, Selector
 from looma_engines.gateway.translate import Here, translate
-from looma_engines.gateway.translate.hostnames import intersection
+from looma_engines.gateway.translate.hostnames import intersection, left_of, narrower
 from looma_engines.gateway.translate.policy import seconds
 from looma_engines.gateway.translate.selectors import selects_namespace
 from support.gateway_world import (
@@ -676,6 +676,61 @@ def test_hostnames_that_differ_by_listener_are_rules_of_their_own() -> None:
         ((), (8080,)),
     ]
     assert len({item.name for item in found}) == 2
+
+
+@pytest.mark.parametrize(
+    ("hostname", "others", "expected"),
+    [
+        ("", ["*.example.org"], ("*.example.org",)),
+        ("*.example.org", ["a.example.org"], ("a.example.org",)),
+        ("a.example.org", ["*.example.org"], None),
+        ("a.example.org", ["a.example.org"], None),
+        ("*.a.example.org", ["*.example.org"], None),
+        ("*.example.org", ["*.example.com"], ()),
+        ("", [], ()),
+    ],
+)
+def test_what_other_listeners_leave_of_a_hostname(
+    hostname: str, others: list[str], expected: tuple[str, ...] | None
+) -> None:
+    assert left_of(hostname, others) == expected
+
+
+def test_narrower_hostnames_are_those_within() -> None:
+    known = ["", "*.example.org", "a.example.org", "*.a.example.org", "a.example.com"]
+    assert narrower(known, "") == ("*.a.example.org", "*.example.org", "a.example.com", "a.example.org")
+    assert narrower(known, "*.example.org") == ("*.a.example.org", "a.example.org")
+    assert narrower(known, "a.example.org") == ()
+
+
+def test_a_hostname_is_its_own_listeners_and_no_wider_ones() -> None:
+    world = [
+        gateway(
+            listener("any"),
+            listener("some", hostname="*.example.org"),
+            listener("one", hostname="a.example.org"),
+        ),
+        service(),
+    ]
+
+    def at(section: str, *hostnames: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        parents = [{"name": "looma", "sectionName": section}]
+        translation = made(*world, route(parents=parents, hostnames=list(hostnames)))
+        assert finding(translation, "Accepted") == (True, "Accepted")
+        return [(item.hostnames, item.other_hostnames) for item in translation.plane.rules]
+
+    assert at("any") == [((), ("*.example.org", "a.example.org"))]
+    assert at("some") == [(("*.example.org",), ("a.example.org",))]
+    assert at("one") == [(("a.example.org",), ())]
+    # The route is attached, and a narrower listener has all that it asks for.
+    assert at("some", "a.example.org") == []
+    assert at("any", "b.example.org", "b.example.com") == [(("b.example.com",), ())]
+
+
+def test_a_listener_that_is_not_open_keeps_its_hostname() -> None:
+    world = [gateway(https(), https("one", of="nobody", hostname="a.example.org")), secret(), service()]
+    (only,) = made(*world, route(parents=[{"name": "looma", "sectionName": "https"}])).plane.rules
+    assert only.other_hostnames == ("a.example.org",)
 
 
 # What is refused one by one

@@ -37,8 +37,8 @@ _METHOD = re.compile(r"[A-Z]{1,32}")
 def sane(rule: Rule, backends: Collection[str]) -> Rule:
     """The rule without what HAProxy could not be told; shares of backends that are not there lead nowhere."""
     matches = tuple(match for match in rule.matches if _match_fits(match))
-    hostnames = tuple(name.lower() for name in rule.hostnames if sayable(name) and " " not in name)
-    if rule.hostnames and not hostnames:
+    hostnames, others = _sayable_names(rule.hostnames), _sayable_names(rule.other_hostnames)
+    if (rule.hostnames and not hostnames) or len(others) < len(rule.other_hostnames):
         matches = ()
     targets = tuple(
         target if target.backend in backends else msgspec.structs.replace(target, backend="")
@@ -49,6 +49,7 @@ def sane(rule: Rule, backends: Collection[str]) -> Rule:
         rule,
         matches=matches,
         hostnames=hostnames,
+        other_hostnames=others,
         targets=targets,
         policy=msgspec.structs.replace(rule.policy, fallback=fallback),
     )
@@ -72,14 +73,10 @@ def match_lines(rule: Rule) -> Lines:
     name = key(rule.name)
     lines: Lines = []
     host = ""
-    if rule.hostnames:
-        exact = [known for known in rule.hostnames if not known.startswith("*.")]
-        ends = [known.removeprefix("*") for known in rule.hostnames if known.startswith("*.")]
-        host = f" {name}:host"
-        for kind, values in (("str", exact), ("end", ends)):
-            if values:
-                words = " ".join(quoted(value) for value in values)
-                lines.append(f"acl {name}:host var(txn.host) -m {kind} -- {words}")
+    for label, names, negation in (("host", rule.hostnames, ""), ("other", rule.other_hostnames, "!")):
+        if names:
+            host += f" {negation}{name}:{label}"
+            lines += _host_lines(f"{name}:{label}", names)
     for index, match in enumerate(rule.matches):
         label = f"{name}:m{index}"
         named = list(_named(label, match))
@@ -93,6 +90,21 @@ def match_lines(rule: Rule) -> Lines:
             )
         lines.append(f"http-request set-var(txn.rule) str({name}) if {fits}")
     return lines
+
+
+def _host_lines(label: str, names: Iterable[str]) -> Lines:
+    """The named condition that a request is for one of the hostnames."""
+    exact = [known for known in names if not known.startswith("*.")]
+    ends = [known.removeprefix("*") for known in names if known.startswith("*.")]
+    return [
+        f"acl {label} var(txn.host) -m {kind} -- {' '.join(quoted(value) for value in values)}"
+        for kind, values in (("str", exact), ("end", ends))
+        if values
+    ]
+
+
+def _sayable_names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in names if sayable(name) and " " not in name)
 
 
 def redirect_line(rule: Rule) -> Lines:

@@ -154,12 +154,13 @@ def _attach(
     return at
 
 
-def _hostnames(at: Sequence[Attachment]) -> dict[str, frozenset[int]]:
-    taken: dict[str, frozenset[int]] = {}
+def _hostnames(at: Sequence[Attachment]) -> dict[str, dict[int, tuple[str, ...]]]:
+    taken: dict[str, dict[int, tuple[str, ...]]] = defaultdict(dict)
     for one in at:
         for hostname, ports in one.hostnames.items():
-            taken[hostname] = taken.get(hostname, frozenset()) | ports
-    return taken
+            # Of one port and hostname there is one listener, so nothing is said twice in two ways.
+            taken[hostname] |= ports
+    return dict(taken)
 
 
 def _route_findings(route: HttpRoute, at: Sequence[Attachment], made: Made) -> RouteFindings:

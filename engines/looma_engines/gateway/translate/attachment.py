@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 
 from looma_engines.gateway.findings import GROUP, Finding
 from looma_engines.gateway.objects import Gateway, HttpRoute, ParentReference
-from looma_engines.gateway.translate.hostnames import intersection
+from looma_engines.gateway.translate.hostnames import intersection, left_of
 from looma_engines.gateway.translate.listeners import Place
 from looma_engines.gateway.translate.selectors import selects_namespace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attachment:
-    """What one parentRef came to. `hostnames` are those for which requests are taken, with the pod's ports."""
+    """What one parentRef came to.
+
+    `hostnames` are those for which requests are taken, with the pod's ports, and the hostnames that are left out there.
+    """
 
     reference: ParentReference
     accepted: Finding
     listeners: tuple[str, ...] = ()
-    hostnames: dict[str, frozenset[int]] = field(default_factory=dict)
+    hostnames: dict[str, dict[int, tuple[str, ...]]] = field(default_factory=dict)
 
 
 def parent(reference: ParentReference, namespace: str) -> tuple[str, str] | None:
@@ -56,8 +59,9 @@ def attach(
             "NotAllowedByListeners",
             "allowedRoutes of the Gateway's listeners leave routes of this namespace or kind out.",
         )
-    taken: dict[str, set[int]] = {}
+    taken: dict[str, dict[int, tuple[str, ...]]] = {}
     attached: list[str] = []
+    is_open = False
     for place in allowed:
         met = {
             both
@@ -68,13 +72,16 @@ def attach(
             continue
         attached.append(place.spec.name)
         if place.data is not None:
+            is_open = True
             for both in met:
-                taken.setdefault(both, set()).add(place.data.port)
+                without = left_of(both, place.others)
+                if without is not None:
+                    taken.setdefault(both, {})[place.data.port] = without
     if not attached:
         return _refused(
             reference, "NoMatchingListenerHostname", "No listener has a hostname in common with the route."
         )
-    if not taken:
+    if not is_open:
         return _refused(
             reference,
             "NoOpenListener",
@@ -87,7 +94,7 @@ def attach(
             "Accepted", holds=True, reason="Accepted", message="The gateway takes its requests."
         ),
         listeners=tuple(attached),
-        hostnames={name: frozenset(ports) for name, ports in taken.items()},
+        hostnames=taken,
     )
 
 

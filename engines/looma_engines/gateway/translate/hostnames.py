@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def _below(name: str, wildcard: str) -> bool:
     """Whether `name`, itself perhaps a wildcard, lies below `*.example.org`; one or more labels fit."""
@@ -33,6 +35,29 @@ def intersection(listener: str, route: str) -> str | None:
     if other.startswith("*.") and _below(one.removeprefix("*"), other):
         return one
     return None
+
+
+def narrower(known: Iterable[str], than: str) -> tuple[str, ...]:
+    """Those of the known hostnames of listeners, lower case, that stand for a part of what `than` stands for."""
+    return tuple(sorted(name for name in set(known) if name != than and intersection(name, than) == name))
+
+
+def left_of(hostname: str, others: Iterable[str]) -> tuple[str, ...] | None:
+    """What of `others` is to be left out of the hostname; None if one of them has all of it.
+
+    | hostname        | others          | answer          |
+    | --------------- | --------------- | --------------- |
+    |                 | *.example.org   | *.example.org   |
+    | *.example.org   | a.example.org   | a.example.org   |
+    | a.example.org   | *.example.org   | None            |
+    | a.example.org   | a.example.org   | None            |
+    | *.a.example.org | *.example.org   | None            |
+    | *.example.org   | *.example.com   |                 |
+    """
+    met = [(other, intersection(hostname, other)) for other in others]
+    if any(both == hostname for _, both in met):
+        return None
+    return tuple(sorted(other for other, both in met if both is not None))
 
 
 def exactness(hostname: str) -> tuple[int, int]:

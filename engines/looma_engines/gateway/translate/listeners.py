@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from cryptography import x509
@@ -16,6 +16,7 @@ from looma_engines.gateway.findings import CONTROLLER, FEATURES, GROUP, ClassFin
 from looma_engines.gateway.model import Listener
 from looma_engines.gateway.objects import Gateway, GatewayClass, GatewayListener, ReferenceGrant, Snapshot
 from looma_engines.gateway.translate.addresses import HTTP, HTTPS, Address
+from looma_engines.gateway.translate.hostnames import narrower
 from looma_engines.gateway.translate.index import Index, Name
 from looma_engines.gateway.translate.selectors import is_granted
 
@@ -25,7 +26,11 @@ _RESOLVED = Finding("ResolvedRefs", holds=True, reason="ResolvedRefs", message="
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A listener of a Gateway of ours. `data` is what the data plane gets of it, None if it cannot be opened."""
+    """A listener of a Gateway of ours.
+
+    `data` is what the data plane gets of it, None if it cannot be opened; `others` are hostnames within its own that
+    are other listeners' of its port, which no route gets by this one.
+    """
 
     gateway: Gateway
     address: Address
@@ -33,6 +38,7 @@ class Place:
     kinds: tuple[str, ...]
     findings: tuple[Finding, ...]
     data: Listener | None
+    others: tuple[str, ...] = ()
 
 
 def class_findings(snapshot: Snapshot, class_name: str) -> tuple[bool, tuple[ClassFindings, ...]]:
@@ -158,7 +164,15 @@ def places(
                     else None,
                 )
             )
-    return made
+    return [_with_others(place, taken) for place in made]
+
+
+def _with_others(place: Place, taken: Iterable[tuple[int, str]]) -> Place:
+    """The listener, with the hostnames of others, which have them though a bad certificate may keep them shut."""
+    if place.data is None:
+        return place
+    known = [hostname for port, hostname in taken if port == place.data.port]
+    return replace(place, others=narrower(known, place.data.hostname))
 
 
 def _accepted(spec: GatewayListener, address: Address) -> Finding:

@@ -20,6 +20,9 @@ from looma_engines.gateway.translate.targets import Place, Targets, targets
 
 _RESOLVED = Finding("ResolvedRefs", holds=True, reason="ResolvedRefs", message="All references are good.")
 
+Hostnames = Mapping[str, Mapping[int, tuple[str, ...]]]
+"""By hostname the pod's ports at which a route has it, each with the hostnames that it has not there."""
+
 
 @dataclass(kw_only=True)
 class Made:
@@ -74,20 +77,34 @@ def _policy(rule: RouteRule, owned: Owned | None, found: Index, made: Made) -> P
     return policy(route, timeouts=rule.timeouts, fallback=fallback)
 
 
-def _groups(
-    hostnames: Mapping[str, frozenset[int]], apart: Collection[int]
-) -> list[tuple[tuple[str, ...], frozenset[int]]]:
-    """Hostnames of the same precedence and ports go together, so that as few rules as can be are made.
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """Hostnames that go into one rule, at some ports, without some other hostnames."""
+
+    hostnames: tuple[str, ...]
+    ports: frozenset[int]
+    without: tuple[str, ...]
+
+
+def _groups(hostnames: Hostnames, apart: Collection[int]) -> list[_Group]:
+    """Hostnames of the same precedence, ports and exceptions go together, so that as few rules as can be are made.
 
     A port in `apart` has rules of its own.
     """
-    found: dict[tuple[tuple[int, int], tuple[int, ...]], list[str]] = defaultdict(list)
+    found: dict[tuple[tuple[int, int], tuple[int, ...], tuple[str, ...]], list[str]] = defaultdict(list)
     for hostname, ports in hostnames.items():
-        together = tuple(sorted(ports - set(apart)))
-        for some in (together, *((port,) for port in sorted(ports & set(apart)))):
-            if some:
-                found[exactness(hostname), some].append(hostname)
-    return [(tuple(sorted(names)), frozenset(ports)) for (_, ports), names in sorted(found.items())]
+        together: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for port, without in sorted(ports.items()):
+            if port in apart:
+                found[exactness(hostname), (port,), without].append(hostname)
+            else:
+                together[without].append(port)
+        for without, some in together.items():
+            found[exactness(hostname), tuple(some), without].append(hostname)
+    return [
+        _Group(hostnames=tuple(sorted(names)), ports=frozenset(ports), without=without)
+        for (_, ports, without), names in sorted(found.items())
+    ]
 
 
 def _on(ports: frozenset[int], open_ports: frozenset[int], made: Match) -> Match:
@@ -130,7 +147,7 @@ def _possible(rule: RouteRule) -> tuple[Match, ...]:
 def make_rules(
     route: HttpRoute,
     *,
-    hostnames: Mapping[str, frozenset[int]],
+    hostnames: Hostnames,
     open_ports: frozenset[int],
     unusual: Mapping[int, int],
     found: Index,
@@ -162,25 +179,26 @@ def make_rules(
         held = _policy(rule, owned, found, made)
         names = []
         for position, item in enumerate(possible):
-            for group, (hosts, ports) in enumerate(groups):
+            for order, group in enumerate(groups):
                 name = f"{namespace}_{route.metadata.name}_{number}_{position}" + (
-                    f"_{group}" if group else ""
+                    f"_{order}" if order else ""
                 )
                 names.append(name)
                 does = done or Steps()
-                key = precedence(hosts[0], item, route, number, position)
+                key = precedence(group.hostnames[0], item, route, number, position)
                 made.rules.append(
                     (
                         key,
                         Rule(
                             name=name,
                             service="" if owned is None else owned.label,
-                            hostnames=tuple(host for host in hosts if host),
-                            matches=(_on(ports, open_ports, item),),
+                            hostnames=tuple(host for host in group.hostnames if host),
+                            other_hostnames=group.without,
+                            matches=(_on(group.ports, open_ports, item),),
                             targets=aims.targets,
                             request_headers=does.request_headers,
                             response_headers=does.response_headers,
-                            redirect=_redirect(does.redirect, ports, unusual),
+                            redirect=_redirect(does.redirect, group.ports, unusual),
                             rewrite_hostname=does.rewrite_hostname,
                             rewrite_path=does.rewrite_path,
                             policy=held,
