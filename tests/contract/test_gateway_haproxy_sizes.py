@@ -89,7 +89,7 @@ def test_a_stream_is_as_long_as_it_is(limited):
 
 def test_a_length_beyond_32_bits_is_not_taken_for_a_small_one(limited):
     gateway, engine = limited
-    for length in (2**32 + 1, 2**32 + 50, 2**33, 2**63 - 1):
+    for length in (2**32 + 1, 2**32 + 50, 2**33, 10**17):
         head = f"POST /uploads HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"
         answer = gateway.raw(head.encode() + b"x" * 10)
         assert answer.startswith(b"HTTP/1.1 413 "), answer

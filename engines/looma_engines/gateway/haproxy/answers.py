@@ -47,6 +47,7 @@ AMBIGUOUS_PATH = _of(
     " slashes nor letters, digits, `-`, `.`, `_` and `~`.",
 )
 BAD_HOST = _of(problems.BadRequest, "The header Host is missing or is no host name.")
+BAD_FRAMING = _of(problems.BadRequest, "Where the body ends could be read in two ways.")
 UNAUTHENTICATED = _of(
     problems.Unauthenticated,
     "%[var(txn.why)]",

@@ -13,6 +13,9 @@ REQUEST_ID = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 TRACEPARENT = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
 HOST = r"^(?:[A-Za-z0-9_-](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$"
 
+LENGTH_DIGITS = 18
+"""More than any body has, and less than what 64 bits can count."""
+
 _TWO_READINGS = (
     r"[^\x21-\x7e]",  # control characters, spaces, and bytes that are no ASCII
     r"[#\\]",
@@ -94,6 +97,10 @@ def refuse_unsafe() -> Lines:
     return [
         answers.refuse(answers.AMBIGUOUS_PATH, "!{ path -m beg / }"),
         answers.refuse(answers.AMBIGUOUS_PATH, f"{{ path -m reg -- {quoted(AMBIGUOUS)} }}"),
+        # HAProxy takes a length just beyond 64 bits for a small one, and hands the header on as it is.
+        answers.refuse(answers.BAD_FRAMING, f"{{ req.fhdr(content-length),length gt {LENGTH_DIGITS} }}"),
+        # To a server of that age a coding is no header that it knows, and the body the next request.
+        answers.refuse(answers.BAD_FRAMING, "{ req.ver 1.0 } { req.fhdr(transfer-encoding) -m found }"),
         answers.refuse(answers.BAD_HOST, f"!{{ req.fhdr(host) -m reg -- {quoted(HOST)} }}"),
     ]
 
