@@ -7,20 +7,27 @@ the bytes of a request, as a caller who means harm would send them, and the answ
 from __future__ import annotations
 
 import json
+import socket
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
+from looma_engines.gateway.haproxy.config import render
+from looma_engines.gateway.haproxy.settings import Settings
 from looma_engines.gateway.model import (
     Auth,
     Backend,
     DataPlane,
     Endpoint,
+    Listener,
     Match,
+    Peer,
     Policy,
     Rule,
     Target,
@@ -28,7 +35,7 @@ from looma_engines.gateway.model import (
     Tokens,
 )
 from support.forgeries import CLAIMS, FORGED, GOOD, KEY, OTHER, PUBLIC, signed
-from support.haproxy import Engine, gateways, haproxies
+from support.haproxy import Engine, free_ports, gateways, haproxies
 from support.tokens import AUDIENCE, ISSUER
 
 ENGINE = "looma_engine-stable_80"
@@ -321,3 +328,39 @@ def test_what_is_within_an_open_request_is_no_request_past_the_rules(
     assert set(engine.asked) <= {"/open"}, engine.asked
     assert len(engine.asked) <= 1
     passes(gateway, engine)
+
+
+def test_haproxy_takes_commands_by_its_two_sockets_alone(haproxy_root: Path) -> None:
+    """No port of its own but those that it is told of, and none of them understands a command."""
+    http, probes, peers = free_ports(3)
+    known = msgspec.structs.replace(
+        plane(1), peers=(Peer(name="gateway-1", address="127.0.0.1"), Peer(name="b", address="127.0.0.2"))
+    )
+    with haproxies(haproxy_root) as new_haproxy:
+        haproxy = new_haproxy()
+        settings = Settings(address="127.0.0.1", probes_port=probes, peers_port=peers)
+        listeners = (Listener(name="http", port=http),)
+        known = msgspec.structs.replace(known, listeners=listeners)
+        haproxy.write(render(known, haproxy.inside, settings))
+        haproxy.start()
+        assert haproxy.process is not None
+        master = psutil.Process(haproxy.process.pid)
+        everyone = [master, *master.children(recursive=True)]
+        ports = {
+            connection.laddr.port
+            for process in everyone
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM
+        }
+        assert ports == {http, probes, peers}
+        for port in ports:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+                connection.sendall(b"show info\nshow proc\n\n")
+                connection.shutdown(socket.SHUT_WR)
+                answer = b"".join(iter(lambda connection=connection: connection.recv(65536), b""))
+            assert b"Name: HAProxy" not in answer
+            assert b"worker" not in answer
+        assert "Name: HAProxy" in haproxy.command("show info")
+        sockets = [path for path in haproxy.folder.resolve().iterdir() if path.is_socket()]
+        assert {path.name for path in sockets} == {"worker.sock", "master.sock"}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in sockets} == {0o600}

@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +18,47 @@ from support.traffic import Traffic
 
 pytestmark = pytest.mark.cluster
 SPLIT = "/api/v1/split"
+# The one address (plain and TLS), HAProxy's probes, the controller's, and the other gateway pods.
+PORTS = {8080, 8443, 8404, 8081, 10000}
+OWN_PORTS = range(20000, 30000)  # Of Gateways that have an address of their own.
+# Who listens in this pod's network, in the kernel's words: the port in hexadecimal, and 0A for "listens".
+LISTENING = """
+import json
+lines = [line.split() for name in ("tcp", "tcp6") for line in open(f"/proc/net/{name}")]
+print(json.dumps(sorted({int(words[1].split(":")[1], 16) for words in lines if words[3] == "0A"})))
+"""
+# What HAProxy's command sockets say, and who may open them.
+COMMANDED = """
+import json, os, socket, stat
+said = {}
+for name in ("worker.sock", "master.sock"):
+    path = f"/run/looma/{name}"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(path)
+        connection.sendall(b"show info\\n" if name == "worker.sock" else b"show proc\\n")
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    said[name] = [oct(stat.S_IMODE(os.stat(path).st_mode)), answer[:200]]
+print(json.dumps(said))
+"""
+# What each of these ports says to the same commands, and whether the sockets' folder is there.
+ASKED_FROM_OUTSIDE = """
+import json, os, socket, sys
+said = {}
+for port in map(int, sys.argv[2:]):
+    answer = b""
+    try:
+        with socket.create_connection((sys.argv[1], port), timeout=5) as connection:
+            connection.sendall(b"show info\\nshow proc\\n\\n")
+            while part := connection.recv(65536):
+                answer += part
+    except OSError:
+        pass
+    said[port] = answer.decode("latin-1")[:1000]
+print(json.dumps({"said": said, "folder": os.path.exists("/run/looma")}))
+"""
+PYTHON = "python3.13"  # As the images call it.
 ASKED = 1000  # Requests for one share: the choice is exact over a thousand at each gateway pod.
 
 
@@ -189,3 +231,31 @@ def test_given_a_path_in_disguise_when_it_is_asked_for_then_it_is_no_way_past_th
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 400 "), answer[:300]
     assert b"urn:looma:problem:bad-request" in answer
+
+
+def test_given_a_gateway_pod_when_another_pod_looks_for_haproxys_sockets_then_it_finds_none(cluster: Cluster):
+    name = min(gateway_pods(cluster))
+    pod = cluster.get("pod", name)
+    # The folder with the sockets is the pod's own, and nothing of the node.
+    mounted = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "run"]
+    assert mounted == [{"name": "run", "emptyDir": {}}]
+    assert not any("hostPath" in volume for volume in pod["spec"]["volumes"])
+    assert not any(pod["spec"].get(field) for field in ("hostNetwork", "hostPID", "hostIPC"))
+
+    def inside(script: str) -> Any:
+        return json.loads(cluster.kubectl("exec", name, "-c", "controller", "--", PYTHON, "-c", script))
+
+    commanded = inside(COMMANDED)
+    assert {mode for mode, _ in commanded.values()} == {"0o600"}
+    assert commanded["worker.sock"][1].startswith("Name: HAProxy")
+    assert commanded["master.sock"][1].startswith("#<PID>")
+    ports = inside(LISTENING)
+    assert 8080 in ports
+    assert [port for port in ports if port not in PORTS and port not in OWN_PORTS] == []
+    other = cluster.list("pods", "app.kubernetes.io/instance=talent-sync")[0]["metadata"]["name"]
+    arguments = [pod["status"]["podIP"], *(str(port) for port in ports)]
+    found = json.loads(
+        cluster.kubectl("exec", other, "-c", "engine", "--", PYTHON, "-c", ASKED_FROM_OUTSIDE, *arguments)
+    )
+    assert not found["folder"]
+    assert [port for port, said in found["said"].items() if "HAProxy" in said or "worker" in said] == []
