@@ -1,4 +1,4 @@
-"""The controller's own HTTP: /healthz, /readyz and /metrics on port 8081."""
+"""The controller's own HTTP on port 8081: /healthz, /readyz, /metrics, /traffic and /openapi.json."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import msgspec
 from aiohttp import web
 
+from looma_core.api.gateway import GatewayTraffic
 from looma_core.metrics import CONTENT_TYPE, Metrics
 
 BEAT_SECONDS = 1.0
@@ -48,16 +50,58 @@ class Health:
         return web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
 
-async def serve(health: Health, *, host: str, port: int) -> None:
-    """Serve until cancelled."""
+def openapi() -> bytes:
+    """The document of what programs read here, as JSON; probes and metrics speak for themselves."""
+    schema, components = msgspec.json.schema_components(
+        [GatewayTraffic], ref_template="#/components/schemas/{name}"
+    )
+    answer = {
+        "description": "What this gateway pod sees.",
+        "content": {"application/json": {"schema": schema[0]}},
+    }
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Looma gateway", "version": "v1"},
+        "paths": {
+            "/traffic": {
+                "get": {
+                    "operationId": "traffic",
+                    "summary": "Rates, shares and circuits of the last seconds, by service and revision.",
+                    "responses": {"200": answer},
+                }
+            }
+        },
+        "components": {"schemas": components},
+    }
+    return msgspec.json.encode(document)
+
+
+def application(health: Health, traffic: Callable[[], GatewayTraffic]) -> web.Application:
+    """All that is served; `traffic` is asked anew each time."""
+    document = openapi()
+
+    async def show_traffic(_: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(traffic()), content_type="application/json")
+
+    async def show_openapi(_: web.Request) -> web.Response:
+        return web.Response(body=document, content_type="application/json")
+
     app = web.Application()
     app.add_routes(
         [
             web.get("/healthz", health.healthz),
             web.get("/readyz", health.readyz),
             web.get("/metrics", health.metrics),
+            web.get("/traffic", show_traffic),
+            web.get("/openapi.json", show_openapi),
         ]
     )
+    return app
+
+
+async def serve(health: Health, traffic: Callable[[], GatewayTraffic], *, host: str, port: int) -> None:
+    """Serve until cancelled."""
+    app = application(health, traffic)
     runner = web.AppRunner(app, handle_signals=False, access_log=None)
     await runner.setup()
     try:

@@ -7,7 +7,7 @@ finds them by themselves: in maintenance, and in no data plane.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from looma_engines.gateway.applying import AwayError, DisagreedError, Observation, RefusedError
@@ -23,13 +23,19 @@ from looma_engines.gateway.model import DataPlane, Endpoint
 
 
 class RealHaproxy:
-    """One HAProxy, master and worker."""
+    """One HAProxy, master and worker.
+
+    Attributes:
+        runtime: its command sockets.
+        before_loss: called right before counters are lost: before a reload, and before a server is removed.
+    """
 
     def __init__(self, folder: Path, settings: Settings | None = None, *, inside: Path | None = None) -> None:
         """Talk to the HAProxy whose sockets are in `folder`, which is `inside` as it sees it itself."""
         self._inside = inside or folder
         self._settings = settings or Settings()
-        self._runtime = Runtime(folder)
+        self.runtime = self._runtime = Runtime(folder)
+        self.before_loss: Callable[[], Awaitable[None]] = _nothing
         self._leaving: set[ServerKey] = set()
 
     def render(self, plane: DataPlane) -> Mapping[str, str]:
@@ -48,6 +54,7 @@ class RealHaproxy:
             RefusedError: it does not take them.
             AwayError: the master does not answer.
         """
+        await self.before_loss()
         try:
             await self._runtime.reload()
         except ReloadFailed as error:
@@ -63,6 +70,8 @@ class RealHaproxy:
             DisagreedError: one of them was not taken, and should have been.
             AwayError: the worker does not answer.
         """
+        if any(_deleted(command) is not None for command in commands):
+            await self.before_loss()
         try:
             refused = await self._runtime.run(commands)
         except CommandRefused as error:
@@ -99,6 +108,10 @@ class RealHaproxy:
             if shares.is_shared(rule) and not differences
         }
         return Observation(ends=ends, up=up, differences=differences)
+
+
+async def _nothing() -> None:
+    """Nobody looks on."""
 
 
 def _deleted(command: Command) -> ServerKey | None:

@@ -18,6 +18,7 @@ from looma_core.metrics import Metrics
 from looma_core.settings import SettingsError, load, load_config
 from looma_engines.gateway.applying import Applier, write_first
 from looma_engines.gateway.controller import Controller
+from looma_engines.gateway.haproxy.config import SAMPLES_SOCKET
 from looma_engines.gateway.haproxy.settings import Settings
 from looma_engines.gateway.haproxy.shares import thresholds
 from looma_engines.gateway.http import Health, serve
@@ -25,9 +26,11 @@ from looma_engines.gateway.kube.client import Kube, load_configuration
 from looma_engines.gateway.kube.cluster import Cluster
 from looma_engines.gateway.link import RealHaproxy
 from looma_engines.gateway.metrics import GatewayMetrics
+from looma_engines.gateway.samples import receive
 from looma_engines.gateway.settings import GatewayConfig, GatewaySettings
-from looma_engines.gateway.telling import Teller
+from looma_engines.gateway.telling import Teller, View
 from looma_engines.gateway.tokens import IssuerKeys, all_keys
+from looma_engines.gateway.watching import Watch
 
 log = logging.get(__name__)
 
@@ -80,13 +83,20 @@ async def run(settings: GatewaySettings, haproxy: RealHaproxy) -> None:
         IssuerKeys(url, folder=folder, on_change=cluster.changed.set) for url in addresses(settings.jwks_url)
     ]
     teller = Teller(kube, pod=settings.pod, show=counted.show_weights)
+    watch = Watch(haproxy.runtime, pod=settings.pod, metrics=counted)
+    haproxy.before_loss = watch.look
+
+    def tell(view: View) -> None:
+        teller.tell(view)
+        watch.take(view)
+
     controller = Controller(
         cluster=cluster,
         applier=Applier(haproxy, folder, on_step=counted.count),
         here=here,
         keys=lambda: all_keys(issuers),
         ends=lambda rule: thresholds(rule.targets),
-        tell=teller.tell,
+        tell=tell,
         health=health,
         metrics=counted,
     )
@@ -95,7 +105,9 @@ async def run(settings: GatewaySettings, haproxy: RealHaproxy) -> None:
         **{f"keys of {issuer.url}": issuer.run() for issuer in issuers},
         "status": teller.run(),
         "controller": controller.run(),
-        "http": serve(health, host=settings.host, port=settings.gateway_controller_port),
+        "http": serve(health, watch.traffic, host=settings.host, port=settings.gateway_controller_port),
+        "watch": watch.run(),
+        "samples": receive(folder / SAMPLES_SOCKET, watch.sample),
     }
     tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
     stopped = asyncio.create_task(stop.wait(), name="stop")

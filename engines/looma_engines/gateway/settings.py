@@ -44,7 +44,11 @@ class GatewaySettings(CoreSettings, frozen=True, kw_only=True):
     ] = 8443
     gateway_controller_port: Annotated[
         int,
-        Meta(ge=0, le=65535, description="Port of the controller's own `/healthz`, `/readyz`, `/metrics`."),
+        Meta(
+            ge=0,
+            le=65535,
+            description="Port of the controller's own `/healthz`, `/metrics`, `/traffic` and the like.",
+        ),
     ] = 8081
     config: Annotated[
         str, Meta(description="`spec.config` of the AIService as JSON; its fields are the engine's own.")

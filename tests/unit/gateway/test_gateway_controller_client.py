@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
+from looma_core.api.gateway import GatewayTraffic
 from looma_core.metrics import Metrics
 from looma_engines.gateway import http
 from looma_engines.gateway.kube import client
@@ -107,7 +109,8 @@ async def test_a_server_that_is_away_or_silent_is_an_error(
 
 async def test_the_controllers_own_http() -> None:
     health, port = http.Health(Metrics(service="gateway", revision="r1")), free_port()
-    task = asyncio.create_task(http.serve(health, host="127.0.0.1", port=port))
+    seen = GatewayTraffic(gateway="gateway-1", age_seconds=None)
+    task = asyncio.create_task(http.serve(health, lambda: seen, host="127.0.0.1", port=port))
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session, asyncio.timeout(10):
             while True:
@@ -120,6 +123,15 @@ async def test_the_controllers_own_http() -> None:
                 assert (answer.status, "waits for the cluster" in await answer.text()) == (503, True)
             async with session.get("/metrics") as answer:
                 assert "python_info" in await answer.text()
+            async with session.get("/traffic") as answer:
+                assert msgspec.json.decode(await answer.read(), type=GatewayTraffic) == seen
+            async with session.get("/openapi.json") as answer:
+                document = await answer.json()
+                assert set(document["components"]["schemas"]) == {
+                    "GatewayTraffic",
+                    "ServiceTraffic",
+                    "RevisionTraffic",
+                }
     finally:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

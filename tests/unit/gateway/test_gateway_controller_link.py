@@ -92,6 +92,20 @@ def link(tmp_path: Path, runtime: Runtime) -> RealHaproxy:
     return made
 
 
+async def test_whoever_looks_on_does_so_before_counters_are_lost(link: RealHaproxy) -> None:
+    looks = []
+
+    async def look() -> None:
+        looks.append(len(looks))
+
+    link.before_loss = look
+    await link.run([Command("set map /run/looma/weights.map a:0 900")])
+    assert looks == []
+    await link.run([Command("del server s/e-10-0-0-1-80", expects="Server deleted.")])
+    await link.reload()
+    assert len(looks) == 2
+
+
 async def test_what_is_as_it_should_be(link: RealHaproxy, runtime: Runtime) -> None:
     found = await link.observe(PLANE)
     assert found.differences == ()

@@ -7,12 +7,14 @@ import pytest
 from looma_engines.gateway.haproxy.readback import (
     Breaker,
     Server,
+    Stat,
     Unreadable,
-    parse_breakers,
+    breakers_of,
     parse_map,
     parse_servers,
     parse_stat,
     parse_table,
+    parse_workers,
 )
 
 SERVERS = """1
@@ -40,27 +42,42 @@ def test_map():
 
 
 def test_stat():
-    (row,) = parse_stat("# pxname,svname,scur,stot,status,hrsp_5xx,\nlooma_a_80,BACKEND,1,7,UP,2,\n")
-    assert (row.proxy, row.name, row.status, row.sessions, row.total, row.errors_5xx) == (
-        "looma_a_80",
-        "BACKEND",
-        "UP",
-        1,
-        7,
-        2,
+    names = "pxname,svname,scur,stot,status,econ,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,more"
+    (row,) = parse_stat(f"# {names},\nlooma_a_80,BACKEND,1,7,UP,3,0,4,,1,2,0,x,\n")
+    assert row == Stat(
+        proxy="looma_a_80",
+        name="BACKEND",
+        status="UP",
+        sessions=1,
+        total=7,
+        answered=(0, 4, 0, 1, 2, 0),
+        unconnected=3,
     )
+
+
+def test_workers():
+    text = """#<PID>          <type>          <reloads>       <uptime>        <version>
+19375           master          1 [failed: 0]   0d00h00m05s     3.0.11
+# workers
+19403           worker          0               0d00h00m00s     3.0.11
+# old workers
+19377           worker          1               0d00h00m05s     3.0.11
+# programs
+"""
+    assert parse_workers(text) == (19403, 19377)
 
 
 def test_tables():
     text = (
         "# table: gateway/breaker_g, type: string, size:10240, used:2\n"
-        "0x7f1: key=looma_a_80 use=0 exp=86399 shard=0 gpt0=956346484 gpt1=3\n"
+        "0x7f1: key=looma_a_80 use=0 exp=86399 shard=0 gpt0=956346484 gpt1=3 gpt2=2 gpc0=9\n"
         "0x7f2: key=looma_b_80 use=1 exp=86399 shard=0 gpt0=0 gpt1=2\n"
     )
-    assert parse_breakers(text) == (
-        Breaker(backend="looma_a_80", open=True, epoch=3),
-        Breaker(backend="looma_b_80", open=False, epoch=2),
+    assert breakers_of(parse_table(text)) == (
+        Breaker(backend="looma_a_80", opened=956346484, epoch=3, openings=2, refused=9),
+        Breaker(backend="looma_b_80", opened=0, epoch=2),
     )
+    assert [breaker.open for breaker in breakers_of(parse_table(text))] == [True, False]
     (entry,) = parse_table("# table: t\n0x1: key=k use=0 exp=1 shard=0 gpc0=5 gpc0_rate(2000)=4\n")
     assert entry.values["gpc0_rate"] == 4
 
@@ -74,6 +91,7 @@ def test_tables():
         (parse_map, "Unknown map identifier."),
         (parse_stat, "nonsense"),
         (parse_stat, "# pxname,svname\na,b\n"),
+        (parse_workers, "Unknown command"),
         (parse_table, "No such table"),
         (parse_table, "# table: t\nnonsense\n"),
     ],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from looma_engines.gateway.haproxy import answers, tables
+from looma_engines.gateway.haproxy import answers, refusals, tables
 from looma_engines.gateway.haproxy.rate_limits import counted_together
 from looma_engines.gateway.haproxy.text import Lines, argument_fits, key, quoted
 from looma_engines.gateway.model import DataPlane, Rule
@@ -42,11 +42,13 @@ def check_lines(plane: DataPlane, rules: Iterable[Rule]) -> Lines:
         lines += _read(plane, rule)
     if not lines:
         return []
+    none_left = f"{_HAS} {{ var(txn.budget_left) -m int lt 1 }}"
     return [
         *lines,
         f"http-request set-var(txn.budget_left) var(txn.budget),sub(txn.spent) if {_HAS}",
         f"http-request set-var(txn.budget_left) int(0) if {_HAS} {{ var(txn.budget_left) -m int lt 1 }}",
-        answers.refuse(answers.SPENT, f"{_HAS} {{ var(txn.budget_left) -m int lt 1 }}"),
+        *refusals.count_lines(plane, refusals.Why.BUDGET, caller="txn.budget_of", condition=none_left),
+        answers.refuse(answers.SPENT, none_left),
     ]
 
 

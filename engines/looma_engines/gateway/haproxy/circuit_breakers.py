@@ -1,6 +1,7 @@
 """Circuit breakers: a backend that fails too often gets no requests for a while, then a few to try. Pure.
 
-Two tables hold it. `breaker` has for each backend when it opened (tenths of a second, 0: closed) and its epoch.
+Two tables hold it. `breaker` has for each backend when it opened (tenths of a second, 0: closed), its epoch, how often
+it opened, and how many requests found it open; the last two are for whoever looks on.
 `answers` has for each backend and epoch how many requests were answered, how many of them failed, how many trials
 began and how many went well. Each change of state begins an epoch, so what was counted before a circuit closed
 cannot open it again, and an answer that comes late, from an epoch that is over, moves nothing.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from looma_core.api.gateway import Circuit
 from looma_engines.gateway.haproxy import answers, tables
 from looma_engines.gateway.haproxy.text import Lines, is_one_of, key, mark
 from looma_engines.gateway.model import CircuitBreaker, DataPlane, Rule
@@ -49,7 +51,7 @@ def table_kinds(breakers: Mapping[str, CircuitBreaker]) -> dict[str, str]:
     """The tables that these breakers need: one of states, and one of answers for each length of a window."""
     if not breakers:
         return {}
-    kinds = {STATE: "type string len 256 size 10k expire 1d store gpt(2)"}
+    kinds = {STATE: "type string len 256 size 10k expire 1d store gpt(3),gpc(1)"}
     for seconds in sorted({breaker.window_seconds for breaker in breakers.values()}):
         kinds[_answers(seconds)] = (
             f"type string len 256 size 10k expire 1h store gpc(4),gpc_rate(4,{seconds}s)"
@@ -71,6 +73,7 @@ def breaker_lines(plane: DataPlane, rules: Iterable[Rule], breakers: Mapping[str
         f"http-request track-sc2 var(txn.backend) table {tables.name(plane, STATE)} if {_ON}",
         f"http-request set-var(txn.opened) sc_get_gpt(0,2) if {_ON}",
         f"http-request set-var(txn.epoch) sc_get_gpt(1,2) if {_ON}",
+        f"http-request set-var(txn.openings) sc_get_gpt(2,2) if {_ON}",
         f"http-request set-var-fmt(txn.answers) '%[var(txn.backend)]|%[var(txn.epoch)]' if {_ON}",
         f"http-request set-var(txn.open_for) {_NOW},sub(txn.opened),add({_ROUND}),mod({_ROUND}) if {_ON}",
     ]
@@ -80,6 +83,21 @@ def breaker_lines(plane: DataPlane, rules: Iterable[Rule], breakers: Mapping[str
         lines += _decide(plane, breaker, this)
         learned += _learn(breaker, this)
     return [*lines, *_refuse(rules), *_count(), *learned, *_move()]
+
+
+def state(opened: int, breaker: CircuitBreaker, *, now_ms: int) -> Circuit:
+    """The state of a circuit that opened then (0: not at all), at a moment in milliseconds since 1970.
+
+    | opened              | state     |
+    | ------------------- | --------- |
+    | 0                   | closed    |
+    | 1 s ago, of 5 s     | open      |
+    | 5 s ago, of 5 s     | half-open |
+    """
+    if opened == 0:
+        return "closed"
+    open_for = (now_ms // 100 % _ROUND - opened) % _ROUND
+    return "half-open" if open_for >= 10 * breaker.open_seconds else "open"
 
 
 def without_pods(rules: Iterable[Rule]) -> Lines:
@@ -129,6 +147,7 @@ def _refuse(rules: Iterable[Rule]) -> Lines:
     """Lines for an open circuit; nothing is learned of the answer that comes instead."""
     opened = "{ var(txn.open) -m bool }"
     lines = [
+        f"http-request sc-inc-gpc(0,2) if {opened}",
         f"http-request unset-var(txn.breaker) if {opened}",
         f"http-request unset-var(txn.trial) if {opened}",
     ]
@@ -178,6 +197,8 @@ def _move() -> Lines:
         f"http-after-response set-var(txn.moves) bool(true) if {_ON} {_CURRENT}",
         f"http-after-response sc-set-gpt(1,2) var(txn.epoch),add(1) if {trips}",
         f"http-after-response sc-set-gpt(0,2) {_NOW} if {trips}",
+        # As it was when the request came, plus one: two answers that open it together count once.
+        f"http-after-response sc-set-gpt(2,2) var(txn.openings),add(1) if {trips}",
         f"http-after-response sc-set-gpt(1,2) var(txn.epoch),add(1) if {closes}",
         f"http-after-response sc-set-gpt(0,2) int(0) if {closes}",
     ]

@@ -22,6 +22,7 @@ from looma_engines.gateway.haproxy import (
     budgets,
     circuit_breakers,
     rate_limits,
+    refusals,
     requests,
     rules,
     shares,
@@ -35,6 +36,7 @@ from looma_engines.gateway.model import DataPlane, Listener, Rule
 Files = Mapping[str, str]
 CONFIGURATION = "haproxy.cfg"
 WORKER_SOCKET, MASTER_SOCKET = "worker.sock", "master.sock"
+SAMPLES_SOCKET = "samples.sock"
 OLD_WORKERS = 20
 """How many reloads a worker with open streams outlives."""
 COUNTED_BODY = 8192
@@ -63,6 +65,7 @@ def render(plane: DataPlane, folder: Path, settings: Settings | None = None) -> 
         **rate_limits.table_kinds(known),
         **budgets.table_kinds(known),
         **circuit_breakers.table_kinds(breakers),
+        **refusals.table_kinds(known),
     }
     lines = [
         *_global(plane, known, here, settings),
@@ -110,7 +113,13 @@ def _global(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Sett
         *answer_sizes.load_lines(known, folder=folder),
     ]
     if settings.access_log:
-        lines.append("log stdout format raw daemon info")
+        lines += [
+            "log stdout format raw daemon info",
+            # The controller's, of those requests that are a notice and no mere information (`_sample`).
+            f"log {folder}/{SAMPLES_SOCKET} len 8192 format raw daemon notice",
+            # Tells what HAProxy's own work on a request took; costs two looks at the clock for each turn of a task.
+            "profiling.tasks on",
+        ]
     if tables.own_peer(plane) is not None:
         lines.append(f"localpeer {quoted(plane.pod)}")
     return section("global", lines)
@@ -139,9 +148,21 @@ def _defaults(settings: Settings) -> Lines:
 _LOG = (
     "%{+json}o %(at)[date(0,ms)] %(request)[var(txn.request_id)] %(method)[var(txn.method)] "
     "%(path)[var(txn.asked)] %(status:sint)ST %(rule)[var(txn.rule)] %(backend)b %(server)s "
-    "%(first_byte_ms:sint)Tr %(total_ms:sint)Ta %(bytes:sint)B %(retries)rc %(end)ts"
+    "%(queue_ms:sint)Tw %(connect_ms:sint)Tc %(first_byte_ms:sint)Tr %(total_ms:sint)Ta %(bytes:sint)B "
+    "%(retries)rc %(end)ts %(worked_ns:sint)[cpu_ns_tot] %(waited_ns:sint)[lat_ns_tot]"
 )
 """One JSON object a request. No query and no address: both may tell of a person."""
+
+
+ALL_SAMPLED_BELOW = 100
+"""Requests a second of which each is a sample; of more, one of SAMPLE_OF is."""
+SAMPLE_OF = 100
+
+
+def _sample() -> str:
+    """The line that makes a request a sample: the controller is told of it, and not of each."""
+    few = f"{{ fe_req_rate lt {ALL_SAMPLED_BELOW} }}"
+    return f"http-request set-log-level notice if {few} || {{ rand({SAMPLE_OF}) eq 0 }}"
 
 
 def _probes(plane: DataPlane, settings: Settings) -> Lines:
@@ -160,7 +181,7 @@ def _probes(plane: DataPlane, settings: Settings) -> Lines:
 
 
 def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Settings) -> Lines:
-    log = ["option dontlognull", f"log-format {quoted(_LOG)}"] if settings.access_log else []
+    log = ["option dontlognull", f"log-format {quoted(_LOG)}", _sample()] if settings.access_log else []
     lines = [
         *_binds(plane, folder, settings),
         *log,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from looma_engines.gateway.haproxy import answers, tables
+from looma_engines.gateway.haproxy import answers, refusals, tables
 from looma_engines.gateway.haproxy.text import Lines, key, literal, quoted
 from looma_engines.gateway.model import DataPlane, RateLimit, RateLimitPer, Rule
 
@@ -80,11 +80,13 @@ def limit_lines(plane: DataPlane, rules: Iterable[Rule]) -> Lines:
     for rule in limited:
         lines += _count(plane, rule)
     found = "{ var(txn.limit) -m found }"
+    none_left = f"{found} {{ var(txn.left) -m int lt 1 }}"
     return [
         *lines,
         f"http-request set-var(txn.left) var(txn.limit),sub(txn.used) if {found}",
         f"http-request set-var(txn.left) int(0) if {found} {{ var(txn.left) -m int lt 1 }}",
-        answers.refuse(answers.TOO_MANY, f"{found} {{ var(txn.left) -m int lt 1 }}"),
+        *refusals.count_lines(plane, refusals.Why.LIMIT, caller="txn.limit_of", condition=none_left),
+        answers.refuse(answers.TOO_MANY, none_left),
         f"http-request sc-inc-gpc(0,4) if {found}",
         f"http-request set-var(txn.left) var(txn.left),sub(1) if {found}",
         f"http-after-response set-header RateLimit-Limit %[var(txn.limit)] if {found}",

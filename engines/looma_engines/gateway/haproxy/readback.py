@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -15,6 +16,10 @@ _MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20
 _DRAIN = 0x08 | 0x10
 _VALUE = re.compile(r"(?P<name>[a-z_0-9]+)(?:\((?P<at>[^)]*)\))?=(?P<value>\d+)")
 _KEY = re.compile(r"^\S+: key=(?P<key>\S+) ")
+_WORKER = re.compile(r"^(?P<number>\d+)\s+worker\s", re.MULTILINE)
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
+BACKEND = "BACKEND"
+"""Name of the row of `show stat` that speaks of a whole backend."""
 
 
 class Unreadable(ValueError):
@@ -34,14 +39,20 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stat(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `show stat`: a frontend, a backend or a server, with what is under way and what there was."""
+    """One line of `show stat`: a frontend, a backend or a server, with what is under way and what there was.
+
+    `total` of a backend are requests, of a server attempts. `answered` are answers that were passed on, by CLASSES: of
+    a server those that it gave, of a backend those that callers got. `unconnected` are requests that ended without a
+    connection: of a backend also those for which there was no server.
+    """
 
     proxy: str
     name: str
     status: str
     sessions: int
     total: int
-    errors_5xx: int
+    answered: tuple[int, ...] = (0,) * len(CLASSES)
+    unconnected: int = 0
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +63,22 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
-    """A backend's circuit: open from a failure too many until it was tried with success. `epoch` counts changes."""
+    """A backend's circuit: open from a failure too many until it was tried with success.
+
+    `opened` is when, in tenths of a second as `circuit_breakers` counts them, 0 while it is closed. `epoch` counts
+    changes, `openings` those that opened it, `refused` the requests that found it open.
+    """
 
     backend: str
-    open: bool
+    opened: int
     epoch: int
+    openings: int = 0
+    refused: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether it is not closed."""
+        return self.opened > 0
 
 
 def parse_servers(text: str) -> tuple[Server, ...]:
@@ -115,12 +137,23 @@ def parse_stat(text: str) -> tuple[Stat, ...]:
                 status=row["status"],
                 sessions=int(row["scur"] or 0),
                 total=int(row["stot"] or 0),
-                errors_5xx=int(row["hrsp_5xx"] or 0),
+                answered=tuple(int(row[f"hrsp_{name}"] or 0) for name in CLASSES),
+                unconnected=int(row["econ"] or 0),
             )
             for row in rows
         )
     except (KeyError, ValueError, TypeError) as error:
         raise Unreadable(f"not statistics: {error}") from error
+
+
+def parse_workers(text: str) -> tuple[int, ...]:
+    """Process ids of the workers by the master's `show proc`: the one that takes requests, then those that leave.
+
+    Raises Unreadable.
+    """
+    if not text.startswith("#<PID>"):
+        raise Unreadable(f"not a list of processes: {text[:80]!r}")
+    return tuple(int(match["number"]) for match in _WORKER.finditer(text))
 
 
 def parse_table(text: str) -> tuple[Entry, ...]:
@@ -138,13 +171,15 @@ def parse_table(text: str) -> tuple[Entry, ...]:
     return tuple(found)
 
 
-def parse_breakers(text: str) -> tuple[Breaker, ...]:
-    """Circuits by `show table` of the table that `circuit_breakers.STATE` names. Raises Unreadable."""
+def breakers_of(entries: Iterable[Entry]) -> tuple[Breaker, ...]:
+    """Circuits by the entries of the table that `circuit_breakers.STATE` names."""
     return tuple(
         Breaker(
             backend=entry.key,
-            open=entry.values.get("gpt0", 0) > 0,
+            opened=entry.values.get("gpt0", 0),
             epoch=entry.values.get("gpt1", 0),
+            openings=entry.values.get("gpt2", 0),
+            refused=entry.values.get("gpc0", 0),
         )
-        for entry in parse_table(text)
+        for entry in entries
     )

@@ -104,16 +104,21 @@ class Runtime:
             ReloadFailed: the files do not hold.
             Unreachable: the master is not there, or does not answer in time.
         """
-        async with _connection(self._master) as (reader, writer), _in_time(RELOAD_SECONDS):
-            writer.write(b"reload\n")
-            writer.write_eof()
-            answer = (await reader.read(_LIMIT)).decode(errors="replace")
-            while part := await reader.read(_LIMIT):
-                answer += part.decode(errors="replace")
+        answer = await self._ask_master("reload", RELOAD_SECONDS)
         first, _, said = answer.partition("\n")
         if first.strip() != "Success=1":
             raise ReloadFailed(said.removeprefix("--").strip() or "the master gave no answer")
         return said.removeprefix("--").strip()
+
+    async def _ask_master(self, command: str, seconds: float) -> str:
+        async with _connection(self._master) as (reader, writer), _in_time(seconds):
+            writer.write(command.encode() + b"\n")
+            # The master waits for another command until it hears that none comes.
+            writer.write_eof()
+            parts = []
+            while part := await reader.read(_LIMIT):
+                parts.append(part)
+        return b"".join(parts).decode(errors="replace")
 
     async def servers(self) -> tuple[readback.Server, ...]:
         """All servers as they are. Raises Unreachable, readback.Unreadable."""
@@ -132,15 +137,37 @@ class Runtime:
         (text,) = await self.ask("show stat")
         return readback.parse_stat(text)
 
+    async def stat_of_workers(self) -> dict[int, tuple[readback.Stat, ...]]:
+        """Counters of backends and servers by each worker's process id, those that leave among them.
+
+        Raises Unreachable, readback.Unreadable.
+        """
+        found = {}
+        for number in readback.parse_workers(await self._ask_master("show proc", COMMAND_SECONDS)):
+            text = (await self._ask_master(f"@!{number} show stat -1 6 -1", COMMAND_SECONDS)).strip()
+            # One that ended meanwhile has nothing to say, or the master says that it does not know it.
+            if text.startswith("# pxname"):
+                found[number] = readback.parse_stat(text)
+        return found
+
     async def table(self, name: str) -> tuple[readback.Entry, ...]:
         """Entries of a stick table. Raises Unreachable, readback.Unreadable."""
         (text,) = await self.ask(f"show table {name}")
         return readback.parse_table(text)
 
+    async def tables(self, *names: str) -> tuple[tuple[readback.Entry, ...], ...]:
+        """Entries of several stick tables at once; one that is not there has none.
+
+        Raises Unreachable, readback.Unreadable.
+        """
+        answers = await self.ask(*(f"show table {name}" for name in names)) if names else ()
+        return tuple(
+            () if text.startswith("No such table") else readback.parse_table(text) for text in answers
+        )
+
     async def breakers(self, table: str) -> tuple[readback.Breaker, ...]:
         """Circuits, by the table that holds them. Raises Unreachable, readback.Unreadable."""
-        (text,) = await self.ask(f"show table {table}")
-        return readback.parse_breakers(text)
+        return readback.breakers_of(await self.table(table))
 
 
 def _worked(command: Command, answer: str) -> bool:
