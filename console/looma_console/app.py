@@ -21,6 +21,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import looma_console.api_forward.routes
 import looma_console.auth.routes
+import looma_console.gateway.routes
 import looma_console.language.routes
 import looma_console.people.routes
 import looma_console.resumes.routes
@@ -39,6 +40,7 @@ from looma_console.cluster.sources import ApiSource
 from looma_console.config import ConsoleSettings
 from looma_console.db.store import BRANCH, Database
 from looma_console.engines import EngineClient
+from looma_console.gateway.reader import GatewayReader
 from looma_console.users.operations import ensure_first_admin
 from looma_console.web import csrf, errors, guard, headers, language, navigation, static
 from looma_console.web.parts import EXTENSION, Parts
@@ -88,6 +90,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.people.routes.blueprint,
         looma_console.resumes.routes.blueprint,
         looma_console.services.routes.blueprint,
+        looma_console.gateway.routes.blueprint,
         looma_console.users.routes.blueprint,
         looma_console.language.routes.blueprint,
         forward,
@@ -152,6 +155,9 @@ def assemble(
     def address_of(service: str) -> str:
         return settings.engine_address.format(name=service, namespace=settings.namespace)
 
+    def pods_of(gateway: str) -> str:
+        return settings.gateway_address.format(name=gateway, namespace=settings.namespace)
+
     return Parts(
         settings=settings,
         db=db,
@@ -168,6 +174,7 @@ def assemble(
             at_once=max(4, settings.threads - settings.live_streams - SPARE_THREADS),
         ),
         engines=EngineClient(http=http, routes=routes, address_of=address_of, issuer=issuer),
+        gateway=GatewayReader(http=http, address_of=pods_of),
         metrics=Metrics(service="looma-console", revision=settings.revision),
         streams=threading.BoundedSemaphore(settings.live_streams),
         is_ready=lambda: missing(db, service_watch),

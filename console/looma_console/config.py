@@ -12,6 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from looma_core.api.gateway import CONTROLLER_PORT
 from looma_core.settings import SECRET, CoreSettings
 
 
@@ -60,6 +61,13 @@ class ConsoleSettings(CoreSettings, frozen=True, kw_only=True):
             description="Where an AIService answers; `{name}` and `{namespace}` are filled in.",
         ),
     ] = "http://{name}-stable.{namespace}"
+    gateway_address: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://\S+$",
+            description="A name that leads to each pod of a gateway, and its controller's port; filled in likewise.",
+        ),
+    ] = f"http://{{name}}-peers.{{namespace}}:{CONTROLLER_PORT}"
     threads: Annotated[
         int, Meta(ge=8, le=512, description="Requests that the console answers at the same time.")
     ] = 64

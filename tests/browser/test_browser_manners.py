@@ -10,7 +10,16 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.cluster
 
 PHONE = {"width": 375, "height": 760}
-PAGES = ["/people", "/resumes/upload", "/services", "/services/resume", "/users", "/audit", "/account"]
+PAGES = [
+    "/people",
+    "/resumes/upload",
+    "/services",
+    "/services/resume",
+    "/gateway",
+    "/users",
+    "/audit",
+    "/account",
+]
 WATCH_POLICY = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (e) => window.violations.push(e.violatedDirective));

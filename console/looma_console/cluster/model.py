@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from looma_core.api.gateway import FRESH_SECONDS
+
 Document = Mapping[str, Any]
 
 
@@ -121,6 +123,8 @@ class Event:
 
 
 DEFAULT_TIMEOUT_SECONDS = 60
+AT_REST_SECONDS = 300.0
+"""As long as gateways keep the entries of one that says nothing any more."""
 # True is bad news for these, good news for all others.
 _ADVERSE = {"Degraded", "Paused"}
 # Progressing is true while a rollout goes on and after one that worked; neither way is it a warning.
@@ -161,6 +165,32 @@ def read_service(document: Document) -> Service:
         traffic=tuple(_traffic(item) for item in status.get("traffic") or ()),
         resource_version=str(metadata.get("resourceVersion", "")),
     )
+
+
+def known_traffic(service: Service, *, now: dt.datetime) -> tuple[tuple[Traffic, bool], ...]:
+    """What gateways said, and whether it holds at `now`: what is too old is unknown, and never taken for done.
+
+    | the gateway splits requests | its entry is | it holds |
+    | --------------------------- | ------------ | -------- |
+    | yes, or a rollout goes on   | 5 s old      | yes      |
+    | yes, or a rollout goes on   | 6 s old      | no       |
+    | no                          | 4 min old    | yes      |
+    | no                          | 6 min old    | no       |
+
+    A gateway writes the entries of a split every two seconds; of a route that rests, each four minutes.
+    """
+    moves = service.target_revision != service.stable_revision
+    splits = {
+        gateway
+        for gateway in {entry.gateway for entry in service.traffic}
+        if moves or len({entry.revision for entry in service.traffic if entry.gateway == gateway}) > 1
+    }
+
+    def holds(entry: Traffic) -> bool:
+        most = FRESH_SECONDS if entry.gateway in splits else AT_REST_SECONDS
+        return entry.observed_at is not None and (now - entry.observed_at).total_seconds() <= most
+
+    return tuple((entry, holds(entry)) for entry in service.traffic)
 
 
 def read_event(document: Document) -> Event:

@@ -15,6 +15,8 @@ HEARTBEAT_SECONDS = 15.0
 # A rollout changes status many times a second; a page need not.
 SETTLE_SECONDS = 0.25
 RECONNECT_MILLISECONDS = 1000
+BEAT = b": still here\n\n"
+"""A comment: the browser ignores it, but a closed connection fails here and frees the thread."""
 
 
 def message(event: str, data: str) -> bytes:
@@ -47,13 +49,18 @@ def stream(
     sent: dict[str, str] = {}
     yield f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
     changed = True
-    checked = clock()
+    checked = written = clock()
     while True:
         if changed:
             for event, block in render().items():
                 if sent.get(event) != block:
                     sent[event] = block
+                    written = clock()
                     yield message(event, block)
+            if clock() - written >= HEARTBEAT_SECONDS:
+                # A page that looks by the clock and finds nothing new for a while beats as well.
+                written = clock()
+                yield BEAT
         left = end - clock()
         if left <= 0:
             return
@@ -63,8 +70,8 @@ def stream(
         if changed:
             time.sleep(SETTLE_SECONDS)
         else:
-            # A comment: the browser ignores it, but a closed connection fails here and frees the thread.
-            yield b": still here\n\n"
+            written = clock()
+            yield BEAT
         if clock() - checked >= HEARTBEAT_SECONDS:
             checked = clock()
             if not may_go_on():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from flask import (
@@ -19,22 +18,28 @@ from flask import (
     request,
     url_for,
 )
-from flask import stream_with_context as with_context
 from flask_babel import gettext
 from jinja2_fragments.flask import render_block
 from werkzeug.wrappers import Response as BaseResponse
 
-from looma_console.auth.operations import current
 from looma_console.cluster.actions import UnknownRevision
 from looma_console.cluster.api import KubernetesError
-from looma_console.cluster.model import Event, Service, newest_first, read_event, read_service
-from looma_console.services import live, messages, operations
+from looma_console.cluster.model import (
+    Event,
+    Service,
+    known_traffic,
+    newest_first,
+    read_event,
+    read_service,
+)
+from looma_console.services import messages, operations
+from looma_console.services.streaming import blocks_of, open_stream
 from looma_console.web.caller import cluster_person
 from looma_console.web.csrf import notice
 from looma_console.web.fragments import render, wants_fragment
-from looma_console.web.guard import SESSION_COOKIE
 from looma_console.web.parts import parts
 from looma_console.web.permissions import Permission, requires
+from looma_core.api.gateway import FRESH_SECONDS
 
 blueprint = Blueprint("services", __name__, template_folder="templates")
 EVENTS = 30
@@ -51,7 +56,7 @@ def index() -> Response:
 @requires(Permission.SERVICES_READ)
 def index_live() -> Response:
     """The same page's blocks, whenever they change."""
-    return _stream(lambda: _blocks("services/index.html", ("list", "events"), _index()))
+    return open_stream(lambda: blocks_of("services/index.html", ("list", "events"), _index()))
 
 
 @blueprint.get("/services/<name>")
@@ -67,13 +72,20 @@ def service_live(name: str) -> Response:
     """The same page's blocks, whenever they change."""
     _find(name)
 
+    seen: tuple[int, int] | None = None
+
     def blocks() -> dict[str, str]:
+        nonlocal seen
         # A service that was deleted meanwhile: the page keeps what it shows, and says so at its next load.
         if parts().service_watch.get(name) is None:
             return {}
-        return _blocks("services/service.html", ("overview", "traffic", "history", "events"), _service(name))
+        now = (parts().service_watch.version, parts().event_watch.version)
+        changed, seen = now != seen, now
+        # What gateways said becomes unknown by getting old, when nothing else changes.
+        names = ("overview", "traffic", "history", "events") if changed else ("traffic",)
+        return blocks_of("services/service.html", names, _service(name))
 
-    return _stream(blocks)
+    return open_stream(blocks, every=FRESH_SECONDS)
 
 
 @blueprint.get("/services/<name>/rollback")
@@ -152,6 +164,7 @@ def _service(name: str) -> dict[str, Any]:
     found = _find(name)
     return {
         "service": found,
+        "traffic": known_traffic(found, now=dt.datetime.now(dt.UTC)),
         "verdict": parts().cluster.may_change(cluster_person(), name),
         "state_tones": messages.STATE_TONES,
         "limit_scopes": messages.LIMIT_SCOPES,
@@ -175,53 +188,6 @@ def _events(about: Callable[[Event], bool]) -> dict[str, object]:
 
 def _words() -> dict[str, object]:
     return {"phases": messages.PHASES, "tones": messages.TONES}
-
-
-def _blocks(template: str, names: tuple[str, ...], context: Mapping[str, object]) -> dict[str, str]:
-    return {name: render_block(template, name, **context) for name in names}
-
-
-def _stream(blocks: Callable[[], Mapping[str, str]]) -> Response:
-    slot = live.Slot(parts().streams)
-    if not slot.taken:
-        # The page asks for itself every half minute, so it stays right without a stream.
-        return Response(status=503, headers={"Retry-After": "30"})
-    watches = (parts().service_watch, parts().event_watch)
-    seen = [watch.version for watch in watches]
-    token = request.cookies.get(SESSION_COOKIE, "")
-
-    closing = parts().closing
-    # Gunicorn's own; another server's streams end by their heartbeat.
-    connection = request.environ.get("gunicorn.socket")
-
-    def is_closing() -> bool:
-        return closing.is_set() or live.has_hung_up(connection)
-
-    def wait(seconds: float) -> bool:
-        before, end = list(seen), time.monotonic() + seconds
-        while seen == before and not is_closing() and (left := end - time.monotonic()) > 0:
-            # Waiting on the one and looking at the other: events tell of changes, a moment before or after.
-            seen[0] = watches[0].wait(seen[0], min(left, 1.0))
-            seen[1] = watches[1].version
-        return seen != before
-
-    def may_go_on() -> bool:
-        now = dt.datetime.now(dt.UTC)
-        who = current(parts().db, token, now=now, lifetime=parts().lifetime, is_request=False)
-        return who is not None and Permission.SERVICES_READ in who.permissions
-
-    body = live.stream(
-        wait=wait,
-        render=blocks,
-        may_go_on=may_go_on,
-        seconds=parts().settings.live_seconds,
-        is_closing=is_closing,
-    )
-    response = Response(with_context(body), mimetype="text/event-stream")
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"
-    response.call_on_close(slot.release)
-    return response
 
 
 def _status(error: KubernetesError) -> int:

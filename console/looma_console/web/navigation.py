@@ -26,6 +26,7 @@ MENU = (
     Entry("people.index", lazy_gettext("People"), Permission.PEOPLE_READ, "people", "/people"),
     Entry("resumes.form", lazy_gettext("Upload"), Permission.PEOPLE_WRITE, "upload", "/resumes"),
     Entry("services.index", lazy_gettext("Services"), Permission.SERVICES_READ, "services", "/services"),
+    Entry("gateway.index", lazy_gettext("Traffic"), Permission.SERVICES_READ, "traffic", "/gateway"),
     Entry("users.index", lazy_gettext("Accounts"), Permission.USERS_MANAGE, "accounts", "/users"),
     Entry("users.audit", lazy_gettext("Audit"), Permission.AUDIT_READ, "audit", "/audit"),
 )

@@ -18,6 +18,7 @@ from looma_console.cluster.model import Service, read_service
 from looma_console.config import ConsoleSettings
 from looma_console.db.store import Database
 from looma_console.engines import EngineClient
+from looma_console.gateway.reader import GatewayReader
 from looma_core.auth import TokenIssuer
 from looma_core.metrics import Metrics
 
@@ -38,6 +39,7 @@ class Parts:
     cluster: ClusterActions
     relay: Relay
     engines: EngineClient
+    gateway: GatewayReader
     metrics: Metrics
     streams: threading.BoundedSemaphore
     is_ready: Callable[[], list[str]]

@@ -55,7 +55,11 @@ def engine() -> Iterator[FakeEngine]:
 @pytest.fixture
 def parts(database_urls: DatabaseUrls, tenant: str, tmp_path: Path, engine: FakeEngine) -> Iterator[Parts]:
     made = make_parts(
-        database_url=database_urls.app, tenant=tenant, folder=tmp_path, engine_address=engine.address
+        database_url=database_urls.app,
+        tenant=tenant,
+        folder=tmp_path,
+        engine_address=engine.address,
+        gateway_address=engine.address,
     )
     ensure_first_admin(made.db, made.passwords, password=PASSWORD)
     routes = {"pathPrefixes": ["/api/v1/talents"], "timeoutSeconds": 5}

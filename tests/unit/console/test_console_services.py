@@ -98,7 +98,7 @@ def test_the_page_of_a_service_offers_the_other_revisions_only(signed_in) -> Non
 def test_the_page_of_a_service_shows_what_each_gateway_gives(parts, signed_in) -> None:
     page = signed_in(Role.OPERATOR)
     assert "No gateway has told yet" in page.get("/services/resume").get_data(as_text=True)
-    seen = "2026-11-20T10:00:00Z"
+    seen = dt.datetime.now(dt.UTC).isoformat()
     entries = [
         {"gateway": "gateway-r1-a", "revision": "r2", "weight": 87.5, "observedAt": seen},
         {"gateway": "gateway-r1-a", "revision": "r3", "weight": 12.5, "observedAt": seen},
@@ -110,7 +110,14 @@ def test_the_page_of_a_service_shows_what_each_gateway_gives(parts, signed_in) -
     assert text.count("gateway-r1-a</td>") == 2
     assert ">87.5 %</td>" in text
     assert ">12.5 %</td>" in text
-    assert ">0 %</td>" in text
+    # What was never seen is no share of 0.
+    assert ">0 %</td>" not in text
+    assert ">unknown</td>" in text
+    old = [entry | {"observedAt": "2026-11-20T10:00:00Z"} for entry in entries]
+    parts.service_watch.replace([service_document(traffic=old)])
+    text = page.get("/services/resume").get_data(as_text=True)
+    assert text.count(">unknown</td>") == 3
+    assert ">87.5 %</td>" not in text
 
 
 def test_the_page_of_a_service_says_who_may_call_and_how_often(parts, signed_in) -> None:
@@ -236,6 +243,24 @@ def test_the_stream_sends_changed_blocks_only_and_beats_and_ends() -> None:
         b": still here\n\n",
         b": still here\n\n",
     ]
+
+
+def test_a_stream_that_looks_by_the_clock_beats_while_nothing_changes(monkeypatch) -> None:
+    monkeypatch.setattr(live, "SETTLE_SECONDS", 0)
+    clock = [0.0]
+
+    def wait(seconds: float) -> bool:
+        clock[0] += min(seconds, 2.0)
+        return True
+
+    lines = live.stream(
+        wait=wait,
+        render=lambda: {"map": "same"},
+        may_go_on=lambda: True,
+        seconds=20,
+        clock=lambda: clock[0],
+    )
+    assert list(lines) == [b"retry: 1000\n\n", b"event: map\ndata: same\n\n", live.BEAT]
 
 
 def test_the_stream_ends_with_the_session() -> None:
