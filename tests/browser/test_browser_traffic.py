@@ -54,8 +54,8 @@ def test_given_requests_when_the_map_is_open_then_it_shows_them_by_itself(visit,
     # All of it goes to the one revision, as asked and as HAProxy gives it.
     row = card(browser.page).locator(".shares tbody tr")
     expect(row).to_have_count(1)
-    expect(row.locator("td").nth(1)).to_have_text("100 %")
-    expect(row.locator("td").nth(2)).to_have_text("100 %")
+    expect(row.locator("td").nth(1)).to_have_text(re.compile(r"^100\s%$"))
+    expect(row.locator("td").nth(2)).to_have_text(re.compile(r"^100\s%$"))
     expect(browser.page.locator("#pods-unknown")).to_have_count(0)
     assert browser.page.evaluate("window.neverReloaded") is True
     assert set(traffic) == {200}

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 
+from looma_core.api.gateway import GatewayTraffic, RevisionTraffic
 from looma_core.metrics import Metrics
 from looma_engines.gateway.applying import Applier, write_first
 from looma_engines.gateway.controller import Controller
@@ -29,8 +31,10 @@ from looma_engines.gateway.http import Health
 from looma_engines.gateway.kube.client import Kube, load_configuration
 from looma_engines.gateway.kube.cluster import Cluster
 from looma_engines.gateway.link import RealHaproxy
+from looma_engines.gateway.main import run
 from looma_engines.gateway.metrics import GatewayMetrics
 from looma_engines.gateway.model import DataPlane
+from looma_engines.gateway.settings import GatewaySettings
 from looma_engines.gateway.telling import Teller
 from looma_engines.gateway.translate import Here
 from looma_operator.rbac import GATEWAY_CLUSTER_RULES, GATEWAY_RULES
@@ -674,3 +678,68 @@ async def test_a_route_of_the_https_listener_is_not_there_for_http(real_world: R
                 assert (answer.status, await answer.text()) == (200, "stable")
             for headers in ({}, {"X-Forwarded-Proto": "https"}):
                 assert (await world.ask(session, "/secure", headers=headers))[0] == 404
+
+
+async def test_the_whole_controller_tells_what_passes(real_world: RealWorld) -> None:
+    world = real_world
+    (own,) = free_ports(1)
+    settings = GatewaySettings(
+        service="gateway",
+        namespace=world.namespace,
+        revision="r7",
+        host="127.0.0.1",
+        pod="pod-a",
+        gateway_class=world.class_name,
+        gateway_folder=str(world.folder),
+        gateway_http_port=world.ports[0],
+        gateway_https_port=world.ports[1],
+        gateway_controller_port=own,
+        jwks_url="http://127.0.0.1:1/jwks",
+    )
+    async with Pod("stable").serve() as pod, aiohttp.ClientSession(f"http://127.0.0.1:{own}") as session:
+        await asyncio.to_thread(world.build)
+        world.slice("resume-stable", pod)
+        task = asyncio.create_task(run(settings, world.link))
+        try:
+            async with aiohttp.ClientSession() as caller:
+                await until_answers(world, caller, (200, "stable"))
+                # From the first look on: what was before it, an earlier controller counted.
+                await until_told(session, lambda told: told.window_seconds > 0 and told.services)
+                for _ in range(20):
+                    assert await world.ask(caller) == (200, "stable")
+            # HAProxy drops samples that nobody has read yet; what it counts, it counts.
+            told = await until_told(session, lambda told: sum(_stable(told).seconds) > 0)
+            assert (told.gateway, told.services[0].service) == ("pod-a", "resume")
+            assert (_stable(told).asked, _stable(told).given) == (100, 100)
+            labels = f'code="2xx",retry="false",revision="r1",service="{world.namespace}/resume"'
+            line = re.compile(rf"^looma_gateway_attempts_total\{{{labels}\}} (\S+)$", re.MULTILINE)
+            async with asyncio.timeout(WAIT_SECONDS):
+                counted = None
+                while counted is None or float(counted[1]) < 20:
+                    async with session.get("/metrics") as answer:
+                        text = await answer.text()
+                    counted = line.search(text)
+                    await asyncio.sleep(0.05)
+            assert f'looma_gateway_own_seconds_count{{service="{world.namespace}/resume"}}' in text
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def _stable(told: GatewayTraffic) -> RevisionTraffic:
+    found = {revision.revision: revision for service in told.services for revision in service.revisions}
+    return found.get("r1", RevisionTraffic(revision="r1"))
+
+
+async def until_told(
+    session: aiohttp.ClientSession, holds: Callable[[GatewayTraffic], object]
+) -> GatewayTraffic:
+    """Ask the controller for its traffic until it is so."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get("/traffic") as answer:
+                    told = msgspec.json.decode(await answer.read(), type=GatewayTraffic)
+                    if holds(told):
+                        return told
+            await asyncio.sleep(0.05)

@@ -32,8 +32,8 @@ def rate(per_second: float) -> str:
 
 
 def percent(part: float) -> str:
-    """Percent with one digit after the point where it is not whole."""
-    return f"{format_decimal(round(part, 1), format='#,##0.#')} %"
+    """Percent with one digit after the point where it is not whole; the line never breaks before the sign."""
+    return f"{format_decimal(round(part, 1), format='#,##0.#')}\u00a0%"
 
 
 def seconds(time: float | None, *, most: float = 60.0) -> str:

@@ -233,10 +233,10 @@ def test_the_page_shows_each_service_and_its_revisions(parts, signed_in, engine)
     page = signed_in(Role.OPERATOR).get("/gateway").get_data(as_text=True)
     for said in (
         "gateway-a",
-        '<td data-label="Given">87.5 %</td>',
-        '<td data-label="Asked">12.5 %</td>',
+        '<td data-label="Given">87.5\u00a0%</td>',
+        '<td data-label="Asked">12.5\u00a0%</td>',
         "<dd>12.5</dd>",
-        '<dd class="bad">20 %</dd>',
+        '<dd class="bad">20\u00a0%</dd>',
         "20 sampled requests of the last minute",
         "open: no requests",
         "opened 2 times",
