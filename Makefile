@@ -11,6 +11,8 @@ CLUSTER ?= auto
 TEST_NAME ?= test
 SCENARIO ?=
 WORKERS ?= 2
+# Contract tests wait for servers more than they compute.
+CONTRACT_WORKERS ?= 4
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -37,7 +39,7 @@ endif
 
 KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 
-.PHONY: help up down status test unit unit-coverage contract cluster-tests chaos lint format bench lock venv helmfile-check
+.PHONY: help up down status test unit unit-coverage contract cluster-tests chaos conformance lint format bench lock venv helmfile-check
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,7 +92,7 @@ unit-coverage: $(ASSETS)
 
 contract: $(ASSETS) ## Definitions, operator and database against the real API server and PostgreSQL
 	@$(SUDO) $(BIN)/looma build --only binaries --only haproxy
-	@$(BIN)/coverage run -m pytest tests/contract -q -n $(WORKERS) --dist loadfile $(KEYWORD)
+	@$(BIN)/coverage run -m pytest tests/contract -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40
 
@@ -99,6 +101,9 @@ cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of
 
 chaos: $(READY) ## All fault tests, the long ones too
 	@$(SUDO) env TESTS=tests/chaos MARK="long or not long" tests/on-cluster chaos $(KEYWORD)
+
+conformance: $(READY) ## The Gateway API's own tests against the gateway, and their table in docs/reports
+	@$(SUDO) $(BIN)/python -m tests.conformance --name conformance $(if $(SCENARIO),--only "$(SCENARIO)",)
 
 bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench

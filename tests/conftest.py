@@ -8,6 +8,7 @@ _MODULES = (
     "support.cluster",
     "support.control_plane",
     "support.database",
+    "support.faults",
     "support.haproxy",
     "support.operator_process",
     "support.probe_service",

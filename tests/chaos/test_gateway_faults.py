@@ -8,82 +8,18 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from support.cluster import Cluster, Object
+from support.cluster import Cluster
+from support.faults import more, pods, process_of, restarts, until
 from support.probe_service import PATH, Probe
 from support.traffic import Traffic
 
 pytestmark = pytest.mark.cluster
 LONG = pytest.mark.long
 CLIENTS = 2
-
-
-def process_of(pod: str, *, command: str) -> int:
-    """The oldest process of a pod's container on this machine whose command line has `command` in it."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            words = (folder / "cmdline").read_bytes()
-            born = int((folder / "stat").read_text().rpartition(")")[2].split()[19])
-        except OSError:
-            continue
-        if f"HOSTNAME={pod}".encode() in environment and command.encode() in words:
-            found.append((born, int(folder.name)))
-    if not found:
-        pytest.skip(f"no process of {pod} on this machine: the cluster's node is elsewhere")
-    return min(found)[1]
-
-
-def pods(cluster: Cluster, service: str) -> list[str]:
-    listed = cluster.list("pods", f"app.kubernetes.io/instance={service}")
-    return [pod["metadata"]["name"] for pod in listed if not pod["metadata"].get("deletionTimestamp")]
-
-
-def restarts(cluster: Cluster, pod: str, container: str) -> int:
-    statuses = cluster.get("pod", pod)["status"]["containerStatuses"]
-    return int(next(item["restartCount"] for item in statuses if item["name"] == container))
-
-
-def until(holds: Callable[[], bool], sentence: str, *, seconds: float = 60) -> float:
-    """Seconds until it held.
-
-    Raises:
-        AssertionError: after `seconds`.
-    """
-    began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        if holds():
-            return time.monotonic() - began
-        time.sleep(0.1)
-    raise AssertionError(f"{sentence}: not within {seconds:g} s")
-
-
-def more(traffic: Traffic, count: int) -> None:
-    """Wait for that many further answers: the road is open."""
-    begun = len(traffic.answers)
-    until(lambda: len(traffic.answers) >= begun + count, f"{count} further answers")
-
-
-@pytest.fixture
-def two_gateways(cluster: Cluster) -> Iterator[list[str]]:
-    before = cluster.get("aiservice", "gateway")["spec"]["replicas"]
-
-    def serve(count: int) -> Callable[[Object], bool]:
-        return lambda found: (
-            found["status"].get("readyReplicas") == found["status"].get("replicas") == count
-            and found["status"].get("phase") == "Ready"
-        )
-
-    cluster.kubectl("scale", "ais", "gateway", "--replicas=2")
-    cluster.watch("aiservice", "gateway", serve(2), sentence="two gateway pods serve")
-    yield pods(cluster, "gateway")
-    cluster.kubectl("scale", "ais", "gateway", f"--replicas={before}")
-    cluster.watch("aiservice", "gateway", serve(before), sentence="the gateway is as it was")
 
 
 def test_given_requests_when_an_engine_pod_is_killed_then_none_fails(cluster: Cluster, probe: Probe):

@@ -139,18 +139,32 @@ def split(cluster: Cluster, *, right: int) -> None:
         )
 
     cluster.watch("httproute", "split", accepted, sentence="the gateway takes the split", seconds=30)
+    # A condition says what one gateway pod has done, its entry what each of them has.
+    pods = gateway_pods(cluster)
+
+    def told(found: Object) -> bool:
+        entries = {item["gateway"]: item["weight"] for item in found.get("status", {}).get("traffic", [])}
+        return all(round(entries.get(pod, 0)) == right for pod in pods)
+
+    cluster.watch("aiservice", "right", told, sentence=f"each gateway pod gives {right} percent", seconds=30)
 
 
 def shares(cluster: Cluster, count: int) -> Counter[str]:
     """Which version answered, for `count` requests, each over a connection of its own so that both pods get some."""
-    alone = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(timeout=30, limits=alone) as client, ThreadPoolExecutor(max_workers=4) as pool:
+    threads = 4
 
-        def ask(_: int) -> str:
-            answer = client.get(f"{cluster.address}{SPLIT}")
-            return answer.headers.get("X-Probe-Version", f"status {answer.status_code}: {answer.text[:200]}")
+    def ask(requests: int) -> Counter[str]:
+        seen: Counter[str] = Counter()
+        alone = httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(timeout=30, limits=alone) as client:
+            for _ in range(requests):
+                answer = client.get(f"{cluster.address}{SPLIT}")
+                said = f"status {answer.status_code}: {answer.text[:200]}"
+                seen[answer.headers.get("X-Probe-Version", said)] += 1
+        return seen
 
-        return Counter(pool.map(ask, range(count)))
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        return sum(pool.map(ask, [count // threads] * threads), Counter())
 
 
 def test_given_looma_when_it_is_up_then_every_route_is_programmed(cluster: Cluster):

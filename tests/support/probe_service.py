@@ -1,10 +1,12 @@
 """A service of the tests' own on a running cluster: a few lines of Python in Looma's engine image, engine `custom`.
 
-It answers every GET with its revision, so that a test sees which pods serve, and leaves Looma's own engines alone.
+It answers every GET with its revision, so that a test sees which pods serve, and leaves Looma's own engines alone. A
+pod that was told so (`Probe.tell`) answers its callers with an error, or late; its health checks stay good.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +16,20 @@ from support.cluster import Cluster, Object
 
 PATH = "/api/v1/probe"
 SERVER = """
-import http.server, os, signal, sys
+import http.server, json, os, signal, sys, time
+told = {"status": 200, "seconds": 0}
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    def do_PUT(self):
+        told.update(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.answer(200)
     def do_GET(self):
+        called = self.path.startswith("/api/")
+        time.sleep(told["seconds"] if called else 0)
+        self.answer(told["status"] if called else 200)
+    def answer(self, status):
         body = b"{}"
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Looma-Revision", os.environ["LOOMA_REVISION"])
@@ -30,6 +40,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
+TELL = """
+import sys, urllib.request as request
+request.urlopen(request.Request("http://127.0.0.1:8080/", data=sys.argv[1].encode(), method="PUT")).read()
 """
 
 
@@ -70,6 +84,11 @@ class Probe:
     def apply(self, **changes: Any) -> None:
         """`kubectl apply` of it."""
         self.cluster.apply(self.manifest(**changes))
+
+    def tell(self, pod: str, *, status: int = 200, seconds: float = 0) -> None:
+        """From now on this pod answers its callers with `status`, after `seconds`."""
+        told = json.dumps({"status": status, "seconds": seconds})
+        self.cluster.kubectl("exec", pod, "-c", "engine", "--", "python3", "-c", TELL, told)
 
     def wait(self, *, stable: str, sentence: str, seconds: float = 180) -> Object:
         """Wait until it is Ready, for the spec as it is now, and `stable` serves."""

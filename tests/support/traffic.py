@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass
 class Traffic:
-    """Sends a GET every `interval` seconds from each of `clients` threads until closed.
+    """Sends a GET every `interval` seconds, as `client` would, from each of `clients` threads until closed.
 
     A failure is no answer at all or a status of 500 and above: the promise is about Looma, not the caller.
     """
@@ -58,9 +58,16 @@ class Traffic:
             thread.join(timeout=90)
 
     def _send(self) -> None:
+        # One each: where a connection ends while threads share a client, one may read what another has just closed.
+        with httpx.Client(
+            base_url=self.client.base_url, headers=self.client.headers, timeout=self.client.timeout
+        ) as client:
+            self._send_by(client)
+
+    def _send_by(self, client: httpx.Client) -> None:
         while not self._stop.wait(self.interval) and time.monotonic() - self._began < LONGEST_SECONDS:
             try:
-                answer = self.client.get(self.path)
+                answer = client.get(self.path)
             except httpx.HTTPError as error:
                 self.answers.append(Answer(time.monotonic(), 0, "", repr(error)))
             else:

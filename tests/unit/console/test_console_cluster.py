@@ -28,12 +28,14 @@ class Script:
         self.steps = list(steps)
         self.watched_from: list[str] = []
         self.done = threading.Event()
+        self.stopped = threading.Event()
 
     def _next(self) -> Any:
         if not self.steps:
             self.done.set()
-            threading.Event().wait(0.05)
-            raise ConnectionError("the script is over")
+            # Until then it hangs, as a silent server does; what it says later nobody hears.
+            self.stopped.wait(5)
+            raise Gone
         step = self.steps.pop(0)
         if isinstance(step, Exception):
             raise step
@@ -58,6 +60,7 @@ def play(*steps: Any) -> tuple[ListWatch, Script]:
     watch.start()
     assert script.done.wait(5)
     watch.stop()
+    script.stopped.set()
     return watch, script
 
 

@@ -126,6 +126,14 @@ def test_any_thousand_requests_in_a_row_are_shared_exactly(weights, start):
     assert got == Counter(expected if sum(weights) else {None: 1000}) - Counter()
 
 
+@given(share=st.integers(0, 1000), start=st.integers(0, 999))
+def test_of_any_requests_in_a_row_a_share_is_never_far_off(share, start):
+    got = 0
+    for count in range(1, 1001):
+        got += (start + count) * shares.STRIDE % 1000 < share
+        assert abs(got - count * share / 1000) < 3.5
+
+
 @pytest.mark.parametrize(
     ("per_second", "burst", "requests_", "milliseconds"),
     [

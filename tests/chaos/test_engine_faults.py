@@ -1,0 +1,207 @@
+"""Engines that answer wrongly, late or from other pods, and routes that change, while requests go through.
+
+Each test states how many requests may fail, and tells when it was over; times are told, never asserted. The load is
+small: short requests from a few threads, bounded by `Traffic`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from support.cluster import Cluster, Object
+from support.faults import more, pods, process_of, until
+from support.probe_service import PATH, Probe
+from support.traffic import Answer, Traffic
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+CLIENTS = 4
+BREAKER = {"windowSeconds": 3, "minRequests": 4, "errorPercent": 50, "openSeconds": 2, "trialRequests": 3}
+FRESH = timedelta(seconds=5)  # An older entry of status.traffic says nothing, docs/gateway.md.
+Record = Callable[[str, object], None]
+
+
+def routed(probe: Probe, **route: Any) -> None:
+    """Give the probe a route and wait until the gateway has it."""
+    probe.apply(route={"pathPrefixes": [PATH], "auth": {"required": False}, **route})
+    probe.wait(stable="r1", sentence="the probe serves")
+
+    def holds(service: Object) -> bool:
+        return any(
+            item["type"] == "RouteProgrammed"
+            and item["status"] == "True"
+            and item.get("observedGeneration") == service["metadata"]["generation"]
+            for item in service["status"]["conditions"]
+        )
+
+    probe.cluster.watch("aiservice", probe.name, holds, sentence="the gateway has the route")
+
+
+def refused(answer: Answer) -> bool:
+    return "urn:looma:problem:circuit-open" in answer.error
+
+
+def well(traffic: Traffic, *, streak: int = 30) -> bool:
+    last = list(traffic.answers)[-streak:]
+    return len(last) == streak and all(answer.status == 200 for answer in last)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [pytest.param({"status": 500}, 500, id="wrongly"), pytest.param({"seconds": 5}, 504, id="late")],
+)
+def test_given_every_pod_answers_wrongly_or_late_then_the_circuit_spares_them_and_closes_when_they_are_well(
+    cluster: Cluster, probe: Probe, record_property: Record, fault: dict[str, Any], status: int
+):
+    routed(probe, timeoutSeconds=1, retries=0, circuitBreaker=BREAKER)
+    engines = pods(cluster, probe.name)
+    with cluster.api() as api, Traffic(api, PATH, clients=CLIENTS) as traffic:
+        until(lambda: well(traffic), "requests are answered")
+        for engine in engines:
+            probe.tell(engine, **fault)
+        until(lambda: any(refused(answer) for answer in traffic.failures()), "the circuit opens")
+        traffic.mark("open")
+        # Two rounds of trials, all of them in vain.
+        time.sleep(2.5 * BREAKER["openSeconds"])
+        traffic.mark("mended")
+        for engine in engines:
+            probe.tell(engine)
+        seconds = until(lambda: well(traffic), "requests are answered again")
+        traffic.mark("well")
+        more(traffic, 100)
+    kinds = Counter("circuit-open" if refused(answer) else answer.status for answer in traffic.failures())
+    assert set(kinds) == {"circuit-open", status}, kinds
+    while_open = [answer for answer in traffic.between("open", "mended") if not refused(answer)]
+    rounds = 1 + 2.5  # What was under way as it opened, and the trials of each time it was open.
+    assert len(while_open) <= CLIENTS + rounds * max(BREAKER["trialRequests"], CLIENTS), len(while_open)
+    assert all(answer.status == 200 for answer in traffic.between("well"))
+    record_property("requests", len(traffic.answers))
+    record_property("failed", f"{kinds[status]} with {status}, {kinds['circuit-open']} refused at once")
+    record_property("recovery_seconds", round(seconds, 2))
+
+
+def test_given_all_endpoints_are_replaced_at_once_then_no_request_fails(
+    cluster: Cluster, probe: Probe, record_property: Record
+):
+    """One half of the pods is deleted at once, and when it is back the other: then none is left of those at first."""
+    size = 6
+    probe.apply(replicas=size)
+
+    def serve(service: Object) -> bool:
+        return service["status"].get("readyReplicas") == size and service["status"].get("phase") == "Ready"
+
+    cluster.watch("aiservice", probe.name, serve, sentence="six pods serve")
+    first = pods(cluster, probe.name)
+    with cluster.api() as api, Traffic(api, PATH, clients=CLIENTS) as traffic:
+        traffic.wait_for_revision("r1")
+        began = time.monotonic()
+        for half in (first[: size // 2], first[size // 2 :]):
+            cluster.kubectl("delete", "pod", *half, "--wait=true", timeout=180)
+            cluster.watch("aiservice", probe.name, serve, sentence="six pods serve again", seconds=180)
+        seconds = time.monotonic() - began
+        more(traffic, 100)
+    assert not set(first) & set(pods(cluster, probe.name))
+    record_property("requests", len(traffic.answers))
+    record_property("failed", len(traffic.failures()))
+    record_property("all_replaced_after", f"{seconds:.0f} s")
+    assert traffic.failures() == []
+
+
+def test_given_a_hundred_changes_of_a_route_then_no_request_fails(
+    cluster: Cluster, probe: Probe, record_property: Record
+):
+    """Each is a rule that HAProxy must be reloaded for, save those that come while it reloads: they go together."""
+    changes = 100
+    with cluster.api() as api, Traffic(api, PATH, clients=CLIENTS) as traffic:
+        traffic.wait_for_revision("r1")
+        before = reloads(cluster)
+        for turn in range(changes):
+            patch = {"spec": {"route": {"timeoutSeconds": 30 + turn, "retries": turn % 3}}}
+            cluster.kubectl("patch", "ais", probe.name, "--type", "merge", "-p", json.dumps(patch))
+            more(traffic, 5)
+        probe.wait_routed()
+        more(traffic, 100)
+        done = reloads(cluster) - before
+    record_property("requests", len(traffic.answers))
+    record_property("failed", len(traffic.failures()))
+    record_property("reloads_of_HAProxy", done)
+    assert traffic.failures() == []
+    assert done >= changes / 2, "the changes reached HAProxy"
+
+
+def reloads(cluster: Cluster) -> int:
+    """Reloads of HAProxy that the gateway's controller has counted as done."""
+    (gateway,) = pods(cluster, "gateway")
+    read = f"/api/v1/namespaces/{cluster.namespace}/pods/{gateway}:8081/proxy/metrics"
+    for line in cluster.kubectl("get", "--raw", read).splitlines():
+        if line.startswith("looma_gateway_reloads_total") and 'result="done"' in line:
+            return int(float(line.split()[-1]))
+    raise AssertionError("the controller counts no reloads")
+
+
+def test_given_one_of_two_gateways_is_frozen_then_what_it_told_is_old_and_the_other_serves(
+    cluster: Cluster, two_gateways: list[str], probe: Probe, record_property: Record
+):
+    """A frozen pod's entry of status.traffic stands still, so nobody takes it for what happens now."""
+    canary = Probe(cluster, "other")
+    canary.apply(version="other", replicas=1, route={"pathPrefixes": []})
+    canary.wait(stable="r1", sentence="the second service serves")
+    frozen, lively = two_gateways
+    split(cluster, {"probe-stable": 60, "other-stable": 40})
+
+    def entries(service: Object) -> dict[str, str]:
+        return {item["gateway"]: item["observedAt"] for item in service["status"].get("traffic", [])}
+
+    processes = [process_of(frozen, command=command) for command in ("haproxy", "looma-engine")]
+    try:
+        cluster.watch(
+            "aiservice",
+            "other",
+            lambda found: set(entries(found)) >= {frozen, lively},
+            sentence="both gateways tell what they give",
+        )
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        stood = entries(cluster.get("aiservice", "other"))[frozen]
+        begun = entries(cluster.get("aiservice", "other"))[lively]
+        cluster.watch(
+            "aiservice",
+            "other",
+            lambda found: entries(found)[lively] > begun and entries(found)[frozen] == stood,
+            sentence="the lively gateway tells on",
+        )
+        time.sleep(FRESH.total_seconds())
+        told = entries(cluster.get("aiservice", "other"))
+        ages = {name: datetime.now(UTC) - datetime.fromisoformat(told[name]) for name in told}
+        assert ages[frozen] > FRESH, "what the frozen one told is unknown by now"
+        assert ages[lively] <= FRESH, ages
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+        cluster.kubectl("delete", "httproute", "frozen", "--ignore-not-found", "--wait=false")
+        cluster.kubectl("delete", "ais", "other", "--ignore-not-found", "--wait=false")
+    record_property("told_by", "the lively gateway alone; the frozen one is unknown")
+
+
+def split(cluster: Cluster, weights: dict[str, int]) -> None:
+    """A route of the tests' own that shares its requests between Services."""
+    targets = [{"name": name, "port": 80, "weight": weight} for name, weight in weights.items()]
+    cluster.apply(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": "frozen"},
+            "spec": {
+                "parentRefs": [{"name": "looma"}],
+                "rules": [{"matches": [{"path": {"value": "/api/v1/frozen"}}], "backendRefs": targets}],
+            },
+        }
+    )
