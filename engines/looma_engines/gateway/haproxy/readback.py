@@ -128,21 +128,25 @@ def parse_stat(text: str) -> tuple[Stat, ...]:
     """Counters by `show stat` (CSV). Raises Unreadable."""
     if not text.startswith("# "):
         raise Unreadable(f"not statistics: {text[:80]!r}")
-    rows = csv.DictReader(io.StringIO(text.removeprefix("# ").strip()))
+    head, *rows = csv.reader(io.StringIO(text.removeprefix("# ").strip()))
     try:
+        # By position: there are a hundred columns, and all rows are read each second.
+        proxy, name, status = (head.index(column) for column in ("pxname", "svname", "status"))
+        sessions, total, unconnected = (head.index(column) for column in ("scur", "stot", "econ"))
+        answered = [head.index(f"hrsp_{kind}") for kind in CLASSES]
         return tuple(
             Stat(
-                proxy=row["pxname"],
-                name=row["svname"],
-                status=row["status"],
-                sessions=int(row["scur"] or 0),
-                total=int(row["stot"] or 0),
-                answered=tuple(int(row[f"hrsp_{name}"] or 0) for name in CLASSES),
-                unconnected=int(row["econ"] or 0),
+                proxy=row[proxy],
+                name=row[name],
+                status=row[status],
+                sessions=int(row[sessions] or 0),
+                total=int(row[total] or 0),
+                answered=tuple(int(row[column] or 0) for column in answered),
+                unconnected=int(row[unconnected] or 0),
             )
             for row in rows
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (ValueError, IndexError) as error:
         raise Unreadable(f"not statistics: {error}") from error
 
 
