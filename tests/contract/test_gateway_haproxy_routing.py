@@ -570,3 +570,24 @@ def test_each_request_is_one_line_of_json_without_its_query(new_gateway, new_eng
         ENGINE,
     )
     assert "secret" not in gateway.haproxy.log
+
+
+def test_of_many_requests_the_log_has_a_sample_and_each_failure(new_gateway):
+    # No pod is there for the one rule, and no rule for other paths.
+    gateway = new_gateway(plane(rule("looma/engine/0", Match(path="/down"))), access_log=True)
+
+    def pipelined(path: str, count: int) -> bytes:
+        request = f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        last = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+        return gateway.raw(request * (count - 1) + last)
+
+    assert pipelined("/other", 2000).count(b"HTTP/1.1 404") == 2000
+    assert pipelined("/down", 20).count(b"HTTP/1.1 503") == 20
+
+    def told(status: int) -> int:
+        lines = gateway.haproxy.log.splitlines()
+        return sum(json.loads(line)["status"] == status for line in lines if line.startswith("{"))
+
+    gateway.until(lambda: told(503) == 20)
+    # Those of the first hundred of a second, and one of a hundred after them.
+    assert 0 < told(404) < 1500

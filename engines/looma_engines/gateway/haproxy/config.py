@@ -115,7 +115,7 @@ def _global(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Sett
     if settings.access_log:
         lines += [
             "log stdout format raw daemon info",
-            # The controller's, of those requests that are a notice and no mere information (`_sample`).
+            # The controller's, of those requests that are a notice and no mere information (`_choose_what_is_told`).
             f"log {folder}/{SAMPLES_SOCKET} len 8192 format raw daemon notice",
             # Tells what HAProxy's own work on a request took; costs two looks at the clock for each turn of a task.
             "profiling.tasks on",
@@ -154,15 +154,25 @@ _LOG = (
 """One JSON object a request. No query and no address: both may tell of a person."""
 
 
-ALL_SAMPLED_BELOW = 100
-"""Requests a second of which each is a sample; of more, one of SAMPLE_OF is."""
+ALL_TOLD_BELOW = 100
+"""Requests a second of which each is in the log and a sample; of more, one of SAMPLE_OF is, and each that failed."""
 SAMPLE_OF = 100
 
 
-def _sample() -> str:
-    """The line that makes a request a sample: the controller is told of it, and not of each."""
-    few = f"{{ fe_req_rate lt {ALL_SAMPLED_BELOW} }}"
-    return f"http-request set-log-level notice if {few} || {{ rand({SAMPLE_OF}) eq 0 }}"
+def _choose_what_is_told() -> Lines:
+    """Lines that choose which requests the log has, and which of those the controller hears of: the samples.
+
+    A line for each would cost more than its request, most of that in the container runtime, which copies it.
+    """
+    few = f"{{ fe_req_rate lt {ALL_TOLD_BELOW} }}"
+    sampled = "{ var(txn.sampled) -m bool }"
+    return [
+        f"http-request set-var(txn.sampled) bool(true) if {few} || {{ rand({SAMPLE_OF}) eq 0 }}",
+        f"http-request set-log-level notice if {sampled}",
+        f"http-request set-log-level silent if !{sampled}",
+        # A failure is told, but is no sample: there would be too many slow ones among them.
+        f"http-after-response set-log-level info if !{sampled} {{ status ge 500 }}",
+    ]
 
 
 def _probes(plane: DataPlane, settings: Settings) -> Lines:
@@ -181,7 +191,11 @@ def _probes(plane: DataPlane, settings: Settings) -> Lines:
 
 
 def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Settings) -> Lines:
-    log = ["option dontlognull", f"log-format {quoted(_LOG)}", _sample()] if settings.access_log else []
+    log = (
+        ["option dontlognull", f"log-format {quoted(_LOG)}", *_choose_what_is_told()]
+        if settings.access_log
+        else []
+    )
     lines = [
         *_binds(plane, folder, settings),
         *log,
