@@ -15,8 +15,6 @@ HEARTBEAT_SECONDS = 15.0
 # A rollout changes status many times a second; a page need not.
 SETTLE_SECONDS = 0.25
 RECONNECT_MILLISECONDS = 1000
-BEAT = b": still here\n\n"
-"""A comment: the browser ignores it, but a closed connection fails here and frees the thread."""
 
 
 def message(event: str, data: str) -> bytes:
@@ -25,12 +23,20 @@ def message(event: str, data: str) -> bytes:
     return (f"event: {event}\n" + "".join(f"data: {line}\n" for line in lines) + "\n").encode()
 
 
+BEAT = message("beat", "")
+"""Says that the page is still right: one that hears nothing may hang behind something that stands still.
+
+A connection that was closed fails here, too, and frees the thread.
+"""
+
+
 def stream(
     *,
     wait: Callable[[float], bool],
     render: Callable[[], Mapping[str, str]],
     may_go_on: Callable[[], bool],
     seconds: float,
+    beat_seconds: float = HEARTBEAT_SECONDS,
     is_closing: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[bytes]:
@@ -41,6 +47,7 @@ def stream(
         render: the page's blocks by event name; a block is sent when it differs from what was sent last.
         may_go_on: asked at each heartbeat; False once the person's session has ended.
         seconds: how long the stream lives.
+        beat_seconds: after how long without news a beat is sent, of a stream that looks by the clock.
         is_closing: True once the process was asked to stop (the browser then connects to the next one), or
             once the browser is gone.
         clock: seconds, monotonic; for tests.
@@ -57,8 +64,7 @@ def stream(
                     sent[event] = block
                     written = clock()
                     yield message(event, block)
-            if clock() - written >= HEARTBEAT_SECONDS:
-                # A page that looks by the clock and finds nothing new for a while beats as well.
+            if clock() - written >= beat_seconds:
                 written = clock()
                 yield BEAT
         left = end - clock()

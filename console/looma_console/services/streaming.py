@@ -25,6 +25,7 @@ def blocks_of(template: str, names: Iterable[str], context: Mapping[str, object]
 def open_stream(blocks: Callable[[], Mapping[str, str]], *, every: float | None = None) -> Response:
     """Send a page's blocks whenever the cluster changes, and `every` so many seconds, where they differ.
 
+    With `every` the page hears a beat as often, if there is nothing else, and so knows when it hears nothing.
     Without a place left it answers 503: the page then asks for itself every half minute, and stays right.
     """
     slot = live.Slot(parts().streams)
@@ -61,6 +62,7 @@ def open_stream(blocks: Callable[[], Mapping[str, str]], *, every: float | None 
         render=blocks,
         may_go_on=may_go_on,
         seconds=parts().settings.live_seconds,
+        beat_seconds=live.HEARTBEAT_SECONDS if every is None else every,
         is_closing=is_closing,
     )
     response = Response(with_context(body), mimetype="text/event-stream")

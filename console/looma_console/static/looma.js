@@ -146,11 +146,14 @@
   // --- Live pages: while the stream is down (or all are taken), ask every half minute. ---
 
   const POLL = 30000;
+  const LOOK = 1000;
 
   function live() {
     let up = false;
+    let heard = 0;
     function show(is) {
       up = is;
+      heard = Date.now();
       document.querySelectorAll("[data-poll]").forEach(function (region) {
         region.classList.toggle("is-live", is);
       });
@@ -161,12 +164,25 @@
     document.body.addEventListener("htmx:sseError", function () {
       show(false);
     });
-    window.setInterval(function () {
+    document.body.addEventListener("htmx:sseMessage", function () {
+      if (!up) show(true);
+      heard = Date.now();
+    });
+    function poll() {
       const region = document.querySelector("[data-poll]");
       if (region && !up) {
         htmx.ajax("GET", region.dataset.poll, { target: region, swap: "outerHTML", select: "#live" });
       }
-    }, POLL);
+    }
+    window.setInterval(poll, POLL);
+    // A stream may stand still without an error, as behind a proxy that hangs: then what is shown is old.
+    window.setInterval(function () {
+      const region = document.querySelector("[data-silence]");
+      if (region && up && Date.now() - heard > 1000 * Number(region.dataset.silence)) {
+        show(false);
+        poll();
+      }
+    }, LOOK);
   }
 
   // A button that is a link for want of a script is a button to the keyboard, too.

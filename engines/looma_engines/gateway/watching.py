@@ -65,6 +65,7 @@ class Watch:
         self._lock = asyncio.Lock()
         self._view: View | None = None
         self._whose: dict[str, Revision] = {}
+        self._unnamed: set[Revision] = set()
         self._tally = Tally()
         self._known: dict[str, Counts] = {}
         self._kept: dict[tuple[str, str, str], Kept] = {}
@@ -80,6 +81,7 @@ class Watch:
         """Take a newer view of what HAProxy is asked for, and gives."""
         self._view = view
         self._whose = revisions_of(view.translation.splits)
+        self._unnamed = {whose for whose in self._whose.values() if not whose[1]}
 
     def sample(self, sample: Sample) -> None:
         """Take a sampled request."""
@@ -122,8 +124,11 @@ class Watch:
         counts = self._tally.counts
         for backend, now in counts.items():
             since = now - self._known.get(backend, Counts())
-            # Also of a backend without requests: a counter that is there and 0 says more than none.
             whose = self._whose_is(backend)
+            if whose in self._unnamed and since == Counts():
+                # Its pods have not said yet which revision they are.
+                continue
+            # Also of a backend without requests: a counter that is there and 0 says more than none.
             self._counts[whose] += since
             self._metrics.attempts(*whose, since)
         self._known = counts

@@ -240,8 +240,8 @@ def test_the_stream_sends_changed_blocks_only_and_beats_and_ends() -> None:
         b"event: list\ndata: one\n\n",
         b"event: events\ndata: x\n\n",
         b"event: list\ndata: two\n\n",
-        b": still here\n\n",
-        b": still here\n\n",
+        live.BEAT,
+        live.BEAT,
     ]
 
 
@@ -273,7 +273,7 @@ def test_the_stream_ends_with_the_session() -> None:
     lines = live.stream(
         wait=wait, render=dict, may_go_on=lambda: clock[0] < 20, seconds=600, clock=lambda: clock[0]
     )
-    assert list(lines) == [b"retry: 1000\n\n", b": still here\n\n", b": still here\n\n"]
+    assert list(lines) == [b"retry: 1000\n\n", live.BEAT, live.BEAT]
 
 
 def test_the_stream_lets_go_when_the_process_is_asked_to_stop() -> None:
