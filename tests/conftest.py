@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from hypothesis import HealthCheck, settings
+
 _MODULES = (
     "support.cluster",
     "support.control_plane",
@@ -14,3 +16,7 @@ _MODULES = (
     "support.probe_service",
 )
 pytest_plugins = [name for name in _MODULES if find_spec(name) is not None]
+
+# How long an example takes says how busy the machine is, and no test is about that.
+settings.register_profile("looma", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("looma")

@@ -6,7 +6,7 @@ import socket
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from looma_cluster.builtin import network
@@ -15,13 +15,11 @@ from looma_cluster.builtin.network import LINKS, NoRoomError, choose_link, inter
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?", fullmatch=True)
 
 
-@settings(deadline=None)
 @given(names)
 def test_an_interface_name_fits_the_kernel(name):
     assert len(interface_name(name)) <= 15
 
 
-@settings(deadline=None)
 @given(names, st.lists(st.sampled_from(list(LINKS.subnets(new_prefix=24))), max_size=200, unique=True))
 def test_a_link_clashes_with_nothing_that_is_there(name, taken):
     link = choose_link(name, taken=[str(network) for network in taken])

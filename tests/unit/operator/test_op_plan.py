@@ -468,7 +468,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_whatever_happens_capacity_holds_and_the_end_is_the_spec(steps):
     """Changes, crashes between any two writes and deletions by hand: pods that serve are not taken below the spec."""
