@@ -65,23 +65,37 @@ def build(name: str, report: Callable[[str], None], *, log: Path | None = None) 
     if image.archive.exists():
         return image
     report(image.name)
-    image.archive.parent.mkdir(parents=True, exist_ok=True)
+    pack(
+        binaries.path(image.program),
+        title=image.name,
+        reference=image.reference,
+        archive=image.archive,
+        log=log,
+    )
+    return image
+
+
+def pack(program: Path, *, title: str, reference: str, archive: Path, log: Path | None = None) -> None:
+    """Make `archive` an image called `reference` that holds a static program and no more.
+
+    Raises:
+        CommandError: if buildah fails.
+    """
+    archive.parent.mkdir(parents=True, exist_ok=True)
     container = _buildah("from", "scratch").strip()
     try:
-        _buildah("copy", container, binaries.path(image.program), f"/{image.program}", log=log)
+        _buildah("copy", container, program, f"/{program.name}", log=log)
         _buildah(
-            *("config", "--user", USER, "--entrypoint", f'["/{image.program}"]'),
-            *("--label", f"org.opencontainers.image.title={image.name}", container),
+            *("config", "--user", USER, "--entrypoint", f'["/{program.name}"]'),
+            *("--label", f"org.opencontainers.image.title={title}", container),
         )
-        _buildah("commit", "--quiet", container, image.reference)
+        _buildah("commit", "--quiet", container, reference)
         # Under a name of its own until it is whole: an interrupted build must not look like a finished one.
-        partial = image.archive.with_suffix(".partial")
+        partial = archive.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         # buildah compresses every layer of an OCI archive, whatever it is told; this format it leaves as it is.
-        target = f"docker-archive:{partial}:{image.reference}"
-        _buildah("push", "--quiet", image.reference, target, log=log)
-        partial.replace(image.archive)
+        _buildah("push", "--quiet", reference, f"docker-archive:{partial}:{reference}", log=log)
+        partial.replace(archive)
     finally:
         _buildah("rm", container, check=False)
-        _buildah("rmi", image.reference, check=False)
-    return image
+        _buildah("rmi", reference, check=False)
