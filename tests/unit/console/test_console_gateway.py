@@ -194,21 +194,12 @@ def test_an_entry_without_a_time_is_unknown() -> None:
     assert [holds for _, holds in known_traffic(service, now=NOW)] == [False]
 
 
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0"), (0.004, "0.01"), (3.14159, "3.14"), (31.4159, "31.4"), (31415.9, "31,416")]
-)
-def test_rates_in_words(app, number: float, text: str) -> None:
+def test_rates_and_times_in_words(app) -> None:
+    rates = {0: "0", 0.004: "0.01", 3.14159: "3.14", 31.4159: "31.4", 31415.9: "31,416"}
+    times = {0.0023: "2.3 ms", 0.25: "250 ms", 1.25: "1.2 s", 12.0: "12 s", None: "> 60 s"}
     with app.test_request_context():
-        assert messages.rate(number) == text
-
-
-@pytest.mark.parametrize(
-    ("time", "text"),
-    [(0.0023, "2.3 ms"), (0.25, "250 ms"), (1.25, "1.2 s"), (12.0, "12 s"), (None, "> 60 s")],
-)
-def test_times_in_words(app, time: float | None, text: str) -> None:
-    with app.test_request_context():
-        assert messages.seconds(time) == text
+        assert {number: messages.rate(number) for number in rates} == rates
+        assert {time: messages.seconds(time) for time in times} == times
 
 
 GATEWAY = service_document("gateway", spec={"engine": "gateway", "route": {}})
