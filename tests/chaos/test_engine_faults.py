@@ -7,25 +7,21 @@ small: short requests from a few threads, bounded by `Traffic`.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from support.cluster import Cluster, Object
-from support.faults import more, pods, process_of, until
+from support.faults import more, pods, until
 from support.probe_service import PATH, Probe
 from support.traffic import Answer, Traffic
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 CLIENTS = 4
 BREAKER = {"windowSeconds": 3, "minRequests": 4, "errorPercent": 50, "openSeconds": 2, "trialRequests": 3}
-FRESH = timedelta(seconds=5)  # An older entry of status.traffic says nothing, docs/gateway.md.
 Record = Callable[[str, object], None]
 
 
@@ -145,63 +141,3 @@ def reloads(cluster: Cluster) -> int:
         if line.startswith("looma_gateway_reloads_total") and 'result="done"' in line:
             return int(float(line.split()[-1]))
     raise AssertionError("the controller counts no reloads")
-
-
-def test_given_one_of_two_gateways_is_frozen_then_what_it_told_is_old_and_the_other_serves(
-    cluster: Cluster, two_gateways: list[str], probe: Probe, record_property: Record
-):
-    """A frozen pod's entry of status.traffic stands still, so nobody takes it for what happens now."""
-    canary = Probe(cluster, "other")
-    canary.apply(version="other", replicas=1, route={"pathPrefixes": []})
-    canary.wait(stable="r1", sentence="the second service serves")
-    frozen, lively = two_gateways
-    split(cluster, {"probe-stable": 60, "other-stable": 40})
-
-    def entries(service: Object) -> dict[str, str]:
-        return {item["gateway"]: item["observedAt"] for item in service["status"].get("traffic", [])}
-
-    processes = [process_of(frozen, command=command) for command in ("haproxy", "looma-engine")]
-    try:
-        cluster.watch(
-            "aiservice",
-            "other",
-            lambda found: set(entries(found)) >= {frozen, lively},
-            sentence="both gateways tell what they give",
-        )
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
-        stood = entries(cluster.get("aiservice", "other"))[frozen]
-        begun = entries(cluster.get("aiservice", "other"))[lively]
-        cluster.watch(
-            "aiservice",
-            "other",
-            lambda found: entries(found)[lively] > begun and entries(found)[frozen] == stood,
-            sentence="the lively gateway tells on",
-        )
-        time.sleep(FRESH.total_seconds())
-        told = entries(cluster.get("aiservice", "other"))
-        ages = {name: datetime.now(UTC) - datetime.fromisoformat(told[name]) for name in told}
-        assert ages[frozen] > FRESH, "what the frozen one told is unknown by now"
-        assert ages[lively] <= FRESH, ages
-    finally:
-        for process in processes:
-            os.kill(process, signal.SIGCONT)
-        cluster.kubectl("delete", "httproute", "frozen", "--ignore-not-found", "--wait=false")
-        cluster.kubectl("delete", "ais", "other", "--ignore-not-found", "--wait=false")
-    record_property("told_by", "the lively gateway alone; the frozen one is unknown")
-
-
-def split(cluster: Cluster, weights: dict[str, int]) -> None:
-    """A route of the tests' own that shares its requests between Services."""
-    targets = [{"name": name, "port": 80, "weight": weight} for name, weight in weights.items()]
-    cluster.apply(
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "HTTPRoute",
-            "metadata": {"name": "frozen"},
-            "spec": {
-                "parentRefs": [{"name": "looma"}],
-                "rules": [{"matches": [{"path": {"value": "/api/v1/frozen"}}], "backendRefs": targets}],
-            },
-        }
-    )

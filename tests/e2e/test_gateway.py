@@ -139,14 +139,6 @@ def split(cluster: Cluster, *, right: int) -> None:
         )
 
     cluster.watch("httproute", "split", accepted, sentence="the gateway takes the split", seconds=30)
-    # A condition says what one gateway pod has done, its entry what each of them has.
-    pods = gateway_pods(cluster)
-
-    def told(found: Object) -> bool:
-        entries = {item["gateway"]: item["weight"] for item in found.get("status", {}).get("traffic", [])}
-        return all(round(entries.get(pod, 0)) == right for pod in pods)
-
-    cluster.watch("aiservice", "right", told, sentence=f"each gateway pod gives {right} percent", seconds=30)
 
 
 def shares(cluster: Cluster, count: int) -> Counter[str]:
