@@ -38,6 +38,9 @@ export NODE_EXTRA_CA_CERTS ?= $(CERTIFICATES)
 endif
 
 KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
+# One scenario is in one of two runs, and pytest says 5 where it found none. The gateway's tests make threads by the
+# thousand and no greenlets: coverage, told to look for those too, was seen to spin there for ever.
+NONE_IS_FINE := $(if $(SCENARIO),|| test $$? -eq 5,)
 
 .PHONY: help up down status test unit unit-coverage contract cluster-tests chaos conformance lint format bench lock venv helmfile-check
 
@@ -92,7 +95,8 @@ unit-coverage: $(ASSETS)
 
 contract: $(ASSETS) ## Definitions, operator and database against the real API server and PostgreSQL
 	@$(SUDO) $(BIN)/looma build --only binaries --only haproxy
-	@$(BIN)/coverage run -m pytest tests/contract -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD)
+	@$(BIN)/coverage run -m pytest tests/contract -q -n $(CONTRACT_WORKERS) --dist loadfile --ignore-glob='*/test_gateway_*' $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/coverage run --concurrency=thread -m pytest tests/contract/test_gateway_*.py -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40
 
