@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from looma_core.metrics import Metrics
 from looma_engines.gateway import controller as loops
-from looma_engines.gateway.applying import Applier, write_first
-from looma_engines.gateway.controller import Controller
-from looma_engines.gateway.haproxy.shares import thresholds
-from looma_engines.gateway.http import STUCK_SECONDS, Health
-from looma_engines.gateway.kube.client import ConflictError, KubeError, MissingError
-from looma_engines.gateway.metrics import GatewayMetrics
+from looma_engines.gateway.http import STUCK_SECONDS
 from looma_engines.gateway.model import DataPlane, TokenKey
 from looma_engines.gateway.objects import Snapshot
-from looma_engines.gateway.telling import REPEAT_SECONDS, Teller, View
-from looma_engines.gateway.translate import Here
 from looma_engines.gateway.waiting import HOLD_SECONDS, Missing
+from support.gateway_controller import World, canary, until
 from support.gateway_haproxy import FakeHaproxy
 from support.gateway_world import (
-    Object,
-    ai_service,
     endpoint,
     gateway,
     match,
@@ -36,82 +25,13 @@ from support.gateway_world import (
     service,
     slice_of,
     small_world,
-    snapshot,
     to,
 )
-
-
-class Cluster:
-    """What is known of the cluster, as the test says."""
-
-    def __init__(self) -> None:
-        self.changed = asyncio.Event()
-        self.waits_for: list[str] = []
-        self.documents: list[Object] = []
-
-    def show(self, *documents: Object) -> None:
-        self.documents = list(documents)
-        self.changed.set()
-
-    def snapshot(self) -> Snapshot:
-        return snapshot(*self.documents)
-
-
-class World:
-    """A controller with a HAProxy and a cluster of the test's own, and a clock that stands."""
-
-    def __init__(self, folder: Path) -> None:
-        self.now = 100.0
-        self.cluster = Cluster()
-        self.haproxy = FakeHaproxy(folder)
-        self.keys: tuple[TokenKey, ...] = ()
-        self.views: list[View] = []
-        self.metrics = Metrics(service="gateway", revision="r1")
-        self.health = Health(self.metrics, clock=lambda: self.now)
-        counted = GatewayMetrics(self.metrics)
-        write_first(self.haproxy, folder, pod="pod-a")
-        self.haproxy.start()
-        self.applier = Applier(self.haproxy, folder, on_step=counted.count)
-        self.controller = Controller(
-            cluster=self.cluster,
-            applier=self.applier,
-            here=Here(pod="pod-a"),
-            keys=lambda: self.keys,
-            ends=lambda one: thresholds(one.targets),
-            tell=self.views.append,
-            health=self.health,
-            metrics=counted,
-            clock=lambda: self.now,
-        )
-
-    @property
-    def running(self) -> DataPlane:
-        assert self.haproxy.running is not None
-        return self.haproxy.running
-
-    def counted(self, series: str) -> float:
-        for line in self.metrics.exposition().decode().splitlines():
-            if line.startswith(series + " "):
-                return float(line.rsplit(" ", 1)[1])
-        return 0.0
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
-
-
-def canary(weight: int) -> list[Object]:
-    """A world in which a rollout goes on."""
-    return [
-        gateway(),
-        ai_service(),
-        service(of="resume", revision="r1"),
-        service("resume-canary", of="resume", revision="r2"),
-        slice_of("resume-stable", endpoint("10.0.0.1")),
-        slice_of("resume-canary", endpoint("10.0.0.2")),
-        route(rule(to("resume-stable", 100 - weight), to("resume-canary", weight)), of="resume"),
-    ]
 
 
 async def test_nothing_is_done_before_the_cluster_is_known(world: World) -> None:
@@ -246,12 +166,6 @@ async def test_a_refusal_is_told_and_pods_come_and_go_all_the_same(world: World)
     assert world.health.waits_for == []
 
 
-async def until(holds: Any) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what holds is the code's own state, which tells nobody
-            await asyncio.sleep(0)
-
-
 async def test_no_error_ends_the_loop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "RETRY_SECONDS", (0.0,))
     monkeypatch.setattr(loops, "TICK_SECONDS", 0.0)
@@ -332,148 +246,3 @@ async def test_health_readiness_and_metrics(world: World) -> None:
     assert (await body(world.health.healthz))[0] == 500
     response = await world.health.metrics(make_mocked_request("GET", "/metrics"))
     assert b"looma_gateway_reloads_total" in (response.body or b"")
-
-
-# Telling
-
-
-class Api:
-    """Takes writes, and answers them as the test says."""
-
-    def __init__(self) -> None:
-        self.writes: list[tuple[str, str, Any, Mapping[str, str]]] = []
-        self.error: KubeError | None = None
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: object = None,
-        content_type: str = "application/json",
-    ) -> bytes:
-        self.writes.append((path.rsplit("/", 2)[1], content_type.split("/")[1], body, dict(query or {})))
-        if self.error is not None:
-            raise self.error
-        return b"{}"
-
-    def taken(self) -> list[tuple[str, str]]:
-        """Names and kinds of the writes since the last call."""
-        found = [(name, kind) for name, kind, _, _ in self.writes]
-        self.writes.clear()
-        return sorted(found)
-
-
-class Clock:
-    """A time that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2025, 3, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-async def view_of(world: World, *documents: Object) -> View:
-    world.cluster.show(*documents)
-    world.now += 1
-    while await world.controller.step() < loops.TICK_SECONDS:
-        world.now += 1
-    return world.views[-1]
-
-
-_STATUS = [("looma", "merge-patch+json"), ("resume", "merge-patch+json")]
-_TRAFFIC = ("resume", "apply-patch+yaml")
-
-
-async def test_statuses_and_traffic_are_written_once_and_a_rollout_is_told_again(world: World) -> None:
-    api, clock = Api(), Clock()
-    teller = Teller(api, pod="pod-a", now=clock)
-    view = await view_of(world, *canary(20))
-    await teller.write(view)
-    name, _, document, query = next(item for item in api.writes if item[1] == "apply-patch+yaml")
-    assert (name, query) == ("resume", {"fieldManager": "looma-gateway-pod-a", "force": "true"})
-    assert [(item["revision"], item["weight"]) for item in document["status"]["traffic"]] == [
-        ("r1", 80),
-        ("r2", 20),
-    ]
-    assert api.taken() == sorted([*_STATUS, _TRAFFIC])
-    # The watch has not brought them yet: nothing is written twice, but for the rollout's entries in time.
-    clock.pass_by(1)
-    await teller.write(view)
-    assert api.taken() == []
-    clock.pass_by(1)
-    await teller.write(view)
-    assert api.taken() == [_TRAFFIC]
-
-
-async def test_two_pods_that_differ_take_turns_slowly(world: World) -> None:
-    api, clock = Api(), Clock()
-    teller = Teller(api, pod="pod-a", now=clock)
-    view = await view_of(world, gateway())
-    await teller.write(view)
-    assert api.taken() == [("looma", "merge-patch+json")]
-    clock.pass_by(REPEAT_SECONDS - 1)
-    await teller.write(view)
-    assert api.taken() == []
-    clock.pass_by(1)
-    await teller.write(view)
-    assert api.taken() == [("looma", "merge-patch+json")]
-
-
-@pytest.mark.parametrize(
-    "error", [ConflictError(409, "changed"), MissingError(404, "gone"), KubeError(0, "away")]
-)
-async def test_a_write_that_fails_is_tried_again_and_ends_nothing(world: World, error: KubeError) -> None:
-    api, clock = Api(), Clock()
-    teller = Teller(api, pod="pod-a", now=clock)
-    view = await view_of(world, *canary(20))
-    api.error = error
-    await teller.write(view)
-    first = api.taken()
-    await teller.write(view)
-    assert api.taken() == first == sorted([*_STATUS, _TRAFFIC])
-    api.error = None
-    await teller.write(view)
-    assert api.taken() == first
-    await teller.write(view)
-    assert api.taken() == []
-
-
-async def test_a_pod_that_ends_takes_its_entries_back(world: World) -> None:
-    api = Api()
-    teller = Teller(api, pod="pod-a", now=Clock())
-    await teller.take_back()
-    assert api.writes == []
-    teller.tell(await view_of(world, *canary(20)))
-    task = asyncio.create_task(teller.run())
-    await until(lambda: len(api.writes) == 3)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    api.writes.clear()
-    await teller.take_back()
-    ((_, _, document, _),) = api.writes
-    assert document["status"]["traffic"] == []
-
-
-async def test_entries_of_pods_that_are_gone_are_taken_away(world: World) -> None:
-    api = Api()
-    teller = Teller(api, pod="pod-a", now=Clock())
-    documents = canary(0)
-    gone = {"gateway": "gone", "revision": "r1", "weight": 1, "observedAt": "2025-02-01T00:00:00Z"}
-    documents[1]["status"] = {"traffic": [gone]}
-    await teller.write(await view_of(world, *documents))
-    assert ("resume", "json-patch+json") in api.taken()
-
-
-async def test_what_is_told_is_shown_as_a_metric(world: World) -> None:
-    shown = GatewayMetrics(Metrics(service="gateway", revision="r1"))
-    teller = Teller(Api(), pod="pod-a", show=shown.show_weights, now=Clock())
-    await teller.write(await view_of(world, *canary(5)))
-    found = shown._metrics.exposition().decode()
-    assert 'looma_gateway_weight{revision="r2",service="looma/resume"} 5.0' in found
