@@ -55,6 +55,7 @@ class World:
         self.cluster = Cluster()
         self.haproxy = FakeHaproxy(folder)
         self.keys: tuple[TokenKey, ...] = ()
+        self.keyless: list[str] = []
         self.views: list[View] = []
         self.metrics = Metrics(service="gateway", revision="r1")
         self.health = Health(self.metrics, clock=lambda: self.now)
@@ -67,6 +68,7 @@ class World:
             applier=self.applier,
             here=Here(pod="pod-a"),
             keys=lambda: self.keys,
+            keyless=lambda: self.keyless,
             ends=lambda one: thresholds(one.targets),
             tell=self.views.append,
             health=self.health,

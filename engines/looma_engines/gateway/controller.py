@@ -26,7 +26,7 @@ from looma_engines.gateway.report import Applied
 from looma_engines.gateway.telling import View
 from looma_engines.gateway.traffic import shares_of
 from looma_engines.gateway.translate import Here, translate
-from looma_engines.gateway.waiting import Missing
+from looma_engines.gateway.waiting import FirstKeys, Missing
 
 log = logging.get(__name__)
 
@@ -68,13 +68,18 @@ class Controller(Generic[CommandT]):
         tell: Callable[[View], None],
         health: Health,
         metrics: GatewayMetrics,
+        keyless: Callable[[], Sequence[str]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ends` gives the thresholds that a rule asks for, `tell` takes each new view."""
+        """`ends` gives the thresholds that a rule asks for, `tell` takes each new view.
+
+        `keys` are those of all issuers, `keyless` the addresses of issuers of which no key is known.
+        """
         self._cluster = cluster
         self._applier = applier
         self._here = here
         self._keys = keys
+        self._keyless = keyless
         self._ends = ends
         self._tell = tell
         self._health = health
@@ -83,6 +88,7 @@ class Controller(Generic[CommandT]):
         self._translation: Translation | None = None
         self._snapshot = Snapshot()
         self._missing = Missing()
+        self._first_keys = FirstKeys()
         self._refused: tuple[DataPlane, str, float] | None = None
         self._failures = 0
         self._known = False
@@ -139,6 +145,14 @@ class Controller(Generic[CommandT]):
             # Kept for the next look, which takes a newer picture as well.
             self._translation = None
             return held
+        keyless = self._awaited_keys(translation.plane)
+        held = self._first_keys.hold(begun) if keyless else 0.0
+        if held > 0:
+            self._translation = None
+            self._health.waits_for = [f"keys of {issuer}" for issuer in keyless]
+            return held
+        if keyless:
+            log.warning("serving without keys of an issuer", issuers=list(keyless))
         applied = await self._apply(translation.plane, begun)
         observed = await self._applier.observe()
         if observed is None and applied.holds:
@@ -150,6 +164,14 @@ class Controller(Generic[CommandT]):
             self._publish(translation, applied, observed)
         self._health.waits_for = [] if applied.holds and observed is not None else ["HAProxy"]
         return TICK_SECONDS
+
+    def _awaited_keys(self, plane: DataPlane) -> Sequence[str]:
+        """Issuers without a key, if HAProxy serves nobody yet and would have to refuse whoever has a token."""
+        running = self._applier.running
+        serves = running is None or running.ready
+        if serves or not any(rule.policy.auth.asks for rule in plane.rules):
+            return ()
+        return self._keyless()
 
     async def _apply(self, desired: DataPlane, begun: float) -> Applied:
         """Bring HAProxy there, if it did not refuse just this a moment ago."""

@@ -72,16 +72,24 @@ async def run(settings: GatewaySettings, haproxy: RealHaproxy) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     here, folder = settings.here(), settings.folder()
-    # Nothing of this waits for the issuer: its keys may be behind this very gateway.
+    # Nothing of this waits for the issuer for ever: its keys may be behind this very gateway.
     kube = Kube(await load_configuration())
     metrics = Metrics(service=settings.service, revision=settings.revision)
     counted, health = GatewayMetrics(metrics), Health(metrics)
     # The init container has done it in a pod; on a developer's machine there is none.
     write_first(haproxy, folder, pod=settings.pod)
     cluster = Cluster(kube, namespaces=settings.all_namespaces(), class_name=here.class_name)
-    issuers = [
-        IssuerKeys(url, folder=folder, on_change=cluster.changed.set) for url in addresses(settings.jwks_url)
-    ]
+    issuers: list[IssuerKeys] = []
+
+    def show_keys() -> None:
+        counted.show_token_keys({issuer.url: len(issuer.keys) for issuer in issuers})
+
+    def take_keys() -> None:
+        show_keys()
+        cluster.changed.set()
+
+    issuers += [IssuerKeys(url, folder=folder, on_change=take_keys) for url in addresses(settings.jwks_url)]
+    show_keys()
     teller = Teller(kube, pod=settings.pod, show=counted.show_weights)
     watch = Watch(haproxy.runtime, pod=settings.pod, metrics=counted)
     haproxy.before_loss = watch.look
@@ -95,6 +103,7 @@ async def run(settings: GatewaySettings, haproxy: RealHaproxy) -> None:
         applier=Applier(haproxy, folder, on_step=counted.count),
         here=here,
         keys=lambda: all_keys(issuers),
+        keyless=lambda: [issuer.url for issuer in issuers if not issuer.keys],
         ends=lambda rule: thresholds(rule.targets),
         tell=tell,
         health=health,

@@ -70,6 +70,9 @@ class GatewayMetrics:
             "Times that a circuit breaker opened.",
             ["service", "revision"],
         )
+        self._token_keys = metrics.gauge(
+            "looma_gateway_token_keys", "Keys by which tokens of an issuer are checked.", ["issuer"]
+        )
         self._first_byte_seconds = metrics.histogram(
             "looma_gateway_first_byte_seconds",
             "Time to the first byte of a pod's answer, of sampled requests.",
@@ -136,6 +139,11 @@ class GatewayMetrics:
         self._circuit.clear()
         for (service, revision), circuit in circuits.items():
             self._circuit.labels(service, revision).set(CIRCUITS[circuit])
+
+    def show_token_keys(self, known: Mapping[str, int]) -> None:
+        """Show how many keys are known, by the address of each issuer's key set."""
+        for issuer, number in known.items():
+            self._token_keys.labels(issuer).set(number)
 
     def show_callers_over(self, over: Mapping[str, int]) -> None:
         """Show how many callers are over a limit, by service: a number, and never who."""

@@ -123,6 +123,11 @@ class Auth(_Struct, frozen=True, kw_only=True):
     required: bool = False
     roles: tuple[str, ...] = ()
 
+    @property
+    def asks(self) -> bool:
+        """Whether a token is needed: a list of roles asks for one as well."""
+        return self.required or bool(self.roles)
+
 
 class Policy(_Struct, frozen=True, kw_only=True):
     """What an AIService's `route` says beyond HTTPRoute; `fallback` names a backend."""

@@ -1,7 +1,7 @@
 """The issuer's public keys, by which HAProxy checks tokens: fetched, kept, and kept on disk.
 
 The last good ones hold for as long as there are no newer: the issuer may be away, or behind this very gateway and not
-up yet. Nothing waits for them.
+up yet. Only a pod that serves nobody yet waits for the first ones, and for a while (`waiting.FirstKeys`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ ALGORITHM = "RS256"
 REFRESH_SECONDS = 30.0
 """An issuer that signs with a new key before anybody could read it has its tokens refused for so long at most."""
 RETRY_SECONDS = 10.0
+FIRST_RETRY_SECONDS = 1.0
+"""While no key is known at all, as a new pod is not ready for so long."""
 FETCH_SECONDS = 5.0
 LEAST_BITS = 2048
 # It becomes the name of a file.
@@ -118,6 +120,7 @@ class IssuerKeys:
         self._fetch = fetch
         self.keys: tuple[TokenKey, ...] = self._kept()
         self._asked = False
+        self._said = ""
 
     @property
     def known(self) -> bool:
@@ -135,13 +138,17 @@ class IssuerKeys:
         try:
             found = keys_of(await self._fetch(self.url))
         except Exception as error:  # noqa: BLE001 - whatever the issuer does, the last good keys hold
-            log.warning("issuer keys not read", url=self.url, error=str(error) or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            if reason != self._said:
+                log.warning("issuer keys not read", url=self.url, error=reason)
+            self._said = reason
             if not self.known:
                 self._asked = True
                 # Others' keys may have waited for this answer.
                 self._on_change()
             return False
         self._asked = True
+        self._said = ""
         if found != self.keys:
             log.info("issuer keys changed", keys=[key.id for key in found])
             self.keys = found
@@ -154,7 +161,9 @@ class IssuerKeys:
         """Keep the keys until cancelled."""
         while True:
             well = await self.refresh()
-            await asyncio.sleep(REFRESH_SECONDS if well else RETRY_SECONDS)
+            await asyncio.sleep(
+                REFRESH_SECONDS if well else RETRY_SECONDS if self.keys else FIRST_RETRY_SECONDS
+            )
 
 
 def all_keys(issuers: Iterable[IssuerKeys]) -> tuple[TokenKey, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
+from structlog.testing import CapturingLogger
 
 from looma_engines.gateway import tokens
 from looma_engines.gateway.files import remove_others, write_all, write_atomically
@@ -108,27 +109,35 @@ async def test_keys_are_told_when_they_change_and_stay_when_the_issuer_is_away(t
     assert issuer_keys(tmp_path, issuer)[0].keys == keys.keys
 
 
-async def test_it_asks_often_while_it_fails_and_seldom_after(
+async def test_it_asks_often_for_the_first_keys_and_seldom_once_it_has_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issuer = Issuer()
-    issuer.answer = httpx.ConnectError("away")
+    away = httpx.ConnectError("away")
     keys, _ = issuer_keys(tmp_path, issuer)
     pauses: list[float] = []
+    # What is answered after each pause.
+    answers = [away, jwks(key()), away]
+    issuer.answer = away
 
     class Enough(Exception):
         pass
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
-        issuer.answer = jwks(key())
-        if len(pauses) == 2:
+        if not answers:
             raise Enough
+        issuer.answer = answers.pop(0)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
+    log = CapturingLogger()
+    monkeypatch.setattr(tokens, "log", log)
     with pytest.raises(Enough):
         await keys.run()
-    assert pauses == [tokens.RETRY_SECONDS, tokens.REFRESH_SECONDS]
+    first, later = tokens.FIRST_RETRY_SECONDS, tokens.RETRY_SECONDS
+    assert pauses == [first, first, tokens.REFRESH_SECONDS, later]
+    events = [call.args[0] for call in log.calls]
+    assert events == ["issuer keys not read", "issuer keys changed", "issuer keys not read"], "once each time"
 
 
 def test_a_kept_file_that_is_damaged_is_no_key(tmp_path: Path) -> None:

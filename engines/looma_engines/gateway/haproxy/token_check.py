@@ -32,11 +32,6 @@ _EXTENSIONS = '"crit"'
 _ROLES = r'^\[\s*(?:"[A-Za-z0-9_.:-]+"\s*(?:,\s*"[A-Za-z0-9_.:-]+"\s*)*)?\]$'
 
 
-def is_asked(rule: Rule) -> bool:
-    """Whether a token is needed: a list of roles asks for one as well."""
-    return rule.policy.auth.required or bool(rule.policy.auth.roles)
-
-
 def key_file(token_key: TokenKey) -> str:
     """Path of a key's file. What an issuer names a key need not be a name of a file."""
     return f"keys/{hashlib.sha256(token_key.id.encode()).hexdigest()[:32]}.pem"
@@ -51,7 +46,7 @@ def check_lines(
     plane: DataPlane, rules: Iterable[Rule], *, folder: str, names: ClaimNames | None = None
 ) -> Lines:
     """Lines that refuse requests without a good token to rules that ask for one, and name its holder to the engine."""
-    asking = [rule for rule in rules if is_asked(rule)]
+    asking = [rule for rule in rules if rule.policy.auth.asks]
     if not asking:
         return []
     lines = mark("txn.auth", "bool(true)", "txn.rule", [key(rule.name) for rule in asking])
