@@ -152,6 +152,7 @@ def address(
     # Half a minute in a pod.
     monkeypatch.setattr(tokens, "REFRESH_SECONDS", 0.1)
     monkeypatch.setattr(tokens, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(tokens, "FIRST_RETRY_SECONDS", 0.1)
     with serve(tmp_path / "issuer", CLIENTS, "first", audience=AUDIENCE) as server:
         yield Address(new_haproxy(), new_engine(), server)
 
