@@ -14,6 +14,9 @@ CONTROLLER_PORT = 8081
 FRESH_SECONDS = 5.0
 """What was seen longer ago is unknown: it may have been another thing for as long."""
 
+COST_HEADER = "X-Looma-Cost"
+"""Where an engine's answer says what it cost, for `route.budget`, unless the route names another header."""
+
 Circuit = Literal["closed", "open", "half-open"]
 """State of a circuit breaker; half-open lets a few requests try."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from looma_core.api.gateway import COST_HEADER
 from looma_core.problems import ProblemError
 from looma_engines.resume.documents.problems import DocumentProblem
 
@@ -64,6 +65,11 @@ _TYPES: Final[dict[str, type[ProblemError]]] = {
 }
 
 
-def told(problem: DocumentProblem) -> ProblemError:
-    """The reader's refusal as the client is told it."""
-    return _TYPES[problem.code](problem.detail)
+def told(problem: DocumentProblem, *, most_pages: int) -> ProblemError:
+    """The reader's refusal as the client is told it.
+
+    One that took all the time that a document may take costs as much as the longest, or trying again were free.
+    """
+    known = _TYPES[problem.code]
+    headers = {COST_HEADER: str(most_pages)} if known is DocumentTooCostly else None
+    return known(problem.detail, headers=headers)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, Request, Response, delete, get, post
-from litestar.datastructures import State, UploadFile
+from litestar.datastructures import ResponseHeader, State, UploadFile
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import Parameter
@@ -21,6 +21,7 @@ from litestar.status_codes import (
 )
 from msgspec import Meta
 
+from looma_core.api.gateway import COST_HEADER
 from looma_core.api.page import Page
 from looma_core.api.reading import read
 from looma_core.api.resume import (
@@ -46,6 +47,18 @@ from looma_engines.resume.service import Kept, ResumeService
 
 MAX_PAGE = 200
 MAX_BATCH = 20
+TEXT_COST = 1
+"""A text is one page, however it comes."""
+
+COST = [
+    ResponseHeader(
+        name=COST_HEADER,
+        description="Pages that were read for this answer, which `route.budget` counts; 0 for a file that was known.",
+        documentation_only=True,
+    )
+]
+
+AnswerT = TypeVar("AnswerT")
 
 Limit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description="Most items of the page.")]
 Cursor = Annotated[str | None, Parameter(max_length=100, description="`next_cursor` of the page before.")]
@@ -133,15 +146,20 @@ class ResumeController(Controller):
         status_code=HTTP_200_OK,
         summary="Parse a résumé without keeping it",
         operation_class=ParseOperation,
+        response_headers=COST,
     )
-    async def parse(self, request: Request[Principal, Any, State], resumes: ResumeService) -> ParsedResume:
+    async def parse(
+        self, request: Request[Principal, Any, State], resumes: ResumeService
+    ) -> Response[ParsedResume]:
         """Take a multipart `file` or JSON `{text}`; nothing is stored."""
         kind = _content_type(request)
         if kind == "application/json":
-            return await resumes.parse_text((await _text(request)).text)
+            parsed = await resumes.parse_text((await _text(request)).text)
+            return _costing(parsed, parsed.pages)
         if kind == "multipart/form-data":
             _, data = await _upload(await _form(request))
-            return await resumes.parse_file(data)
+            parsed = await resumes.parse_file(data)
+            return _costing(parsed, parsed.pages)
         raise UnsupportedMedia(
             "Send `multipart/form-data` with a `file`, or `application/json` with a `text`."
         )
@@ -150,6 +168,7 @@ class ResumeController(Controller):
         status_code=HTTP_201_CREATED,
         summary="Keep a résumé and create its talent",
         operation_class=UploadOperation,
+        response_headers=COST,
     )
     async def create(
         self, request: Request[Principal, Any, State], principal: Principal, resumes: ResumeService
@@ -162,12 +181,20 @@ class ResumeController(Controller):
         form = await _form(request)
         name, data = await _upload(form)
         kept = await resumes.keep(principal, file_name=name, data=data, source=_source(form))
-        return _kept(kept, self.path)
+        answer = _kept(kept, self.path)
+        answer.headers[COST_HEADER] = str(kept.pages)
+        return answer
 
-    @post("/batch", status_code=HTTP_200_OK, summary="Keep several résumés", operation_class=BatchOperation)
+    @post(
+        "/batch",
+        status_code=HTTP_200_OK,
+        summary="Keep several résumés",
+        operation_class=BatchOperation,
+        response_headers=COST,
+    )
     async def batch(
         self, request: Request[Principal, Any, State], principal: Principal, resumes: ResumeService
-    ) -> Batch:
+    ) -> Response[Batch]:
         """Take up to 20 `files`; each is answered for itself, and one that is refused does not stop the others."""
         form = await _form(request)
         files = [item for item in form.getall("files", []) if isinstance(item, UploadFile)]
@@ -176,7 +203,8 @@ class ResumeController(Controller):
                 errors=[FieldError(field="files", message=f"send 1 to {MAX_BATCH} files")]
             )
         source = _source(form)
-        return Batch(items=[await _one_of_batch(resumes, principal, file, source) for file in files])
+        answered = [await _one_of_batch(resumes, principal, file, source) for file in files]
+        return _costing(Batch(items=[item for item, _ in answered]), sum(cost for _, cost in answered))
 
     @get(summary="List résumés")
     async def page(
@@ -245,15 +273,20 @@ class ExtractController(Controller):
     tags = ("extract",)
     opt = allow(Role.RECRUITER, Role.ADMIN)
 
-    @post("/entities/extract", status_code=HTTP_200_OK, summary="Find entities in a text")
-    async def entities(self, data: TextInput, resumes: ResumeService) -> Entities:
+    @post(
+        "/entities/extract",
+        status_code=HTTP_200_OK,
+        summary="Find entities in a text",
+        response_headers=COST,
+    )
+    async def entities(self, data: TextInput, resumes: ResumeService) -> Response[Entities]:
         """Names, organisations, titles, schools, degrees, places, dates, skills; offsets in code points of `text`."""
-        return Entities(await resumes.entities(data.text))
+        return _costing(Entities(await resumes.entities(data.text)), TEXT_COST)
 
-    @post("/skills/extract", status_code=HTTP_200_OK, summary="Find skills in a text")
-    async def skills(self, data: TextInput, resumes: ResumeService) -> Skills:
+    @post("/skills/extract", status_code=HTTP_200_OK, summary="Find skills in a text", response_headers=COST)
+    async def skills(self, data: TextInput, resumes: ResumeService) -> Response[Skills]:
         """Every mention of a skill of Looma's list; offsets in code points of `text`."""
-        return Skills(await resumes.skills(data.text))
+        return _costing(Skills(await resumes.skills(data.text)), TEXT_COST)
 
 
 def _content_type(request: Request[Any, Any, Any]) -> str:
@@ -292,12 +325,18 @@ def _source(form: Any) -> ResumeSource:  # noqa: ANN401 - as above
 
 async def _one_of_batch(
     resumes: ResumeService, principal: Principal, file: UploadFile, source: ResumeSource
-) -> BatchItem:
+) -> tuple[BatchItem, int]:
+    """What became of a file, and what that cost."""
     try:
         kept = await resumes.keep(principal, file_name=file.filename, data=await file.read(), source=source)
     except ProblemError as error:
-        return BatchItem(file_name=file.filename, status=error.status, problem=error.problem())
-    return BatchItem(file_name=file.filename, status=_status(kept), resume=_with_warning(kept))
+        item = BatchItem(file_name=file.filename, status=error.status, problem=error.problem())
+        return item, int(error.headers.get(COST_HEADER, "0"))
+    return BatchItem(file_name=file.filename, status=_status(kept), resume=_with_warning(kept)), kept.pages
+
+
+def _costing(answer: AnswerT, pages: int) -> Response[AnswerT]:
+    return Response(answer, headers={COST_HEADER: str(pages)})
 
 
 def _kept(kept: Kept, path: str) -> Response[ResumeRecord]:

@@ -56,11 +56,13 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         record: what is stored.
         is_new: it was not there before.
         pending: why its talent does not exist yet, or None.
+        pages: how many were read for it; 0 where the file was known.
     """
 
     record: ResumeRecord
     is_new: bool
     pending: str | None = None
+    pages: int = 0
 
 
 class ResumeService:
@@ -149,7 +151,8 @@ class ResumeService:
             stored = record or await repository.find_by_digest(digest)
         if stored is None:
             raise NotReady("The résumé was erased while it was being stored; send it again.")
-        return await self._with_talent(principal, stored, is_new=record is not None)
+        kept = await self._with_talent(principal, stored, is_new=record is not None)
+        return msgspec.structs.replace(kept, pages=new.parsed.pages)
 
     async def complete(self, principal: Principal, resume_id: UUID) -> Kept:
         """Create the talent of a résumé that has none yet.
@@ -228,7 +231,7 @@ class ResumeService:
             result = await self._pool.run(job)
         except DocumentProblem as problem:
             self._documents.labels(kind, problem.code).inc()
-            raise told(problem) from problem
+            raise told(problem, most_pages=self._config.limits.max_pages) from problem
         except PoolBusy as busy:
             self._documents.labels(kind, "busy").inc()
             raise NotReady("All workers are busy; try again.", headers={"Retry-After": "5"}) from busy

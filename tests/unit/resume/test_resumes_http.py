@@ -14,13 +14,16 @@ from litestar.testing import TestClient
 from looma_core.crypto import new_key
 from looma_core.settings import EngineSettings
 from looma_engines.resume.app import create
+from looma_engines.resume.documents.problems import DocumentProblem
 from looma_engines.resume.talents import TalentClient
-from support.resume_files import ADA, LIN, build, pdf_encrypted, pdf_image_only
+from looma_engines.resume.worker import WorkerPool
+from support.resume_files import ADA, LIN, build, pdf_encrypted, pdf_image_only, pdf_pages
 from support.tokens import bearer, verifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from looma_engines.resume.worker.messages import Job, Result
     from support.database import DatabaseUrls
 
 PATH = "/api/v1/resumes"
@@ -261,6 +264,41 @@ def test_a_batch_answers_each_file(client: TestClient[Any], auth: dict[str, str]
     assert items[2]["resume"]["parsed"]["contact"]["full_name"] == LIN.name
 
 
+def test_an_answer_says_how_many_pages_were_read_for_it(
+    client: TestClient[Any], auth: dict[str, str]
+) -> None:
+    pages, text = pdf_pages(ADA, 3), build("txt-utf8", "en")
+    as_files = {"files": {"file": ("a", pages)}}, {"files": {"file": ("a", text)}}
+    for sent, cost in (*zip(as_files, ("3", "1"), strict=True), ({"json": {"text": text.decode()}}, "1")):
+        answer = client.post(f"{PATH}/parse", headers=auth, **sent)
+        assert (answer.status_code, answer.headers["x-looma-cost"]) == (200, cost)
+    for kind in ("entities", "skills"):
+        answer = client.post(f"/api/v1/{kind}/extract", headers=auth, json={"text": "Java"})
+        assert answer.headers["x-looma-cost"] == "1"
+    assert _send(client, auth, pages).headers["x-looma-cost"] == "3"
+    again = _send(client, auth, pages)
+    assert (again.status_code, again.headers["x-looma-cost"]) == (200, "0"), "nothing was read"
+    several = [("files", ("a", pages)), ("files", ("scan", pdf_image_only())), ("files", ("b", text))]
+    batch = client.post(f"{PATH}/batch", headers=auth, files=several)
+    assert [item["status"] for item in batch.json()["items"]] == [200, 422, 201]
+    assert batch.headers["x-looma-cost"] == "1", "of three files one was read"
+    assert "x-looma-cost" not in client.get(PATH, headers=auth).headers
+    assert "x-looma-cost" not in _send(client, auth, pdf_encrypted(ADA)).headers
+
+
+def test_what_took_all_its_time_costs_as_much_as_the_longest(
+    client: TestClient[Any], auth: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(_: WorkerPool, job: Job) -> Result:
+        raise DocumentProblem("document-too-costly", "It took longer than 20 s.")
+
+    monkeypatch.setattr(WorkerPool, "run", endless)
+    answer = _send(client, auth, b"endless")
+    assert (answer.status_code, answer.headers["x-looma-cost"]) == (422, "3")
+    batch = client.post(f"{PATH}/batch", headers=auth, files=[("files", ("a", b"1")), ("files", ("b", b"2"))])
+    assert (batch.status_code, batch.headers["x-looma-cost"]) == (200, "6")
+
+
 @pytest.mark.parametrize(
     ("data", "name", "status"),
     [
@@ -334,3 +372,6 @@ def test_the_openapi_document_names_both_bodies(client: TestClient[Any]) -> None
         "multipart/form-data",
         "application/json",
     }
+    for path in ("/resumes", "/resumes/parse", "/resumes/batch", "/entities/extract", "/skills/extract"):
+        answers = paths[f"/api/v1{path}"]["post"]["responses"]
+        assert "X-Looma-Cost" in next(iter(answers.values()))["headers"], path

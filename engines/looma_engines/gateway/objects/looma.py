@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from looma_core.api.gateway import COST_HEADER
 from looma_engines.gateway.objects.parts import Json, Metadata, Part
 
 
@@ -26,7 +27,7 @@ class BudgetSpec(Part, frozen=True, kw_only=True):
     units: int
     window_seconds: int = 60
     per: str = "service"
-    cost_header: str = "X-Looma-Cost"
+    cost_header: str = COST_HEADER
 
 
 class CircuitBreakerSpec(Part, frozen=True, kw_only=True):
