@@ -104,12 +104,12 @@ def update_messages() -> None:
 
     The source language's catalogue gets its own words, so that it is complete, too.
     """
-    template = collect()
     for path in sorted(TRANSLATIONS.glob("*/LC_MESSAGES/messages.po")):
         with path.open("rb") as file:
             catalogue = read_po(file, locale=path.parts[-3])
         # No guessing: a fuzzy translation is a wrong one until somebody looks.
-        catalogue.update(template, no_fuzzy_matching=True)
+        # Texts of its own: a catalogue takes those of the template as they are, and would hand on its words with them.
+        catalogue.update(collect(), no_fuzzy_matching=True)
         catalogue.obsolete.clear()
         if path.parts[-3] == SOURCE_LANGUAGE:
             for message in catalogue:

@@ -181,9 +181,10 @@ async def test_refusals_are_counted_by_service_and_callers_as_a_number(new_gatew
     assert refused > 0
     await seen.look()
     assert seen.value("looma_gateway_refused_total", reason="limit") == refused
-    assert seen.value("looma_gateway_callers_over") == 1
+    assert seen.value("looma_gateway_callers_over", reason="limit") == 1
     (service,) = seen.watch.traffic().services
     assert (service.callers_over, service.limited > 0) == (1, True)
+    assert (service.callers_over_budget, service.over_budget) == (0, 0)
     assert b"127.0.0.1" not in b"".join(
         str(metric).encode() for metric in seen.registry.collect() if metric.name.startswith("looma_")
     )
@@ -198,6 +199,24 @@ async def test_refusals_of_a_budget_are_told_apart(new_gateway, new_engine):
     await seen.look()
     assert seen.value("looma_gateway_refused_total", reason="budget") == 2
     assert not seen.value("looma_gateway_refused_total", reason="limit")
+    assert seen.value("looma_gateway_callers_over", reason="budget") == 1
+    (service,) = seen.watch.traffic().services
+    assert (service.callers_over_budget, service.over_budget > 0) == (1, True)
+    assert (service.callers_over, service.limited) == (0, 0)
+
+
+async def test_one_caller_may_be_over_a_limit_and_over_a_budget(new_gateway, new_engine):
+    budget = Budget(cost_header="X-Looma-Cost", units=5, window_seconds=1, per=RateLimitPer.ADDRESS)
+    limit = RateLimit(requests_per_second=1, burst=60, per=RateLimitPer.ADDRESS)
+    gateway = new_gateway(plane({STABLE: new_engine().port}, budget=budget, rate_limit=limit))
+    seen = await seen_of(gateway)
+    assert gateway.client.get("/", headers={"x-say-cost": "5"}).status_code == 200
+    assert gateway.client.get("/").json()["type"].endswith("budget-spent")
+    # The budget is there again, and the limit goes.
+    gateway.until(lambda: gateway.client.get("/").json().get("type", "").endswith("too-many-requests"))
+    await seen.look()
+    assert seen.value("looma_gateway_callers_over", reason="budget") == 1
+    assert seen.value("looma_gateway_callers_over", reason="limit") == 1
 
 
 async def test_a_circuit_shows_its_state_and_how_often_it_opened(new_gateway, new_engine):

@@ -73,6 +73,15 @@ class RateLimit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Units that answers may cost in `window_seconds`, and whose are counted together: address, subject or service."""
+
+    units: int
+    window_seconds: int
+    per: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CircuitBreaker:
     """Opens for `open_seconds` at `error_percent` of at least `min_requests` in `window_seconds`."""
 
@@ -101,6 +110,9 @@ class Service:
     token_required: bool
     roles: tuple[str, ...]
     rate_limit: RateLimit | None
+    budget: Budget | None
+    max_request_bytes: int | None
+    max_response_bytes: int | None
     circuit_breaker: CircuitBreaker | None
     fallback: str
     conditions: tuple[Condition, ...]
@@ -157,6 +169,9 @@ def read_service(document: Document) -> Service:
         token_required=bool(auth.get("required", True)),
         roles=tuple(auth.get("roles") or ()),
         rate_limit=_rate_limit(route.get("rateLimit")),
+        budget=_budget(route.get("budget")),
+        max_request_bytes=_bytes(route.get("maxRequestBytes")),
+        max_response_bytes=_bytes(route.get("maxResponseBytes")),
         circuit_breaker=_circuit_breaker(route.get("circuitBreaker")),
         fallback=str((route.get("fallback") or {}).get("service", "")),
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
@@ -257,6 +272,20 @@ def _rate_limit(item: Document | None) -> RateLimit | None:
     return RateLimit(
         requests_per_second=rate, burst=int(item.get("burst") or rate), per=str(item.get("per") or "service")
     )
+
+
+def _budget(item: Document | None) -> Budget | None:
+    if not item:
+        return None
+    return Budget(
+        units=int(item.get("units") or 0),
+        window_seconds=int(item.get("windowSeconds") or 60),
+        per=str(item.get("per") or "service"),
+    )
+
+
+def _bytes(number: Any) -> int | None:  # noqa: ANN401 - whatever the document has
+    return int(number) if number else None
 
 
 def _circuit_breaker(item: Document | None) -> CircuitBreaker | None:

@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 
 from looma_console.gateway import messages
 from looma_console.gateway.summary import picture
+from looma_console.services.messages import budget_words, limit_words
 from looma_console.services.streaming import blocks_of, open_stream
 from looma_console.web.fragments import render
 from looma_console.web.parts import parts
@@ -42,6 +43,8 @@ def _context() -> dict[str, Any]:
         "picture": picture(services, parts().gateway.read(gateways), namespace=parts().settings.namespace),
         "circuits": messages.CIRCUITS,
         "circuit_tones": messages.CIRCUIT_TONES,
+        "limit_words": limit_words,
+        "budget_words": budget_words,
         "rate": messages.rate,
         "percent": messages.percent,
         "seconds": messages.seconds,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from looma_console.cluster.model import Service
+from looma_console.cluster.model import Budget, RateLimit, Service
 from looma_console.gateway.reader import PodReading
 from looma_core.api.gateway import FRESH_SECONDS, Circuit, GatewayTraffic, RevisionTraffic, ServiceTraffic
 
@@ -56,14 +56,19 @@ class ServiceSeen:
 
     name: str
     prefixes: tuple[str, ...]
-    has_limit: bool
+    rate_limit: RateLimit | None
+    budget: Budget | None
+    max_request_bytes: int | None
+    max_response_bytes: int | None
     has_breaker: bool
     told: bool
     answered: float
     failed: float
     limited: float
+    over_budget: float
     interrupted: float
     callers_over: int
+    callers_over_budget: int
     latency: Latency | None
     revisions: tuple[RevisionSeen, ...]
 
@@ -155,15 +160,20 @@ def _service(service: Service, told: Sequence[tuple[ServiceTraffic, Sequence[flo
     return ServiceSeen(
         name=service.name,
         prefixes=service.prefixes,
-        has_limit=service.rate_limit is not None,
+        rate_limit=service.rate_limit,
+        budget=service.budget,
+        max_request_bytes=service.max_request_bytes,
+        max_response_bytes=service.max_response_bytes,
         has_breaker=service.circuit_breaker is not None,
         told=bool(told),
         answered=sum(revision.answered for revision in seen),
         failed=sum(revision.failed for revision in seen),
         limited=sum(item.limited for item, _ in told),
+        over_budget=sum(item.over_budget for item, _ in told),
         interrupted=sum(item.interrupted for item, _ in told),
         # Pods refuse the same callers, so the sum would count one of them as often as there are pods.
         callers_over=max((item.callers_over for item, _ in told), default=0),
+        callers_over_budget=max((item.callers_over_budget for item, _ in told), default=0),
         latency=_latency(told),
         revisions=seen,
     )

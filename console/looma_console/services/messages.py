@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask_babel import LazyString, lazy_gettext
+from flask_babel import LazyString, format_decimal, gettext, lazy_gettext, ngettext
+
+from looma_console.cluster.model import Budget, RateLimit
 
 PHASES: dict[str, LazyString] = {
     "Pending": lazy_gettext("Pending"),
@@ -32,3 +34,23 @@ LIMIT_SCOPES: dict[str, LazyString] = {
     "subject": lazy_gettext("for each person"),
     "service": lazy_gettext("all callers together"),
 }
+
+
+def limit_words(limit: RateLimit) -> str:
+    """What a limit lets through, in the page's language."""
+    words = gettext(
+        "%(rate)d requests a second, %(burst)d at once", rate=limit.requests_per_second, burst=limit.burst
+    )
+    return f"{words}, {LIMIT_SCOPES.get(limit.per, limit.per)}"
+
+
+def budget_words(budget: Budget) -> str:
+    """What answers may cost, in the page's language."""
+    words = ngettext(
+        "%(units)s unit in %(seconds)s s",
+        "%(units)s units in %(seconds)s s",
+        budget.units,
+        units=format_decimal(budget.units),
+        seconds=format_decimal(budget.window_seconds),
+    )
+    return f"{words}, {LIMIT_SCOPES.get(budget.per, budget.per)}"

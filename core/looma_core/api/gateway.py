@@ -60,9 +60,8 @@ class ServiceTraffic(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     service: str
     revisions: tuple[RevisionTraffic, ...] = ()
-    limited: Annotated[float, Meta(ge=0, description="Requests a second that a limit or budget refused.")] = (
-        0.0
-    )
+    limited: Annotated[float, Meta(ge=0, description="Requests a second that a limit refused.")] = 0.0
+    over_budget: Annotated[float, Meta(ge=0, description="Requests a second that a budget refused.")] = 0.0
     interrupted: Annotated[
         float, Meta(ge=0, description="Requests a second that found the circuit open.")
     ] = 0.0
@@ -70,9 +69,12 @@ class ServiceTraffic(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="How many addresses or subjects (or the service as a whole) were refused in the last ten "
-            "seconds.",
+            description="How many addresses or subjects (or the service as a whole) a limit refused in the last "
+            "ten seconds.",
         ),
+    ] = 0
+    callers_over_budget: Annotated[
+        int, Meta(ge=0, description="How many of these a budget refused in the last ten seconds.")
     ] = 0
 
 

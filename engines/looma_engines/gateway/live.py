@@ -34,6 +34,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     counts: Mapping[Revision, Counts] = msgspec.field(default_factory=dict)
     limited: Mapping[str, int] = msgspec.field(default_factory=dict)
+    over_budget: Mapping[str, int] = msgspec.field(default_factory=dict)
     interrupted: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
@@ -46,6 +47,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     circuits: Mapping[Revision, Circuit] = msgspec.field(default_factory=dict)
     openings: Mapping[Revision, int] = msgspec.field(default_factory=dict)
     callers_over: Mapping[str, int] = msgspec.field(default_factory=dict)
+    callers_over_budget: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 def revisions_of(splits: Iterable[Split]) -> dict[str, Revision]:
@@ -140,8 +142,10 @@ class _Look(msgspec.Struct, frozen=True, kw_only=True):
             service=name,
             revisions=tuple(self._revision((label, revision)) for revision in sorted(revisions)),
             limited=self._rate(last.limited.get(label, 0) - first.limited.get(label, 0)),
+            over_budget=self._rate(last.over_budget.get(label, 0) - first.over_budget.get(label, 0)),
             interrupted=self._rate(last.interrupted.get(label, 0) - first.interrupted.get(label, 0)),
             callers_over=self.state.callers_over.get(label, 0),
+            callers_over_budget=self.state.callers_over_budget.get(label, 0),
         )
 
     def _revision(self, whose: Revision) -> RevisionTraffic:

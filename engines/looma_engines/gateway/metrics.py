@@ -58,7 +58,9 @@ class GatewayMetrics:
             "looma_gateway_refused_total", "Requests that a rule refused.", ["service", "reason"]
         )
         self._callers_over = metrics.gauge(
-            "looma_gateway_callers_over", "Callers that a limit refused in the last ten seconds.", ["service"]
+            "looma_gateway_callers_over",
+            "Callers that a limit or a budget refused in the last ten seconds.",
+            ["service", "reason"],
         )
         self._circuit = metrics.gauge(
             "looma_gateway_circuit",
@@ -145,8 +147,8 @@ class GatewayMetrics:
         for issuer, number in known.items():
             self._token_keys.labels(issuer).set(number)
 
-    def show_callers_over(self, over: Mapping[str, int]) -> None:
-        """Show how many callers are over a limit, by service: a number, and never who."""
+    def show_callers_over(self, over: Mapping[tuple[str, str], int]) -> None:
+        """Show how many callers are over a limit or budget, by service and which: a number, and never who."""
         self._callers_over.clear()
-        for service, number in over.items():
-            self._callers_over.labels(service).set(number)
+        for (service, reason), number in over.items():
+            self._callers_over.labels(service, reason).set(number)

@@ -145,9 +145,13 @@ class Watch:
                 number = entry.values.get(f"gpc{int(why)}", 0)
                 self._refuse(rules.get(entry.key, ""), reason, (entry.key, reason, "refused"), number)
         self._had_tables = True
-        tags = {refusals.tag(rule.name): rule.service or rule.name for rule in plane.rules}
-        over = Counter(tags.get(entry.values.get("gpt0", -1), "") for entry in callers)
-        over.pop("", None)
+        tags = {
+            refusals.tag(rule.name, why): (rule.service or rule.name, reason)
+            for rule in plane.rules
+            for why, reason in _REASONS.items()
+        }
+        found = (tags.get(entry.values.get("gpt0", -1)) for entry in callers)
+        over = Counter(whose for whose in found if whose is not None)
         up = dict.fromkeys((backend.name for backend in plane.backends), 1)
         splits = view.translation.splits
         self._state = State(
@@ -156,7 +160,8 @@ class Watch:
             given=told(splits, actual=view.actual, asked=view.asked, up=view.up),
             circuits=self._circuits(plane, opened),
             openings=dict(self._openings),
-            callers_over=dict(over),
+            callers_over=_for(over, "limit"),
+            callers_over_budget=_for(over, "budget"),
         )
         self._metrics.show_circuits(self._state.circuits)
         self._metrics.show_callers_over(over)
@@ -193,12 +198,18 @@ class Watch:
         return kept.value - before
 
     def _totals(self) -> Totals:
-        limited: dict[str, int] = defaultdict(int)
-        interrupted: dict[str, int] = defaultdict(int)
-        for (service, reason), number in self._refused.items():
-            (interrupted if reason == "circuit" else limited)[service] += number
-        return Totals(counts=dict(self._counts), limited=limited, interrupted=interrupted)
+        return Totals(
+            counts=dict(self._counts),
+            limited=_for(self._refused, "limit"),
+            over_budget=_for(self._refused, "budget"),
+            interrupted=_for(self._refused, "circuit"),
+        )
 
     def _whose_is(self, backend: str) -> Revision:
         """Service and revision of a backend; one that is of no AIService stands for itself."""
         return self._whose.get(backend, (backend, ""))
+
+
+def _for(counted: Mapping[tuple[str, str], int], reason: str) -> dict[str, int]:
+    """What was counted for that reason, by service."""
+    return {service: number for (service, why), number in counted.items() if why == reason}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import httpx
 import msgspec
@@ -57,6 +58,8 @@ def test_pods_are_added_up_and_shares_are_not() -> None:
             revision("r3", asked=20, given=20, answered=1, circuit="closed", seconds=(0, 3, 1, 0)),
             limited=2,
             callers_over=3,
+            over_budget=2.5,
+            callers_over_budget=4,
         ),
         pod(
             "gateway-b",
@@ -64,10 +67,12 @@ def test_pods_are_added_up_and_shares_are_not() -> None:
             revision("r3", asked=20, given=10, answered=2, seconds=(0, 1, 0, 0)),
             limited=1,
             callers_over=2,
+            callers_over_budget=1,
         ),
     )
     (service,) = found.services
     assert (service.answered, service.failed, service.limited, service.callers_over) == (13, 1, 3, 3)
+    assert (service.over_budget, service.callers_over_budget) == (2.5, 4)
     assert round(service.failed_percent, 1) == 7.7
     stable, canary = service.revisions
     assert (stable.given, canary.given, canary.asked) == ((80, 90), (10, 20), 20)
@@ -238,6 +243,65 @@ def test_the_page_shows_each_service_and_its_revisions(parts, signed_in, engine)
     ):
         assert said in page, said
     assert "pods-unknown" not in page
+
+
+POLICIES = {
+    "pathPrefixes": ["/api/v1/resumes"],
+    "rateLimit": {"requestsPerSecond": 5, "burst": 9, "per": "subject"},
+    "budget": {"units": 20000, "windowSeconds": 3600, "per": "subject"},
+    "maxRequestBytes": 2_000_000,
+    "maxResponseBytes": 512,
+}
+SET = (
+    "5 requests a second, 9 at once, for each person",
+    "20,000 units in 3,600 s, for each person",
+    "Largest request: 2.0 MB, Largest answer: 512 B",
+)
+
+
+def said_of(page: str, name: str) -> str:
+    """The line about a limit or a budget."""
+    (line,) = re.findall(f'<p class="small">{name}: .*?</p>', page)
+    return str(line)
+
+
+@pytest.mark.parametrize(
+    ("figures", "states"),
+    [
+        ({}, {"Limit": "kept", "Budget": "kept"}),
+        ({"callers_over": 2, "limited": 0.5}, {"Limit": "2 callers are over it", "Budget": "kept"}),
+        ({"callers_over_budget": 1, "over_budget": 1.5}, {"Limit": "kept", "Budget": "1 caller is over it"}),
+    ],
+)
+def test_the_page_tells_limits_and_budgets_apart_and_what_is_set(
+    parts, signed_in, engine, figures: dict[str, float], states: dict[str, str]
+) -> None:
+    engine.on("GET", "/traffic", msgspec.to_builtins(pod(**figures).traffic))
+    parts.service_watch.replace([GATEWAY, service_document(spec={"route": POLICIES})])
+    page = signed_in(Role.OPERATOR).get("/gateway").get_data(as_text=True)
+    for said in SET:
+        assert said in page, said
+    for name, rate in (("Limit", "limited"), ("Budget", "over_budget")):
+        assert states[name] in said_of(page, name)
+        assert f"{figures.get(rate, 0):g} requests a second refused" in said_of(page, name)
+
+
+def test_what_is_set_is_shown_of_a_service_that_no_pod_tells_of(parts, signed_in) -> None:
+    parts.service_watch.replace([GATEWAY, service_document(spec={"route": POLICIES})])
+    page = signed_in(Role.OPERATOR).get("/gateway").get_data(as_text=True)
+    for said in SET:
+        assert said in page, said
+    for name in ("Limit", "Budget"):
+        assert "unknown" in said_of(page, name)
+        assert "kept" not in said_of(page, name)
+
+
+def test_without_limits_the_page_speaks_of_none(parts, signed_in, engine) -> None:
+    engine.on("GET", "/traffic", msgspec.to_builtins(pod().traffic))
+    parts.service_watch.replace([GATEWAY, service_document()])
+    page = signed_in(Role.OPERATOR).get("/gateway").get_data(as_text=True)
+    for name in ("Limit", "Budget", "Largest"):
+        assert name not in page
 
 
 def test_a_pod_that_does_not_answer_makes_shares_unknown(parts, signed_in) -> None:

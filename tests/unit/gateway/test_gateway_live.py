@@ -40,7 +40,12 @@ def test_rates_are_means_of_the_window_by_revision():
         }
         window.look(
             100.0 + second,
-            Totals(counts=counted, limited={"looma/a": 3 * second}, interrupted={"looma/a": second}),
+            Totals(
+                counts=counted,
+                limited={"looma/a": 3 * second},
+                over_budget={"looma/a": 5 * second},
+                interrupted={"looma/a": second},
+            ),
         )
     state = State(
         splits=[SPLIT],
@@ -49,11 +54,13 @@ def test_rates_are_means_of_the_window_by_revision():
         circuits={CANARY: "half-open"},
         openings={CANARY: 4},
         callers_over={"looma/a": 2},
+        callers_over_budget={"looma/a": 7},
     )
     traffic = window.traffic(state, gateway="gateway-1", now=130.5)
     assert (traffic.age_seconds, traffic.window_seconds) == (0.5, WINDOW_SECONDS)
     (service,) = traffic.services
-    assert (service.limited, service.interrupted, service.callers_over) == (3, 1, 2)
+    assert (service.limited, service.over_budget, service.interrupted) == (3, 5, 1)
+    assert (service.callers_over, service.callers_over_budget) == (2, 7)
     stable, canary = service.revisions
     assert (stable.revision, stable.answered, stable.failed, stable.asked, stable.given) == (
         "r1",

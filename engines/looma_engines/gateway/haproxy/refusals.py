@@ -2,7 +2,7 @@
 
 HAProxy counts what it answers itself for the whole frontend alone. So the lines here stand before such an answer and
 count it in two tables: `refused` has for each rule how many requests its limit and its budget refused, `over` has the
-callers that were refused in the last seconds, by the digest that they are counted under and nothing else of them.
+callers that either refused in the last seconds, by the digest that they are counted under and nothing else of them.
 
 The stick counters are those of the share and of the circuit breaker, which a refused request never comes to.
 """
@@ -44,14 +44,20 @@ def table_kinds(rules: Iterable[Rule]) -> dict[str, str]:
 
 def count_lines(plane: DataPlane, why: Why, *, caller: str, condition: str) -> Lines:
     """Lines that count a refusal where `condition` holds; `caller` is the variable of whom the limit counts."""
+    over = tables.name(plane, CALLERS)
     return [
         f"http-request track-sc0 var(txn.rule) table {tables.name(plane, TOTALS)} if {condition}",
         f"http-request sc-inc-gpc({int(why)},0) if {condition}",
-        f"http-request track-sc2 var({caller}),sha2(256) table {tables.name(plane, CALLERS)} if {condition}",
-        f"http-request sc-set-gpt(0,2) var(txn.rule),crc32 if {condition}",
+        # One caller may be over a limit and over a budget, and is an entry for each.
+        f"http-request track-sc2 var({caller}),concat({_mark(why)}),sha2(256) table {over} if {condition}",
+        f"http-request sc-set-gpt(0,2) var(txn.rule),concat({_mark(why)}),crc32 if {condition}",
     ]
 
 
-def tag(rule: str) -> int:
-    """By what an entry of `over` names its rule."""
-    return zlib.crc32(key(rule).encode())
+def tag(rule: str, why: Why) -> int:
+    """By what an entry of `over` names its rule, and what of it refused."""
+    return zlib.crc32((key(rule) + _mark(why)).encode())
+
+
+def _mark(why: Why) -> str:
+    return f"+{int(why)}"
