@@ -17,10 +17,13 @@ from looma_core.claims import ClaimNames
 from looma_core.key_sets import addresses
 from looma_core.settings import CoreSettings, load
 from looma_engines.gateway.settings import GatewaySettings
+from looma_engines.gateway.translate.addresses import HTTP, HTTPS, own
+from looma_engines.gateway.translate.index import index
 from looma_operator import rbac, webhooks
 from looma_operator.render.common import selector
 from looma_operator.resources import AIService
 from support.chart import CHART, ENVIRONMENTS, Object, pick, pod_specs, render
+from support.gateway_world import snapshot
 
 pytestmark = pytest.mark.control_plane
 
@@ -154,6 +157,34 @@ def test_the_gateway_serves_the_operators_namespaces_and_its_own(tmp_path: Path)
     (listener,) = pick(objects, "Gateway", "looma")["spec"]["listeners"]
     (wanted,) = listener["allowedRoutes"]["namespaces"]["selector"]["matchExpressions"]
     assert wanted == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["looma", "one"]}
+
+
+def test_an_address_of_a_further_gateway_is_one_to_the_gateway(tmp_path: Path) -> None:
+    shop = {
+        "gateway": "shop/public",
+        "type": "LoadBalancer",
+        "annotations": {"example.org/pool": "a"},
+        "ports": [{"port": 80, "targetPort": 20080}, {"port": 443, "targetPort": 20443, "nodePort": None}],
+    }
+    settings = {
+        "operator": {"namespaces": ["looma", "shop"]},
+        "gateway": {"addresses": {"shop-gateway": shop}, "service": {"externalTrafficPolicy": "Local"}},
+    }
+    objects = render(tmp_path, settings=settings)
+    found = pick(objects, "Service", "shop-gateway")
+    assert found["metadata"]["annotations"]["example.org/pool"] == "a"
+    assert (found["spec"]["type"], found["spec"]["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
+    # The pods that the operator makes of the AIService.
+    service = msgspec.convert(pick(objects, "AIService", "gateway"), AIService, strict=False)
+    assert found["spec"]["selector"] == selector(service)
+    # And what the gateway reads in it, in the namespace that Helm gives it.
+    read = {**found, "metadata": {**found["metadata"], "namespace": "looma"}}
+    (address,) = own(index(snapshot(read)), "looma").items()
+    assert (address[0], address[1].ports[80, HTTP], address[1].ports[443, HTTPS]) == (
+        ("shop", "public"),
+        20080,
+        20443,
+    )
 
 
 def test_a_gateway_reads_its_certificate_where_that_is_and_no_other_secret(tmp_path: Path) -> None:

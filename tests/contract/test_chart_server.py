@@ -22,9 +22,28 @@ EXPOSURES = {
     "self-signed": {"tls": {"selfSigned": True}},
     "host with a certificate": {"host": "looma.example.org", "tls": {"secret": "mine"}},
     "any host below": {"host": "*.example.org", "tls": {"secret": "mine"}},
+    "addresses of further Gateways": {
+        "addresses": {
+            "second": {
+                "gateway": "looma/second",
+                "type": "NodePort",
+                "annotations": {"example.org/pool": "a"},
+                "ports": [
+                    {"port": 80, "targetPort": 20080},
+                    {"port": 65535, "targetPort": 20081, "nodePort": 30099},
+                ],
+            },
+            "gone": None,
+        }
+    },
     "another class": OTHERS,
     "another's gateway": {**OTHERS, "namespace": "infra", "name": "shared"},
 }
+
+
+def address(gateway: str, target: int) -> Object:
+    """A Gateway's address with one port."""
+    return {"gateway": gateway, "ports": [{"port": 80, "targetPort": target}]}
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +151,40 @@ def test_a_service_that_the_definition_refuses_is_refused(
             {"postgres": {"url": "postgresql+psycopg://a@b/c"}}, "/postgres/ownerUrl", id="one URL of the two"
         ),
         pytest.param({"postgres": {"url": "postgres://a@b/c"}}, "/postgres/url", id="a URL of another kind"),
+        *(
+            pytest.param({"gateway": {"addresses": addresses}}, named, id=f"addresses: {case}")
+            for case, addresses, named in (
+                ("a port of the pods' own", {"a": address("looma/b", 8081)}, "/a/ports/0/targetPort"),
+                ("no namespace", {"a": address("second", 20080)}, "/a/gateway"),
+                ("no ports", {"a": {"gateway": "looma/b", "ports": []}}, "/a/ports"),
+                ("a port by name", {"a": {**address("looma/b", 20080), "port": 80}}, "port"),
+                (
+                    "one port twice",
+                    {"a": address("looma/b", 20080), "c": address("looma/d", 20080)},
+                    r"gateway\.addresses\.c\.ports: 20080 is a targetPort of a already; write another",
+                ),
+                (
+                    "one Gateway twice",
+                    {"a": address("looma/b", 20080), "c": address("looma/b", 20081)},
+                    r"gateway\.addresses\.c\.gateway: looma/b has the address a already; write its ports there",
+                ),
+                (
+                    "a namespace that is not served",
+                    {"a": address("shop/public", 20080)},
+                    r"no Gateway of the namespace shop is served; write it into operator\.namespaces",
+                ),
+                (
+                    "a name of the release's",
+                    {"looma-gateway": address("looma/b", 20080)},
+                    r"gateway\.addresses\.looma-gateway: .* write another",
+                ),
+            )
+        ),
+        pytest.param(
+            {"gateway": {**OTHERS, "addresses": {"a": address("looma/b", 20080)}}},
+            "/gateway/addresses",
+            id="addresses without pods behind them",
+        ),
         pytest.param({"operator": {"replicas": 0}}, "/operator/replicas", id="no operator"),
         pytest.param(
             {"image": {"registry": "host/"}}, "/image/registry", id="registry with a slash at its end"
