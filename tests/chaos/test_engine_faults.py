@@ -29,16 +29,7 @@ def routed(probe: Probe, **route: Any) -> None:
     """Give the probe a route and wait until the gateway has it."""
     probe.apply(route={"pathPrefixes": [PATH], "auth": {"required": False}, **route})
     probe.wait(stable="r1", sentence="the probe serves")
-
-    def holds(service: Object) -> bool:
-        return any(
-            item["type"] == "RouteProgrammed"
-            and item["status"] == "True"
-            and item.get("observedGeneration") == service["metadata"]["generation"]
-            for item in service["status"]["conditions"]
-        )
-
-    probe.cluster.watch("aiservice", probe.name, holds, sentence="the gateway has the route")
+    probe.wait_routed()
 
 
 def refused(answer: Answer) -> bool:
@@ -74,14 +65,14 @@ def test_given_every_pod_answers_wrongly_or_late_then_the_circuit_spares_them_an
         traffic.mark("well")
         more(traffic, 100)
     kinds = Counter("circuit-open" if refused(answer) else answer.status for answer in traffic.failures())
+    record_property("requests", len(traffic.answers))
+    record_property("failed", f"{kinds[status]} with {status}, {kinds['circuit-open']} refused at once")
+    record_property("recovery_seconds", round(seconds, 2))
     assert set(kinds) == {"circuit-open", status}, kinds
     while_open = [answer for answer in traffic.between("open", "mended") if not refused(answer)]
     rounds = 1 + 2.5  # What was under way as it opened, and the trials of each time it was open.
     assert len(while_open) <= CLIENTS + rounds * max(BREAKER["trialRequests"], CLIENTS), len(while_open)
     assert all(answer.status == 200 for answer in traffic.between("well"))
-    record_property("requests", len(traffic.answers))
-    record_property("failed", f"{kinds[status]} with {status}, {kinds['circuit-open']} refused at once")
-    record_property("recovery_seconds", round(seconds, 2))
 
 
 def test_given_all_endpoints_are_replaced_at_once_then_no_request_fails(
@@ -104,10 +95,10 @@ def test_given_all_endpoints_are_replaced_at_once_then_no_request_fails(
             cluster.watch("aiservice", probe.name, serve, sentence="six pods serve again", seconds=180)
         seconds = time.monotonic() - began
         more(traffic, 100)
-    assert not set(first) & set(pods(cluster, probe.name))
     record_property("requests", len(traffic.answers))
     record_property("failed", len(traffic.failures()))
     record_property("all_replaced_after", f"{seconds:.0f} s")
+    assert not set(first) & set(pods(cluster, probe.name))
     assert traffic.failures() == []
 
 

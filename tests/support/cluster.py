@@ -7,8 +7,10 @@ Waiting is done by watching (`kubectl wait`, `Cluster.watch`), never by sleeping
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -135,6 +137,23 @@ class Cluster:
         """A client for the API at the one address, signed in as `role`."""
         headers = {"Authorization": f"Bearer {self.token(role=role, tenant=tenant)}"}
         return httpx.Client(base_url=self.address, headers=headers, timeout=60)
+
+    @contextlib.contextmanager
+    def forward(self, target: str, port: int) -> Iterator[str]:
+        """The address at which `kubectl port-forward` leads to that port of a pod or Service, as `pod/NAME`."""
+        command = [str(self.kubectl_path), "-n", self.namespace, "port-forward", target, f":{port}"]
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            found = re.search(r"127\.0\.0\.1:(\d+) ->", said)
+            assert found is not None, f"{' '.join(command)}: {said}"
+            yield f"http://127.0.0.1:{found[1]}"
+        finally:
+            process.terminate()
+            process.wait()
+            process.stdout.close()
 
     def secret(self, name: str, key: str) -> str:
         """A value of a Secret, decoded."""

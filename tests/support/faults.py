@@ -12,8 +12,11 @@ from support.cluster import Cluster, Object
 from support.traffic import Traffic
 
 
-def process_of(pod: str, *, command: str) -> int:
-    """The oldest process of a pod's container on this machine whose command line has `command` in it."""
+def processes_of(pod: str, *, command: str = "") -> list[int]:
+    """The processes of a pod's containers on this machine whose command line has `command` in it, the oldest first.
+
+    Skips the test if there are none: then the cluster's node is elsewhere.
+    """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -26,7 +29,12 @@ def process_of(pod: str, *, command: str) -> int:
             found.append((born, int(folder.name)))
     if not found:
         pytest.skip(f"no process of {pod} on this machine: the cluster's node is elsewhere")
-    return min(found)[1]
+    return [number for _, number in sorted(found)]
+
+
+def process_of(pod: str, *, command: str) -> int:
+    """The oldest of `processes_of`."""
+    return processes_of(pod, command=command)[0]
 
 
 def pods(cluster: Cluster, service: str) -> list[str]:

@@ -107,8 +107,12 @@ class Probe:
         """Wait until the gateway forwards to it, as its route is now."""
 
         def holds(service: Object) -> bool:
-            conditions = service.get("status", {}).get("conditions", [])
-            return any(item["type"] == "RouteProgrammed" and item["status"] == "True" for item in conditions)
+            return any(
+                item["type"] == "RouteProgrammed"
+                and item["status"] == "True"
+                and item.get("observedGeneration") == service["metadata"]["generation"]
+                for item in service.get("status", {}).get("conditions", [])
+            )
 
         return self.cluster.watch(
             "aiservice", self.name, holds, sentence=f"the gateway forwards to {self.name}", seconds=60
