@@ -22,7 +22,7 @@ import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from looma_core.api.aiservice import ROLLBACK_TRIES, asks_the_same, rollback_patch
+from looma_core.api.aiservice import roll_back
 
 from .names import GROUP, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF, REQUEST, VERSION
 from .resources import Json
@@ -102,19 +102,19 @@ class Cluster:
     def roll_back(self, service: Json, *, content: Json, reason: str) -> None:
         """Write an earlier content back on the spec that was read; ends the command with 1 if that was changed."""
         name = service["metadata"]["name"]
-        for _ in range(ROLLBACK_TRIES):
-            try:
-                self._patch(name, rollback_patch(service=service, content=content, reason=reason))
-            except ApiException as error:
-                if error.status != 409:
-                    _fail(_message(error))
-            else:
-                return
-            now = self.service(name)
-            if not asks_the_same(service, now):
-                break
-            service = now
-        _fail(f"{name} was changed by somebody else meanwhile: look at it, and try again")
+        try:
+            roll_back(
+                service,
+                content=content,
+                reason=reason,
+                send=lambda patch: self._patch(name, patch),
+                read=lambda: self.service(name),
+                is_conflict=_is_conflict,
+            )
+        except ApiException as error:
+            if _is_conflict(error):
+                _fail(f"{name} was changed by somebody else meanwhile: look at it, and try again")
+            _fail(_message(error))
 
     def _patch(self, name: str, operations: Sequence[Json]) -> Json:
         changed = self.api.patch_namespaced_custom_object(
@@ -124,6 +124,10 @@ class Cluster:
             _content_type="application/json-patch+json",
         )
         return cast("Json", changed)
+
+
+def _is_conflict(error: Exception) -> bool:
+    return isinstance(error, ApiException) and error.status == 409
 
 
 def _fail(message: str, status: int = FAILED) -> NoReturn:

@@ -16,11 +16,10 @@ from looma_console.cluster.api import KubeApi, KubernetesError, Person
 from looma_core.api.aiservice import (
     GROUP,
     PLURAL,
-    ROLLBACK_TRIES,
     VERSION,
-    asks_the_same,
     controller_revision_name,
-    rollback_patch,
+    roll_back,
+    spec_with_content,
 )
 
 # Asked for the buttons of every open page; RBAC seldom changes, and the server decides again when one is pressed.
@@ -72,28 +71,23 @@ class ClusterActions:
         """
         document = self._api.request("GET", self._service_path(service))
         content = self._content(person, service, revision)
-        for left in reversed(range(ROLLBACK_TRIES)):
-            patch = rollback_patch(service=document, content=content, reason=reason)
-            if patch[-1]["value"] == document["spec"]:
-                return False
-            try:
-                self._api.request(
-                    "PATCH",
-                    self._service_path(service),
-                    query={"fieldManager": "looma-console"},
-                    body=patch,
-                    content_type="application/json-patch+json",
-                    person=person,
-                )
-            except KubernetesError as error:
-                if error.reason != "Conflict" or not left:
-                    raise
-                now = self._api.request("GET", self._service_path(service))
-                if not asks_the_same(document, now):
-                    raise
-                document = now
-            else:
-                break
+        if spec_with_content(spec=document["spec"], content=content) == document["spec"]:
+            return False
+        roll_back(
+            document,
+            content=content,
+            reason=reason,
+            send=lambda patch: self._api.request(
+                "PATCH",
+                self._service_path(service),
+                query={"fieldManager": "looma-console"},
+                body=patch,
+                content_type="application/json-patch+json",
+                person=person,
+            ),
+            read=lambda: self._api.request("GET", self._service_path(service)),
+            is_conflict=lambda error: isinstance(error, KubernetesError) and error.reason == "Conflict",
+        )
         return True
 
     def _content(self, person: Person, service: str, revision: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ it, so going back leaves them as they are now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 GROUP: Final = "looma.dev"
@@ -84,3 +84,34 @@ def rollback_patch(
         {"op": "add", "path": "/metadata/annotations", "value": annotations},
         {"op": "replace", "path": "/spec", "value": spec_with_content(spec=service["spec"], content=content)},
     ]
+
+
+def roll_back(
+    service: Mapping[str, Any],
+    *,
+    content: Mapping[str, Any],
+    reason: str,
+    send: Callable[[list[dict[str, Any]]], object],
+    read: Callable[[], Mapping[str, Any]],
+    is_conflict: Callable[[Exception], bool],
+) -> None:
+    """Send the patch of a rollback for `service`, and send it again where nothing but its status changed meanwhile.
+
+    `send` sends a JSON patch, `read` reads the service anew, `is_conflict` knows the error of `send` that says 409.
+
+    Raises:
+        Exception: whatever `send` or `read` raises: that of a conflict where somebody changed what the service asks
+            for, or at the last of ROLLBACK_TRIES.
+    """
+    for left in reversed(range(ROLLBACK_TRIES)):
+        try:
+            send(rollback_patch(service=service, content=content, reason=reason))
+        except Exception as error:
+            if not is_conflict(error) or not left:
+                raise
+            now = read()
+            if not asks_the_same(service, now):
+                raise
+            service = now
+        else:
+            return
