@@ -13,7 +13,9 @@ from pathlib import Path
 
 import yaml
 
-from .kube.client import Kube, KubeError
+from looma_core.kube import KubeError
+
+from .kube.client import Kube
 from .names import FIELD_MANAGER
 from .resources import Json
 

@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+from looma_core.kube import REQUEST_SECONDS, KubeError
+
 from .kube import kinds
-from .kube.client import REQUEST_SECONDS, ConflictError, Kube, KubeError, NotFoundError, NotLeaderError
+from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
 from .metrics import FENCED, LEADER, LEADER_EPOCH
 from .resources import Json
 

@@ -21,11 +21,12 @@ from collections.abc import Sequence
 import kopf
 import yaml
 
+from looma_core.kube import SILENCE_SECONDS, KubeError, load_configuration
 from looma_core.logging import configure
 
 from . import definitions, handlers, health, webhooks
 from .kube import kinds
-from .kube.client import SILENCE_SECONDS, WATCH_SECONDS, Kube, KubeError, load_configuration
+from .kube.client import WATCH_SECONDS, Kube
 from .kube.watch import Follower
 from .leadership import Elector, Leadership
 from .names import API_VERSION, LABEL_PART_OF, PART_OF

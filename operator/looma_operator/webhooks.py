@@ -20,8 +20,10 @@ from typing import Any
 
 import kopf
 
+from looma_core.kube import KubeError
+
 from .kube import kinds
-from .kube.client import Kube, KubeError, RefusedError
+from .kube.client import Kube, RefusedError
 from .kube.read import parse_service
 from .metrics import ADMISSIONS
 from .names import CHANGE_REASON, CHANGED_BY, CHANGED_DIGEST, GROUP, REQUEST, VERSION

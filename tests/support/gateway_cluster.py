@@ -16,13 +16,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from looma_core.kube import load_configuration
 from looma_core.metrics import Metrics
 from looma_engines.gateway.applying import Applier, write_first
 from looma_engines.gateway.controller import Controller
 from looma_engines.gateway.haproxy.settings import Settings
 from looma_engines.gateway.haproxy.shares import thresholds
 from looma_engines.gateway.http import Health
-from looma_engines.gateway.kube.client import Kube, load_configuration
+from looma_engines.gateway.kube.client import Kube
 from looma_engines.gateway.kube.cluster import Cluster
 from looma_engines.gateway.link import RealHaproxy
 from looma_engines.gateway.metrics import GatewayMetrics

@@ -14,6 +14,7 @@ from typing import Any
 
 from looma_core import logging
 from looma_core.key_sets import addresses
+from looma_core.kube import load_configuration
 from looma_core.metrics import Metrics
 from looma_core.settings import SettingsError, load, load_config
 from looma_engines.gateway.applying import Applier, write_first
@@ -22,7 +23,7 @@ from looma_engines.gateway.haproxy.config import SAMPLES_SOCKET
 from looma_engines.gateway.haproxy.settings import Settings
 from looma_engines.gateway.haproxy.shares import thresholds
 from looma_engines.gateway.http import Health, serve
-from looma_engines.gateway.kube.client import Kube, load_configuration
+from looma_engines.gateway.kube.client import Kube
 from looma_engines.gateway.kube.cluster import Cluster
 from looma_engines.gateway.link import RealHaproxy
 from looma_engines.gateway.metrics import GatewayMetrics

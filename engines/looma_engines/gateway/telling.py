@@ -10,8 +10,9 @@ from typing import Protocol
 import msgspec
 
 from looma_core import logging
+from looma_core.kube import KubeError
 from looma_engines.gateway.findings import Translation
-from looma_engines.gateway.kube.client import APPLY, JSON_PATCH, MERGE, ConflictError, KubeError, MissingError
+from looma_engines.gateway.kube.client import APPLY, JSON_PATCH, MERGE, ConflictError, MissingError
 from looma_engines.gateway.objects import AIService, Snapshot
 from looma_engines.gateway.report import Applied, StatusWrite, status_writes
 from looma_engines.gateway.traffic import (

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes.aio import config as kube_config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+
+from looma_core.kube import REQUEST_SECONDS, SILENCE_SECONDS, KubeError, message_of
 
 from ..names import FIELD_MANAGER
 from ..resources import Json
@@ -27,23 +28,10 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.connector import Connection
 
-REQUEST_SECONDS = 10.0
 WATCH_SECONDS = 240
-# A watch that says nothing for so long may have been cut without a word (bookmarks come every minute).
-SILENCE_SECONDS = 120.0
 # Server-side apply answers 500 where a field has a type that its schema does not know: no later try is taken.
 _UNTAKEABLE = ("failed to create typed patch object", "failed to convert new object")
 _APPLY = "application/apply-patch+yaml"
-
-
-class KubeError(Exception):
-    """The API server answered with an error, or did not answer (`code` 0)."""
-
-    def __init__(self, code: int, message: str) -> None:
-        """Keep the HTTP status and the server's own sentence."""
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class NotFoundError(KubeError):
@@ -110,33 +98,10 @@ class _GuardedRequest(aiohttp.ClientRequest):
         await super().write_bytes(writer, conn, content_length)
 
 
-async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
-    """Where the API server is: inside a pod its service account, else a kubeconfig.
-
-    Raises:
-        kubernetes.aio.config.ConfigException: if there is neither.
-    """
-    configuration = Configuration()
-    if kubeconfig is None and context is None:
-        try:
-            kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except kube_config.ConfigException:
-            pass
-        else:
-            return configuration
-    await kube_config.load_kube_config(  # type: ignore[no-untyped-call]
-        config_file=kubeconfig, context=context, client_configuration=configuration
-    )
-    return configuration
-
-
 def _raise_for(status: int, text: str) -> None:
     if status < 400:
         return
-    try:
-        message = str(json.loads(text).get("message", text))
-    except (ValueError, AttributeError):
-        message = text[:500] or f"HTTP {status}"
+    message = message_of(status, text)
     if status == 404:
         raise NotFoundError(status, message)
     if status == 409:

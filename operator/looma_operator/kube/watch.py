@@ -10,8 +10,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from looma_core.kube import KubeError
+
 from ..resources import Json
-from .client import Kube, KubeError, NotFoundError, RefusedError
+from .client import Kube, NotFoundError, RefusedError
 from .kinds import Kind
 
 _log = logging.getLogger(__name__)

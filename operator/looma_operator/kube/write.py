@@ -7,13 +7,15 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from looma_core.kube import KubeError
+
 from ..metrics import ACTIONS
 from ..names import API_VERSION, CONTROLLER, Reason
 from ..plan.children import Action, Apply, Delete, Notice
 from ..plan.conditions import Refusal
 from ..resources import Json, Metadata
 from . import kinds
-from .client import ConflictError, Kube, KubeError, NotFoundError, RefusedError
+from .client import ConflictError, Kube, NotFoundError, RefusedError
 
 _log = logging.getLogger(__name__)
 NOTE_LIMIT = 1000  # In bytes; the API server's limit is 1024, and a Chinese character has three.

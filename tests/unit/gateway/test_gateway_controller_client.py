@@ -13,10 +13,11 @@ from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
 from looma_core.api.gateway import GatewayTraffic
+from looma_core.kube import KubeError
 from looma_core.metrics import Metrics
 from looma_engines.gateway import http
 from looma_engines.gateway.kube import client
-from looma_engines.gateway.kube.client import ConflictError, GoneError, Kube, KubeError, MissingError
+from looma_engines.gateway.kube.client import ConflictError, GoneError, Kube, MissingError
 from support.control_plane import free_port
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from looma_core.kube import KubeError
 from looma_core.metrics import Metrics
 from looma_engines.gateway import controller as loops
-from looma_engines.gateway.kube.client import ConflictError, KubeError, MissingError
+from looma_engines.gateway.kube.client import ConflictError, MissingError
 from looma_engines.gateway.metrics import GatewayMetrics
 from looma_engines.gateway.telling import REPEAT_SECONDS, Teller, View
 from support.gateway_controller import World, canary, until

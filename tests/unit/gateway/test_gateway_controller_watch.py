@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from looma_core.kube import KubeError
 from looma_engines.gateway.kube import watch as watching
-from looma_engines.gateway.kube.client import ForbiddenError, GoneError, KubeError, MissingError, error_of
+from looma_engines.gateway.kube.client import ForbiddenError, GoneError, MissingError, error_of
 from looma_engines.gateway.kube.cluster import Cluster
 from looma_engines.gateway.kube.watch import ListWatch
 from looma_engines.gateway.objects import AIService, Service

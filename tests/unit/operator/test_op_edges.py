@@ -13,9 +13,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from looma_core.api.aiservice import rollback_patch
+from looma_core.kube import KubeError
 from looma_operator import health, main, rbac
 from looma_operator.handlers import RouteBook, owner_key
-from looma_operator.kube.client import Kube, KubeError, RefusedError
+from looma_operator.kube.client import Kube, RefusedError
 from looma_operator.options import read_options
 from looma_operator.plan.author import spec_digest
 from looma_operator.queueing import Key

@@ -14,8 +14,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client.configuration import Configuration
 
+from looma_core.kube import KubeError
 from looma_operator.kube import client, watch
-from looma_operator.kube.client import Kube, KubeError, NotFoundError
+from looma_operator.kube.client import Kube, NotFoundError
 from looma_operator.kube.kinds import HTTP_ROUTE
 from looma_operator.kube.watch import Follower
 

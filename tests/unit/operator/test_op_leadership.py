@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from looma_operator.kube.client import ConflictError, KubeError, NotFoundError, NotLeaderError
+from looma_core.kube import KubeError
+from looma_operator.kube.client import ConflictError, NotFoundError, NotLeaderError
 from looma_operator.leadership import (
     DURATION,
     RENEW_DEADLINE,

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from looma_core.kube import KubeError
 from looma_operator import definitions
 from looma_operator.kube import kinds
-from looma_operator.kube.client import ConflictError, KubeError, NotFoundError, RefusedError
+from looma_operator.kube.client import ConflictError, NotFoundError, RefusedError
 from looma_operator.kube.read import find_foreign, parse_service, pods_of, read_service, stored_revision
 from looma_operator.kube.write import NOTE_LIMIT, carry_out, post_events, write_status
 from looma_operator.names import EventReason, Reason

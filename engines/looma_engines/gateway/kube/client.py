@@ -6,31 +6,18 @@ Connection, TLS and token renewal are the library's; decoding is msgspec's, stra
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes.aio import config as kube_config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-REQUEST_SECONDS = 10.0
-# A watch that says nothing for so long may have been cut without a word (bookmarks come every minute).
-SILENCE_SECONDS = 120.0
+from looma_core.kube import REQUEST_SECONDS, SILENCE_SECONDS, KubeError, message_of
+
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-
-
-class KubeError(Exception):
-    """The API server answered with an error, or did not answer (`code` 0)."""
-
-    def __init__(self, code: int, message: str) -> None:
-        """Keep the HTTP status and the server's own sentence."""
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class MissingError(KubeError):
@@ -55,25 +42,7 @@ _ERRORS = {403: ForbiddenError, 404: MissingError, 409: ConflictError, 410: Gone
 def error_of(code: int, text: bytes | str) -> KubeError:
     """The error that an answer of that code is; its message is the server's."""
     shown = text.decode(errors="replace") if isinstance(text, bytes) else text
-    try:
-        shown = str(json.loads(shown).get("message", shown))
-    except (ValueError, AttributeError):
-        shown = shown[:500] or f"HTTP {code}"
-    return _ERRORS.get(code, KubeError)(code, shown)
-
-
-async def load_configuration() -> Configuration:
-    """Where the API server is: inside a pod its service account, else a kubeconfig.
-
-    Raises:
-        kubernetes.aio.config.ConfigException: if there is neither.
-    """
-    configuration = Configuration()
-    try:
-        kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    except kube_config.ConfigException:
-        await kube_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    return configuration
+    return _ERRORS.get(code, KubeError)(code, message_of(code, shown))
 
 
 class Kube:

@@ -13,7 +13,8 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from looma_core import logging
-from looma_engines.gateway.kube.client import ForbiddenError, GoneError, KubeError, MissingError, error_of
+from looma_core.kube import KubeError
+from looma_engines.gateway.kube.client import ForbiddenError, GoneError, MissingError, error_of
 from looma_engines.gateway.objects import (
     AIService,
     EndpointSlice,
