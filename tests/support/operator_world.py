@@ -13,7 +13,7 @@ from typing import Any
 
 from looma_operator.kube import kinds
 from looma_operator.kube.read import _pods, _revisions, parse_model, parse_service
-from looma_operator.names import LABEL_REVISION
+from looma_operator.names import LABEL_REVISION, EventReason
 from looma_operator.plan.author import Author
 from looma_operator.plan.children import Apply, Delete, Notice
 from looma_operator.plan.conditions import Refusal
@@ -227,3 +227,8 @@ class World:
         """Status and reason of a condition."""
         found = next(item for item in self.status["conditions"] if item["type"] == kind)
         return found["status"], found["reason"]
+
+
+def reasons(world: World) -> list[EventReason]:
+    """Reasons of the events that were told so far."""
+    return [notice.reason for notice in world.notices]
