@@ -6,58 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from joserfc.jwk import RSAKey
 
 from looma_core.crypto import new_key
-from looma_engines.gateway.model import (
-    Auth,
-    Backend,
-    Budget,
-    DataPlane,
-    Endpoint,
-    Policy,
-    RateLimitPer,
-    Rule,
-    Target,
-    TokenKey,
-    Tokens,
-)
+from looma_engines.gateway.model import Auth, Budget, DataPlane, Policy, RateLimitPer
 from looma_engines.gateway.objects.looma import BudgetSpec
 from support.database import DatabaseUrls
 from support.engines import engine_process, one_address, wait_until_ready
+from support.gateway_planes import plane, rule, tokens
 from support.haproxy import Gateway
 from support.resume_files import ADA, pdf_pages
-from support.tokens import AUDIENCE, ISSUER, bearer, private_key
-
-ENGINE = "looma_resume-stable_80"
+from support.tokens import bearer
 
 
-def plane(port: int, units: int) -> DataPlane:
+def costing(port: int, units: int) -> DataPlane:
     """One engine, whose answers to a subject may cost so many units."""
-    key = RSAKey.import_key(private_key())
-    known = TokenKey(id=key.thumbprint(), pem=key.as_pem(private=False).decode())
-    budget = Budget(
-        units=units,
-        window_seconds=3600,
-        per=RateLimitPer.SUBJECT,
-        # As an AIService has it that names none.
-        cost_header=BudgetSpec(units=units).cost_header,
-    )
-    endpoint = Endpoint(address="127.0.0.1", port=port)
-    return DataPlane(
-        ready=True,
-        pod="gateway-1",
-        tokens=Tokens(issuer=ISSUER, audience=AUDIENCE, keys=(known,)),
-        rules=(
-            Rule(
-                name="looma/resume/0",
-                service="looma/resume",
-                targets=(Target(backend=ENGINE),),
-                policy=Policy(auth=Auth(required=True), budget=budget),
-            ),
-        ),
-        backends=(Backend(name=ENGINE, service="resume", endpoints=(endpoint,)),),
-    )
+    # As an AIService has it that names none.
+    header = BudgetSpec(units=units).cost_header
+    budget = Budget(units=units, window_seconds=3600, per=RateLimitPer.SUBJECT, cost_header=header)
+    policy = Policy(auth=Auth(required=True), budget=budget)
+    return plane(rule(policy=policy), port=port, tokens=tokens())
 
 
 def test_pages_that_the_engine_read_are_spent_of_the_callers_budget(
@@ -73,7 +40,7 @@ def test_pages_that_the_engine_read_are_spent_of_the_callers_budget(
         }
         with engine_process("resume", settings) as (process, url):
             wait_until_ready(url, process)
-            gateway = new_gateway(plane(httpx.URL(url).port or 0, units=5))
+            gateway = new_gateway(costing(httpx.URL(url).port or 0, units=5))
 
             def parse(subject: str, **sent: Any) -> tuple[int, str | None, str | None]:
                 caller = bearer(tenant=tenant, subject=subject)

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
-from joserfc.jwk import RSAKey
 
 from looma_engines.gateway.model import (
     Auth,
-    Backend,
     Budget,
     DataPlane,
-    Endpoint,
     HeaderChange,
     Match,
-    Peer,
     Policy,
     RateLimit,
     RateLimitPer,
-    Rule,
-    Target,
-    TokenKey,
-    Tokens,
 )
-from support.haproxy import free_ports
-from support.tokens import AUDIENCE, ISSUER, bearer, private_key
-
-ENGINE = "looma_engine-stable_80"
-TARGETS = (Target(backend=ENGINE),)
+from support.gateway_planes import plane, rule, tokens, two_peers
+from support.tokens import bearer
 
 
 def budget(units: int, seconds: int = 3600, per: RateLimitPer = RateLimitPer.SERVICE) -> Budget:
@@ -37,28 +27,17 @@ def budget(units: int, seconds: int = 3600, per: RateLimitPer = RateLimitPer.SER
     return Budget(units=units, window_seconds=seconds, per=per, cost_header="X-Looma-Cost")
 
 
-def plane(port: int, known: Budget, *, peers=(), pod: str = "gateway-1", tokens=None, **policy) -> DataPlane:
-    spends = Policy(budget=known, auth=Auth(required=tokens is not None), **policy)
+def spent(port: int, known: Budget, *, rate_limit: RateLimit | None = None, **changes: Any) -> DataPlane:
+    """Two rules of one service with a budget, and one without; further parts of the plane by name."""
+    spends = Policy(budget=known, rate_limit=rate_limit, auth=Auth(required="tokens" in changes))
     # A rule may take the header away from callers: it counts all the same.
     secret = HeaderChange(remove=("X-Looma-Cost",))
-    return DataPlane(
-        ready=True,
-        pod=pod,
-        peers=peers,
-        tokens=tokens or Tokens(),
-        rules=(
-            Rule(name="looma/a/0", service="a", matches=(Match(path="/a"),), targets=TARGETS, policy=spends),
-            Rule(
-                name="looma/a/1",
-                service="a",
-                matches=(Match(path="/secret"),),
-                targets=TARGETS,
-                policy=spends,
-                response_headers=secret,
-            ),
-            Rule(name="looma/free/0", targets=TARGETS),
-        ),
-        backends=(Backend(name=ENGINE, service="e", endpoints=(Endpoint(address="127.0.0.1", port=port),)),),
+    return plane(
+        rule("looma/a/0", Match(path="/a"), service="a", policy=spends),
+        rule("looma/a/1", Match(path="/secret"), service="a", policy=spends, response_headers=secret),
+        rule("looma/free/0"),
+        port=port,
+        **changes,
     )
 
 
@@ -78,7 +57,7 @@ def told(answer: Any) -> tuple[int, str | None, str | None]:
 
 def test_what_answers_cost_is_spent_and_the_last_may_go_over(new_gateway, new_engine):
     engine = new_engine()
-    gateway = new_gateway(plane(engine.port, budget(100)))
+    gateway = new_gateway(spent(engine.port, budget(100)))
     assert gateway.haproxy.check() == ""
     assert told(ask(gateway)) == (200, "100", "100"), "an answer that states no cost has none"
     first = ask(gateway, "60")
@@ -104,38 +83,26 @@ def test_what_answers_cost_is_spent_and_the_last_may_go_over(new_gateway, new_en
 
 @pytest.mark.parametrize("stated", ["-5", "1e3", "12.5", "0x10", "many", "", "9999999999"])
 def test_what_is_no_whole_number_costs_nothing(new_gateway, new_engine, stated):
-    gateway = new_gateway(plane(new_engine().port, budget(100)))
+    gateway = new_gateway(spent(new_engine().port, budget(100)))
     assert told(ask(gateway, stated)) == (200, "100", "100")
     assert told(ask(gateway, "1")) == (200, "100", "99")
 
 
 def test_an_answer_costs_at_most_all_there_is_and_a_caller_states_no_cost(new_gateway, new_engine):
-    gateway = new_gateway(plane(new_engine().port, budget(100_000_000)))
+    gateway = new_gateway(spent(new_engine().port, budget(100_000_000)))
     assert told(ask(gateway, **{"X-Looma-Cost": "5"})) == (200, "100000000", "100000000")
     assert told(ask(gateway, "999999999")) == (200, "100000000", "0")
     assert ask(gateway).status_code == 429
 
 
 def test_what_is_spent_comes_back(new_gateway, new_engine):
-    gateway = new_gateway(plane(new_engine().port, budget(10, seconds=1)))
+    gateway = new_gateway(spent(new_engine().port, budget(10, seconds=1)))
     assert ask(gateway, "10").status_code == 200
     gateway.until(lambda: told(ask(gateway)) == (200, "10", "10"))
 
 
-def two_peers(new_gateway: Any, port: int, known: Budget) -> list[Any]:
-    """Two gateways that are connected with one another."""
-    (peers_port,) = free_ports(1)
-    peers = (Peer(name="gateway-1", address="127.0.0.1"), Peer(name="gateway-2", address="127.0.0.2"))
-    pair = [
-        new_gateway(plane(port, known, peers=peers, pod=peer.name), peers_port=peers_port) for peer in peers
-    ]
-    for gateway in pair:
-        gateway.until(lambda gateway=gateway: "last_status=ESTA" in gateway.haproxy.command("show peers"))
-    return pair
-
-
 def test_two_gateways_share_one_budget(new_gateway, new_engine):
-    one, two = two_peers(new_gateway, new_engine().port, budget(100))
+    one, two = two_peers(new_gateway, partial(spent, new_engine().port, budget(100)))
     assert told(ask(one, "30")) == (200, "100", "70")
     two.until(lambda: told(ask(two)) == (200, "100", "70"))
     assert told(ask(two, "45")) == (200, "100", "25")
@@ -147,7 +114,7 @@ def test_two_gateways_share_one_budget(new_gateway, new_engine):
 
 
 def test_a_reload_forgets_neither_its_own_nor_the_others_count(new_gateway, new_engine):
-    one, two = two_peers(new_gateway, new_engine().port, budget(100))
+    one, two = two_peers(new_gateway, partial(spent, new_engine().port, budget(100)))
     # The worker before hands its tables on, once it has learned itself what the others know: some seconds after it
     # began. These are HAProxy's marks of having learned from its own kind and from others.
     learned = "id=gateway .* flags=0x[0-9a-f]*3 "
@@ -162,10 +129,7 @@ def test_a_reload_forgets_neither_its_own_nor_the_others_count(new_gateway, new_
 
 @pytest.mark.parametrize("per", [RateLimitPer.SUBJECT, RateLimitPer.ADDRESS])
 def test_whose_answers_are_counted_together(new_gateway, new_engine, per):
-    key = RSAKey.import_key(private_key())
-    known = TokenKey(id=key.thumbprint(), pem=key.as_pem(private=False).decode())
-    tokens = Tokens(issuer=ISSUER, audience=AUDIENCE, keys=(known,))
-    gateway = new_gateway(plane(new_engine().port, budget(10, per=per), tokens=tokens))
+    gateway = new_gateway(spent(new_engine().port, budget(10, per=per), tokens=tokens()))
     assert told(ask(gateway, "10", **bearer(subject="ada"))) == (200, "10", "0")
     assert ask(gateway, "10", **bearer(subject="ada")).status_code == 429
     others = ask(gateway, "4", **bearer(subject="eve"))
@@ -176,7 +140,7 @@ def test_whose_answers_are_counted_together(new_gateway, new_engine, per):
 
 def test_with_a_limit_beside_it_callers_are_told_what_ends_first(new_gateway, new_engine):
     limit = RateLimit(requests_per_second=1, burst=1000, per=RateLimitPer.SERVICE)
-    gateway = new_gateway(plane(new_engine().port, budget(100), rate_limit=limit))
+    gateway = new_gateway(spent(new_engine().port, budget(100), rate_limit=limit))
     assert told(ask(gateway)) == (200, "1000", "999"), "nothing of the budget is spent, one request is"
     assert told(ask(gateway, "50")) == (200, "100", "50")
     assert told(ask(gateway, "50")) == (200, "100", "0")

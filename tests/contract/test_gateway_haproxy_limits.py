@@ -4,46 +4,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
+from typing import Any
 
 import pytest
 
 from looma_engines.gateway.haproxy import tables
 from looma_engines.gateway.haproxy.runtime import Runtime
-from looma_engines.gateway.model import (
-    Auth,
-    Backend,
-    DataPlane,
-    Endpoint,
-    Match,
-    Peer,
-    Policy,
-    RateLimit,
-    RateLimitPer,
-    Rule,
-    Target,
-    TokenKey,
-    Tokens,
-)
+from looma_engines.gateway.model import Auth, DataPlane, Match, Policy, RateLimit, RateLimitPer
+from support.gateway_planes import PEERS, plane, rule, tokens, two_peers
 from support.haproxy import free_ports
-from support.tokens import AUDIENCE, ISSUER, bearer
-
-ENGINE = "looma_engine-stable_80"
+from support.tokens import bearer
 
 
-def plane(port: int, limit: RateLimit, pod: str = "gateway-1", peers=(), tokens=None) -> DataPlane:
-    limited = Policy(rate_limit=limit, auth=Auth(required=tokens is not None))
-    targets = (Target(backend=ENGINE),)
-    return DataPlane(
-        ready=True,
-        pod=pod,
-        peers=peers,
-        tokens=tokens or Tokens(),
-        rules=(
-            Rule(name="looma/a/0", service="a", matches=(Match(path="/a"),), targets=targets, policy=limited),
-            Rule(name="looma/a/1", service="a", matches=(Match(path="/b"),), targets=targets, policy=limited),
-            Rule(name="looma/free/0", targets=targets),
-        ),
-        backends=(Backend(name=ENGINE, service="e", endpoints=(Endpoint(address="127.0.0.1", port=port),)),),
+def limited(port: int, known: RateLimit, **changes: Any) -> DataPlane:
+    """Two rules of one service with a limit, and one without; further parts of the plane by name."""
+    policy = Policy(rate_limit=known, auth=Auth(required="tokens" in changes))
+    return plane(
+        rule("looma/a/0", Match(path="/a"), service="a", policy=policy),
+        rule("looma/a/1", Match(path="/b"), service="a", policy=policy),
+        rule("looma/free/0"),
+        port=port,
+        **changes,
     )
 
 
@@ -64,7 +46,7 @@ def hammer(clients, seconds: float, path: str = "/a", pause: float = 0.005) -> t
 
 def test_a_burst_passes_then_the_rate(new_gateway, new_engine):
     engine = new_engine()
-    gateway = new_gateway(plane(engine.port, limit(2, 8)))
+    gateway = new_gateway(limited(engine.port, limit(2, 8)))
     answers = [gateway.client.get("/a") for _ in range(12)]
     # Four seconds are the window: while the first ones are sent, hardly another becomes free.
     passed = sum(answer.status_code == 200 for answer in answers)
@@ -83,7 +65,7 @@ def test_a_burst_passes_then_the_rate(new_gateway, new_engine):
 
 
 def test_what_is_refused_does_not_count(new_gateway, new_engine):
-    gateway = new_gateway(plane(new_engine().port, limit(5, 10)))
+    gateway = new_gateway(limited(new_engine().port, limit(5, 10)))
     got, seconds = hammer([gateway.client], 4.0)
     # So low that a busy machine asks often enough as well.
     assert got[429] > 20
@@ -93,14 +75,7 @@ def test_what_is_refused_does_not_count(new_gateway, new_engine):
 
 def test_two_gateways_share_one_limit(new_gateway, new_engine):
     engine = new_engine()
-    (peers_port,) = free_ports(1)
-    peers = (Peer(name="gateway-1", address="127.0.0.1"), Peer(name="gateway-2", address="127.0.0.2"))
-    gateways = [
-        new_gateway(plane(engine.port, limit(5, 5), peer.name, peers), peers_port=peers_port)
-        for peer in peers
-    ]
-    for gateway in gateways:
-        gateway.until(lambda gateway=gateway: "last_status=ESTA" in gateway.haproxy.command("show peers"))
+    gateways = two_peers(new_gateway, partial(limited, engine.port, limit(5, 5)))
     got, seconds = hammer([gateway.client for gateway in gateways], 4.0)
     assert got[429] > 20
     # Two limits of their own would let twice as many through.
@@ -110,8 +85,7 @@ def test_two_gateways_share_one_limit(new_gateway, new_engine):
 async def test_a_reload_does_not_forget(new_gateway, new_engine):
     engine = new_engine()
     (peers_port,) = free_ports(1)
-    peers = (Peer(name="gateway-1", address="127.0.0.1"),)
-    known = plane(engine.port, limit(1, 10), peers=peers)
+    known = limited(engine.port, limit(1, 10), peers=PEERS[:1])
     gateway = new_gateway(known, peers_port=peers_port)
     assert [gateway.client.get("/a").status_code for _ in range(11)].count(200) == 10
     gateway.apply(known)
@@ -125,14 +99,7 @@ async def test_a_reload_does_not_forget(new_gateway, new_engine):
 
 @pytest.mark.parametrize("per", [RateLimitPer.SUBJECT, RateLimitPer.ADDRESS])
 def test_whose_requests_are_counted_together(new_gateway, new_engine, per):
-    from joserfc.jwk import RSAKey
-
-    from support.tokens import private_key
-
-    key = RSAKey.import_key(private_key())
-    known = TokenKey(id=key.thumbprint(), pem=key.as_pem(private=False).decode())
-    tokens = Tokens(issuer=ISSUER, audience=AUDIENCE, keys=(known,))
-    gateway = new_gateway(plane(new_engine().port, limit(1, 5, per), tokens=tokens))
+    gateway = new_gateway(limited(new_engine().port, limit(1, 5, per), tokens=tokens()))
 
     def passed(subject: str) -> int:
         asked = [gateway.client.get("/a", headers=bearer(subject=subject)) for _ in range(7)]

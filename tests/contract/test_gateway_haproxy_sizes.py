@@ -7,36 +7,22 @@ from typing import Any
 import httpx
 import pytest
 
-from looma_engines.gateway.model import Backend, DataPlane, Endpoint, Match, Policy, Rule, Target
+from looma_engines.gateway.model import Policy
+from support.gateway_planes import plane, rule_at
 
-ENGINE = "looma_engine-stable_80"
 MOST = 5000
-
-
-def rule(path: str, policy: Policy) -> Rule:
-    return Rule(
-        name=f"ns{path}/0", matches=(Match(path=path),), targets=(Target(backend=ENGINE),), policy=policy
-    )
 
 
 @pytest.fixture
 def limited(new_gateway, new_engine):
     engine = new_engine()
     gateway = new_gateway(
-        DataPlane(
-            ready=True,
-            pod="gateway-1",
-            rules=(
-                rule("/small", Policy(max_response_bytes=MOST)),
-                rule("/large", Policy(max_response_bytes=10 * 2**30)),
-                rule("/uploads", Policy(max_request_bytes=100)),
-                rule("/any", Policy()),
-            ),
-            backends=(
-                Backend(
-                    name=ENGINE, service="e", endpoints=(Endpoint(address="127.0.0.1", port=engine.port),)
-                ),
-            ),
+        plane(
+            rule_at("/small", Policy(max_response_bytes=MOST)),
+            rule_at("/large", Policy(max_response_bytes=10 * 2**30)),
+            rule_at("/uploads", Policy(max_request_bytes=100)),
+            rule_at("/any", Policy()),
+            port=engine.port,
         )
     )
     assert gateway.haproxy.check() == ""

@@ -9,61 +9,30 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
-from looma_engines.gateway.model import (
-    Auth,
-    Backend,
-    DataPlane,
-    Endpoint,
-    Match,
-    Policy,
-    Rule,
-    Target,
-    TokenKey,
-    Tokens,
-)
-from support.forgeries import CLAIMS, GOOD, HEADER, KEY, NOW, OTHER, PUBLIC, signed, without
+from looma_engines.gateway.model import Auth, DataPlane, Policy, TokenKey, Tokens
+from support.forgeries import CLAIMS, GOOD, HEADER, NOW, OTHER, signed, without
+from support.gateway_planes import OURS, plane, rule_at
 from support.tokens import AUDIENCE, ISSUER, bearer
 
-ENGINE = "looma_engine-stable_80"
 
-
-def plane(port: int, keys: tuple[TokenKey, ...]) -> DataPlane:
-    def rule(path: str, auth: Auth) -> Rule:
-        return Rule(
-            name=f"looma/{path}/0",
-            matches=(Match(path=f"/{path}"),),
-            targets=(Target(backend=ENGINE),),
-            policy=Policy(auth=auth),
-        )
-
-    return DataPlane(
-        ready=True,
-        pod="gateway-1",
-        rules=(
-            rule("any", Auth(required=True)),
-            rule("admin", Auth(required=True, roles=("admin", "operator"))),
-            rule("hr", Auth(required=True, roles=("h.r",))),
-            rule("open", Auth()),
-        ),
-        backends=(
-            Backend(
-                name=ENGINE,
-                service="engine-stable",
-                endpoints=(Endpoint(address="127.0.0.1", port=port),),
-            ),
-        ),
+def asking(port: int, *keys: TokenKey) -> DataPlane:
+    """Rules that ask for any token, for roles, and for none."""
+    return plane(
+        rule_at("/any", Policy(auth=Auth(required=True))),
+        rule_at("/admin", Policy(auth=Auth(required=True, roles=("admin", "operator")))),
+        rule_at("/hr", Policy(auth=Auth(required=True, roles=("h.r",)))),
+        rule_at("/open", Policy()),
+        port=port,
+        # Without any key as well.
         tokens=Tokens(issuer=ISSUER, audience=AUDIENCE, keys=keys),
     )
-
-
-OURS = TokenKey(id=KEY.thumbprint(), pem=PUBLIC.decode())
 
 
 @pytest.fixture
 def guarded(new_gateway, new_engine):
     engine = new_engine()
     second = TokenKey(id="second/../key 'x'", pem=RSAKey.import_key(OTHER).as_pem(private=False).decode())
-    return new_gateway(plane(engine.port, (OURS, second))), engine
+    return new_gateway(asking(engine.port, OURS, second)), engine
 
 
 def ask(gateway: Any, path: str, authorization: str | None) -> httpx.Response:
@@ -134,12 +103,12 @@ def test_an_open_rule_asks_nobody_and_believes_nobody(guarded):
 
 def test_without_keys_it_is_the_gateway_that_is_not_ready(new_gateway, new_engine):
     engine = new_engine()
-    gateway = new_gateway(plane(engine.port, ()))
+    gateway = new_gateway(asking(engine.port))
     answer = ask(gateway, "/any", f"Bearer {GOOD}")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json()["type"] == "urn:looma:problem:not-ready"
     assert ask(gateway, "/open", None).status_code == 200
-    gateway.apply(plane(engine.port, (OURS,)))
+    gateway.apply(asking(engine.port, OURS))
     assert ask(gateway, "/any", f"Bearer {GOOD}").status_code == 200
 
 

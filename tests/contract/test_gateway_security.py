@@ -20,25 +20,12 @@ import pytest
 
 from looma_engines.gateway.haproxy.config import render
 from looma_engines.gateway.haproxy.settings import Settings
-from looma_engines.gateway.model import (
-    Auth,
-    Backend,
-    DataPlane,
-    Endpoint,
-    Listener,
-    Match,
-    Peer,
-    Policy,
-    Rule,
-    Target,
-    TokenKey,
-    Tokens,
-)
-from support.forgeries import CLAIMS, FORGED, GOOD, KEY, OTHER, PUBLIC, signed
+from looma_engines.gateway.model import Auth, DataPlane, Listener, Policy, TokenKey
+from support.forgeries import CLAIMS, FORGED, GOOD, KEY, OTHER, signed
+from support.gateway_planes import OURS, PEERS, plane, rule_at
+from support.gateway_planes import tokens as trusted
 from support.haproxy import Engine, free_ports, gateways, haproxies
-from support.tokens import AUDIENCE, ISSUER
 
-ENGINE = "looma_engine-stable_80"
 UNAUTHENTICATED = "unauthenticated"
 BAD_REQUEST = "bad-request"
 
@@ -208,28 +195,17 @@ def cases() -> list[Case]:
 CASES = cases()
 
 
-def plane(port: int) -> DataPlane:
-    def rule(path: str, policy: Policy) -> Rule:
-        return Rule(
-            name=f"ns{path}/0", matches=(Match(path=path),), targets=(Target(backend=ENGINE),), policy=policy
-        )
-
-    keys = (
-        TokenKey(id=KEY.thumbprint(), pem=PUBLIC.decode()),
-        # A key that is good by itself: it must not sign in another's name.
-        TokenKey(id="second", pem=KEY.import_key(OTHER).as_pem(private=False).decode()),
-    )
-    return DataPlane(
-        ready=True,
-        pod="gateway-1",
-        rules=(
-            rule("/admin", Policy(auth=Auth(required=True, roles=("admin",)))),
-            rule("/any", Policy(auth=Auth(required=True))),
-            rule("/small", Policy(max_request_bytes=100)),
-            rule("/open", Policy()),
-        ),
-        backends=(Backend(name=ENGINE, service="e", endpoints=(Endpoint(address="127.0.0.1", port=port),)),),
-        tokens=Tokens(issuer=ISSUER, audience=AUDIENCE, keys=keys),
+def guarding(port: int) -> DataPlane:
+    """The rules that the table speaks of."""
+    # A key that is good by itself: it must not sign in another's name.
+    second = TokenKey(id="second", pem=KEY.import_key(OTHER).as_pem(private=False).decode())
+    return plane(
+        rule_at("/admin", Policy(auth=Auth(required=True, roles=("admin",)))),
+        rule_at("/any", Policy(auth=Auth(required=True))),
+        rule_at("/small", Policy(max_request_bytes=100)),
+        rule_at("/open", Policy()),
+        port=port,
+        tokens=trusted(OURS, second),
     )
 
 
@@ -239,7 +215,7 @@ def guarded(haproxy_root: Path) -> Iterator[tuple[Any, Engine]]:
     engine = Engine()
     try:
         with haproxies(haproxy_root) as new_haproxy, gateways(new_haproxy) as new_gateway:
-            yield new_gateway(plane(engine.port)), engine
+            yield new_gateway(guarding(engine.port)), engine
     finally:
         engine.stop()
 
@@ -333,9 +309,7 @@ def test_what_is_within_an_open_request_is_no_request_past_the_rules(
 def test_haproxy_takes_commands_by_its_two_sockets_alone(haproxy_root: Path) -> None:
     """No port of its own but those that it is told of, and none of them understands a command."""
     http, probes, peers = free_ports(3)
-    known = msgspec.structs.replace(
-        plane(1), peers=(Peer(name="gateway-1", address="127.0.0.1"), Peer(name="b", address="127.0.0.2"))
-    )
+    known = msgspec.structs.replace(guarding(1), peers=PEERS)
     with haproxies(haproxy_root) as new_haproxy:
         haproxy = new_haproxy()
         settings = Settings(address="127.0.0.1", probes_port=probes, peers_port=peers)
