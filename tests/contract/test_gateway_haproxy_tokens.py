@@ -6,12 +6,14 @@ import time
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from joserfc.jwk import RSAKey
 
-from looma_engines.gateway.model import Auth, DataPlane, Policy, TokenKey, Tokens
+from looma_engines.gateway.model import Auth, DataPlane, Peer, Policy, TokenKey, Tokens
 from support.forgeries import CLAIMS, GOOD, HEADER, NOW, OTHER, signed, without
 from support.gateway_planes import OURS, plane, rule_at
+from support.haproxy import free_ports
 from support.tokens import AUDIENCE, ISSUER, bearer
 
 
@@ -118,3 +120,69 @@ def test_a_token_ends_while_it_is_used(guarded):
     token = f"Bearer {signed(CLAIMS | {'exp': int(time.time()) - 8})}"
     assert ask(gateway, "/any", token).status_code == 200
     gateway.until(lambda: ask(gateway, "/any", token).status_code == 401)
+
+
+def remembered(gateway: Any) -> int:
+    """Tokens that HAProxy knows to be good."""
+    said: str = gateway.haproxy.command("show table good_tokens")
+    return int(said.partition("used:")[2].split()[0])
+
+
+def test_a_token_that_held_is_remembered_and_one_that_did_not_is_not(guarded):
+    gateway, _ = guarded
+    forged = f"Bearer {signed(pem=OTHER)}"
+    assert ask(gateway, "/any", forged).status_code == 401
+    assert remembered(gateway) == 0
+    for _ in range(3):
+        assert ask(gateway, "/any", f"Bearer {GOOD}").status_code == 200
+    assert remembered(gateway) == 1
+    # Each part of the token is in what is remembered.
+    head, payload, signature = GOOD.split(".")
+    others = signed(CLAIMS | {"roles": ["admin"]}, pem=OTHER).split(".")
+    for mixed in (
+        (head, others[1], signature),
+        (head, payload, others[2]),
+        (signed(header=HEADER | {"kid": "second/../key 'x'"}).split(".")[0], payload, signature),
+    ):
+        assert ask(gateway, "/any", f"Bearer {'.'.join(mixed)}").status_code == 401, mixed
+    assert ask(gateway, "/any", forged).status_code == 401
+    assert remembered(gateway) == 1
+
+
+def test_a_remembered_token_is_still_held_against_the_roles_of_each_rule(guarded):
+    gateway, _ = guarded
+    token = f"Bearer {signed(CLAIMS | {'roles': ['recruiter']})}"
+    assert [ask(gateway, path, token).status_code for path in ("/any", "/admin", "/any")] == [200, 403, 200]
+    assert remembered(gateway) == 1
+
+
+def test_a_remembered_token_holds_no_longer_than_its_key(new_gateway, new_engine):
+    engine = new_engine()
+    other = TokenKey(id="other", pem=RSAKey.import_key(OTHER).as_pem(private=False).decode())
+    gateway = new_gateway(asking(engine.port, OURS, other))
+    assert ask(gateway, "/any", f"Bearer {GOOD}").status_code == 200
+    gateway.apply(asking(engine.port, other))
+    assert ask(gateway, "/any", f"Bearer {GOOD}").status_code == 401
+    assert remembered(gateway) == 0
+    # Another key by the same name: whoever rotates so is not answered by what the first one had signed.
+    gateway.apply(asking(engine.port, OURS))
+    assert ask(gateway, "/any", f"Bearer {GOOD}").status_code == 200
+    gateway.apply(asking(engine.port, TokenKey(id=OURS.id, pem=other.pem)))
+    assert ask(gateway, "/any", f"Bearer {GOOD}").status_code == 401
+
+
+def test_gateways_with_peers_forget_with_their_reload_too(new_gateway, new_engine):
+    """Counters of limits outlive a reload by the peers' section; verdicts must not."""
+    engine = new_engine()
+    (peers_port,) = free_ports(1)
+    peers = (Peer(name="gateway-1", address="127.0.0.1"),)
+    first = msgspec.structs.replace(asking(engine.port, OURS), peers=peers)
+    gateway = new_gateway(first, peers_port=peers_port)
+    assert ask(gateway, "/any", f"Bearer {GOOD}").status_code == 200
+    assert remembered(gateway) == 1
+    other = TokenKey(id="other", pem=RSAKey.import_key(OTHER).as_pem(private=False).decode())
+    gateway.apply(
+        msgspec.structs.replace(first, tokens=Tokens(issuer=ISSUER, audience=AUDIENCE, keys=(other,)))
+    )
+    assert ask(gateway, "/any", f"Bearer {GOOD}").status_code == 401
+    assert remembered(gateway) == 0

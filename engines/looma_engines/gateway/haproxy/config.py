@@ -71,6 +71,7 @@ def render(plane: DataPlane, folder: Path, settings: Settings | None = None) -> 
         *_global(plane, known, here, settings),
         *_defaults(settings),
         *tables.sections(plane, kinds, settings),
+        *token_check.table_lines(known),
         *_probes(plane, settings),
         *_gateway(plane, known, here, settings),
     ]
@@ -108,7 +109,7 @@ def _global(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Sett
         f"hard-stop-after {settings.hard_stop_seconds}s",
         # Each worker that still has a stream keeps its memory; the oldest give way.
         f"mworker-max-reloads {OLD_WORKERS}",
-        "tune.stick-counters 5",
+        "tune.stick-counters 6",
         "ssl-default-bind-options ssl-min-ver TLSv1.2",
         *answer_sizes.load_lines(known, folder=folder),
     ]

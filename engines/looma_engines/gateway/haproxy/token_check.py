@@ -3,6 +3,12 @@
 The same answers as `looma_core.auth` gives, which the engines still ask for themselves: the gateway keeps strangers
 away from them, and is not the only lock. The first reason against a token stays in `txn.why`. The algorithm is fixed
 in the configuration, so a token cannot choose one; the signature is checked before any claim is believed.
+
+What a token is does not change, so it is not computed again for a while once it held: the signature, the issuer, the
+audience, the form of each claim. The digest of the whole token, its three parts, stands in a table of good ones. What
+changes with the moment or the rule (`exp`, `nbf`, roles) is asked for each request. The table is no peers' table, so it
+begins empty with each worker: where a key goes, a reload comes, and with it no verdict stays. (Envoy's JWT filter keeps
+such a cache, `jwt_cache_config`, for the same reason.)
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from looma_core.auth import ALGORITHM, LEEWAY_SECONDS, MAX_TOKEN_LENGTH
 from looma_core.claims import ClaimNames
 from looma_engines.gateway.haproxy import answers
-from looma_engines.gateway.haproxy.text import Lines, key, literal, mark, quoted, sayable
+from looma_engines.gateway.haproxy.text import Lines, key, literal, mark, quoted, sayable, section
 from looma_engines.gateway.model import DataPlane, Rule, TokenKey
 
 _ASKED = "{ var(txn.auth) -m bool }"
@@ -29,6 +35,11 @@ _WHOLE_EXP = r'"exp"\s*:\s*[0-9]{1,11}\s*[,}]'
 _NAME = r"^[^\x00-\x1f\x7f]{1,255}$"
 _ROLE = re.compile(r"[A-Za-z0-9_.:-]+")
 _EXTENSIONS = '"crit"'
+_NEW = "{ var(txn.new_token) -m bool } !{ var(txn.why) -m found }"
+_GOOD = "good_tokens"
+_REMEMBERED = 20_000
+"""Tokens that are known to be good, about 2 MB; the oldest give way."""
+_REMEMBERED_FOR = "10m"
 _ROLES = r'^\[\s*(?:"[A-Za-z0-9_.:-]+"\s*(?:,\s*"[A-Za-z0-9_.:-]+"\s*)*)?\]$'
 
 
@@ -40,6 +51,14 @@ def key_file(token_key: TokenKey) -> str:
 def key_files(plane: DataPlane) -> Mapping[str, str]:
     """The keys' files, by path."""
     return {key_file(known): known.pem for known in _usable(plane)}
+
+
+def table_lines(rules: Iterable[Rule]) -> Lines:
+    """The table of tokens that are known to be good, where a rule asks for tokens."""
+    if not any(rule.policy.auth.asks for rule in rules):
+        return []
+    shape = f"type binary len 32 size {_REMEMBERED} expire {_REMEMBERED_FOR}"
+    return section(f"backend {_GOOD}", [f"stick-table {shape}"])
 
 
 def check_lines(
@@ -58,6 +77,8 @@ def check_lines(
         *_shape(),
         *_signature(keys, folder),
         *_claims(plane, names or ClaimNames()),
+        f"http-request track-sc5 var(txn.digest) table {_GOOD} if {_NEW}",
+        *_moment(),
         (
             "http-request set-var(txn.auth_error) str(invalid_token) if "
             f"{_ASKED} !{{ var(txn.auth_error) -m found }}"
@@ -102,86 +123,98 @@ def _shape() -> Lines:
 
 def _signature(keys: Iterable[TokenKey], folder: str) -> Lines:
     lines = [
+        f"http-request set-var(txn.digest) var(txn.token),sha2(256) if {_HOLDS}",
+        f"http-request set-var(txn.new_token) bool(true) if {_HOLDS} !{{ var(txn.digest),in_table({_GOOD}) }}",
         answers.explain(
             "txn.why",
             f"The token must be signed with {ALGORITHM}.",
-            f"{_HOLDS} !{{ var(txn.token),jwt_header_query('$.alg') -m str {ALGORITHM} }}",
+            f"{_NEW} !{{ var(txn.token),jwt_header_query('$.alg') -m str {ALGORITHM} }}",
         ),
         # Extensions that must be understood (RFC 7515, 4.1.11) are not.
         answers.explain(
             "txn.why",
             "The token's header has extensions that are not understood.",
-            f"{_HOLDS} {{ var(txn.token),word(1,.),ub64dec -m sub -- {quoted(_EXTENSIONS)} }}",
+            f"{_NEW} {{ var(txn.token),word(1,.),ub64dec -m sub -- {quoted(_EXTENSIONS)} }}",
         ),
-        f"http-request set-var(txn.kid) var(txn.token),jwt_header_query('$.kid') if {_HOLDS}",
+        f"http-request set-var(txn.kid) var(txn.token),jwt_header_query('$.kid') if {_NEW}",
     ]
     for known in keys:
         path = f"{folder}/{key_file(known)}"
         lines.append(
             f'http-request set-var(txn.signed) var(txn.token),jwt_verify({ALGORITHM},"{path}")'
-            f" if {_HOLDS} {{ var(txn.kid) -m str -- {quoted(known.id)} }}"
+            f" if {_NEW} {{ var(txn.kid) -m str -- {quoted(known.id)} }}"
         )
     return [
         *lines,
         answers.explain(
             "txn.why",
             "The token is signed with a key that the issuer does not have.",
-            f"{_HOLDS} !{{ var(txn.signed) -m found }}",
+            f"{_NEW} !{{ var(txn.signed) -m found }}",
         ),
         answers.explain(
-            "txn.why", "The token's signature does not hold.", f"{_HOLDS} !{{ var(txn.signed) -m int 1 }}"
+            "txn.why", "The token's signature does not hold.", f"{_NEW} !{{ var(txn.signed) -m int 1 }}"
         ),
-        f"http-request set-var(txn.claims) var(txn.token),word(2,.),ub64dec if {_HOLDS}",
     ]
 
 
 def _claims(plane: DataPlane, names: ClaimNames) -> Lines:
+    def claim(path: str, kind: str = "") -> str:
+        return f"var(txn.claims),json_query('$.{path}'{kind})"
+
     def against(text: str, condition: str) -> str:
-        return answers.explain("txn.why", text, f"{_HOLDS} {condition}")
+        return answers.explain("txn.why", text, f"{_NEW} {condition}")
 
     audience = plane.tokens.audience
     listed = rf"[\[,]\s*{re.escape(json.dumps(audience))}\s*[,\]]"
-    apart = f"gt {LEEWAY_SECONDS}"
     texts = _TEXT_FOR_NUMBER.format(roles=names.roles.split(".")[-1])
     return [
+        f"http-request set-var(txn.claims) var(txn.token),word(2,.),ub64dec if {_HOLDS}",
+        f"http-request set-var(txn.exp) {claim('exp', ',int')} if {_HOLDS}",
+        f"http-request set-var(txn.nbf) {claim('nbf', ',int')} if {_HOLDS}",
+        f"http-request set-var(txn.subject) {claim('sub')} if {_HOLDS}",
+        f"http-request set-var(txn.tenant) {claim(names.tenant)} if {_HOLDS}",
+        f"http-request set-var(txn.roles) {claim(names.roles)} if {_HOLDS}",
         against(
             "The token's claims have a text where a number or a list belongs.",
             f"{{ var(txn.claims) -m reg -- {quoted(texts)} }}",
         ),
         against(
             "The token is of another issuer.",
-            f"!{{ var(txn.token),jwt_payload_query('$.iss') -m str -- {quoted(plane.tokens.issuer)} }}",
+            f"!{{ {claim('iss')} -m str -- {quoted(plane.tokens.issuer)} }}",
         ),
-        f"http-request set-var(txn.aud) var(txn.token),jwt_payload_query('$.aud') if {_HOLDS}",
-        f"http-request set-var(txn.for_us) bool(true) if {_HOLDS} {{ var(txn.aud) -m str -- {quoted(audience)} }}",
+        f"http-request set-var(txn.aud) {claim('aud')} if {_NEW}",
+        f"http-request set-var(txn.for_us) bool(true) if {_NEW} {{ var(txn.aud) -m str -- {quoted(audience)} }}",
         (
-            f"http-request set-var(txn.for_us) bool(true) if {_HOLDS} {{ var(txn.aud) -m reg -- {quoted(listed)} }}"
-            " { var(txn.token),jwt_payload_query('$.aud[0]') -m found }"
+            f"http-request set-var(txn.for_us) bool(true) if {_NEW} {{ var(txn.aud) -m reg -- {quoted(listed)} }}"
+            f" {{ {claim('aud[0]')} -m found }}"
         ),
         against("The token is for another audience.", "!{ var(txn.for_us) -m bool }"),
-        f"http-request set-var(txn.exp) var(txn.token),jwt_payload_query('$.exp',int) if {_HOLDS}",
         against("The token has no claim `exp`.", "!{ var(txn.exp) -m found }"),
         against(
             "The token's claim `exp` is no time.", f"!{{ var(txn.claims) -m reg -- {quoted(_WHOLE_EXP)} }}"
         ),
-        against("The token has expired.", f"{{ date,sub(txn.exp) {apart} }}"),
-        f"http-request set-var(txn.nbf) var(txn.token),jwt_payload_query('$.nbf',int) if {_HOLDS}",
-        against(
-            "The token does not hold yet.", f"{{ date,neg,add(txn.nbf) {apart} }} {{ var(txn.nbf) -m found }}"
-        ),
-        f"http-request set-var(txn.subject) var(txn.token),jwt_payload_query('$.sub') if {_HOLDS}",
         against(
             "The token's claim `sub` is not a name.", f"!{{ var(txn.subject) -m reg -- {quoted(_NAME)} }}"
         ),
-        f"http-request set-var(txn.tenant) var(txn.token),jwt_payload_query('$.{names.tenant}') if {_HOLDS}",
         against(
             f"The token's claim `{names.tenant}` is not a name.",
             f"!{{ var(txn.tenant) -m reg -- {quoted(_NAME)} }}",
         ),
-        f"http-request set-var(txn.roles) var(txn.token),jwt_payload_query('$.{names.roles}') if {_HOLDS}",
         against(
             f"The token's claim `{names.roles}` is not a list of names.",
             f"!{{ var(txn.roles) -m reg -- {quoted(_ROLES)} }}",
+        ),
+    ]
+
+
+def _moment() -> Lines:
+    apart = f"gt {LEEWAY_SECONDS}"
+    return [
+        answers.explain("txn.why", "The token has expired.", f"{_HOLDS} {{ date,sub(txn.exp) {apart} }}"),
+        answers.explain(
+            "txn.why",
+            "The token does not hold yet.",
+            f"{_HOLDS} {{ date,neg,add(txn.nbf) {apart} }} {{ var(txn.nbf) -m found }}",
         ),
     ]
 
