@@ -1,6 +1,6 @@
 """`make bench`: takes the figures on an instance of its own and keeps them in docs/reports.
 
-usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway]
+usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic]
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import bench_gateway, bench_http, bench_reconcile, bench_resume, bench_up
+from bench import bench_gateway, bench_http, bench_reconcile, bench_resume, bench_traffic, bench_up
 from bench.report import Row, table, write
 from support.cluster import BIN, instance
 
-PARTS = ("up", "reconcile", "resume", "http", "gateway")
+PARTS = ("up", "reconcile", "resume", "http", "gateway", "traffic")
 
 
 def main() -> None:
@@ -44,6 +44,8 @@ def main() -> None:
                 rows += bench_http.run(instance(options.name))
             if "gateway" in parts:
                 rows += bench_gateway.run(instance(options.name))
+            if "traffic" in parts:
+                rows += bench_traffic.run(instance(options.name))
         finally:
             subprocess.run([str(BIN / "looma"), "down", "--purge", "--name", options.name], check=True)
     sys.stdout.write(table(rows) + "\n")

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 
 from bench.report import Row
 from looma_cluster import paths
@@ -21,6 +22,10 @@ from support.cluster import Cluster
 SECONDS = 8
 CONNECTIONS = 16
 SCRATCH = "/tmp"  # noqa: S108 - the pod's own, an emptyDir
+PACED = """
+function delay() return %d end
+function done(summary, latency, requests) print(string.format("p95 %%d", latency:percentile(95))) end
+"""
 BARE = """
 import pathlib, sys
 from granian.constants import Interfaces
@@ -41,37 +46,50 @@ if __name__ == "__main__":
 """
 
 
-def wrk(cluster: Cluster, url: str, token: str) -> tuple[float, str]:
-    """Requests per second and p99 as wrk prints it; raises RuntimeError when an answer was not a success."""
+def in_node(cluster: Cluster) -> list[str]:
+    """Words before a command that runs in the network namespace of the instance's node, where pods' addresses lead.
+
+    Raises:
+        RuntimeError: if this machine is not its node.
+    """
     init = node.find_init(paths.instance(cluster.name))
     if init is None:
         raise RuntimeError(f"{cluster.name} has no node on this machine")
-    done = subprocess.run(
-        [
-            *("nsenter", "-t", str(init.pid), "-n", "--"),
-            *(
-                "wrk",
-                "-t1",
-                f"-c{CONNECTIONS}",
-                f"-d{SECONDS}s",
-                "--latency",
-                "-H",
-                f"Authorization: Bearer {token}",
-                url,
-            ),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=SECONDS + 30,
-    )
+    return ["nsenter", "-t", str(init.pid), "-n", "--"]
+
+
+def _wrk(cluster: Cluster, *options: str) -> str:
+    """What wrk prints; raises RuntimeError when an answer was not a success."""
+    if shutil.which("wrk") is None:
+        subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "wrk"], check=True)
+    command = [*in_node(cluster), "wrk", "-t1", f"-d{SECONDS}s", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS + 30)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise RuntimeError(f"not every answer was a success:\n{done.stdout}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    p99 = re.search(r"99%\s+(\S+)", done.stdout)
+    return done.stdout
+
+
+def wrk(cluster: Cluster, url: str, token: str) -> tuple[float, str]:
+    """Requests per second and p99 as wrk prints it; raises RuntimeError when an answer was not a success."""
+    said = _wrk(cluster, f"-c{CONNECTIONS}", "--latency", "-H", f"Authorization: Bearer {token}", url)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    p99 = re.search(r"99%\s+(\S+)", said)
     assert rate is not None
     assert p99 is not None
     return float(rate[1]), p99[1]
+
+
+def wrk_paced(cluster: Cluster, url: str, token: str, *, pause: float) -> tuple[float, float]:
+    """Requests per second, and p95 in milliseconds, of four connections that rest `pause` seconds after each answer."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(PACED % (pause * 1000))
+        script.flush()
+        said = _wrk(cluster, "-c4", "-s", script.name, "-H", f"Authorization: Bearer {token}", url)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    p95 = re.search(r"p95 (\d+)", said)
+    assert rate is not None
+    assert p95 is not None
+    return float(rate[1]), int(p95[1]) / 1000
 
 
 def bare_pod(cluster: Cluster, image: str, size: int) -> str:
@@ -108,8 +126,6 @@ def bare_pod(cluster: Cluster, image: str, size: int) -> str:
 
 def run(cluster: Cluster) -> list[Row]:
     """Rows for a built-in instance."""
-    if shutil.which("wrk") is None:
-        subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "wrk"], check=True)
     token = cluster.token()
     pod = cluster.list("pods", "app.kubernetes.io/instance=talent-sync")[0]
     engine = f"http://{pod['status']['podIP']}:8080"
