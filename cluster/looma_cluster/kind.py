@@ -18,6 +18,7 @@ from looma_cluster.record import Record
 from looma_cluster.steps import Report, Step
 
 CONSOLE_PORT = 8080
+HTTPS_PORT = 8443
 
 
 def cluster_name(instance: str) -> str:
@@ -36,11 +37,15 @@ def configuration(record: Record) -> dict[str, Any]:
                 "role": "control-plane",
                 "extraPortMappings": [
                     {
-                        "containerPort": facts.GATEWAY_NODE_PORT,
-                        "hostPort": record.console_port,
+                        "containerPort": inside,
+                        "hostPort": outside,
                         "listenAddress": "127.0.0.1",
                         "protocol": "TCP",
                     }
+                    for inside, outside in (
+                        (facts.GATEWAY_NODE_PORT, record.console_port),
+                        (facts.GATEWAY_HTTPS_NODE_PORT, record.https_port),
+                    )
                 ],
             }
         ],
@@ -70,9 +75,11 @@ class KindCluster:
     instance: Instance
 
     def choose(self, chosen: Record) -> Record:
-        """Fill in the port of the address; kind chooses the API server's."""
+        """Fill in the ports of the address; kind chooses the API server's."""
         if not chosen.console_port:
             chosen.console_port = network.free_port(CONSOLE_PORT)
+        if not chosen.https_port:
+            chosen.https_port = network.free_port(HTTPS_PORT, taken=[chosen.console_port])
         return chosen
 
     def exists(self) -> bool:

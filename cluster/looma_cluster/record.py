@@ -11,7 +11,8 @@ from looma_cluster.paths import Instance
 class Record(msgspec.Struct, kw_only=True):
     """One instance's choices.
 
-    cluster is `builtin`, `kind` or `context`; console_port and api_port are loopback ports, 0 while not chosen.
+    cluster is `builtin`, `kind` or `context`; console_port, https_port and api_port are loopback ports, 0 while not
+    chosen.
     """
 
     cluster: str
@@ -20,8 +21,13 @@ class Record(msgspec.Struct, kw_only=True):
     kubeconfig: str = ""
     registry: str = ""
     console_port: int = 0
+    https_port: int = 0
     api_port: int = 0
     link: Link | None = None
+
+    def ports(self) -> tuple[int, ...]:
+        """The loopback ports that are chosen."""
+        return tuple(port for port in (self.console_port, self.https_port, self.api_port) if port)
 
 
 class NoInstanceError(RuntimeError):

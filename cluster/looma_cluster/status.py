@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import httpx
 import msgspec
 
+from looma_cluster.builtin.facts import GATEWAY_HTTPS_NODE_PORT
 from looma_cluster.commands import CommandError
 from looma_cluster.kubernetes import Object
 from looma_cluster.paths import Instance
@@ -50,6 +51,7 @@ class Status(msgspec.Struct, kw_only=True):
     running: bool
     ready: bool = False
     address: str = ""
+    https_address: str = ""
     kubeconfig: str = ""
     services: list[Service] = msgspec.field(default_factory=list)
     workloads: list[Workload] = msgspec.field(default_factory=list)
@@ -135,6 +137,15 @@ def address(record: Record, *, exposed: Sequence[Object] = ()) -> str:
     return next((found for look in (_host_name, _given_address) for found in map(look, exposed) if found), "")
 
 
+def https_address(record: Record, *, exposed: Sequence[Object] = ()) -> str:
+    """The URL with TLS on one machine, where the gateway's Service has the port that leads there; else nothing."""
+    ports = [port for item in exposed for port in item.get("spec", {}).get("ports", [])]
+    there = any(port.get("nodePort") == GATEWAY_HTTPS_NODE_PORT for port in ports)
+    if record.cluster == "context" or not record.https_port or not there:
+        return ""
+    return f"https://127.0.0.1:{record.https_port}"
+
+
 def _host_name(item: Object) -> str:
     """The URL with the host name of an Ingress, or of a Gateway's HTTPS listener."""
     if item["kind"] == "Ingress":
@@ -182,10 +193,10 @@ def read(
         document.problems = [f"it does not run: `looma up --name {instance.name}`"]
         return document
     try:
-        # On one machine the record decides; elsewhere the gateway's own objects tell where it is.
+        # On one machine the record decides where; elsewhere the gateway's own objects tell.
         exposed = [
             found
-            for kind in (EXPOSED if record.cluster == "context" else ())
+            for kind in (EXPOSED if record.cluster == "context" else ("services",))
             for found in objects(kind)
             if found["metadata"].get("labels", {}).get("app.kubernetes.io/name") == GATEWAY
         ]
@@ -195,6 +206,7 @@ def read(
         document.problems = [f"the cluster does not answer: {error}"]
         return document
     document.address = address(record, exposed=exposed)
+    document.https_address = https_address(record, exposed=exposed)
     document.problems = problems(
         services=document.services,
         workloads=document.workloads,
@@ -210,6 +222,7 @@ def as_text(document: Status) -> str:
     lines = [
         f"{document.name}: {'ready' if document.ready else 'not ready'} ({document.cluster}, {document.environment})",
         f"address     {document.address or '-'}",
+        *([f"with TLS    {document.https_address}"] if document.https_address else []),
         f"kubeconfig  {document.kubeconfig}",
     ]
     lines += [

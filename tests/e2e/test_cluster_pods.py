@@ -248,7 +248,8 @@ def test_the_machine_is_listened_on_at_loopback_alone(cluster: Cluster, builtin:
         for item in psutil.Process(known.pid).net_connections("tcp")
         if item.status == psutil.CONN_LISTEN
     }
-    assert listening == {("127.0.0.1", builtin.console_port), ("127.0.0.1", builtin.api_port)}
+    assert listening == {("127.0.0.1", port) for port in builtin.ports()}
+    assert len(listening) == 3, "the console, with TLS, and the API server"
 
 
 def test_the_kubeconfig_is_loomas_own_and_its_owners_alone(cluster: Cluster) -> None:

@@ -178,6 +178,23 @@ def test_given_no_token_or_a_forged_one_when_an_engine_is_asked_then_the_gateway
         assert answer.json()["instance"] == answer.headers["X-Request-Id"]
 
 
+def test_given_tls_when_an_engine_is_asked_then_the_answer_is_the_same_and_the_engine_knows(cluster: Cluster):
+    document = json.loads(cluster.looma("status", "--output", "json"))
+    if not document["https_address"]:
+        pytest.skip("no port of this machine leads to the gateway's TLS")
+    headers = {"Authorization": f"Bearer {cluster.token()}"}
+    # The certificate of dev is its own issuer: nobody vouches for it.
+    client = httpx.Client(base_url=document["https_address"], headers=headers, verify=False, timeout=30)  # noqa: S501
+    with client:
+        secured = client.get("/api/v1/talents?limit=1")
+        page = client.get("/login")
+    with cluster.api() as api:
+        plain = api.get("/api/v1/talents?limit=1")
+    assert (secured.status_code, secured.json()) == (200, plain.json())
+    assert page.status_code == 200
+    assert "Strict-Transport-Security" in page.headers, "the console knows that the caller came by TLS"
+
+
 def test_given_a_request_id_when_an_engine_answers_then_it_is_the_same(cluster: Cluster):
     with cluster.api() as api:
         answer = api.get("/api/v1/talents", headers={"X-Request-Id": "one-two-three"})

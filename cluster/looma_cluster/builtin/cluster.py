@@ -36,6 +36,7 @@ from looma_cluster.record import Record
 from looma_cluster.steps import Report, Step
 
 CONSOLE_PORT = 8080
+HTTPS_PORT = 8443
 API_PORT = 6443
 # From its first start the API server takes 4 to 12 s on two busy cores; it is given ten times that.
 API_SECONDS = 120
@@ -107,12 +108,19 @@ class BuiltIn:
     def choose(self, chosen: Record) -> Record:
         """Fill in the ports and the network that are not chosen yet, or that something else has taken meanwhile."""
         others = [record.load(other) for other in paths.known_instances() if other.name != self.instance.name]
-        taken = [port for other in others if other for port in (other.console_port, other.api_port)]
-        forwarding = chosen.link is not None and forwarder.runs(self.instance, _forwards(chosen))
-        if not (chosen.console_port and (forwarding or network.port_is_free(chosen.console_port))):
-            chosen.console_port = network.free_port(CONSOLE_PORT, taken=taken)
-        if not (chosen.api_port and (forwarding or network.port_is_free(chosen.api_port))):
-            chosen.api_port = network.free_port(API_PORT, taken=[*taken, chosen.console_port])
+        taken = [port for other in others if other for port in other.ports()]
+        # Ours holds the ports on record, even one of an earlier version that forwards fewer.
+        forwarding = chosen.link is not None and forwarder.find(self.instance, _forwards(chosen)) is not None
+
+        def port(before: int, usual: int) -> int:
+            keeps = before and (forwarding or network.port_is_free(before))
+            found = before if keeps else network.free_port(usual, taken=taken)
+            taken.append(found)
+            return found
+
+        chosen.console_port = port(chosen.console_port, CONSOLE_PORT)
+        chosen.https_port = port(chosen.https_port, HTTPS_PORT)
+        chosen.api_port = port(chosen.api_port, API_PORT)
         if self.init() is None:
             used = network.networks_in_use(but=network.interface_name(self.instance.name))
             used += [other.link.subnet for other in others if other and other.link]
@@ -318,8 +326,7 @@ class BuiltIn:
     def _start_forwarder(self, _: Report) -> None:
         forwarder.stop(self.instance, self._forwards())
         chosen = record.require(self.instance)
-        ports = (chosen.api_port, chosen.console_port)
-        forwarder.start(self.instance, self._forwards(), ports=ports)
+        forwarder.start(self.instance, self._forwards(), ports=chosen.ports())
 
     def _forwards(self) -> list[str]:
         return _forwards(record.require(self.instance))
@@ -413,7 +420,12 @@ _CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sch
 def _forwards(chosen: Record) -> list[str]:
     if chosen.link is None:
         raise ClusterError("no network was chosen for the node yet")
-    return forwarder.arguments(link=chosen.link, console_port=chosen.console_port, api_port=chosen.api_port)
+    return forwarder.arguments(
+        link=chosen.link,
+        console_port=chosen.console_port,
+        https_port=chosen.https_port,
+        api_port=chosen.api_port,
+    )
 
 
 def _overlaps(subnet: str, networks: Iterable[str]) -> bool:

@@ -13,6 +13,7 @@ API_SERVICE_ADDRESS = "10.96.0.1"
 DNS_ADDRESS = "10.96.0.10"
 API_PORT = 6443
 GATEWAY_NODE_PORT = 30080
+GATEWAY_HTTPS_NODE_PORT = 30443
 # 110 is Kubernetes' own default; the range above has room for 253.
 MAX_PODS = 200
 

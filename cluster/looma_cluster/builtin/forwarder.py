@@ -17,11 +17,12 @@ class ForwardError(RuntimeError):
     """The ports cannot be listened on."""
 
 
-def arguments(*, link: Link, console_port: int, api_port: int) -> list[str]:
+def arguments(*, link: Link, console_port: int, https_port: int, api_port: int) -> list[str]:
     """What is forwarded where; 127.0.0.1 and nothing else, so that only this machine's users reach it."""
     return [
         f"127.0.0.1:{api_port}={link.node}:{facts.API_PORT}",
         f"127.0.0.1:{console_port}={link.node}:{facts.GATEWAY_NODE_PORT}",
+        f"127.0.0.1:{https_port}={link.node}:{facts.GATEWAY_HTTPS_NODE_PORT}",
     ]
 
 

@@ -59,6 +59,7 @@ class World:
         for name in ("start", "stop"):
             monkeypatch.setattr(cluster.forwarder, name, self._forwarder(name))
         monkeypatch.setattr(cluster.forwarder, "runs", lambda other, wanted: self.forwards)
+        monkeypatch.setattr(cluster.forwarder, "find", lambda other, wanted: INIT if self.forwards else None)
         monkeypatch.setattr(cluster, "run", self._run)
         monkeypatch.setattr(Api, "ready", lambda api: self.api_ready)
         monkeypatch.setattr(Api, "node_ready", lambda api, *, since: "kubelet" in self.runs)
@@ -344,7 +345,17 @@ def test_a_port_that_somebody_took_is_chosen_anew_unless_our_forwarder_has_it(
     assert (again.console_port, again.api_port) == (8099, 7443)
     world.forwards = False
     again = builtin.choose(record.require(instance))
-    assert (again.console_port, again.api_port) == (cluster.CONSOLE_PORT, cluster.API_PORT)
+    assert again.ports() == (cluster.CONSOLE_PORT, cluster.HTTPS_PORT, cluster.API_PORT)
+
+
+def test_an_instance_of_before_there_was_a_port_with_tls_keeps_its_others(
+    world, builtin, instance, monkeypatch
+):
+    chosen = record.require(instance)
+    assert not chosen.https_port
+    monkeypatch.setattr(network, "port_is_free", lambda port: port not in {8099, 7443})
+    world.forwards = True
+    assert builtin.choose(chosen).ports() == (8099, cluster.HTTPS_PORT, 7443)
 
 
 def test_a_network_that_something_else_uses_is_chosen_anew_unless_the_node_runs(

@@ -21,12 +21,13 @@ def link():
 @pytest.fixture
 def ports():
     first = network.free_port(20000 + os.getpid() % 10000)
-    return first, network.free_port(first + 1)
+    second = network.free_port(first + 1)
+    return first, second, network.free_port(second + 1)
 
 
 @pytest.fixture
 def wanted(link, ports):
-    return forwarder.arguments(link=link, api_port=ports[0], console_port=ports[1])
+    return forwarder.arguments(link=link, api_port=ports[0], console_port=ports[1], https_port=ports[2])
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_it_is_there_once_its_ports_are_taken(instance, started, wanted, ports):
 
 
 def test_one_with_other_ports_is_not_the_one_that_is_wanted(instance, started, link):
-    other = forwarder.arguments(link=link, api_port=1, console_port=2)
+    other = forwarder.arguments(link=link, api_port=1, console_port=2, https_port=3)
     assert not forwarder.runs(instance, other)
     # It is the instance's all the same, and goes before the one that is wanted comes.
     assert forwarder.find(instance, other) == started
@@ -56,7 +57,10 @@ def test_one_with_other_ports_is_not_the_one_that_is_wanted(instance, started, l
 def test_one_that_is_not_on_record_is_found_by_its_arguments(instance, started, wanted, link):
     node.record(instance, node.Started())
     assert forwarder.find(instance, wanted) == started
-    assert forwarder.find(instance, forwarder.arguments(link=link, api_port=1, console_port=2)) is None
+    assert (
+        forwarder.find(instance, forwarder.arguments(link=link, api_port=1, console_port=2, https_port=3))
+        is None
+    )
 
 
 def test_stopping_ends_it_and_forgets_it(instance, started, wanted, ports):

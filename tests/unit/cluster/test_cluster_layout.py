@@ -143,7 +143,11 @@ def test_the_script_of_the_mounts_is_shell_even_with_odd_folders(instance, resol
 
 def test_the_forwarder_listens_on_loopback_alone():
     link = network.choose_link("one", taken=[])
-    assert [word.split(":")[0] for word in forwarder.arguments(link=link, console_port=1, api_port=2)] == [
+    assert [
+        word.split(":")[0]
+        for word in forwarder.arguments(link=link, console_port=1, https_port=3, api_port=2)
+    ] == [
+        "127.0.0.1",
         "127.0.0.1",
         "127.0.0.1",
     ]

@@ -26,10 +26,11 @@ def instance(tmp_path, monkeypatch):
 
 
 def test_kind_publishes_on_loopback_alone(instance):
-    made = kind.configuration(Record(cluster="kind", console_port=8099))
+    made = kind.configuration(Record(cluster="kind", console_port=8099, https_port=8499))
     ports = made["nodes"][0]["extraPortMappings"]
     assert [(port["listenAddress"], port["hostPort"], port["containerPort"]) for port in ports] == [
-        ("127.0.0.1", 8099, 30080)
+        ("127.0.0.1", 8099, 30080),
+        ("127.0.0.1", 8499, 30443),
     ]
     assert made["networking"]["apiServerAddress"] == "127.0.0.1"
 

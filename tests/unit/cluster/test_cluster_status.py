@@ -115,6 +115,23 @@ def test_the_one_address(chosen, exposed, address):
     assert status.address(chosen, exposed=exposed) == address
 
 
+WITH_TLS = {"kind": "Service", "spec": {"ports": [{"nodePort": 30080}, {"nodePort": 30443}]}}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "exposed", "address"),
+    [
+        (Record(cluster="builtin", https_port=8444), [WITH_TLS], "https://127.0.0.1:8444"),
+        (Record(cluster="kind", https_port=8444), [BALANCED, WITH_TLS], "https://127.0.0.1:8444"),
+        (Record(cluster="builtin", https_port=8444), [BALANCED], ""),
+        (Record(cluster="builtin"), [WITH_TLS], ""),
+        (Record(cluster="context", https_port=8444), [WITH_TLS], ""),
+    ],
+)
+def test_the_address_with_tls_where_something_leads_there(chosen, exposed, address):
+    assert status.https_address(chosen, exposed=exposed) == address
+
+
 @respx.mock
 @pytest.mark.parametrize(
     ("answer", "says"),
