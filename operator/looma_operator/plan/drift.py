@@ -6,8 +6,9 @@ autoscaler's annotations) are theirs. Lists of named things are compared by name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from ..names import FIELD_MANAGER
@@ -16,6 +17,12 @@ from ..resources import Json
 # Keys by which server-side apply merges lists of the kinds that Looma renders; a list whose items have none of them
 # is one value.
 _KEYS = ("name", "mountPath", "containerPort", "port", "uid", "topologyKey")
+# Fields that hold a quantity, or a map of them; elsewhere a text that looks like one (a hash: 3365447e9803) is a text.
+_HOLDS_QUANTITY = re.compile(r"(^|\.)(?:(?:limits|requests)\..+|divisor|sizeLimit)$")
+# The API's own form but for the exponent, which is kept to what a quantity can be (64 bits and nine places).
+_QUANTITY = re.compile(
+    r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))(?P<suffix>[eE][+-]?\d{1,2}|[numkMGTPE]|[KMGTPE]i|)"
+)
 _SUFFIXES = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
@@ -27,24 +34,30 @@ _SUFFIXES = {
 }
 
 
+LONGEST_QUANTITY = 64
+"""Characters; the API refuses what cannot be a 64-bit number with nine places."""
+
+
 def parse_quantity(value: str | int) -> Decimal:
     """The number that a Kubernetes quantity stands for: 0.25 for 250m, 1073741824 for 1Gi.
 
     Raises:
         ValueError: if it is no quantity.
     """
-    text = str(value)
-    number = text.rstrip("inumkKMGTPE") if not text[-1:].isdigit() else text
-    try:
-        return Decimal(number) * _SUFFIXES[text[len(number) :]]
-    except (InvalidOperation, KeyError) as error:
-        raise ValueError(f"{text!r} is no quantity") from error
+    match = _QUANTITY.fullmatch(str(value)) if len(str(value)) <= LONGEST_QUANTITY else None
+    if match is None:
+        raise ValueError(f"{str(value)!r} is no quantity")
+    number, suffix = match["number"], match["suffix"]
+    if suffix in _SUFFIXES:
+        return Decimal(number) * _SUFFIXES[suffix]
+    return Decimal(f"{number}{suffix}")
 
 
-def _same_scalar(wanted: object, actual: object) -> bool:
+def _same_scalar(wanted: object, actual: object, path: str) -> bool:
     if wanted == actual:
         return True
-    if isinstance(wanted, str | int) and isinstance(actual, str | int):
+    held = _HOLDS_QUANTITY.search(path) is not None
+    if held and isinstance(wanted, str | int) and isinstance(actual, str | int):
         # The API server writes quantities in their shortest form: 1000m comes back as 1.
         try:
             return parse_quantity(wanted) == parse_quantity(actual)
@@ -93,7 +106,7 @@ def differs(wanted: Any, actual: Any, path: str = "") -> str | None:  # noqa: AN
         )
     if wanted is None or (wanted in ("", 0, False) and actual is None):
         return None
-    return None if _same_scalar(wanted, actual) else path
+    return None if _same_scalar(wanted, actual, path) else path
 
 
 def taken_over(actual: Json, fields: Sequence[str]) -> str | None:

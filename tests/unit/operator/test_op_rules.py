@@ -6,6 +6,8 @@ import json
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from looma_operator.names import revision_name, revision_number
 from looma_operator.plan.author import Author, decide_author, spec_digest
@@ -160,10 +162,17 @@ def test_a_request_that_cannot_be_read_says_what_to_write():
         ({"a": 0}, {}, None),
         ({"a": ""}, {}, None),
         ({"a": None}, {"a": 3}, None),
-        ({"cpu": "1000m"}, {"cpu": "1"}, None),
-        ({"memory": "1024Mi"}, {"memory": "1Gi"}, None),
-        ({"cpu": 1}, {"cpu": "1"}, None),
-        ({"cpu": "1"}, {"cpu": "2"}, "cpu"),
+        ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, None),
+        ({"requests": {"memory": "1024Mi"}}, {"requests": {"memory": "1Gi"}}, None),
+        ({"requests": {"example.org/gpu": 1}}, {"requests": {"example.org/gpu": "1"}}, None),
+        ({"emptyDir": {"sizeLimit": "1024Mi"}}, {"emptyDir": {"sizeLimit": "1Gi"}}, None),
+        ({"limits": {"cpu": "1"}}, {"limits": {"cpu": "2"}}, "limits.cpu"),
+        ({"limits": {"cpu": "9e999999999"}}, {"limits": {"cpu": "8e999999999"}}, "limits.cpu"),
+        # Labels and annotations are no quantities, however much they look like one.
+        ({"hash": "3365447e9803"}, {"hash": "3365447e9803"}, None),
+        ({"hash": "3365447e9803"}, {"hash": "1365447e9803"}, "hash"),
+        ({"hash": "012000000000"}, {"hash": "12000000000"}, "hash"),
+        ({"version": "1.0"}, {"version": "1"}, "version"),
         ({"a": "text"}, {"a": "other"}, "a"),
         ({"a": [1]}, {"a": {"b": 1}}, "a"),
     ],
@@ -188,10 +197,24 @@ def test_quantities(text, number):
     assert parse_quantity(text) == type(parse_quantity(1))(number)
 
 
-@pytest.mark.parametrize("text", ["", "much", "1Q", "Gi"])
+@pytest.mark.parametrize("text", ["", "much", "1Q", "Gi", "1e9803", "1" * 65, "1e", "1 ", "."])
 def test_what_is_no_quantity(text):
     with pytest.raises(ValueError, match="is no quantity"):
         parse_quantity(text)
+
+
+@given(
+    st.sampled_from(["labels", "annotations", "limits", "requests"]),
+    st.from_regex(r"[0-9a-fE+.-]{1,12}[kMGi]{0,2}", fullmatch=True),
+    st.from_regex(r"[0-9]{1,9}[eE][+-]?[0-9]{1,9}", fullmatch=True),
+)
+def test_no_text_stops_the_comparison_and_only_quantities_are_the_same_in_two_forms(above, one, other):
+    for wanted, actual in ((one, other), (other, one), (one, one)):
+        found = differs({above: {"a": wanted}}, {above: {"a": actual}})
+        if wanted == actual:
+            assert found is None
+        elif above in ("labels", "annotations"):
+            assert found == f"{above}.a"
 
 
 SPEC = {"image": "a", "replicas": 1}

@@ -1,0 +1,112 @@
+"""How much of the traffic a rollout's new revision was meant to get, and how much the gateways give it. Pure.
+
+What is asked for is never taken for what is done: `achieved` comes from the entries that the gateway pods write into
+`status.traffic`, and is unknown as long as one of them has not said lately what it does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..resources import Canary, CanaryWeight, Traffic
+from .observed import Pods
+from .rollout import RolloutDecision
+
+FRESH = timedelta(seconds=5)
+"""An entry that is older says nothing of now. One from as far ahead neither: its clock cannot be compared with ours."""
+LITTLE_LATER = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Achieved:
+    """Percent of the requests that a revision gets, None where that is unknown, and `why` it is.
+
+    `holds_for` is how many seconds the answer stands if nobody says anything further; None for as long as that.
+    """
+
+    percent: float | None
+    why: str = ""
+    holds_for: float | None = None
+
+
+def decide_achieved(
+    entries: Iterable[Traffic], *, revision: str, gateways: int | None, now: datetime
+) -> Achieved:
+    """What the gateways give a revision.
+
+    Args:
+        entries: all of `status.traffic`.
+        revision: whose part is asked for.
+        gateways: how many gateway pods there are, also those that are not ready or end: what they have begun they
+            may still serve. None where that could not be read.
+        now: this moment, by a clock that is at most FRESH away from the gateways'.
+
+    | gateway pods | lately said r2    | answer                           |
+    | ------------ | ----------------- | -------------------------------- |
+    | none, or ?   | anything          | unknown                          |
+    | 2            | 50 and 50         | 50                               |
+    | 2            | 50 and 40         | 45, the mean: each gets about as many requests as another |
+    | 2            | 50 and only of r1 | 25                               |
+    | 2            | 50 by one alone   | unknown                          |
+    | 1            | 50 and 40         | 45: one of them is about to go   |
+    """
+    if not gateways:
+        why = (
+            "how many gateway pods there are is not known"
+            if gateways is None
+            else "no gateway of Looma's serves it"
+        )
+        return Achieved(percent=None, why=why)
+    given: dict[str, float] = defaultdict(float)
+    ages: list[timedelta] = []
+    for entry in entries:
+        if entry.observed_at is None or abs(age := now - entry.observed_at) > FRESH:
+            continue
+        ages.append(age)
+        given[entry.gateway] += entry.weight if entry.revision == revision else 0.0
+    holds_for = (FRESH - max(ages)).total_seconds() + LITTLE_LATER if ages else None
+    if len(given) < gateways:
+        why = f"{len(given)} of {gateways} gateway pods said within {FRESH.seconds} s what they do"
+        return Achieved(percent=None, why=why, holds_for=holds_for)
+    return Achieved(percent=round(sum(given.values()) / len(given), 1), holds_for=holds_for)
+
+
+def decide_canary(
+    *,
+    decision: RolloutDecision,
+    pods: Mapping[str, Pods],
+    routed: bool,
+    traffic: Iterable[Traffic],
+    gateways: int | None,
+    now: datetime,
+) -> tuple[Canary | None, float | None]:
+    """What status says of the new revision's part, and after how many seconds that may be another.
+
+    With the strategy Rolling the part that is asked for is the revision's share of the pods that are asked for.
+
+    Args:
+        decision: what the rollout does next.
+        pods: pods of every revision that has a Deployment, as they were read.
+        routed: whether the service has a path at a gateway.
+        traffic: all of `status.traffic`.
+        gateways: how many gateway pods there are, None where that could not be read.
+        now: this moment.
+    """
+    rollout = decision.rollout
+    if rollout is None or not decision.stable or rollout.revision == decision.stable:
+        return None, None
+    asked = decision.counts.get(rollout.revision, 0)
+    if rollout.failed and not asked and not pods.get(rollout.revision, Pods()).total:
+        # It was given up, and none of it is left.
+        return None, None
+    whole = sum(decision.counts.values())
+    requested = round(100 * asked / whole, 1) if whole else 0.0
+    if routed:
+        achieved = decide_achieved(traffic, revision=rollout.revision, gateways=gateways, now=now)
+    else:
+        achieved = Achieved(percent=None, why="it has no path at a gateway")
+    weight = CanaryWeight(requested=requested, achieved=achieved.percent)
+    return Canary(revision=rollout.revision, weight=weight, message=achieved.why), achieved.holds_for
