@@ -19,6 +19,8 @@ from looma_cluster.record import Record
 SERVICES = "aiservices.looma.dev"
 WORKLOADS = ("deployments.apps", "statefulsets.apps")
 EXPOSED = ("ingresses.networking.k8s.io", "gateways.gateway.networking.k8s.io", "services")
+ON_ONE_MACHINE = (SERVICES, *WORKLOADS, "services")
+"""The kinds that are listed there; `builtin.api` knows their paths."""
 GATEWAY = "looma-gateway"
 """Label `app.kubernetes.io/name` of what makes Looma's address."""
 Objects = Callable[[str], list[Object]]

@@ -25,6 +25,7 @@ Object = dict[str, Any]
 PATHS = {
     "aiservices.looma.dev": "/apis/looma.dev/v1alpha1/namespaces/looma/aiservices",
     "deployments.apps": "/apis/apps/v1/namespaces/looma/deployments",
+    "services": "/api/v1/namespaces/looma/services",
     "statefulsets.apps": "/apis/apps/v1/namespaces/looma/statefulsets",
 }
 

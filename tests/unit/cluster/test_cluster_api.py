@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from looma_cluster import certificates
+from looma_cluster import certificates, status
 from looma_cluster.builtin import api as api_module
 from looma_cluster.builtin import facts
 from looma_cluster.builtin.api import Api
@@ -127,6 +127,11 @@ def test_the_node_is_ready_by_a_heartbeat_of_its_own(api, server):
     assert not api.node_ready(since=1893456011.0)
     server.answers[f"/api/v1/nodes/{facts.NODE}"] = {"status": {}}
     assert not api.node_ready(since=0)
+
+
+def test_every_kind_that_status_asks_for_has_a_path():
+    assert set(status.ON_ONE_MACHINE) == set(api_module.PATHS)
+
 
 
 def test_objects_of_a_kind_that_is_not_defined_yet_are_none(api, server):
