@@ -126,18 +126,18 @@ async def test_an_issuer_that_is_down_keeps_no_pod_from_serving(
 ) -> None:
     # Half a minute in a pod.
     monkeypatch.setattr(waiting, "KEYS_SECONDS", 0.5)
-    open_rule = objects.rule(objects.to("resume-stable"), matches=[objects.match("/open")])
+    open_rule = objects.rule(objects.to("resume-stable"), matches=[objects.match("/api/v1/open")])
     async with (
         Pod("stable").serve() as stable,
         LateIssuer().serve() as issuer,
         aiohttp.ClientSession() as session,
     ):
         await asyncio.to_thread(world.slice, "resume-stable", stable)
-        world.apply(objects.ai_service("open", pathPrefixes=["/open"], auth={"required": False}))
+        world.apply(objects.ai_service("open", pathPrefixes=["/api/v1/open"], auth={"required": False}))
         world.apply(world.route(open_rule, name="open", of="open"))
         async with gateway(world, issuer):
             await world.until(lambda: is_ready(world), "it is ready")
-            assert await world.ask(session, "/open") == (200, "stable")
+            assert await world.ask(session, "/api/v1/open") == (200, "stable")
             status, problem = await world.ask(session, headers=bearer())
             assert (status, "keys cannot be read" in problem) == (503, True)
             issuer.up = True
