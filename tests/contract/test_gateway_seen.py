@@ -49,7 +49,8 @@ def plane(ports: dict[str, int | None], *, path: str = "/", **policy: Any) -> Da
     ]
     rule = Rule(
         name="looma_a_0_0",
-        service=SERVICE,
+        # As translation names it in the gateway's own namespace; what is told has the namespace before it.
+        service="a",
         matches=(Match(path=path),),
         targets=tuple(Target(backend=name) for name in ports),
         policy=Policy(**policy),

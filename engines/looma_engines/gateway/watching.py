@@ -138,7 +138,8 @@ class Watch:
         kinds = (circuit_breakers.STATE, refusals.TOTALS, refusals.CALLERS)
         state, totals, callers = await self._reader.tables(*(tables.name(plane, kind) for kind in kinds))
         opened = {breaker.backend: breaker for breaker in breakers_of(state)}
-        rules = {key(rule.name): rule.service or rule.name for rule in plane.rules}
+        named = _services_of(view)
+        rules = {key(name): service for name, service in named.items()}
         self._count_circuits(opened.values())
         for entry in totals:
             for why, reason in _REASONS.items():
@@ -146,8 +147,8 @@ class Watch:
                 self._refuse(rules.get(entry.key, ""), reason, (entry.key, reason, "refused"), number)
         self._had_tables = True
         tags = {
-            refusals.tag(rule.name, why): (rule.service or rule.name, reason)
-            for rule in plane.rules
+            refusals.tag(name, why): (service, reason)
+            for name, service in named.items()
             for why, reason in _REASONS.items()
         }
         found = (tags.get(entry.values.get("gpt0", -1)) for entry in callers)
@@ -208,6 +209,17 @@ class Watch:
     def _whose_is(self, backend: str) -> Revision:
         """Service and revision of a backend; one that is of no AIService stands for itself."""
         return self._whose.get(backend, (backend, ""))
+
+
+def _services_of(view: View) -> dict[str, str]:
+    """Whose each rule is, as `NAMESPACE/NAME` of an AIService; one that is of none stands for itself.
+
+    By the splits: what a rule calls its service itself leaves out the gateway's own namespace.
+    """
+    found = {rule.name: rule.service or rule.name for rule in view.translation.plane.rules}
+    for split in view.translation.splits:
+        found |= {name: f"{split.namespace}/{split.service}" for name in split.rules if name in found}
+    return found
 
 
 def _for(counted: Mapping[tuple[str, str], int], reason: str) -> dict[str, int]:
