@@ -178,6 +178,15 @@ def _row(service: Json) -> list[Any]:
     ]
 
 
+def _share(canary: Json) -> str:
+    """A new revision's part of the requests: `20 % asked for, 18.5 % given`."""
+    weight = canary["weight"]
+    given = (
+        f"{weight['achieved']:g} % given" if "achieved" in weight else f"unknown: {canary.get('message', '')}"
+    )
+    return f"{weight['requested']:g} % asked for, {given}"
+
+
 def _describe(service: Json) -> str:
     status = service.get("status") or {}
     lines = [_table(["NAME", "ENGINE", "PHASE", "READY", "STABLE", "TARGET", "IMAGE"], [_row(service)]), ""]
@@ -186,6 +195,8 @@ def _describe(service: Json) -> str:
         for item in status.get("conditions", [])
     ]
     lines.append(_table(["CONDITION", "STATUS", "REASON", "MESSAGE"], conditions))
+    if canary := status.get("canary"):
+        lines += ["", f"Share of {canary['revision']}: {_share(canary)}"]
     back = status.get("lastRollback")
     if back:
         done = f"done {back['completedAt']}" if back.get("completedAt") else "under way"

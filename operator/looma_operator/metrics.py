@@ -23,6 +23,12 @@ FENCED = Counter("looma_operator_fenced_total", "Writes that were stopped becaus
 PHASE = Gauge(
     "looma_operator_service_phase", "1 for the phase that an AIService is in.", ["namespace", "name", "phase"]
 )
+CANARY_WEIGHT = Gauge(
+    "looma_operator_canary_weight",
+    "Percent of the requests that a rollout's new revision was meant to get (requested) and gets (achieved; absent "
+    "while the gateways do not say).",
+    ["namespace", "name", "kind"],
+)
 ADMISSIONS = Counter(
     "looma_operator_admissions_total",
     "Admission requests by webhook and answer (allowed, refused, failed).",

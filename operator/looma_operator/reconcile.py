@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import replace
@@ -12,14 +13,14 @@ from .kube import kinds
 from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
 from .kube.read import find_foreign, parse_model, parse_service, parse_sync_job, read_service
 from .kube.write import carry_out, post_events, write_status
-from .metrics import PHASE, RECONCILE_SECONDS
+from .metrics import CANARY_WEIGHT, PHASE, RECONCILE_SECONDS
 from .names import Phase
 from .plan.children import Apply
 from .plan.records import decide_model_status, decide_sync_status
 from .plan.service import conclude, plan
 from .queueing import Key
 from .render.route import ParentGateway
-from .resources import own_status, to_json
+from .resources import Canary, own_status, to_json
 
 _log = logging.getLogger(__name__)
 REFUSED_SECONDS = 15.0  # A refused child may be taken later (a quota is raised, a name becomes free).
@@ -71,9 +72,10 @@ class Reconciler:
             RECONCILE_SECONDS.labels(kind=key.kind, result=result).observe(time.monotonic() - begun)
 
     async def _service(self, key: Key) -> float | None:
-        reading = await read_service(self._kube, key.namespace, key.name)
+        reading = await read_service(self._kube, key.namespace, key.name, gateway=self._gateway)
         if reading is None:
             _forget_phase(key)
+            _show_canary(key, None)
             return None
         observed, now = reading.observed, moment()
         made = plan(observed=observed, author=reading.author, now=now, gateway=self._gateway)
@@ -109,6 +111,7 @@ class Reconciler:
         )
         for phase in Phase:
             PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
+        _show_canary(key, status.canary)
         again = REFUSED_SECONDS if refusals or made.facts.refusals else RESYNC_SECONDS
         return again if wake is None else min(wake, again)
 
@@ -156,6 +159,19 @@ async def all_keys(kube: Kube, namespace: str) -> list[Key]:
         for kind, items in zip(kinds.OWN, lists, strict=True)
         for item in items
     ]
+
+
+def _show_canary(key: Key, canary: Canary | None) -> None:
+    weights = (
+        {} if canary is None else {"requested": canary.weight.requested, "achieved": canary.weight.achieved}
+    )
+    for kind in ("requested", "achieved"):
+        value = weights.get(kind)
+        if value is not None:
+            CANARY_WEIGHT.labels(key.namespace, key.name, kind).set(value)
+            continue
+        with contextlib.suppress(KeyError):
+            CANARY_WEIGHT.remove(key.namespace, key.name, kind)
 
 
 def _forget_phase(key: Key) -> None:

@@ -140,6 +140,21 @@ class Traffic(_Struct, frozen=True, kw_only=True):
     observed_at: datetime | None = None
 
 
+class CanaryWeight(_Struct, frozen=True, kw_only=True):
+    """Percent of the requests: asked for, and as the gateways give it; None while that is unknown."""
+
+    requested: float
+    achieved: float | None = None
+
+
+class Canary(_Struct, frozen=True, kw_only=True):
+    """The new revision's part of the requests in a rollout; `message` says why what is achieved is unknown."""
+
+    revision: str
+    weight: CanaryWeight
+    message: str = ""
+
+
 class AIServiceStatus(_Struct, frozen=True, kw_only=True):
     """status of an AIService."""
 
@@ -149,6 +164,7 @@ class AIServiceStatus(_Struct, frozen=True, kw_only=True):
     stable_revision: str = ""
     target_revision: str = ""
     rollout: RolloutStatus | None = None
+    canary: Canary | None = None
     revisions: tuple[RevisionStatus, ...] = ()
     last_rollback: Rollback | None = None
     requests: tuple[RequestRecord, ...] = ()

@@ -25,6 +25,7 @@ from support import asking
 from support.asking import Asked, at_rate, times
 from support.cluster import Cluster, Object
 from support.faults import pods, process_of
+from support.gateways import scale_gateway
 from support.probe_service import Probe
 
 NAME = "moved"
@@ -37,19 +38,6 @@ COUNTED_SECONDS = 60
 CHANGES = 100
 EVERY_SECONDS = 0.25
 """Between two reloads of the plain HAProxy."""
-
-
-def scaled(cluster: Cluster, count: int) -> None:
-    """Bring the gateway to that many pods that serve."""
-
-    def serve(found: Object) -> bool:
-        status = found["status"]
-        return (
-            status.get("readyReplicas") == status.get("replicas") == count and status.get("phase") == "Ready"
-        )
-
-    cluster.kubectl("scale", "ais", "gateway", f"--replicas={count}")
-    cluster.watch("aiservice", "gateway", serve, sentence=f"{count} gateway pods serve", seconds=120)
 
 
 def limit_row(cluster: Cluster, probe: Probe, gateways: int) -> Row:
@@ -132,16 +120,8 @@ def split(cluster: Cluster, probe: Probe, other: Probe, percent: int) -> None:
 def apply_route(probe: Probe, **route: object) -> None:
     """Give the probe a route, and wait until the gateway has it as it is now."""
     probe.apply(route={"pathPrefixes": [PATH], "auth": {"required": False}, **route})
-
-    def holds(found: Object) -> bool:
-        return any(
-            item["type"] == "RouteProgrammed"
-            and item["status"] == "True"
-            and item.get("observedGeneration") == found["metadata"]["generation"]
-            for item in found["status"]["conditions"]
-        )
-
-    probe.cluster.watch("aiservice", probe.name, holds, sentence="the gateway has the route")
+    probe.wait_routed()
+    # One of two pods said so; the other has it within its next look.
     time.sleep(2)
 
 
@@ -251,12 +231,12 @@ def run(cluster: Cluster) -> list[Row]:
         rows += death_rows(cluster, probe)
         rows += change_rows(cluster, probe)
         rows.append(limit_row(cluster, probe, 1))
-        scaled(cluster, 2)
+        scale_gateway(cluster, 2)
         rows.append(limit_row(cluster, probe, 2))
         rows += share_rows(cluster, probe, other)
     finally:
         cluster.kubectl("delete", "httproute", "moved-share", "--ignore-not-found", "--wait=false")
         for service in (NAME, "other"):
             cluster.kubectl("delete", "aiservice", service, "--ignore-not-found", "--wait=false")
-        scaled(cluster, 1)
+        scale_gateway(cluster, 1)
     return rows

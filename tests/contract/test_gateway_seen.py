@@ -75,7 +75,7 @@ def view(of: DataPlane) -> View:
         applied=Applied(),
         actual=shares,
         asked=shares,
-        up=dict.fromkeys(backends, 1),
+        up={name: {"": 1} for name in backends},
     )
 
 

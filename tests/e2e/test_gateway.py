@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from support.cluster import Cluster, Object
+from support.gateways import gateway_pods, scaled
 from support.probe_service import Probe
 from support.traffic import Traffic
 
@@ -73,25 +74,8 @@ def programmed(found: Object) -> bool:
 @pytest.fixture(scope="module")
 def two_gateways(cluster: Cluster) -> Iterator[None]:
     """Two gateway pods that serve; as many as before afterwards."""
-    before = cluster.get("aiservice", "gateway")["spec"]["replicas"]
-
-    def serve(count: int) -> Callable[[Object], bool]:
-        return lambda found: (
-            found["status"].get("readyReplicas") == found["status"].get("replicas") == count
-            and found["status"].get("phase") == "Ready"
-        )
-
-    cluster.kubectl("scale", "ais", "gateway", "--replicas=2")
-    cluster.watch("aiservice", "gateway", serve(2), sentence="two gateway pods serve")
-    yield
-    cluster.kubectl("scale", "ais", "gateway", f"--replicas={before}")
-    cluster.watch("aiservice", "gateway", serve(before), sentence="the gateway is as it was")
-
-
-def gateway_pods(cluster: Cluster) -> set[str]:
-    """Names of the gateway's pods but those that end."""
-    found = cluster.list("pods", "app.kubernetes.io/instance=gateway")
-    return {pod["metadata"]["name"] for pod in found if not pod["metadata"].get("deletionTimestamp")}
+    with scaled(cluster, 2):
+        yield
 
 
 @pytest.fixture
@@ -229,7 +213,7 @@ def test_given_requests_when_a_gateway_pod_is_deleted_then_none_fails(cluster: C
 def test_given_two_gateway_pods_when_status_is_read_then_each_has_told_its_share(
     cluster: Cluster, two_gateways: None
 ):
-    pods = gateway_pods(cluster)
+    pods = set(gateway_pods(cluster))
     assert len(pods) == 2
 
     def told(found: Object) -> bool:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.cluster import Cluster, Object
+from support.cluster import Cluster
+from support.gateways import scaled
 from support.traffic import Traffic
 
 
@@ -72,16 +73,5 @@ def more(traffic: Traffic, count: int) -> None:
 @pytest.fixture
 def two_gateways(cluster: Cluster) -> Iterator[list[str]]:
     """Names of two gateway pods that serve; as many as before afterwards."""
-    before = cluster.get("aiservice", "gateway")["spec"]["replicas"]
-
-    def serve(count: int) -> Callable[[Object], bool]:
-        return lambda found: (
-            found["status"].get("readyReplicas") == found["status"].get("replicas") == count
-            and found["status"].get("phase") == "Ready"
-        )
-
-    cluster.kubectl("scale", "ais", "gateway", "--replicas=2")
-    cluster.watch("aiservice", "gateway", serve(2), sentence="two gateway pods serve")
-    yield pods(cluster, "gateway")
-    cluster.kubectl("scale", "ais", "gateway", f"--replicas={before}")
-    cluster.watch("aiservice", "gateway", serve(before), sentence="the gateway is as it was")
+    with scaled(cluster, 2) as names:
+        yield names

@@ -17,6 +17,7 @@ from looma_engines.gateway.applying import (
 )
 from looma_engines.gateway.haproxy.shares import thresholds
 from looma_engines.gateway.model import DataPlane
+from looma_engines.gateway.traffic import asked_pods
 
 
 class Crash(BaseException):
@@ -91,9 +92,6 @@ class FakeHaproxy:
         assert running is not None
         return Observation(
             ends={rule.name: thresholds(rule.targets) for rule in running.rules if len(rule.targets) > 1},
-            up={
-                backend.name: sum(not endpoint.draining for endpoint in backend.endpoints)
-                for backend in running.backends
-            },
+            up=asked_pods(running),
             differences=() if running == plane else ("something else runs",),
         )

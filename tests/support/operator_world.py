@@ -54,6 +54,7 @@ class World:
     peers: tuple[Peer, ...] = ()
     foreign: frozenset[tuple[str, str]] = frozenset()
     gateway_api: bool = True
+    gateways: int | None = 1
     gateway: ParentGateway = field(default_factory=ParentGateway)
     broken: set[str] = field(default_factory=set)
     author: Author = field(default_factory=lambda: Author(name="ada", reason="because"))
@@ -93,6 +94,7 @@ class World:
             peers=self.peers,
             foreign=self.foreign,
             gateway_api=self.gateway_api,
+            gateways=self.gateways,
         )
 
     def change(self, **changes: Any) -> None:
@@ -128,6 +130,13 @@ class World:
                 }
             ]
         }
+
+    def gateway_gives(self, gateway: str, **weights: float) -> None:
+        """A gateway pod says what it gives each revision now."""
+        kept = [entry for entry in self.status.get("traffic", []) if entry["gateway"] != gateway]
+        said = {"gateway": gateway, "observedAt": format_time(self.now)}
+        entries = [{**said, "revision": name, "weight": weight} for name, weight in weights.items()]
+        self.status = {**self.status, "traffic": [*kept, *entries]}
 
     def plan(self) -> Plan:
         """The plan that would be made now."""

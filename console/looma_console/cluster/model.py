@@ -92,6 +92,15 @@ class CircuitBreaker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Canary:
+    """A new revision's part of the requests, in percent; `achieved` is None while that is unknown."""
+
+    revision: str
+    requested: float
+    achieved: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """One AIService."""
 
@@ -117,6 +126,7 @@ class Service:
     fallback: str
     conditions: tuple[Condition, ...]
     revisions: tuple[Revision, ...]
+    canary: Canary | None
     last_rollback: Rollback | None
     traffic: tuple[Traffic, ...]
     resource_version: str
@@ -176,6 +186,7 @@ def read_service(document: Document) -> Service:
         fallback=str((route.get("fallback") or {}).get("service", "")),
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
         revisions=tuple(_revision(item) for item in status.get("revisions") or ()),
+        canary=_canary(status.get("canary")),
         last_rollback=_rollback(status.get("lastRollback")),
         traffic=tuple(_traffic(item) for item in status.get("traffic") or ()),
         resource_version=str(metadata.get("resourceVersion", "")),
@@ -305,6 +316,18 @@ def _traffic(item: Document) -> Traffic:
         revision=str(item.get("revision", "")),
         weight=float(item.get("weight") or 0),
         observed_at=read_time(item.get("observedAt")),
+    )
+
+
+def _canary(item: Document | None) -> Canary | None:
+    if not item:
+        return None
+    weight: Document = item.get("weight") or {}
+    achieved = weight.get("achieved")
+    return Canary(
+        revision=str(item.get("revision", "")),
+        requested=float(weight.get("requested") or 0),
+        achieved=None if achieved is None else float(achieved),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import LazyString, format_decimal, gettext, lazy_gettext, ngettext
 
-from looma_console.cluster.model import Budget, RateLimit
+from looma_console.cluster.model import Budget, Canary, RateLimit
 
 PHASES: dict[str, LazyString] = {
     "Pending": lazy_gettext("Pending"),
@@ -42,6 +42,16 @@ def limit_words(limit: RateLimit) -> str:
         "%(rate)d requests a second, %(burst)d at once", rate=limit.requests_per_second, burst=limit.burst
     )
     return f"{words}, {LIMIT_SCOPES.get(limit.per, limit.per)}"
+
+
+def canary_words(canary: Canary) -> str:
+    """What a new revision was meant to get and gets, in the page's language."""
+    asked = format_decimal(canary.requested)
+    if canary.achieved is None:
+        return gettext("%(asked)s %% asked for, not known what is given", asked=asked)
+    return gettext(
+        "%(asked)s %% asked for, %(given)s %% given", asked=asked, given=format_decimal(canary.achieved)
+    )
 
 
 def budget_words(budget: Budget) -> str:

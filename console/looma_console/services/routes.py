@@ -169,6 +169,7 @@ def _service(name: str) -> dict[str, Any]:
         "state_tones": messages.STATE_TONES,
         "limit_words": messages.limit_words,
         "budget_words": messages.budget_words,
+        "canary_words": messages.canary_words,
         "states": messages.STATES,
         **_events(lambda event: event.service == name),
         **_words(),

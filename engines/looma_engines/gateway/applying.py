@@ -17,6 +17,7 @@ import msgspec
 from looma_core import logging
 from looma_engines.gateway.files import read_all, remove_others, write_all, write_atomically
 from looma_engines.gateway.model import DataPlane, Rule
+from looma_engines.gateway.traffic import Pods
 
 log = logging.get(__name__)
 
@@ -42,12 +43,12 @@ class DisagreedError(Exception):
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What HAProxy does, as read back from it.
 
-    `ends` are the cumulative thresholds of each rule with more than one target; `up` counts the
-    pods of each backend that take requests; `differences` names what is not as the data plane that was asked about.
+    `ends` are the cumulative thresholds of each rule with more than one target; `up` counts the pods of each backend
+    that take requests, by their revision; `differences` names what is not as the data plane that was asked about.
     """
 
     ends: Mapping[str, tuple[int, ...]]
-    up: Mapping[str, int]
+    up: Pods
     differences: tuple[str, ...] = ()
 
 

@@ -7,6 +7,7 @@ finds them by themselves: in maintenance, and in no data plane.
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from looma_engines.gateway.haproxy.runtime import CommandRefused, ReloadFailed, 
 from looma_engines.gateway.haproxy.settings import Settings
 from looma_engines.gateway.haproxy.text import server_name
 from looma_engines.gateway.model import DataPlane, Endpoint
+from looma_engines.gateway.traffic import pod_revision
 
 
 class RealHaproxy:
@@ -96,10 +98,15 @@ class RealHaproxy:
             return Observation(ends={}, up={}, differences=(str(error),))
         self._leaving = set(_leaving(plane, servers))
         differences = (*_of_map(wanted, entries), *_of_servers(plane, servers, self._leaving))
-        up: dict[str, int] = {backend.name: 0 for backend in plane.backends}
+        of = {
+            (backend.name, server_name(endpoint)): pod_revision(backend.service, endpoint.pod)
+            for backend in plane.backends
+            for endpoint in backend.endpoints
+        }
+        up: dict[str, Counter[str]] = {backend.name: Counter() for backend in plane.backends}
         for server in servers:
             if server.backend in up and server.up and not server.maintenance and server.weight > 0:
-                up[server.backend] += 1
+                up[server.backend][of.get((server.backend, server.name), "")] += 1
         ends = {
             rule.name: tuple(
                 int(entries.get(shares.map_key(rule, number), "0")) for number in range(len(rule.targets))

@@ -12,7 +12,7 @@ from looma_engines.gateway.counting import Counts
 from looma_engines.gateway.haproxy.readback import CLASSES
 from looma_engines.gateway.live import Revision
 from looma_engines.gateway.model import DataPlane
-from looma_engines.gateway.traffic import Told
+from looma_engines.gateway.traffic import Pods, Told
 
 # From one command to a reload on a busy machine, in seconds.
 APPLY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -97,13 +97,13 @@ class GatewayMetrics:
         for kind in step.changes:
             self.changes.labels(kind).inc()
 
-    def show_endpoints(self, plane: DataPlane, up: Mapping[str, int]) -> None:
+    def show_endpoints(self, plane: DataPlane, up: Pods) -> None:
         """Show the pods of each Service: those that take requests, that drain, and that HAProxy holds for dead."""
         # Services that are gone must not be shown for ever.
         self._endpoints.clear()
         for backend in plane.backends:
             draining = sum(endpoint.draining for endpoint in backend.endpoints)
-            alive = up.get(backend.name, 0)
+            alive = sum(up.get(backend.name, {}).values())
             down = max(0, len(backend.endpoints) - draining - alive)
             count = Count({"up": alive, "draining": draining, "down": down})
             for state, number in count.items():

@@ -16,6 +16,7 @@ from looma_engines.gateway.kube.client import APPLY, JSON_PATCH, MERGE, Conflict
 from looma_engines.gateway.objects import AIService, Snapshot
 from looma_engines.gateway.report import Applied, StatusWrite, status_writes
 from looma_engines.gateway.traffic import (
+    Pods,
     Shares,
     Told,
     Written,
@@ -58,7 +59,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     applied: Applied
     actual: Shares
     asked: Shares
-    up: Mapping[str, int]
+    up: Pods
 
 
 def _now() -> datetime:

@@ -24,7 +24,7 @@ from looma_engines.gateway.metrics import GatewayMetrics
 from looma_engines.gateway.model import DataPlane
 from looma_engines.gateway.samples import Sample
 from looma_engines.gateway.telling import View
-from looma_engines.gateway.traffic import told
+from looma_engines.gateway.traffic import asked_pods, told
 
 log = logging.get(__name__)
 
@@ -153,11 +153,10 @@ class Watch:
         }
         found = (tags.get(entry.values.get("gpt0", -1)) for entry in callers)
         over = Counter(whose for whose in found if whose is not None)
-        up = dict.fromkeys((backend.name for backend in plane.backends), 1)
         splits = view.translation.splits
         self._state = State(
             splits=splits,
-            asked=told(splits, actual=view.asked, asked=view.asked, up=up),
+            asked=told(splits, actual=view.asked, asked=view.asked, up=asked_pods(plane)),
             given=told(splits, actual=view.actual, asked=view.asked, up=view.up),
             circuits=self._circuits(plane, opened),
             openings=dict(self._openings),

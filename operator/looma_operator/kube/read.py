@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from looma_core.kube import KubeError
+
 from ..names import (
     ACTIVATED_AT,
     CHANGE_REASON,
     CHANGED_BY,
+    GATEWAY_ENGINE,
     LABEL_HASH,
     LABEL_INSTANCE,
     LABEL_PART_OF,
@@ -26,10 +29,12 @@ from ..plan.author import Author, decide_author
 from ..plan.content import digest
 from ..plan.observed import Observed, Peer, Pods, StoredRevision
 from ..render.children import CONTENT
+from ..render.route import ParentGateway
 from ..resources import AIService, Json, ModelVersion, SyncJob, parse_time
 from . import kinds
 from .client import Kube, NotFoundError
 
+FORBIDDEN = 403
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -142,8 +147,30 @@ def _peers(services: Sequence[Json], name: str) -> tuple[Peer, ...]:
     )
 
 
-async def read_service(kube: Kube, namespace: str, name: str) -> Reading | None:
+async def _gateways(kube: Kube, namespace: str) -> int | None:
+    """How many pods the gateways of a namespace have, also such as are not ready or end; None if it may not be read."""
+    try:
+        services = await kube.list(kinds.AI_SERVICE, namespace)
+    except KubeError as error:
+        if error.code != FORBIDDEN:
+            raise
+        return None
+    return count_gateways(services)
+
+
+def count_gateways(services: Sequence[Json]) -> int:
+    """How many pods those of these AIServices have that are gateways."""
+    return sum(
+        int((raw.get("status") or {}).get("replicas") or 0)
+        for raw in services
+        if (raw.get("spec") or {}).get("engine") == GATEWAY_ENGINE
+    )
+
+
+async def read_service(kube: Kube, namespace: str, name: str, *, gateway: ParentGateway) -> Reading | None:
     """Everything a plan for one AIService needs, or None where it is gone or going.
+
+    Gateway pods are counted in the namespace of `gateway`, where the chart has them.
 
     Raises:
         KubeError: if the API server does not answer.
@@ -181,6 +208,9 @@ async def read_service(kube: Kube, namespace: str, name: str) -> Reading | None:
             models={item["metadata"]["name"]: parse_model(item) for item in models},
             peers=_peers(services, name),
             gateway_api=routes is not None,
+            gateways=count_gateways(services)
+            if gateway.in_namespace(namespace) == namespace
+            else await _gateways(kube, gateway.namespace),
         ),
         author=decide_author(
             annotations=service.metadata.annotations,

@@ -62,6 +62,7 @@ class Observed:
 
     `children` has the objects it owns by (kind, name); `foreign` has names among those that Looma would use which
     belong to somebody else. `gateway_api` is false where the cluster does not serve HTTPRoutes.
+    `gateways` counts the pods of Looma's gateways, None where they could not be read.
     """
 
     service: AIService
@@ -72,3 +73,4 @@ class Observed:
     models: Mapping[str, ModelVersion] = field(default_factory=dict)
     peers: tuple[Peer, ...] = ()
     gateway_api: bool = True
+    gateways: int | None = None

@@ -18,6 +18,7 @@ from ..render.common import selector, stable_service_name
 from ..render.route import WHOLE, ParentGateway, render_route
 from ..resources import AIServiceStatus, Json, RevisionStatus, Rollback, RolloutStatus, format_time
 from .author import Author
+from .canary import decide_canary
 from .children import ROUTE, Action, Notice, child_actions, deletion_actions, route_deletion
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
 from .content import ModelsMissing, content_of, digest, find_revision, next_number, retired_models
@@ -209,6 +210,10 @@ def _route(observed: Observed, conflicts: Sequence[PathConflict], gateway: Paren
     return render_route(service, paths=paths, backends=backends, gateway=gateway)
 
 
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((seconds for seconds in (one, other) if seconds is not None), default=None)
+
+
 def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGateway) -> Plan:
     """What to write for one AIService, and what its status becomes.
 
@@ -288,6 +293,14 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
             Notice(reason=reason, note=f"{request.record.action}: {request.record.message}", warning=refused)
         )
 
+    canary, canary_holds_for = decide_canary(
+        decision=decision,
+        pods=pods,
+        routed=route is not None,
+        traffic=status.traffic,
+        gateways=observed.gateways,
+        now=now,
+    )
     facts = Facts(
         generation=service.metadata.generation,
         replicas=spec.replicas,
@@ -328,6 +341,7 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         stable_revision=decision.stable,
         target_revision=target.name,
         rollout=decision.rollout,
+        canary=canary,
         revisions=_revision_rows(kept, pods, target.name, decision),
         last_rollback=rollback,
         requests=remember(status.requests, request.record) if request else status.requests,
@@ -341,7 +355,7 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         status=outcome,
         facts=facts,
         notices=tuple(notices),
-        wake_after=decision.wake_after,
+        wake_after=_sooner(decision.wake_after, canary_holds_for),
     )
 
 
@@ -383,5 +397,5 @@ def conclude(
     ready = find(conditions, ConditionType.READY)
     if short and ready is not None and not is_true(conditions, ConditionType.DEGRADED):
         left = (ready.last_transition_time + facts.deadline - now).total_seconds()
-        wake = min(wake, max(0.0, left) + 0.1) if wake is not None else max(0.0, left) + 0.1
+        wake = _sooner(wake, max(0.0, left) + 0.1)
     return status, tuple(notice for notice in notices if is_news(notice)), wake

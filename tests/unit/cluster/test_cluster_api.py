@@ -133,7 +133,6 @@ def test_every_kind_that_status_asks_for_has_a_path():
     assert set(status.ON_ONE_MACHINE) == set(api_module.PATHS)
 
 
-
 def test_objects_of_a_kind_that_is_not_defined_yet_are_none(api, server):
     assert api.objects("aiservices.looma.dev") == []
     server.answers[api_module.PATHS["deployments.apps"]] = {"items": [{"metadata": {"name": "a"}}]}

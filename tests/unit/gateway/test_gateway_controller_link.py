@@ -111,7 +111,7 @@ async def test_what_is_as_it_should_be(link: RealHaproxy, runtime: Runtime) -> N
     assert found.differences == ()
     assert found.ends == {"a": (950, 1000)}
     # One that drains takes no requests.
-    assert found.up == {"s": 1, "c": 1}
+    assert found.up == {"s": {"": 1}, "c": {"": 1}}
     assert runtime.asked == ["/run/looma/weights.map"]
 
 

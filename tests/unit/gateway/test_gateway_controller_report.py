@@ -21,6 +21,7 @@ from looma_engines.gateway.traffic import (
     forgotten,
     is_due,
     moment,
+    pod_revision,
     shares_of,
     told,
 )
@@ -207,7 +208,42 @@ def a_split(*rules: str, revisions: tuple[str, ...] = ("r1", "r2")) -> Split:
     )
 
 
-BOTH = {"s": True, "c": True}
+BOTH = {"s": {"": 1}, "c": {"": 2}}
+
+
+ONE = Split(namespace="looma", service="resume", rules=("a",), backends=("s",), revisions=("r1",))
+
+
+@pytest.mark.parametrize(
+    ("service", "pod", "revision"),
+    [
+        ("resume", "resume-r3-7d9f4b-x2x4z", "r3"),
+        ("resume", "resume-r12-7d9f4b-x2x4z", "r12"),
+        ("resume", "resume-0", ""),
+        ("resume", "resume-r3", ""),
+        ("resume", "resume-r0-a-b", ""),
+        ("r", "resume-r3-7d9f4b-x2x4z", ""),
+        ("resume", "resume-r2-r1-7d9f4b-x2x4z", "r2"),
+        ("resume-r2", "resume-r2-r1-7d9f4b-x2x4z", "r1"),
+        ("resume", "", ""),
+    ],
+)
+def test_a_pods_name_says_its_revision(service: str, pod: str, revision: str) -> None:
+    assert pod_revision(service, pod) == revision
+
+
+@given(
+    st.dictionaries(st.sampled_from(["r1", "r2", "r3", ""]), st.integers(0, 9), max_size=4),
+    st.lists(st.integers(0, 1000), min_size=2, max_size=2).filter(any),
+)
+def test_what_is_told_is_never_more_than_all(pods: dict[str, int], parts: list[int]) -> None:
+    shares = {"a": (parts[0] * 1000 // sum(parts), 1000 - parts[0] * 1000 // sum(parts))}
+    (one,) = told([a_split()], actual=shares, asked=shares, up={"s": pods, "c": {"r2": 1}})
+    whole = sum(item.percent for item in one.weights)
+    assert all(0 <= item.percent <= 100 for item in one.weights)
+    assert whole <= 100 + 0.1 * len(one.weights)
+    if any(pods.values()):
+        assert whole >= 100 - 0.1 * len(one.weights)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +252,12 @@ BOTH = {"s": True, "c": True}
         ({"a": (1000, 0)}, BOTH, a_split(), {"r1": 100, "r2": 0}, True),
         ({"a": (800, 200)}, BOTH, a_split(), {"r1": 80, "r2": 20}, True),
         ({"a": (995, 5)}, BOTH, a_split(), {"r1": 99.5, "r2": 0.5}, True),
-        ({"a": (800, 200)}, {"s": True}, a_split(), {"r1": 80, "r2": 0}, True),
+        ({"a": (800, 200)}, {"s": {"": 1}}, a_split(), {"r1": 80, "r2": 0}, True),
+        ({"a": (1000,)}, {"s": {"r1": 1, "r2": 3}}, ONE, {"r1": 25, "r2": 75}, True),
+        ({"a": (1000,)}, {"s": {"r2": 3}}, ONE, {"r2": 100}, False),
+        ({"a": (1000,)}, {"s": {"r2": 1, "": 1}}, ONE, {"r1": 50, "r2": 50}, True),
+        ({"a": (1000,)}, {}, ONE, {"r1": 0}, False),
+        ({"a": (800, 200)}, {"s": {"r1": 1, "r2": 1}, "c": {"r2": 1}}, a_split(), {"r1": 40, "r2": 60}, True),
         ({"a": (800, 200)}, BOTH, a_split(revisions=("r1", "r1")), {"r1": 100}, True),
         ({"a": (800, 200)}, BOTH, a_split(revisions=("r1", "")), {"r1": 80}, True),
         ({"a": (800, 200), "b": (1000, 0)}, BOTH, a_split("a", "b"), {"r1": 90, "r2": 10}, True),
@@ -225,7 +266,7 @@ BOTH = {"s": True, "c": True}
 )
 def test_what_is_told_is_what_haproxy_gives(
     actual: dict[str, tuple[int, ...]],
-    up: dict[str, bool],
+    up: dict[str, dict[str, int]],
     split: Split,
     weights: dict[str, float],
     often: bool,
@@ -298,6 +339,17 @@ def test_when_entries_are_written(
     assert is_due(one, service_with(*entries), gateway="pod-a", now=now, last=last) is due
 
 
+def test_a_rollout_is_told_often_before_its_first_pod_is_there() -> None:
+    one = some(("r1", 100))
+    entries = [entry("r1", 100)]
+    now = NOW + timedelta(seconds=2)
+    assert not is_due(one, service_with(*entries), gateway="pod-a", now=now, last=None)
+    status = {"traffic": entries, "canary": {"revision": "r2", "weight": {"requested": 20}}}
+    rolling = read(AIService, {**ai_service(), "status": status})
+    assert is_due(one, rolling, gateway="pod-a", now=now, last=None)
+    assert not is_due(one, rolling, gateway="pod-a", now=NOW + timedelta(seconds=1), last=None)
+
+
 def test_the_document_has_this_pods_entries_alone() -> None:
     made = document("looma", "resume", some(("r1", 99.5), ("r2", 1)), gateway="pod-a", now=NOW)
     assert made["metadata"] == {"name": "resume", "namespace": "looma"}
@@ -331,7 +383,7 @@ def test_two_services_of_a_route_are_two_revisions() -> None:
     ]
     translation = translate(snapshot(*world), here=Here(), keys=())
     (only,) = translation.plane.rules
-    up = {backend.name: True for backend in translation.plane.backends}
+    up = {backend.name: {"": 1} for backend in translation.plane.backends}
     (one,) = told(translation.splits, actual={only.name: (950, 50)}, asked={only.name: (950, 50)}, up=up)
     assert one == some(("r1", 95), ("r2", 5), often=True)
 

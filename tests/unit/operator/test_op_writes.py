@@ -17,6 +17,7 @@ from looma_operator.kube.read import find_foreign, parse_service, pods_of, read_
 from looma_operator.kube.write import NOTE_LIMIT, carry_out, post_events, write_status
 from looma_operator.names import EventReason, Reason
 from looma_operator.plan.children import Apply, Delete, Notice
+from looma_operator.render.route import ParentGateway
 
 Json = dict[str, Any]
 
@@ -29,6 +30,7 @@ class Kube:
         self.objects: dict[tuple[str, str], Json] = {}
         self.asked: list[tuple[str, ...]] = []
         self.bodies: list[Json] = []
+        self.refused_namespaces: dict[str, Exception] = {}
 
     def _ask(self, verb: str, *words: str) -> None:
         self.asked.append((verb, *words))
@@ -48,8 +50,10 @@ class Kube:
         self.bodies.append(body)
         self._ask("create", kind.name, body["reason"])
 
-    async def list(self, kind: kinds.Kind, _namespace: str, **_named: Any) -> list[Json]:
+    async def list(self, kind: kinds.Kind, namespace: str, **_named: Any) -> list[Json]:
         self._ask("list", kind.name)
+        if namespace in self.refused_namespaces:
+            raise self.refused_namespaces[namespace]
         return [found for (name, _), found in self.objects.items() if name == kind.name]
 
     async def get(self, kind: kinds.Kind, _namespace: str, name: str) -> Json:
@@ -171,10 +175,10 @@ async def test_an_event_that_cannot_be_posted_keeps_none_of_the_others_back(capl
 
 async def test_a_service_that_is_gone_or_going_has_no_plan():
     kube = Kube()
-    assert await read_service(kube, "looma", "resume") is None
+    assert await read_service(kube, "looma", "resume", gateway=ParentGateway()) is None
     going = {**SERVICE["metadata"], "deletionTimestamp": "2026-11-20T11:00:00Z"}
     kube.objects["AIService", "resume"] = {**SERVICE, "metadata": going}
-    assert await read_service(kube, "looma", "resume") is None
+    assert await read_service(kube, "looma", "resume", gateway=ParentGateway()) is None
 
 
 OWNED: Json = {
@@ -187,7 +191,7 @@ async def test_a_route_is_read_like_any_other_child():
     kube = Kube()
     kube.objects["AIService", "resume"] = SERVICE
     kube.objects["HTTPRoute", "resume"] = OWNED
-    reading = await read_service(kube, "looma", "resume")
+    reading = await read_service(kube, "looma", "resume", gateway=ParentGateway())
     assert reading is not None
     assert ("HTTPRoute", "resume") in reading.observed.children
     assert reading.observed.gateway_api is True
@@ -196,16 +200,47 @@ async def test_a_route_is_read_like_any_other_child():
 async def test_a_cluster_without_the_gateway_api_is_read_all_the_same():
     kube = Kube(HTTPRoute=NotFoundError(404, "the server could not find the requested resource"))
     kube.objects["AIService", "resume"] = SERVICE
-    reading = await read_service(kube, "looma", "resume")
+    reading = await read_service(kube, "looma", "resume", gateway=ParentGateway())
     assert reading is not None
     assert reading.observed.gateway_api is False
+
+
+def a_gateway(name: str, replicas: int) -> Json:
+    return {
+        "metadata": {"name": name, "namespace": "looma", "uid": name},
+        "spec": {"engine": "gateway"},
+        "status": {"replicas": replicas, "readyReplicas": 1},
+    }
+
+
+async def test_gateway_pods_are_counted_where_the_gateway_is():
+    kube = Kube()
+    kube.objects["AIService", "resume"] = SERVICE
+    kube.objects["AIService", "edge"] = a_gateway("edge", 2)
+    kube.objects["AIService", "inner"] = a_gateway("inner", 1)
+    for gateway in (ParentGateway(), ParentGateway(namespace="looma"), ParentGateway(namespace="edges")):
+        reading = await read_service(kube, "looma", "resume", gateway=gateway)
+        assert reading is not None
+        assert reading.observed.gateways == 3
+
+
+async def test_where_gateways_may_not_be_read_their_number_is_not_known():
+    kube = Kube()
+    kube.objects["AIService", "resume"] = SERVICE
+    kube.refused_namespaces = {"edges": KubeError(403, "forbidden")}
+    reading = await read_service(kube, "looma", "resume", gateway=ParentGateway(namespace="edges"))
+    assert reading is not None
+    assert reading.observed.gateways is None
+    kube.refused_namespaces = {"edges": KubeError(0, "no answer")}
+    with pytest.raises(KubeError, match="no answer"):
+        await read_service(kube, "looma", "resume", gateway=ParentGateway(namespace="edges"))
 
 
 async def test_another_kind_that_is_missing_is_an_error():
     kube = Kube(Service=NotFoundError(404, "no Services"))
     kube.objects["AIService", "resume"] = SERVICE
     with pytest.raises(NotFoundError):
-        await read_service(kube, "looma", "resume")
+        await read_service(kube, "looma", "resume", gateway=ParentGateway())
 
 
 async def test_children_of_others_are_told_from_our_own_and_from_those_that_are_not_there():
