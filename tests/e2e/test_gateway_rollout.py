@@ -106,8 +106,8 @@ def test_given_a_rollout_halfway_when_it_is_rolled_back_then_no_answer_is_of_the
             "aiservice",
             halfway.name,
             lambda service: (
-                canary(service).get("weight", {"achieved": 0}).get("achieved") == 0
-                and service["status"].get("targetRevision") == "r1"
+                service["status"].get("targetRevision") == "r1"
+                and canary(service).get("weight", {"achieved": 0}).get("achieved") == 0
             ),
             sentence="nothing of r2 gets requests any more",
         )

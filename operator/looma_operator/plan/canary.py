@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ..names import revision_number
 from ..resources import Canary, CanaryWeight, Traffic
 from .observed import Pods
 from .rollout import RolloutDecision
@@ -74,6 +75,26 @@ def decide_achieved(
     return Achieved(percent=round(sum(given.values()) / len(given), 1), holds_for=holds_for)
 
 
+def _beside_stable(decision: RolloutDecision, pods: Mapping[str, Pods]) -> str:
+    """The revision that gets, or may still get, requests beside the one that serves; empty if there is none.
+
+    | rollout to           | pods beside stable | answer                               |
+    | -------------------- | ------------------ | ------------------------------------ |
+    | r2                   | any                | r2, before its first pod as well     |
+    | r2, and was given up | of r2              | r2, until the last of them has ended |
+    | none: r1 was asked for again | of r2      | r2, the same                         |
+    | none, or given up    | none               | none                                 |
+    | the first revision   | any                | none: there is nothing beside it     |
+    """
+    if not decision.stable:
+        return ""
+    rollout = decision.rollout
+    if rollout is not None and not rollout.failed and rollout.revision != decision.stable:
+        return rollout.revision
+    left = [name for name, state in pods.items() if name != decision.stable and (state.spec or state.total)]
+    return max(left, key=revision_number, default="")
+
+
 def decide_canary(
     *,
     decision: RolloutDecision,
@@ -85,6 +106,7 @@ def decide_canary(
 ) -> tuple[Canary | None, float | None]:
     """What status says of the new revision's part, and after how many seconds that may be another.
 
+    A revision that is on its way out is told of until its last pod has ended: an abort is done when nothing reaches it.
     With the strategy Rolling the part that is asked for is the revision's share of the pods that are asked for.
 
     Args:
@@ -95,18 +117,15 @@ def decide_canary(
         gateways: how many gateway pods there are, None where that could not be read.
         now: this moment.
     """
-    rollout = decision.rollout
-    if rollout is None or not decision.stable or rollout.revision == decision.stable:
+    revision = _beside_stable(decision, pods)
+    if not revision:
         return None, None
-    asked = decision.counts.get(rollout.revision, 0)
-    if rollout.failed and not asked and not pods.get(rollout.revision, Pods()).total:
-        # It was given up, and none of it is left.
-        return None, None
+    asked = decision.counts.get(revision, 0)
     whole = sum(decision.counts.values())
     requested = round(100 * asked / whole, 1) if whole else 0.0
     if routed:
-        achieved = decide_achieved(traffic, revision=rollout.revision, gateways=gateways, now=now)
+        achieved = decide_achieved(traffic, revision=revision, gateways=gateways, now=now)
     else:
         achieved = Achieved(percent=None, why="it has no path at a gateway")
     weight = CanaryWeight(requested=requested, achieved=achieved.percent)
-    return Canary(revision=rollout.revision, weight=weight, message=achieved.why), achieved.holds_for
+    return Canary(revision=revision, weight=weight, message=achieved.why), achieved.holds_for

@@ -174,6 +174,26 @@ def test_a_rollout_that_ended_or_was_given_up_has_no_canary_any_more():
     assert "canary" not in world.status
 
 
+def test_a_revision_that_is_taken_back_is_told_of_until_its_last_pod_has_ended():
+    world = rolling()
+    world.tick()
+    world.gateway_gives("a", r1=80, r2=20)
+    world.look()
+    world.change(image="looma-engine:1")
+    seen = []
+    for _ in range(6):
+        world.look()
+        assert "rollout" not in world.status
+        seen.append((world.status.get("canary", {}).get("weight", {}).get("requested"), world.counts["r2"]))
+        world.tick()
+        world.gateway_gives("a", r1=100, r2=0)
+    # As long as it has pods, and for the look at which the last of them is told to end.
+    assert seen[0][0] is not None
+    assert all(requested is not None for requested, pods in seen if pods)
+    assert (0.0, 0) in seen
+    assert seen[-1] == (None, 0)
+
+
 def test_the_first_revision_is_no_canary():
     world = World(broken={"looma-engine:1"})
     world.look()
