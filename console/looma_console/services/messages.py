@@ -48,10 +48,9 @@ def canary_words(canary: Canary) -> str:
     """What a new revision was meant to get and gets, in the page's language."""
     asked = format_decimal(canary.requested)
     if canary.achieved is None:
-        return gettext("%(asked)s %% asked for, not known what is given", asked=asked)
-    return gettext(
-        "%(asked)s %% asked for, %(given)s %% given", asked=asked, given=format_decimal(canary.achieved)
-    )
+        return str(gettext("%(asked)s %% asked for, not known what is given", asked=asked))
+    given = format_decimal(canary.achieved)
+    return str(gettext("%(asked)s %% asked for, %(given)s %% given", asked=asked, given=given))
 
 
 def budget_words(budget: Budget) -> str:
