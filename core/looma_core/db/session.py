@@ -3,6 +3,9 @@
 Every transaction of a tenant session starts with `set_config('looma.tenant', ..., true)`: local to that
 transaction, so that a pooled connection forgets it. A session without it sees no row of any tenant, because the
 policies compare with a setting that is then NULL or empty.
+
+For a copy of a request (`looma_core.shadowing`) a tenant session rolls back where it would commit, and no other
+transaction of the pool can commit at all.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from looma_core.auth import Principal
 from looma_core.problems import NotReady
+from looma_core.shadowing import in_copy, refuse_in_copy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,8 +32,13 @@ if TYPE_CHECKING:
 
 _TENANT = "looma_tenant"
 _SET_TENANT = text("SELECT set_config('looma.tenant', :tenant, true)")
+# What a commit would have found wrong must be found all the same.
+_CHECK_DEFERRED = text("SET CONSTRAINTS ALL IMMEDIATE")
 STATEMENT_TIMEOUT_MS = 15_000
 """A request that takes longer has lost its client; the connection must come back."""
+COPY_LOCK_MS = 1_000
+"""How long a copy waits for a row that a real request has."""
+_COPY_LOCK_TIMEOUT = text(f"SET LOCAL lock_timeout = {COPY_LOCK_MS}")
 
 
 def _to_json(value: object) -> str:
@@ -43,6 +52,12 @@ class TenantSession(Session):
 @event.listens_for(TenantSession, "after_begin")
 def _set_tenant(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
     connection.execute(_SET_TENANT, {"tenant": session.info[_TENANT]})
+    if in_copy():
+        connection.execute(_COPY_LOCK_TIMEOUT)
+
+
+def _keep_copies_from_committing(_connection: Connection) -> None:
+    refuse_in_copy("commit to the database")
 
 
 class Database:
@@ -77,13 +92,15 @@ class Database:
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC",
             },
         )
+        # Whoever works on the pool without a tenant session would commit: a copy gets 409 instead.
+        event.listen(self.engine.sync_engine, "commit", _keep_copies_from_committing)
         self._sessions = async_sessionmaker(
             self.engine, expire_on_commit=False, sync_session_class=TenantSession
         )
 
     @asynccontextmanager
     async def tenant_session(self, tenant: Principal | str) -> AsyncIterator[AsyncSession]:
-        """Open a session for one tenant: commits at the end, rolls back on an error.
+        """Open a session for one tenant: commits at the end, rolls back on an error and for a copy of a request.
 
         Args:
             tenant: the caller, or a tenant's name.
@@ -98,8 +115,12 @@ class Database:
             raise ValueError(msg)
         info: dict[Any, Any] = {_TENANT: name}
         try:
-            async with self._sessions(info=info) as session, session.begin():
+            async with self._sessions(info=info) as session, session.begin() as transaction:
                 yield session
+                if in_copy():
+                    await session.flush()
+                    await session.execute(_CHECK_DEFERRED)
+                    await transaction.rollback()
         except (OperationalError, InterfaceError, PoolTimeoutError) as error:
             detail = "The database does not answer right now."
             raise NotReady(detail, headers={"Retry-After": "2"}) from error

@@ -8,6 +8,8 @@ from contextvars import ContextVar
 
 import msgspec
 
+from looma_core.shadowing import refuse_in_copy
+
 # What a proxy or a person would send; anything else could forge log lines.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: version, trace id, parent id, flags.
@@ -62,12 +64,23 @@ def enter(context: RequestContext) -> None:
     _current.set(context)
 
 
-def outgoing_headers(*, with_token: bool = True) -> dict[str, str]:
+def current() -> RequestContext | None:
+    """The context of the request under way, or None outside of one."""
+    return _current.get()
+
+
+def outgoing_headers(*, with_token: bool = True, reads_only: bool = False) -> dict[str, str]:
     """Headers for a call to another engine: request id, trace, and the caller's own token.
 
     Args:
         with_token: forward `Authorization`, so that the other engine sees the same person and tenant.
+        reads_only: the call changes nothing there, so that a copy of a request may make it too.
+
+    Raises:
+        CopyRefused: the request under way is a copy, and the call may write.
     """
+    if not reads_only:
+        refuse_in_copy("call another service")
     context = _current.get()
     if context is None:
         return {}

@@ -12,7 +12,7 @@ import structlog
 from litestar.constants import HTTP_RESPONSE_START
 from litestar.enums import ScopeType
 
-from looma_core import logging
+from looma_core import logging, shadowing
 from looma_core.http.context import enter, request_context
 
 if TYPE_CHECKING:
@@ -57,8 +57,12 @@ class Frame:
         )
         scope.setdefault("state", {})["request_id"] = context.request_id
         enter(context)
+        copy = _COPY in headers
+        shadowing.enter(copy=copy)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=context.request_id, trace_id=context.trace_id)
+        if copy:
+            structlog.contextvars.bind_contextvars(copy=True)
         added = [
             (b"x-request-id", context.request_id.encode("latin-1")),
             (b"x-looma-revision", self._revision),
@@ -86,7 +90,8 @@ class Frame:
         tell("request", method=scope["method"], route=route, code=code, milliseconds=round(seconds * 1000, 2))
 
 
-_WANTED = frozenset({b"x-request-id", b"traceparent", b"authorization"})
+_COPY = shadowing.COPY_HEADER.lower().encode()
+_WANTED = frozenset({b"x-request-id", b"traceparent", b"authorization", _COPY})
 
 
 def _wanted(headers: Any) -> dict[bytes, str]:  # noqa: ANN401 - pairs of bytes from the server

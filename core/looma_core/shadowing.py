@@ -1,0 +1,60 @@
+"""What a copy of a request is: two headers, a mark on the request under way, and a problem. No framework here.
+
+The gateway names another service in `TARGET_HEADER`; the HTTP frame answers the request and then sends a copy of it
+there (`looma_core.http.shadow`), with `COPY_HEADER`. Callers can send neither: the gateway and the console take away
+every `X-Looma-*`. What serves a copy (`in_copy`) must leave nothing behind: `looma_core.db` rolls back instead of
+committing, and what cannot be taken back is refused with `CopyRefused`.
+"""
+
+from __future__ import annotations
+
+import re
+from contextvars import ContextVar
+from typing import Final
+
+from looma_core.problems import ProblemError
+
+TARGET_HEADER: Final = "X-Looma-Shadow"
+"""Names the AIService that gets a copy."""
+
+COPY_HEADER: Final = "X-Looma-Shadowed"
+"""Marks a copy."""
+
+# Of an AIService, as its definition has it: a label of RFC 1035 that leaves room for `-stable`.
+_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,38}[a-z0-9])?")
+
+_copy: ContextVar[bool] = ContextVar("looma_copy", default=False)
+
+
+class CopyRefused(ProblemError):
+    """A copy would have left something behind."""
+
+    name, status, title = "copy-refused", 409, "A copy of a request may change nothing"
+
+
+def is_service_name(text: str) -> bool:
+    """Whether this can be an AIService's name, and nothing more than a name."""
+    return _NAME.fullmatch(text) is not None
+
+
+def enter(*, copy: bool) -> None:
+    """Say whether the request of this task is a copy; each request has a task of its own."""
+    _copy.set(copy)
+
+
+def in_copy() -> bool:
+    """Whether the request under way is a copy, whose traces must go."""
+    return _copy.get()
+
+
+def refuse_in_copy(what: str) -> None:
+    """Refuse to do, for a copy, what could not be taken back.
+
+    Args:
+        what: what would be done, to follow "It would".
+
+    Raises:
+        CopyRefused: the request under way is a copy.
+    """
+    if in_copy():
+        raise CopyRefused(f"It would {what}, which could not be taken back.")
