@@ -54,13 +54,6 @@ class ConsoleSettings(CoreSettings, frozen=True, kw_only=True):
         str,
         Meta(description="Kubeconfig of the cluster, outside of a pod; in one, its service account is used."),
     ] = ""
-    engine_address: Annotated[
-        str,
-        Meta(
-            pattern=r"^https?://\S+$",
-            description="Where an AIService answers; `{name}` and `{namespace}` are filled in.",
-        ),
-    ] = "http://{name}-stable.{namespace}"
     gateway_address: Annotated[
         str,
         Meta(

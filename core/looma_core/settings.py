@@ -51,6 +51,13 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
             description="The one address of the API, no slash at the end; engines call each other there.",
         ),
     ] = "http://looma-gateway.looma.svc"
+    engine_address: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://\S+$",
+            description="Where an AIService answers; `{name}` and `{namespace}` are filled in.",
+        ),
+    ] = "http://{name}-stable.{namespace}"
     jwt_issuer: Annotated[str, Meta(min_length=1, description="`iss` that a token must have.")] = (
         "https://looma.local"
     )

@@ -24,6 +24,7 @@ from looma_core.http.access import PUBLIC, authorize, provide_principal, undecla
 from looma_core.http.document import document_of, openapi_config
 from looma_core.http.errors import exception_handlers
 from looma_core.http.frame import Frame
+from looma_core.http.shadow import Limits, Sender, ShadowLayer
 from looma_core.key_sets import KeySets, addresses
 from looma_core.metrics import CONTENT_TYPE, Metrics
 from looma_core.problems import NotReady
@@ -61,6 +62,7 @@ def create_app(
     state: Mapping[str, object] | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     description: str | None = None,
+    shadow_limits: Limits | None = None,
 ) -> Litestar:
     """Build the application of one engine.
 
@@ -76,12 +78,19 @@ def create_app(
         state: initial values of `app.state`.
         max_body_bytes: largest body; routes may set another with `request_max_body_size`.
         description: text of the OpenAPI document.
+        shadow_limits: what copies of requests may take, where the gateway asks for some.
 
     Raises:
         ImproperlyConfiguredException: a route declares no access; the message names file and function.
     """
     counted = metrics or Metrics(service=settings.service, revision=settings.revision)
-    started: list[Any] = list(lifespan)
+    sender = Sender(
+        counted,
+        service=settings.service,
+        address=lambda name: settings.engine_address.format(name=name, namespace=settings.namespace),
+        limits=shadow_limits,
+    )
+    started: list[Any] = [*lifespan, _sending(sender)]
     checks = dict(readiness or {})
     if verifier is None:
         keys = KeySets([JwksKeys(url) for url in addresses(settings.jwks_url)])
@@ -112,7 +121,8 @@ def create_app(
     )
     if missing := undeclared(app):
         raise ImproperlyConfiguredException("\n".join(missing))
-    app.asgi_handler = Frame(app.asgi_handler, revision=settings.revision, metrics=counted)
+    layered = ShadowLayer(app.asgi_handler, sender=sender, service=settings.service)
+    app.asgi_handler = Frame(layered, revision=settings.revision, metrics=counted)
     return app
 
 
@@ -146,6 +156,17 @@ def _own_routes(metrics: Metrics, readiness: dict[str, ReadinessCheck]) -> list[
         return document
 
     return [healthz, readyz, exposition, openapi]
+
+
+def _sending(sender: Sender) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Sends copies of requests while the application runs."""
+
+    @asynccontextmanager
+    async def sending(_: Litestar) -> AsyncIterator[None]:
+        async with sender.running():
+            yield
+
+    return sending
 
 
 def _warming(keys: KeySets) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
