@@ -182,6 +182,16 @@ REFUSED = [
     (SERVICE, "spec.route.fallback", {"service": "Talents"}, "write the name of an AIService"),
     (SERVICE, "spec.route.fallback", {"service": "http://x"}, "write the name of an AIService"),
     (SERVICE, "spec.route.fallback", {"service": ""}, "write the name of an AIService"),
+    (SERVICE, "spec.route.shadow", {"percent": 1}, "spec.route.shadow.service: Required value"),
+    (SERVICE, "spec.route.shadow", {"service": "chat"}, "spec.route.shadow.percent: Required value"),
+    (SERVICE, "spec.route.shadow", {"service": "resume", "percent": 1}, "this one has the requests already"),
+    (SERVICE, "spec.route.shadow", {"service": "a.b", "percent": 1}, "write the name of an AIService"),
+    (SERVICE, "spec.route.shadow", {"service": "", "percent": 1}, "write the name of an AIService"),
+    (SERVICE, "spec.route.shadow", {"service": "chat", "percent": 0}, "greater than or equal to 1"),
+    (SERVICE, "spec.route.shadow", {"service": "chat", "percent": 101}, "less than or equal to 100"),
+    (SERVICE, "spec.route.shadow", {"service": "chat", "percent": 1, "methods": []}, "at least 1 items"),
+    (SERVICE, "spec.route.shadow", {"service": "chat", "percent": 1, "methods": ["get"]}, '"GET", "HEAD",'),
+    (SERVICE, "spec.route.shadow", {"service": "chat", "percent": 1, "methods": ["TRACE"]}, '"GET", "HEAD",'),
     (SERVICE, "spec.rollout.strategy", "Canary", 'supported values: "Rolling"'),
     (SERVICE, "spec.rollout.progressDeadlineSeconds", 1, "greater than or equal to 5"),
     (SERVICE, "spec.revisionHistoryLimit", 0, "greater than or equal to 1"),
@@ -247,6 +257,7 @@ FULL_ROUTE: Object = {
     "budget": {"units": 100_000_000, "windowSeconds": 86400, "per": "subject", "costHeader": "X-Tokens-Used"},
     "circuitBreaker": {"errorPercent": 100},
     "fallback": {"service": "talent-sync"},
+    "shadow": {"service": "talent-sync", "percent": 100, "methods": ["GET", "POST"]},
 }
 
 
@@ -271,8 +282,13 @@ def test_a_gateway_and_its_policy_are_taken(control_plane: ControlPlane, namespa
     assert code == 201, answer
 
 
-def test_a_breakers_a_limits_and_a_budgets_defaults_are_filled_in(control_plane: ControlPlane, namespace):
-    route = {"circuitBreaker": {}, "rateLimit": {"requestsPerSecond": 7}, "budget": {"units": 9}}
+def test_defaults_of_what_a_route_asks_for_are_filled_in(control_plane: ControlPlane, namespace):
+    route = {
+        "circuitBreaker": {},
+        "rateLimit": {"requestsPerSecond": 7},
+        "budget": {"units": 9},
+        "shadow": {"service": "chat", "percent": 5},
+    }
     _, answer = control_plane.request(
         "POST", path("AIService", namespace), changed(SERVICE, "spec.route", route)
     )
@@ -290,6 +306,7 @@ def test_a_breakers_a_limits_and_a_budgets_defaults_are_filled_in(control_plane:
             "openSeconds": 5,
             "trialRequests": 3,
         },
+        "shadow": {"service": "chat", "percent": 5, "methods": ["GET", "HEAD"]},
     }
 
 

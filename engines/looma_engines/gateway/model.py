@@ -129,6 +129,14 @@ class Auth(_Struct, frozen=True, kw_only=True):
         return self.required or bool(self.roles)
 
 
+class Shadow(_Struct, frozen=True, kw_only=True):
+    """Of the requests with these methods, the engine sends `percent` to the AIService `service` as well."""
+
+    service: str
+    percent: int
+    methods: tuple[str, ...] = ("GET", "HEAD")
+
+
 class Policy(_Struct, frozen=True, kw_only=True):
     """What an AIService's `route` says beyond HTTPRoute; `fallback` names a backend."""
 
@@ -141,6 +149,7 @@ class Policy(_Struct, frozen=True, kw_only=True):
     budget: Budget | None = None
     circuit_breaker: CircuitBreaker | None = None
     fallback: str = ""
+    shadow: Shadow | None = None
 
 
 class Target(_Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from looma_engines.gateway.haproxy import (
     refusals,
     requests,
     rules,
+    shadows,
     shares,
     tables,
     token_check,
@@ -61,7 +62,7 @@ def render(plane: DataPlane, folder: Path, settings: Settings | None = None) -> 
     known = [rules.sane(rule, there) for rule in plane.rules]
     breakers = circuit_breakers.of_backends(known)
     kinds = {
-        **({_CHOICE: "type string len 256 size 10k expire 1d store gpc(1)"} if _any_shared(known) else {}),
+        **({_CHOICE: "type string len 256 size 10k expire 1d store gpc(2)"} if _any_counted(known) else {}),
         **rate_limits.table_kinds(known),
         **budgets.table_kinds(known),
         **circuit_breakers.table_kinds(breakers),
@@ -90,8 +91,8 @@ def render(plane: DataPlane, folder: Path, settings: Settings | None = None) -> 
     }
 
 
-def _any_shared(known: Sequence[Rule]) -> bool:
-    return any(shares.is_shared(rule) for rule in known)
+def _any_counted(known: Sequence[Rule]) -> bool:
+    return any(shares.is_shared(rule) or rule.policy.shadow is not None for rule in known)
 
 
 def _certificate(listener: Listener) -> str:
@@ -229,6 +230,11 @@ def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Set
         answers.refuse(answers.NO_TARGET, "{ var(txn.backend) -m str -- - }"),
         *circuit_breakers.without_pods(known),
         *circuit_breakers.breaker_lines(plane, known, circuit_breakers.of_backends(known)),
+    ]
+    for rule in known:
+        # After what may lead to a fallback, whose answers are another service's.
+        lines += shadows.name_lines(rule, table=choice)
+    lines += [
         "use_backend %[var(txn.backend)]",
     ]
     return section("frontend gateway", lines)

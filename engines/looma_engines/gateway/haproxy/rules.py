@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
+from looma_core.shadowing import is_service_name
 from looma_engines.gateway.haproxy.text import (
+    MOST_WORDS,
     Lines,
     argument_fits,
     is_one_of,
@@ -28,6 +30,7 @@ from looma_engines.gateway.model import (
     PathRewrite,
     Redirect,
     Rule,
+    Shadow,
 )
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -51,7 +54,7 @@ def sane(rule: Rule, backends: Collection[str]) -> Rule:
         hostnames=hostnames,
         other_hostnames=others,
         targets=targets,
-        policy=msgspec.structs.replace(rule.policy, fallback=fallback),
+        policy=msgspec.structs.replace(rule.policy, fallback=fallback, shadow=_sayable_shadow(rule)),
     )
     if all(_change_fits(change) for change in (rule.request_headers, rule.response_headers)) and sayable(
         _texts(rule)
@@ -66,6 +69,15 @@ def sane(rule: Rule, backends: Collection[str]) -> Rule:
         rewrite_hostname="",
         rewrite_path=None,
     )
+
+
+def _sayable_shadow(rule: Rule) -> Shadow | None:
+    """Whom copies go to, with the methods that are methods; nobody if none is left."""
+    shadow = rule.policy.shadow
+    if shadow is None or not is_service_name(shadow.service):
+        return None
+    methods = tuple(method for method in shadow.methods if _METHOD.fullmatch(method))[:MOST_WORDS]
+    return msgspec.structs.replace(shadow, methods=methods) if methods else None
 
 
 def match_lines(rule: Rule) -> Lines:

@@ -46,6 +46,14 @@ class FallbackSpec(Part, frozen=True, kw_only=True):
     service: str = ""
 
 
+class ShadowSpec(Part, frozen=True, kw_only=True):
+    """Who gets copies of requests."""
+
+    service: str = ""
+    percent: int = 0
+    methods: list[str] | None = None
+
+
 class ServiceRoute(Part, frozen=True, kw_only=True):
     """`spec.route` of an AIService; defaults as its definition states them."""
 
@@ -58,6 +66,7 @@ class ServiceRoute(Part, frozen=True, kw_only=True):
     budget: BudgetSpec | None = None
     circuit_breaker: CircuitBreakerSpec | None = None
     fallback: FallbackSpec | None = None
+    shadow: ShadowSpec | None = None
 
 
 class AIServiceSpec(Part, frozen=True, kw_only=True):

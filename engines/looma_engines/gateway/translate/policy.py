@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from looma_engines.gateway.model import Auth, Budget, CircuitBreaker, Policy, RateLimit, RateLimitPer
+from looma_engines.gateway.model import Auth, Budget, CircuitBreaker, Policy, RateLimit, RateLimitPer, Shadow
 from looma_engines.gateway.objects import ServiceRoute, Timeouts
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -45,7 +45,9 @@ def timeout(timeouts: Timeouts | None, otherwise: int) -> int:
     return min(said, default=otherwise)
 
 
-def policy(route: ServiceRoute, *, timeouts: Timeouts | None, fallback: str) -> Policy:
+def policy(
+    route: ServiceRoute, *, timeouts: Timeouts | None, fallback: str, shadow: Shadow | None = None
+) -> Policy:
     """The policy of an AIService's route; `fallback` is the backend that its fallback has, or empty."""
     limit, budget, breaker = route.rate_limit, route.budget, route.circuit_breaker
     return Policy(
@@ -79,6 +81,7 @@ def policy(route: ServiceRoute, *, timeouts: Timeouts | None, fallback: str) -> 
             trial_requests=breaker.trial_requests,
         ),
         fallback=fallback,
+        shadow=shadow,
     )
 
 

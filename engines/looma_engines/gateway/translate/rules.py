@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from looma_core.shadowing import is_service_name
 from looma_engines.gateway.findings import Finding, Split
-from looma_engines.gateway.model import Match, Policy, Redirect, Rule, Target
-from looma_engines.gateway.objects import AIService, HttpRoute, ReferenceGrant, RouteRule
+from looma_engines.gateway.model import Match, Policy, Redirect, Rule, Shadow, Target
+from looma_engines.gateway.objects import AIService, HttpRoute, ReferenceGrant, RouteRule, ServiceRoute
 from looma_engines.gateway.translate.hostnames import exactness
 from looma_engines.gateway.translate.index import SERVICE_PORT, Index, backend_name, owner, port_of
 from looma_engines.gateway.translate.parts import Steps, Unsupported, match, matches, steps
@@ -74,7 +75,19 @@ def _policy(rule: RouteRule, owned: Owned | None, found: Index, made: Made) -> P
         if service is not None and port_of(service, SERVICE_PORT) is not None:
             fallback = backend_name(owned.namespace, name, SERVICE_PORT)
             made.places.add((owned.namespace, name, SERVICE_PORT))
-    return policy(route, timeouts=rule.timeouts, fallback=fallback)
+    return policy(route, timeouts=rule.timeouts, fallback=fallback, shadow=_shadow(owned, route, found))
+
+
+def _shadow(owned: Owned, route: ServiceRoute, found: Index) -> Shadow | None:
+    """Who gets copies; nobody where there is no such Service, or it would be the service itself."""
+    asked = route.shadow
+    if asked is None or asked.service == owned.name or not is_service_name(asked.service):
+        return None
+    service = found.services.get((owned.namespace, f"{asked.service}-stable"))
+    if service is None or port_of(service, SERVICE_PORT) is None:
+        return None
+    methods = Shadow(service="", percent=0).methods if asked.methods is None else tuple(asked.methods)
+    return Shadow(service=asked.service, percent=asked.percent, methods=tuple(sorted(set(methods))))
 
 
 @dataclass(frozen=True, kw_only=True)
