@@ -56,7 +56,10 @@ def _set_tenant(session: Session, _transaction: SessionTransaction, connection: 
         connection.execute(_COPY_LOCK_TIMEOUT)
 
 
-def _keep_copies_from_committing(_connection: Connection) -> None:
+def _keep_copies_from_committing(connection: Connection) -> None:
+    if in_copy():
+        # To SQLAlchemy a commit that fails is over: it would hand the connection on with the transaction still open.
+        connection.connection.rollback()
     refuse_in_copy("commit to the database")
 
 
