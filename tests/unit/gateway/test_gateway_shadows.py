@@ -14,6 +14,8 @@ from looma_engines.gateway.haproxy.changes import Reload, plan_changes
 from looma_engines.gateway.haproxy.config import CONFIGURATION, render
 from looma_engines.gateway.haproxy.rules import sane
 from looma_engines.gateway.model import Backend, DataPlane, Policy, Rule, Shadow, Target
+from looma_engines.gateway.translate import Here, translate
+from support.gateway_world import service, small_world, snapshot
 
 FOLDER = Path("/run/looma")
 OWN, CANARY, OTHER = "ns_a-stable_80", "ns_a-canary_80", "ns_b-stable_80"
@@ -88,6 +90,29 @@ def test_only_what_haproxy_can_be_told_is_told(shadow, kept):
     (rule, _) = plane(shadow).rules
     found = sane(rule, {OWN}).policy.shadow
     assert (None if found is None else found.methods) == kept
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"service": "other", "percent": 7}, Shadow(service="other", percent=7)),
+        (
+            {"service": "other", "percent": 7, "methods": ["PUT", "GET"]},
+            Shadow(service="other", percent=7, methods=("GET", "PUT")),
+        ),
+        ({"service": "nobody", "percent": 7}, None),
+        ({"service": "resume", "percent": 7}, None),
+        ({"service": "Other", "percent": 7}, None),
+        (None, None),
+    ],
+)
+def test_what_an_ai_service_asks_for_is_taken_over_where_there_is_such_a_service(asked, found):
+    world = small_world(**({} if asked is None else {"shadow": asked}))
+    known = translate(snapshot(*world, service("other-stable", of="other")), here=Here(), keys=()).plane
+    (rule,) = known.rules
+    assert rule.policy.shadow == found
+    # HAProxy itself sends nothing there.
+    assert [backend.name for backend in known.backends] == ["looma_resume-stable_80"]
 
 
 def places(stride: int) -> list[int]:
