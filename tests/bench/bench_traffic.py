@@ -32,7 +32,7 @@ NAME = "moved"
 PATH = f"/api/v1/{NAME}"
 SHARED = "/api/v1/moved-share"
 PER_SECOND = 50
-OVER = 2.0
+OVER = 4.0
 """How many times the limit is asked for."""
 COUNTED_SECONDS = 60
 CHANGES = 100
@@ -46,7 +46,7 @@ def limit_row(cluster: Cluster, probe: Probe, gateways: int) -> Row:
     apply_route(probe, rateLimit=limit)
     url = f"{cluster.address}{PATH}"
     # Once it is past its burst: three of its windows, which are a second long.
-    asked = at_rate(url, per_second=PER_SECOND * OVER, seconds=COUNTED_SECONDS + 4, threads=8)
+    asked = at_rate(url, per_second=PER_SECOND * OVER, seconds=COUNTED_SECONDS + 4, threads=16)
     start = min(one.sent for one in asked) + 3
     counted = [one for one in asked if start <= one.answered < start + COUNTED_SECONDS]
     passed = sum(one.status == 200 for one in counted)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from looma_core.metrics import Metrics
@@ -127,6 +129,39 @@ async def test_attempts_by_code_and_what_was_tried_again(new_gateway, new_engine
     assert (revision.revision, revision.given, revision.asked) == ("r1", 100, 100)
     assert revision.answered > revision.failed > 0
     assert revision.retried > 0
+
+
+async def test_while_pods_are_replaced_each_answer_is_its_pods_revisions(new_gateway, new_engine):
+    """One Service has pods of two revisions; the Service itself is said to be of r1."""
+    first = plane({STABLE: new_engine().port}, retries=2)
+    old, new = new_engine("old"), new_engine("new")
+    pods = {"a-r1-7d9f4b-x2x4z": old.port, "a-r2-5c8e2a-k9k1p": new.port}
+    endpoints = tuple(Endpoint(address="127.0.0.1", port=port, pod=pod) for pod, port in pods.items())
+    mixed = structs.replace(first, backends=(structs.replace(first.backends[0], endpoints=endpoints),))
+    gateway = new_gateway(mixed)
+    seen = await seen_of(gateway)
+    by: Counter[str] = Counter()
+    for number in range(60):
+        headers = {"x-say-status": "404"} if number % 3 == 0 else {}
+        by[gateway.client.get("/", headers=headers).json()["engine"]] += 1
+    assert min(by["old"], by["new"]) > 10, by
+    await seen.look()
+    for revision, engine in (("r1", old), ("r2", new)):
+        counted = sum(seen.attempts(code, revision=revision) for code in ("2xx", "4xx"))
+        assert counted == by[engine.name], (revision, by)
+    told = {one.revision: one for one in seen.watch.traffic().services[0].revisions}
+    assert set(told) == {"r1", "r2"}
+    assert told["r1"].asked == told["r2"].asked == 50
+    # A pod that goes, and one that comes at its address, keep what was counted.
+    gateway.apply(
+        structs.replace(mixed, backends=(structs.replace(mixed.backends[0], endpoints=endpoints[1:]),))
+    )
+    seen.watch.take(view(gateway.plane))
+    for _ in range(5):
+        gateway.client.get("/")
+    await seen.look()
+    assert sum(seen.attempts(code, revision="r2") for code in ("2xx", "4xx")) == by["new"] + 5
+    assert sum(seen.attempts(code, revision="r1") for code in ("2xx", "4xx")) == by["old"]
 
 
 async def test_a_pod_that_takes_no_connection_is_an_attempt_and_no_pod_is_none(new_gateway, new_engine):

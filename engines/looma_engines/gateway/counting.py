@@ -29,17 +29,19 @@ from looma_engines.gateway.haproxy.readback import BACKEND, CLASSES, Stat
 
 LOOKS = 3
 _SERVER_ERROR = CLASSES.index("5xx")
-_NONE = (0,) * len(CLASSES)
+Answered = tuple[int, ...]
+"""Attempts whose answer was passed on, by CLASSES of its status."""
+_NONE: Answered = (0,) * len(CLASSES)
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the requests to one backend.
 
-    `answered` are attempts whose answer was passed on, by CLASSES of its status. `unanswered` are last attempts that
+    `unanswered` are last attempts that
     brought no answer, `retried` those that another attempt followed, `unserved` requests for which there was no pod.
     """
 
-    answered: tuple[int, ...] = _NONE
+    answered: Answered = _NONE
     unanswered: int = 0
     retried: int = 0
     unserved: int = 0
@@ -47,7 +49,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     def __add__(self, other: Counts) -> Counts:
         """Both together."""
         return Counts(
-            answered=tuple(a + b for a, b in zip(self.answered, other.answered, strict=True)),
+            answered=plus(self.answered, other.answered),
             unanswered=self.unanswered + other.unanswered,
             retried=self.retried + other.retried,
             unserved=self.unserved + other.unserved,
@@ -56,7 +58,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     def __sub__(self, other: Counts) -> Counts:
         """What came to `other` since."""
         return Counts(
-            answered=tuple(a - b for a, b in zip(self.answered, other.answered, strict=True)),
+            answered=minus(self.answered, other.answered),
             unanswered=self.unanswered - other.unanswered,
             retried=self.retried - other.retried,
             unserved=self.unserved - other.unserved,
@@ -71,6 +73,16 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     def failed(self) -> int:
         """Of these, those that ended with 5xx or without an answer."""
         return self.answered[_SERVER_ERROR] + self.unanswered + self.unserved
+
+
+def plus(one: Answered, other: Answered) -> Answered:
+    """Both together."""
+    return tuple(a + b for a, b in zip(one, other, strict=True))
+
+
+def minus(now: Answered, before: Answered) -> Answered:
+    """What came to `before` since."""
+    return tuple(a - b for a, b in zip(now, before, strict=True))
 
 
 class Floor:
@@ -152,6 +164,7 @@ class Tally:
         """Begin without a worker."""
         self._workers: dict[int, dict[str, _Backend]] | None = None
         self._gone: dict[str, Counts] = defaultdict(Counts)
+        self._answered_by_gone: dict[str, dict[str, Answered]] = defaultdict(dict)
 
     def take(self, workers: Mapping[int, Iterable[Stat]]) -> None:
         """Take the rows of `show stat` of each worker that there is, by its process id."""
@@ -160,6 +173,7 @@ class Tally:
         for number in known.keys() - workers.keys():
             for name, backend in known[number].items():
                 self._gone[name] += backend.counts
+                _add(self._answered_by_gone[name], backend)
         self._workers = {
             number: _taken(known.get(number, {}), rows, new=not first) for number, rows in workers.items()
         }
@@ -172,6 +186,20 @@ class Tally:
             for name, backend in backends.items():
                 sums[name] += backend.counts
         return dict(sums)
+
+    @property
+    def answered(self) -> dict[str, dict[str, Answered]]:
+        """What the servers answered, by backend and server: together it is what `counts` has as answered."""
+        sums = defaultdict(dict, {name: dict(servers) for name, servers in self._answered_by_gone.items()})
+        for backends in (self._workers or {}).values():
+            for name, backend in backends.items():
+                _add(sums[name], backend)
+        return dict(sums)
+
+
+def _add(sums: dict[str, Answered], backend: _Backend) -> None:
+    for server, row in backend.servers.items():
+        sums[server] = plus(sums.get(server, _NONE), row.answered)
 
 
 def _taken(backends: dict[str, _Backend], rows: Iterable[Stat], *, new: bool) -> dict[str, _Backend]:

@@ -28,6 +28,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     backend: str
+    server: str
     seconds: float
     own_seconds: float
 
@@ -61,6 +62,7 @@ def parse(line: bytes) -> Sample | None:
     )
     return Sample(
         backend=told.backend,
+        server=told.server,
         seconds=max(0, milliseconds) / 1000,
         own_seconds=max(0, told.worked_ns + told.waited_ns) / 1e9,
     )

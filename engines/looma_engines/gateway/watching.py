@@ -12,23 +12,26 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from looma_core import logging
 from looma_core.api.gateway import Circuit, GatewayTraffic
-from looma_engines.gateway.counting import Counts, Kept, Tally
+from looma_engines.gateway.counting import Answered, Counts, Kept, Tally, minus
 from looma_engines.gateway.haproxy import circuit_breakers, refusals, tables
 from looma_engines.gateway.haproxy.readback import Breaker, Entry, Stat, Unreadable, breakers_of
 from looma_engines.gateway.haproxy.runtime import HaproxyError
-from looma_engines.gateway.haproxy.text import key
+from looma_engines.gateway.haproxy.text import key, server_name
 from looma_engines.gateway.live import Revision, State, Totals, Window, revisions_of
 from looma_engines.gateway.metrics import GatewayMetrics
 from looma_engines.gateway.model import DataPlane
 from looma_engines.gateway.samples import Sample
 from looma_engines.gateway.telling import View
-from looma_engines.gateway.traffic import asked_pods, told
+from looma_engines.gateway.traffic import asked_pods, pod_revision, told
 
 log = logging.get(__name__)
 
 LOOK_SECONDS = 1.0
+MOST_PODS = 10_000
 _REASONS = {refusals.Why.LIMIT: "limit", refusals.Why.BUDGET: "budget"}
 
 
@@ -68,6 +71,8 @@ class Watch:
         self._unnamed: set[Revision] = set()
         self._tally = Tally()
         self._known: dict[str, Counts] = {}
+        self._answered: dict[str, dict[str, Answered]] = {}
+        self._pods: dict[tuple[str, str], str] = {}
         self._kept: dict[tuple[str, str, str], Kept] = {}
         self._had_tables = False
         self._counts: dict[Revision, Counts] = defaultdict(Counts)
@@ -82,10 +87,17 @@ class Watch:
         self._view = view
         self._whose = revisions_of(view.translation.splits)
         self._unnamed = {whose for whose in self._whose.values() if not whose[1]}
+        here = {
+            (backend.name, server_name(endpoint)): pod_revision(backend.service, endpoint.pod)
+            for backend in view.translation.plane.backends
+            for endpoint in backend.endpoints
+        }
+        # What a pod that is gone has answered may not be counted yet.
+        self._pods = here if len(self._pods) > MOST_PODS else self._pods | here
 
     def sample(self, sample: Sample) -> None:
         """Take a sampled request."""
-        whose = self._whose_is(sample.backend)
+        whose = self._whose_is(sample.backend, sample.server)
         self._metrics.sample(*whose, seconds=sample.seconds, own_seconds=sample.own_seconds)
         self._window.sample(self._clock(), whose, sample.seconds)
 
@@ -121,7 +133,7 @@ class Watch:
         self._window.look(self._clock(), self._totals())
 
     def _count(self) -> None:
-        counts = self._tally.counts
+        counts, answered = self._tally.counts, self._tally.answered
         for backend, now in counts.items():
             since = now - self._known.get(backend, Counts())
             whose = self._whose_is(backend)
@@ -129,9 +141,22 @@ class Watch:
                 # Its pods have not said yet which revision they are.
                 continue
             # Also of a backend without requests: a counter that is there and 0 says more than none.
-            self._counts[whose] += since
-            self._metrics.attempts(*whose, since)
-        self._known = counts
+            for part, number in self._by_revision(backend, since, answered.get(backend, {})).items():
+                self._counts[part] += number
+                self._metrics.attempts(*part, number)
+        self._known, self._answered = counts, answered
+
+    def _by_revision(
+        self, backend: str, since: Counts, answered: Mapping[str, Answered]
+    ) -> dict[Revision, Counts]:
+        """What came to a backend, by the revision of the pods that answered; what none answered is the Service's."""
+        before = self._answered.get(backend, {})
+        parts = defaultdict(Counts, {self._whose_is(backend): replace(since, answered=Counts().answered)})
+        for server, now in answered.items():
+            came = minus(now, before[server]) if server in before else now
+            if any(came):
+                parts[self._whose_is(backend, server)] += Counts(answered=came)
+        return dict(parts)
 
     async def _look_at_tables(self, view: View) -> None:
         plane = view.translation.plane
@@ -205,9 +230,13 @@ class Watch:
             interrupted=_for(self._refused, "circuit"),
         )
 
-    def _whose_is(self, backend: str) -> Revision:
-        """Service and revision of a backend; one that is of no AIService stands for itself."""
-        return self._whose.get(backend, (backend, ""))
+    def _whose_is(self, backend: str, server: str = "") -> Revision:
+        """Service and revision of a backend, or of one of its servers where the pod's name says another.
+
+        A backend that is of no AIService stands for itself.
+        """
+        service, revision = self._whose.get(backend, (backend, ""))
+        return service, (revision and self._pods.get((backend, server), "")) or revision
 
 
 def _services_of(view: View) -> dict[str, str]:

@@ -100,8 +100,11 @@ def test_whose_a_backend_is():
 @pytest.mark.parametrize(
     ("line", "sample"),
     [
-        ({}, Sample(backend="s", seconds=0.007, own_seconds=0.0003)),
-        ({"first_byte_ms": -1}, Sample(backend="s", seconds=2.006, own_seconds=0.0003)),
+        ({}, Sample(backend="s", server="e-10-0-0-1-80", seconds=0.007, own_seconds=0.0003)),
+        (
+            {"first_byte_ms": -1},
+            Sample(backend="s", server="e-10-0-0-1-80", seconds=2.006, own_seconds=0.0003),
+        ),
         # The gateway answered itself.
         ({"server": "<NOSRV>"}, None),
         ({"queue_ms": "soon"}, None),
