@@ -103,7 +103,8 @@ class EngineSettings(CoreSettings, frozen=True, kw_only=True):
     file_keys: Annotated[
         str,
         Meta(
-            description="Comma-separated Fernet keys (urlsafe base64 of 32 bytes); the first encrypts files.",
+            description="Comma-separated Fernet keys (urlsafe base64 of 32 bytes); the first encrypts files "
+            "and kept answers.",
             extra=SECRET,
         ),
     ] = ""
@@ -113,6 +114,14 @@ class EngineSettings(CoreSettings, frozen=True, kw_only=True):
     database_pool: Annotated[
         int, Meta(ge=1, le=100, description="Most database connections of one process.")
     ] = 10
+    idempotency_hours: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=720,
+            description="How long the answer to a request with an `Idempotency-Key` is given again.",
+        ),
+    ] = 24
     schema_wait_seconds: Annotated[
         int, Meta(ge=0, le=3600, description="How long an engine waits at start for its database schema.")
     ] = 300

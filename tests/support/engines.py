@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from looma_core.auth import public_jwks
+from looma_core.crypto import new_key
 from support.tokens import private_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+FILE_KEYS = new_key()
+"""Every engine of a test reads what the others encrypted, unless the test gives keys of its own."""
 
 START_SECONDS = 120.0
 """Several interpreters on a busy machine of two cores."""
@@ -97,12 +101,18 @@ def one_address(routes: Mapping[str, str] | None = None) -> Iterator[str]:
 
 @contextmanager
 def engine_process(name: str, environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`looma-engine NAME` with these settings alone; yields the process and its address."""
+    """`looma-engine NAME` with these settings and a file key alone; yields the process and its address."""
     port = free_port()
     clean = {key: value for key, value in os.environ.items() if not key.startswith("LOOMA_")}
     process = subprocess.Popen(
         [sys.executable, "-c", "from looma_engines.main import main; main()", name],
-        env={**clean, "LOOMA_HOST": "127.0.0.1", "LOOMA_PORT": str(port), **environment},
+        env={
+            **clean,
+            "LOOMA_HOST": "127.0.0.1",
+            "LOOMA_PORT": str(port),
+            "LOOMA_FILE_KEYS": FILE_KEYS,
+            **environment,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -6,11 +6,15 @@ policies compare with a setting that is then NULL or empty.
 
 For a copy of a request (`looma_core.shadowing`) a tenant session rolls back where it would commit, and no other
 transaction of the pool can commit at all.
+
+`one_transaction` and `with_each_transaction` are for the layer around a handler: what the handler's sessions do becomes
+one transaction, or each of them takes something along.
 """
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,12 +29,16 @@ from looma_core.problems import NotReady
 from looma_core.shadowing import in_copy, refuse_in_copy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from sqlalchemy import Connection
-    from sqlalchemy.orm import SessionTransaction
+    from sqlalchemy.orm import ORMExecuteState, SessionTransaction
+
+    TakenAlong = Callable[[AsyncSession], Awaitable[None]]
+    """What a transaction that wrote does at its end, before it is committed; an error rolls it back."""
 
 _TENANT = "looma_tenant"
+_WROTE = "looma_wrote"
 _SET_TENANT = text("SELECT set_config('looma.tenant', :tenant, true)")
 # What a commit would have found wrong must be found all the same.
 _CHECK_DEFERRED = text("SET CONSTRAINTS ALL IMMEDIATE")
@@ -61,6 +69,27 @@ def _keep_copies_from_committing(connection: Connection) -> None:
         # To SQLAlchemy a commit that fails is over: it would hand the connection on with the transaction still open.
         connection.connection.rollback()
     refuse_in_copy("commit to the database")
+
+
+@event.listens_for(TenantSession, "do_orm_execute")
+def _note_writing(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        state.session.info[_WROTE] = True
+
+
+# The session that this task's sessions are part of, by the database and the tenant that it is for.
+_joined: ContextVar[tuple[Database, str, AsyncSession] | None] = ContextVar("looma_joined", default=None)
+_along: ContextVar[TakenAlong | None] = ContextVar("looma_along", default=None)
+
+
+@contextmanager
+def with_each_transaction(taken_along: TakenAlong) -> Iterator[None]:
+    """Have each tenant session that writes, within this block and task, end with `taken_along`."""
+    token = _along.set(taken_along)
+    try:
+        yield
+    finally:
+        _along.reset(token)
 
 
 class Database:
@@ -117,9 +146,17 @@ class Database:
             msg = "a session needs a tenant"
             raise ValueError(msg)
         info: dict[Any, Any] = {_TENANT: name}
+        joined = _joined.get()
         try:
+            if joined is not None and joined[:2] == (self, name):
+                # A savepoint: an error takes back what this block did, as a transaction of its own would.
+                async with joined[2].begin_nested():
+                    yield joined[2]
+                return
             async with self._sessions(info=info) as session, session.begin() as transaction:
                 yield session
+                if (taken_along := _along.get()) is not None and session.info.get(_WROTE):
+                    await taken_along(session)
                 if in_copy():
                     await session.flush()
                     await session.execute(_CHECK_DEFERRED)
@@ -127,6 +164,20 @@ class Database:
         except (OperationalError, InterfaceError, PoolTimeoutError) as error:
             detail = "The database does not answer right now."
             raise NotReady(detail, headers={"Retry-After": "2"}) from error
+
+    @asynccontextmanager
+    async def one_transaction(self, tenant: Principal) -> AsyncIterator[AsyncSession]:
+        """Make one transaction of all sessions that this task opens for this tenant within the block.
+
+        It takes no connection before the first statement; commits at the end, rolls back on an error. Raises as
+        `tenant_session`.
+        """
+        async with self.tenant_session(tenant) as session:
+            token = _joined.set((self, tenant.tenant, session))
+            try:
+                yield session
+            finally:
+                _joined.reset(token)
 
     async def ping(self) -> None:
         """Readiness check: raises where the database does not answer."""

@@ -87,19 +87,21 @@ def declared(handler: BaseRouteHandler) -> Access | None:
 def undeclared(app: Litestar) -> list[str]:
     """Routes of `app` without a declaration, each as `PATH: FUNCTION in FILE:LINE`."""
     return [
-        f"{path}: {_where(handler)} declares neither allow(...) nor PUBLIC"
-        for path, handler in _handlers(app)
+        f"{path}: {where(handler)} declares neither allow(...) nor PUBLIC"
+        for path, handler in handlers_of(app)
         if declared(handler) is None
     ]
 
 
-def _handlers(app: Litestar) -> Iterator[tuple[str, BaseRouteHandler]]:
+def handlers_of(app: Litestar) -> Iterator[tuple[str, BaseRouteHandler]]:
+    """All handlers of an application, each with its path."""
     for route in app.routes:
         for handler in getattr(route, "route_handlers", None) or [route.route_handler]:  # type: ignore[union-attr]
             yield route.path, handler
 
 
-def _where(handler: BaseRouteHandler) -> str:
+def where(handler: BaseRouteHandler) -> str:
+    """A handler as a person finds it: `FUNCTION in FILE:LINE`."""
     function = inspect.unwrap(handler.fn)
     code = getattr(function, "__code__", None)
     place = f"{code.co_filename}:{code.co_firstlineno}" if code else "?"

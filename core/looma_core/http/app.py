@@ -24,6 +24,7 @@ from looma_core.http.access import PUBLIC, authorize, provide_principal, undecla
 from looma_core.http.document import document_of, openapi_config
 from looma_core.http.errors import exception_handlers
 from looma_core.http.frame import Frame
+from looma_core.http.idempotency import Idempotency, unkept
 from looma_core.http.shadow import Limits, Sender, ShadowLayer
 from looma_core.key_sets import KeySets, addresses
 from looma_core.metrics import CONTENT_TYPE, Metrics
@@ -60,6 +61,7 @@ def create_app(
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
     dependencies: Mapping[str, Provide] | None = None,
     state: Mapping[str, object] | None = None,
+    idempotency: Idempotency | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     description: str | None = None,
     shadow_limits: Limits | None = None,
@@ -76,12 +78,14 @@ def create_app(
         lifespan: context managers around the application's life, such as the database's.
         dependencies: Litestar dependencies beside `principal`.
         state: initial values of `app.state`.
+        idempotency: honours `Idempotency-Key` where routes declare it.
         max_body_bytes: largest body; routes may set another with `request_max_body_size`.
         description: text of the OpenAPI document.
         shadow_limits: what copies of requests may take, where the gateway asks for some.
 
     Raises:
-        ImproperlyConfiguredException: a route declares no access; the message names file and function.
+        ImproperlyConfiguredException: a route declares no access, or `idempotent()` where there is no
+            `idempotency`; the message names file and function.
     """
     counted = metrics or Metrics(service=settings.service, revision=settings.revision)
     sender = Sender(
@@ -102,10 +106,14 @@ def create_app(
             names=settings.claim_names(),
         )
         started.append(_warming(keys))
+    guard = authorize(verifier)
+    if idempotency is not None:
+        started.append(idempotency.alive)
     app = Litestar.from_config(
         AppConfig(
             route_handlers=[*route_handlers, *_own_routes(counted, checks)],
-            guards=[authorize(verifier)],
+            guards=[guard],
+            middleware=[idempotency.layer(guard)] if idempotency is not None else [],
             dependencies={
                 "principal": Provide(provide_principal, sync_to_thread=False),
                 **(dependencies or {}),
@@ -119,7 +127,7 @@ def create_app(
             state=State({"settings": settings, "metrics": counted, **(state or {})}),
         )
     )
-    if missing := undeclared(app):
+    if missing := [*undeclared(app), *(unkept(app) if idempotency is None else ())]:
         raise ImproperlyConfiguredException("\n".join(missing))
     layered = ShadowLayer(app.asgi_handler, sender=sender, service=settings.service)
     app.asgi_handler = Frame(layered, revision=settings.revision, metrics=counted)

@@ -10,11 +10,11 @@ from litestar.di import Provide
 from looma_core.crypto import FileCipher
 from looma_core.db import Database, wait_for_schema
 from looma_core.db.migrate import head_of
-from looma_core.http import create_app
+from looma_core.http import Idempotency, create_app
 from looma_core.metrics import Metrics
 from looma_core.settings import SettingsError, load_config
 from looma_engines.resume.config import ResumeConfig
-from looma_engines.resume.models import BRANCH
+from looma_engines.resume.models import BRANCH, SCHEMA
 from looma_engines.resume.routes import ExtractController, ResumeController
 from looma_engines.resume.service import ResumeService
 from looma_engines.resume.talents import TalentClient
@@ -68,6 +68,15 @@ def create(
         lambda: float(pool.replaced)
     )
 
+    idempotency = Idempotency(
+        database,
+        schema=SCHEMA,
+        cipher=cipher,
+        hours=settings.idempotency_hours,
+        metrics=metrics,
+        service=settings.service,
+    )
+
     @asynccontextmanager
     async def alive(_: Litestar) -> AsyncIterator[None]:
         try:
@@ -92,5 +101,6 @@ def create(
         readiness={"database": database.ping, "workers": pool.check},
         lifespan=[alive],
         dependencies={"resumes": Provide(lambda: resumes, sync_to_thread=False)},
+        idempotency=idempotency,
         max_body_bytes=config.max_bytes + FORM_BYTES,
     )

@@ -18,6 +18,7 @@ from litestar.status_codes import (
     HTTP_201_CREATED,
     HTTP_202_ACCEPTED,
     HTTP_204_NO_CONTENT,
+    HTTP_500_INTERNAL_SERVER_ERROR,
 )
 from msgspec import Meta
 
@@ -34,7 +35,7 @@ from looma_core.api.resume import (
     TextInput,
 )
 from looma_core.auth import Principal, Role
-from looma_core.http import allow
+from looma_core.http import WRITES_NOTHING, allow, idempotent, leave_unfinished
 from looma_core.problems import (
     BadRequest,
     FieldError,
@@ -146,6 +147,7 @@ class ResumeController(Controller):
         status_code=HTTP_200_OK,
         summary="Parse a résumé without keeping it",
         operation_class=ParseOperation,
+        opt=WRITES_NOTHING,
         response_headers=COST,
     )
     async def parse(
@@ -168,6 +170,7 @@ class ResumeController(Controller):
         status_code=HTTP_201_CREATED,
         summary="Keep a résumé and create its talent",
         operation_class=UploadOperation,
+        opt=idempotent(in_steps=True),
         response_headers=COST,
     )
     async def create(
@@ -190,6 +193,7 @@ class ResumeController(Controller):
         status_code=HTTP_200_OK,
         summary="Keep several résumés",
         operation_class=BatchOperation,
+        opt=idempotent(in_steps=True),
         response_headers=COST,
     )
     async def batch(
@@ -204,6 +208,8 @@ class ResumeController(Controller):
             )
         source = _source(form)
         answered = [await _one_of_batch(resumes, principal, file, source) for file in files]
+        if any(_may_go_on(item.status) for item, _ in answered):
+            leave_unfinished()
         return _costing(Batch(items=[item for item, _ in answered]), sum(cost for _, cost in answered))
 
     @get(summary="List résumés")
@@ -241,7 +247,12 @@ class ResumeController(Controller):
             },
         )
 
-    @post("/{resume_id:uuid}/talent", status_code=HTTP_200_OK, summary="Create the talent of a résumé")
+    @post(
+        "/{resume_id:uuid}/talent",
+        status_code=HTTP_200_OK,
+        summary="Create the talent of a résumé",
+        opt=idempotent(in_steps=True),
+    )
     async def complete(
         self, resume_id: UUID, principal: Principal, resumes: ResumeService
     ) -> Response[ResumeRecord]:
@@ -277,13 +288,20 @@ class ExtractController(Controller):
         "/entities/extract",
         status_code=HTTP_200_OK,
         summary="Find entities in a text",
+        opt=WRITES_NOTHING,
         response_headers=COST,
     )
     async def entities(self, data: TextInput, resumes: ResumeService) -> Response[Entities]:
         """Names, organisations, titles, schools, degrees, places, dates, skills; offsets in code points of `text`."""
         return _costing(Entities(await resumes.entities(data.text)), TEXT_COST)
 
-    @post("/skills/extract", status_code=HTTP_200_OK, summary="Find skills in a text", response_headers=COST)
+    @post(
+        "/skills/extract",
+        status_code=HTTP_200_OK,
+        summary="Find skills in a text",
+        opt=WRITES_NOTHING,
+        response_headers=COST,
+    )
     async def skills(self, data: TextInput, resumes: ResumeService) -> Response[Skills]:
         """Every mention of a skill of Looma's list; offsets in code points of `text`."""
         return _costing(Skills(await resumes.skills(data.text)), TEXT_COST)
@@ -339,8 +357,15 @@ def _costing(answer: AnswerT, pages: int) -> Response[AnswerT]:
     return Response(answer, headers={COST_HEADER: str(pages)})
 
 
+def _may_go_on(status: int) -> bool:
+    """Whether the same file again can bring more: its talent is missing, or the engine could not do its part."""
+    return status == HTTP_202_ACCEPTED or status >= HTTP_500_INTERNAL_SERVER_ERROR
+
+
 def _kept(kept: Kept, path: str) -> Response[ResumeRecord]:
     headers = {"Location": f"{path}/{kept.record.id}"} if kept.is_new else {}
+    if _may_go_on(_status(kept)):
+        leave_unfinished()
     return Response(_with_warning(kept), status_code=_status(kept), headers=headers)
 
 

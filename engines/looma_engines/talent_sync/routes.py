@@ -14,7 +14,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CON
 from looma_core.api.page import Page
 from looma_core.api.talent import SourceType, Talent, TalentDraft
 from looma_core.auth import Principal, Role
-from looma_core.http import allow
+from looma_core.http import allow, idempotent
 from looma_core.problems import (
     BadRequest,
     FieldError,
@@ -61,7 +61,7 @@ class TalentController(Controller):
     tags = ("talents",)
     opt = allow(Role.RECRUITER, Role.ADMIN)
 
-    @post(status_code=HTTP_201_CREATED, summary="Create a talent")
+    @post(status_code=HTTP_201_CREATED, summary="Create a talent", opt=idempotent())
     async def create(
         self, data: TalentDraft, principal: Principal, talents: TalentService
     ) -> Response[Talent]:
@@ -99,7 +99,7 @@ class TalentController(Controller):
             return Response(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": tag_of(talent.version)})
         return _tagged(talent, HTTP_200_OK)
 
-    @patch("/{talent_id:uuid}", summary="Change a talent")
+    @patch("/{talent_id:uuid}", summary="Change a talent", opt=idempotent())
     async def change(
         self,
         talent_id: UUID,

@@ -15,7 +15,16 @@ from litestar.params import Body
 from litestar.testing import TestClient
 
 from looma_core.auth import Principal, Role
-from looma_core.http import PUBLIC, allow, create_app, outgoing_headers, undeclared
+from looma_core.http import (
+    PUBLIC,
+    WRITES_NOTHING,
+    allow,
+    create_app,
+    idempotent,
+    outgoing_headers,
+    undeclared,
+    undeclared_writing,
+)
 from looma_core.http.context import request_context
 from looma_core.problems import Conflict, FieldError
 from looma_core.settings import CoreSettings, EngineSettings
@@ -256,13 +265,33 @@ def test_a_route_without_a_declaration_keeps_the_engine_from_starting() -> None:
     assert "/things" not in str(caught.value)
 
 
+def test_a_post_that_does_not_say_what_its_repetition_means_is_found(app: Litestar) -> None:
+    @post("/parsed", opt=PUBLIC | WRITES_NOTHING)
+    async def parsed() -> None:
+        """It stores nothing."""
+
+    found = undeclared_writing(app)
+    assert sorted(line.split(":")[0] for line in found) == ["/files", "/things"]
+    assert "make in" in "".join(found)
+    assert undeclared_writing(Litestar([parsed])) == []
+
+
+def test_a_route_that_honours_keys_needs_somewhere_to_keep_answers() -> None:
+    @post("/kept", opt=PUBLIC | idempotent())
+    async def kept() -> None:
+        """Nothing was said about a database."""
+
+    with pytest.raises(ImproperlyConfiguredException, match=r"/kept: .*kept in .* declares idempotent"):
+        create_app(name="thing", settings=SETTINGS, route_handlers=[kept], verifier=verifier())
+
+
 def test_allow_needs_a_role() -> None:
     with pytest.raises(ValueError, match="at least one role"):
         allow()
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
-def test_every_route_of_every_engine_declares_its_access(name: str) -> None:
+def test_every_route_of_every_engine_declares_its_access_and_its_repetition(name: str) -> None:
     settings = EngineSettings(
         database_url="postgresql+psycopg://looma_app:x@127.0.0.1:1/looma",
         file_keys="c29tZSBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyEhISE=",
@@ -270,6 +299,7 @@ def test_every_route_of_every_engine_declares_its_access(name: str) -> None:
     )
     engine = create(name, settings)
     assert undeclared(engine) == []
+    assert undeclared_writing(engine) == []
     public = {
         route.path
         for route in engine.routes

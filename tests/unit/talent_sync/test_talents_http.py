@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from litestar.testing import TestClient
 
+from looma_core.crypto import new_key
 from looma_core.settings import EngineSettings, SettingsError
 from looma_engines.talent_sync.app import create
 from support.tokens import bearer, verifier
@@ -31,7 +32,11 @@ ADA = {
 @pytest.fixture(scope="module")
 def client(database_urls: DatabaseUrls) -> Iterator[TestClient[Any]]:
     settings = EngineSettings(
-        database_url=database_urls.app, service="talent-sync", revision="r4", schema_wait_seconds=5
+        database_url=database_urls.app,
+        service="talent-sync",
+        revision="r4",
+        schema_wait_seconds=5,
+        file_keys=new_key(),
     )
     with TestClient(create(settings, verifier=verifier()), raise_server_exceptions=False) as client:
         yield client
@@ -183,7 +188,9 @@ def test_a_service_may_be_set_to_smaller_pages(
     database_urls: DatabaseUrls, client: TestClient[Any], auth: dict[str, str]
 ) -> None:
     ids = [_created(client, auth)["id"] for _ in range(3)]
-    settings = EngineSettings(database_url=database_urls.app, config='{"maxPageSize": 2}')
+    settings = EngineSettings(
+        database_url=database_urls.app, config='{"maxPageSize": 2}', file_keys=new_key()
+    )
     with TestClient(create(settings, verifier=verifier())) as small:
         first = small.get(PATH, headers=auth).json()
         second = small.get(PATH, headers=auth, params={"cursor": first["next_cursor"]}).json()
