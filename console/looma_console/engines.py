@@ -22,6 +22,7 @@ from looma_core.api.page import Page
 from looma_core.api.resume import ResumeRecord, ResumeSummary
 from looma_core.api.talent import Talent
 from looma_core.auth import TokenIssuer
+from looma_core.idempotency import HEADER
 from looma_core.problems import Problem, ProblemError
 
 TOKEN_SECONDS = 60
@@ -115,11 +116,14 @@ class EngineClient:
         return _decode(self._call(caller, "GET", f"/api/v1/resumes/{resume_id}"), ResumeRecord)
 
     def upload(
-        self, caller: Caller, *, file_name: str, media_type: str, file: IO[bytes]
+        self, caller: Caller, *, file_name: str, media_type: str, file: IO[bytes], key: str
     ) -> tuple[ResumeRecord, bool]:
-        """Have a file parsed and kept; answers the record and whether it is new. Raises EngineError."""
+        """Have a file parsed and kept; answers the record and whether it is new. Raises EngineError.
+
+        The same file with the same `key` is kept once, and gets its first answer again.
+        """
         files = {"file": (file_name, file, media_type)}
-        answer = self._call(caller, "POST", "/api/v1/resumes", files=files)
+        answer = self._call(caller, "POST", "/api/v1/resumes", files=files, headers={HEADER: key})
         return _decode(answer, ResumeRecord), answer.status_code == httpx.codes.CREATED
 
     def resume_file(self, caller: Caller, resume_id: UUID) -> FileDownload:
@@ -183,8 +187,8 @@ class EngineClient:
                 if attempt == CONNECT_TRIES:
                     raise
             except httpx.RemoteProtocolError:
-                # A kept-alive connection that the pod had closed; only a read may be asked again.
-                if attempt == CONNECT_TRIES or method != "GET":
+                # A kept-alive connection that the pod had closed; only what does no harm twice may be asked again.
+                if attempt == CONNECT_TRIES or (method != "GET" and HEADER not in request.headers):
                     raise
         raise AssertionError("unreachable: the last attempt answers or raises")
 

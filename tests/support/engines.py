@@ -100,12 +100,14 @@ def one_address(routes: Mapping[str, str] | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def engine_process(name: str, environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def engine_process(
+    name: str, environment: Mapping[str, str], *, code: str = "from looma_engines.main import main; main()"
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`looma-engine NAME` with these settings and a file key alone; yields the process and its address."""
     port = free_port()
     clean = {key: value for key, value in os.environ.items() if not key.startswith("LOOMA_")}
     process = subprocess.Popen(
-        [sys.executable, "-c", "from looma_engines.main import main; main()", name],
+        [sys.executable, "-c", code, name],
         env={
             **clean,
             "LOOMA_HOST": "127.0.0.1",

@@ -24,7 +24,7 @@ blueprint = Blueprint("resumes", __name__, template_folder="templates")
 @requires(Permission.PEOPLE_WRITE)
 def form() -> str:
     """The page with the drop zone."""
-    return render_template("resumes/upload.html", outcomes=[])
+    return render_template("resumes/upload.html", outcomes=[], form_key=operations.new_form_key())
 
 
 @blueprint.post("/resumes/upload")
@@ -32,8 +32,16 @@ def form() -> str:
 def upload() -> Response:
     """Take one or several files; the script gets each file's outcome alone."""
     files = [item for item in request.files.getlist("file") if item.filename]
-    outcomes = [_shown(_upload(item)) for item in files]
-    return render("resumes/upload.html", "outcomes", outcomes=outcomes, nothing=not files)
+    # A form without a key is no form of ours; its files then are uploads of their own.
+    form_key = request.form.get("form_key") or operations.new_form_key()
+    outcomes = [_shown(_upload(item, form_key)) for item in files]
+    return render(
+        "resumes/upload.html",
+        "outcomes",
+        outcomes=outcomes,
+        nothing=not files,
+        form_key=operations.new_form_key(),
+    )
 
 
 @blueprint.get("/resumes/<uuid:resume_id>/file")
@@ -54,7 +62,7 @@ def file(resume_id: UUID) -> Response:
     return response
 
 
-def _upload(item: FileStorage) -> Outcome:
+def _upload(item: FileStorage, form_key: str) -> Outcome:
     return operations.upload(
         parts().db,
         parts().engines,
@@ -62,6 +70,7 @@ def _upload(item: FileStorage) -> Outcome:
         file_name=item.filename or "",
         media_type=item.mimetype or "application/octet-stream",
         file=item.stream,
+        form_key=form_key,
     )
 
 

@@ -5,6 +5,7 @@
 
   // --- Uploads: one request a file, so that each has its own progress and its own outcome. ---
 
+  let sent = 0; // Each file that is chosen is an upload of its own, the same one chosen again too.
   const AT_ONCE = 2; // The engine reads one file after the other anyway; more would only wait there.
 
   function bar(list, file, words) {
@@ -36,6 +37,7 @@
     const shown = bar(list, file, words);
     const data = new FormData();
     data.append("csrf_token", form.elements.csrf_token.value);
+    data.append("form_key", form.elements.form_key.value + "-" + (sent += 1));
     data.append("file", file, file.name);
     const request = new XMLHttpRequest();
     request.open("POST", form.action);

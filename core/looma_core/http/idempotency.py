@@ -28,7 +28,7 @@ from litestar.enums import ScopeType
 from looma_core.db.claims import Claims
 from looma_core.db.idempotency import AnswerStore, KeyedRequest, Overtaken
 from looma_core.db.session import with_each_transaction
-from looma_core.http.access import handlers_of, where
+from looma_core.http.access import handlers_of, provide_principal, where
 from looma_core.idempotency import (
     HEADER,
     REPLAYED_HEADER,
@@ -285,11 +285,12 @@ class KeyLayer:
         key = key_of([value.decode("latin-1") for value in values]) or ""
         request: Request[Principal, Any, Any] = Request(scope, receive)
         await cast("Awaitable[None]", self._guard(request, handler))
+        principal = provide_principal(request)
         body = await request.body()
         keyed = KeyedRequest(
-            tenant=request.user.tenant,
+            tenant=principal.tenant,
             identity=identity(
-                subject=request.user.subject, method=scope["method"], route=scope["path_template"], key=key
+                subject=principal.subject, method=scope["method"], route=scope["path_template"], key=key
             ),
             fingerprint=fingerprint(
                 method=scope["method"],
@@ -305,7 +306,7 @@ class KeyLayer:
             await self._app(scope, _repeated(body, receive), heard)
             return heard.answer()
 
-        answer = await self._idempotency.answer(request.user, keyed, in_steps=declared.in_steps, work=work)
+        answer = await self._idempotency.answer(principal, keyed, in_steps=declared.in_steps, work=work)
         await _send(answer, send)
 
 

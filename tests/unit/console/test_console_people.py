@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -261,6 +262,50 @@ def test_the_script_gets_the_outcome_alone(recruiter, engine, parts) -> None:
     assert entry.object == f"resume/{ID}"
     # A file's name often is a person's.
     assert "ada.pdf" not in str(entry.detail)
+
+
+def form_key(recruiter) -> str:
+    found = re.search(r'name="form_key" value="([0-9a-f]{32})"', recruiter.get("/resumes/upload").text)
+    assert found
+    return found[1]
+
+
+def test_a_form_that_is_sent_twice_is_one_upload_of_each_file(recruiter, engine) -> None:
+    engine.on("POST", "/api/v1/resumes", record(), 201)
+    one, other = form_key(recruiter), form_key(recruiter)
+    assert one != other
+    for key in (one, one, other):
+        form = {"file": [pdf(), pdf("two.pdf")], "form_key": key}
+        recruiter.post("/resumes/upload", form, content_type="multipart/form-data")
+    keys = [request.headers["Idempotency-Key"] for request, _ in engine.seen]
+    assert keys[0:2] == keys[2:4]
+    assert len(set(keys)) == 4
+    assert engine.seen[0][1].count(b"%PDF-1.7 content") == 1, (
+        "reading the file for its key left it at its end"
+    )
+
+
+def test_forms_without_a_key_are_uploads_of_their_own(recruiter, engine) -> None:
+    engine.on("POST", "/api/v1/resumes", record(), 201)
+    for _ in range(2):
+        recruiter.post("/resumes/upload", {"file": pdf()}, content_type="multipart/form-data")
+    assert len({request.headers["Idempotency-Key"] for request, _ in engine.seen}) == 2
+
+
+def test_the_second_click_gets_the_answer_of_the_first(recruiter, engine, monkeypatch) -> None:
+    monkeypatch.setattr("looma_console.resumes.operations.RETRY_AFTER_SECONDS", 0)
+    under_way = [409, 409, 201]
+
+    def parse(request: Request) -> Response:
+        assert request.files["file"].read() == b"%PDF-1.7 content"
+        status = under_way.pop(0)
+        problem = {"type": "urn:looma:problem:idempotency-key-under-way", "title": "x", "status": 409}
+        return Response(json.dumps(record() if status == 201 else problem), status=status)
+
+    engine.on("POST", "/api/v1/resumes", parse)
+    text = recruiter.post("/resumes/upload", {"file": pdf()}, content_type="multipart/form-data").text
+    assert 'class="upload done"' in text
+    assert under_way == []
 
 
 def test_nothing_chosen_is_said(recruiter) -> None:
