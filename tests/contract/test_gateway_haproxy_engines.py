@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import httpx
 import msgspec
+import pytest
 
 from looma_engines.gateway.model import Match, Policy
 from support.gateway_planes import ENGINE, backend, plane, problem, rule
@@ -55,6 +59,31 @@ def test_retries_repeat_only_what_does_no_harm(new_gateway, new_engine):
             answer = client.request(method, f"http://127.0.0.1:{gateway.port}/", headers=headers)
         assert (method, len(engine.asked)) == (method, times), (headers, answer)
         assert answer.status_code in (500, 502, 503)
+
+
+@pytest.mark.parametrize(("method", "key"), [("POST", "Idempotency-Key: k\r\n"), ("PUT", "")])
+def test_a_body_that_comes_after_its_headers_is_repeated_too(new_gateway, new_engine, method, key):
+    engine = new_engine()
+    gateway = new_gateway(plane(rule(policy=Policy(retries=2)), port=engine.port))
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        head = f"{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nx-say-close: 1\r\n{key}\r\n"
+        connection.sendall(head.encode())
+        time.sleep(0.3)
+        connection.sendall(b"body")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 502 ")
+    assert len(engine.asked) == 3
+
+
+def test_a_body_larger_than_a_buffer_goes_through_and_is_sent_once(new_gateway, new_engine):
+    engine = new_engine()
+    gateway = new_gateway(plane(rule(policy=Policy(retries=2)), port=engine.port))
+    key = {"Idempotency-Key": "k"}
+    assert gateway.client.post("/", headers=key, content=b"x" * 200_000).json()["bytes"] == 200_000
+    engine.asked.clear()
+    with httpx.Client() as fresh:
+        large = {"headers": key | {"x-say-close": "1"}, "content": b"x" * 200_000}
+        assert fresh.post(f"http://127.0.0.1:{gateway.port}/", **large).status_code == 502
+    assert len(engine.asked) == 1
 
 
 def test_a_request_goes_to_another_pod_where_one_is_gone(new_gateway, new_engine):

@@ -44,7 +44,6 @@ def test_a_request_whose_answer_was_lost_is_sent_again_and_carried_out_once(
         gateway = new_gateway(plane(asked, backends=(backend(ENGINE, *ports),), tokens=tokens()))
         headers = bearer(tenant=tenant) | ({"Idempotency-Key": key} if key else {})
         answer = gateway.client.post("/api/v1/talents", headers=headers, json={"full_name": "Ada Byron"})
-        print(answer.status_code, answer.text, gateway.haproxy.log)
         broken = [process for process, _ in pods if process.poll() is not None]
         assert (tmp_path / "broken").exists(), "no engine broke off"
     if key:

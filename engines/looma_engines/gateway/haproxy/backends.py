@@ -75,7 +75,7 @@ def leading_to(backend: Backend, rules: Iterable[Rule]) -> list[Rule]:
 
 def backend_section(backend: Backend, rules: Sequence[Rule], settings: Settings) -> Lines:
     """The section of one backend; `rules` are those that lead to it."""
-    lines = ["balance leastconn", *_check(backend), *_retries(rules), *_timeouts(rules, settings)]
+    lines = ["balance leastconn", *_check(backend), *_retries(rules, settings), *_timeouts(rules, settings)]
     lines += answer_sizes.limit_lines(rules, STREAMS)
     for rule in rules:
         # With one rule there is nothing to tell apart.
@@ -100,21 +100,24 @@ def _check(backend: Backend) -> Lines:
     return lines
 
 
-def _retries(rules: Sequence[Rule]) -> Lines:
+def _retries(rules: Sequence[Rule], settings: Settings) -> Lines:
     """Retries of requests that a repetition does not harm; a connection that failed carried nothing.
 
     HAProxy counts retries for a backend, so rules that lead to the same one share the greatest count; a rule with
-    none has none.
+    none has none. A body that does not fit into a buffer (16 KiB) is passed on as it comes and cannot be repeated.
     """
     most = max((rule.policy.retries for rule in rules), default=0)
     if most == 0:
         return ["retries 1", "retry-on conn-failure", "option redispatch 1"]
     harmless = f"{{ method {' '.join(IDEMPOTENT)} }}"
+    keyed = "{ req.fhdr(idempotency-key) -m reg . }"
     lines = [
         f"retries {most}",
         "retry-on conn-failure empty-response junk-response 503",
         "option redispatch 1",
-        f"http-request disable-l7-retry if !{harmless} !{{ req.fhdr(idempotency-key) -m reg . }}",
+        f"http-request disable-l7-retry if !{harmless} !{keyed}",
+        # HAProxy can only repeat what it had as a whole when it sent it: a body often comes after its headers.
+        f"http-request wait-for-body time {settings.client_seconds}s if {harmless} or {keyed}",
     ]
     without = [key(rule.name) for rule in rules if rule.policy.retries == 0]
     lines += [f"http-request disable-l7-retry if {c}" for c in is_one_of("txn.rule", without)]
