@@ -9,6 +9,7 @@ import pytest
 from litestar.testing import AsyncTestClient
 from sqlalchemy import text
 
+from looma_core.crypto import new_key
 from looma_core.db import Database
 from looma_core.problems import NotReady
 from looma_core.settings import EngineSettings
@@ -115,7 +116,9 @@ async def test_a_copy_waits_for_no_row_that_a_real_request_has(
 @pytest.fixture
 async def client(database_urls: DatabaseUrls) -> AsyncIterator[AsyncTestClient[Any]]:
     """The engine talent-sync, in this process."""
-    settings = EngineSettings(service="talent-sync", revision="r1", database_url=database_urls.app)
+    settings = EngineSettings(
+        service="talent-sync", revision="r1", database_url=database_urls.app, file_keys=new_key()
+    )
     async with AsyncTestClient(create(settings, verifier=verifier())) as client:
         yield client
 
@@ -141,4 +144,16 @@ async def test_copies_of_writes_answer_as_always_and_change_nothing(
 
     kept = await client.get(one, headers=who)
     assert (kept.json(), kept.headers["etag"]) == (real.json(), real.headers["etag"])
+    assert _names(database_urls, tenant) == ["Ada"]
+
+
+async def test_a_copys_key_says_nothing(
+    client: AsyncTestClient[Any], database_urls: DatabaseUrls, tenant: str
+) -> None:
+    who = bearer(tenant=tenant) | {"Idempotency-Key": "one"}
+    path = "/api/v1/talents"
+    # A copy that comes before its request must not be in its way, and one that comes after works as the first did.
+    for mark, repeated in ((COPY, False), ({}, False), (COPY, False), ({}, True)):
+        answer = await client.post(path, json={"full_name": "Ada"}, headers=who | mark)
+        assert (answer.status_code, "idempotent-replayed" in answer.headers) == (201, repeated)
     assert _names(database_urls, tenant) == ["Ada"]
