@@ -89,6 +89,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def one_address(routes: Mapping[str, str] | None = None) -> Iterator[str]:
     """A server with the issuer's keys at /jwks.json and the engines behind their prefixes; yields its address."""
+    # Made here, once: of two requests at the same time each would make one of its own.
+    private_key()
     handler = type("Handler", (_Handler,), {"routes": routes if routes is not None else {}})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -129,7 +129,7 @@ class Sender:
             async with asyncio.timeout(self.limits.drain_seconds):
                 await self._waiting.join()
         except TimeoutError:
-            log.info("copies dropped at the end", waiting=self._waiting.qsize())
+            log.warning("copies dropped at the end", waiting=self._waiting.qsize())
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
