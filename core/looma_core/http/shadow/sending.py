@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
 import httpx
@@ -107,10 +106,7 @@ class Sender:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Send while the block runs; at its end for at most `drain_seconds` more, and what is left is dropped."""
-        # What one person's copy is told to keep must not go with the next one's.
-        nothing_kept = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         async with httpx.AsyncClient(
-            cookies=nothing_kept,
             timeout=None,  # noqa: S113 - `asyncio.timeout` around the whole holds better than one for each part
             # A connection each: they spread over the pods, and none is stale.
             limits=httpx.Limits(max_connections=self.limits.workers, max_keepalive_connections=0),
@@ -152,7 +148,7 @@ class Sender:
 
     async def _send(self, client: httpx.AsyncClient, copy: Copy) -> None:
         url = httpx.URL(self._address(copy.shadow)).copy_with(raw_path=copy.path)
-        # Not by the client, which would add headers of its own: a copy has the caller's.
+        # Not by the client, which would add headers of its own and the cookies of answers to other people's copies.
         request = httpx.Request(copy.method, url, headers=list(copy.headers), content=copy.body)
         began = time.perf_counter()
         async with asyncio.timeout(self.limits.seconds):
