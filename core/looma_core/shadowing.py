@@ -1,9 +1,9 @@
-"""What a copy of a request is: two headers, a mark on the request under way, and a problem. No framework here.
+"""What a copy of a request is: three headers, a mark on the request under way, and a problem. No framework here.
 
-The gateway names another service in `TARGET_HEADER`; the HTTP frame answers the request and then sends a copy of it
-there (`looma_core.http.shadow`), with `COPY_HEADER`. Callers can send neither: the gateway and the console take away
-every `X-Looma-*`. What serves a copy (`in_copy`) must leave nothing behind: `looma_core.db` rolls back instead of
-committing, and what cannot be taken back is refused with `CopyRefused`.
+The gateway names another service in `TARGET_HEADER`, and in `IGNORE_HEADER` what differs by its nature; the HTTP frame
+answers the request and then sends a copy of it there (`looma_core.http.shadow`), with `COPY_HEADER`. Callers can send
+none of them: the gateway and the console take away every `X-Looma-*`. What serves a copy (`in_copy`) must leave nothing
+behind: `looma_core.db` rolls back instead of committing, and what cannot be taken back is refused with `CopyRefused`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,19 @@ from looma_core.problems import ProblemError
 TARGET_HEADER: Final = "X-Looma-Shadow"
 """Names the AIService that gets a copy."""
 
+IGNORE_HEADER: Final = "X-Looma-Shadow-Ignore"
+"""Places of an answer whose differences count for nothing, with commas between."""
+
 COPY_HEADER: Final = "X-Looma-Shadowed"
 """Marks a copy."""
 
 # Of an AIService, as its definition has it: a label of RFC 1035 that leaves room for `-stable`.
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,38}[a-z0-9])?")
+
+# A JSON pointer of plain names, of which `*` stands for any one; no comma and nothing that HAProxy would read.
+_PLACE = re.compile(r"(?:/(?:\*|[A-Za-z0-9_.-]+))+")
+LONGEST_PLACE = 100
+MOST_IGNORED = 20
 
 _copy: ContextVar[bool] = ContextVar("looma_copy", default=False)
 
@@ -35,6 +43,16 @@ class CopyRefused(ProblemError):
 def is_service_name(text: str) -> bool:
     """Whether this can be an AIService's name, and nothing more than a name."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_place(text: str) -> bool:
+    """Whether this can be a place that is ignored: `/items/*/id`."""
+    return len(text) <= LONGEST_PLACE and _PLACE.fullmatch(text) is not None
+
+
+def ignored_places(header: str) -> tuple[str, ...]:
+    """The places that `IGNORE_HEADER` names; what is none is left out, so that more is compared and not less."""
+    return tuple(place for place in header.split(",") if is_place(place))[:MOST_IGNORED]
 
 
 def enter(*, copy: bool) -> None:

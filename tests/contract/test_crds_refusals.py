@@ -192,6 +192,30 @@ REFUSED = [
     (SERVICE, "spec.route.shadow", {"service": "chat", "percent": 1, "methods": []}, "at least 1 items"),
     (SERVICE, "spec.route.shadow", {"service": "chat", "percent": 1, "methods": ["get"]}, '"GET", "HEAD",'),
     (SERVICE, "spec.route.shadow", {"service": "chat", "percent": 1, "methods": ["TRACE"]}, '"GET", "HEAD",'),
+    (
+        SERVICE,
+        "spec.route.shadow",
+        {"service": "chat", "percent": 1, "ignore": ["id"]},
+        "write a JSON pointer",
+    ),
+    (
+        SERVICE,
+        "spec.route.shadow",
+        {"service": "chat", "percent": 1, "ignore": ["/a,/b"]},
+        "write a JSON pointer",
+    ),
+    (
+        SERVICE,
+        "spec.route.shadow",
+        {"service": "chat", "percent": 1, "ignore": ["/"]},
+        "write a JSON pointer",
+    ),
+    (
+        SERVICE,
+        "spec.route.shadow",
+        {"service": "chat", "percent": 1, "ignore": ["/a"] * 2},
+        "Duplicate value",
+    ),
     (SERVICE, "spec.rollout.strategy", "Canary", 'supported values: "Rolling"'),
     (SERVICE, "spec.rollout.progressDeadlineSeconds", 1, "greater than or equal to 5"),
     (SERVICE, "spec.revisionHistoryLimit", 0, "greater than or equal to 1"),
@@ -257,7 +281,12 @@ FULL_ROUTE: Object = {
     "budget": {"units": 100_000_000, "windowSeconds": 86400, "per": "subject", "costHeader": "X-Tokens-Used"},
     "circuitBreaker": {"errorPercent": 100},
     "fallback": {"service": "talent-sync"},
-    "shadow": {"service": "talent-sync", "percent": 100, "methods": ["GET", "POST"]},
+    "shadow": {
+        "service": "talent-sync",
+        "percent": 100,
+        "methods": ["GET", "POST"],
+        "ignore": ["/items/*/id"],
+    },
 }
 
 

@@ -84,6 +84,17 @@ def test_methods_that_are_named_are_counted_as_one(new_gateway, new_engine):
     assert seen == {("engine",): 500, ("engine", "b"): 500}
 
 
+def test_places_to_be_ignored_come_as_they_were_written(new_gateway, new_engine):
+    shadow = Shadow(service="b", percent=100, ignored=("/id", "/items/*/up-dated.at"))
+    gateway = new_gateway(plane({ENGINE: new_engine().port}, shadow))
+    assert gateway.haproxy.check() == ""
+    assert heard(gateway.client.get("/a", headers={"X-Looma-Shadow-Ignore": "/*"})) == [
+        "b",
+        "/id,/items/*/up-dated.at",
+    ]
+    assert heard(gateway.client.get("/free", headers={"X-Looma-Shadow-Ignore": "/*"})) == []
+
+
 @pytest.mark.parametrize("name", ["X-Looma-Shadow", "x_looma_shadow", "X-LOOMA-SHADOW", "X-Looma-Shadowed"])
 def test_a_caller_cannot_ask_for_a_copy_nor_claim_to_be_one(new_gateway, new_engine, name):
     gateway = new_gateway(plane({ENGINE: new_engine().port}, Shadow(service="b", percent=100)))

@@ -130,11 +130,15 @@ class Auth(_Struct, frozen=True, kw_only=True):
 
 
 class Shadow(_Struct, frozen=True, kw_only=True):
-    """Of the requests with these methods, the engine sends `percent` to the AIService `service` as well."""
+    """Of the requests with these methods, the engine sends `percent` to the AIService `service` as well.
+
+    `ignored` are places of the answers, as JSON pointers, whose differences count for nothing.
+    """
 
     service: str
     percent: int
     methods: tuple[str, ...] = ("GET", "HEAD")
+    ignored: tuple[str, ...] = ()
 
 
 class Policy(_Struct, frozen=True, kw_only=True):

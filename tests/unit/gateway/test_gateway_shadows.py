@@ -59,6 +59,13 @@ def test_the_share_is_named_to_the_engine_of_its_methods_alone():
     assert named.endswith("{ var(txn.shadow_place) -m int lt 120 }")
 
 
+def test_places_to_be_ignored_are_named_beside_it_where_they_can_be_said():
+    places = ("/id", "/items/*/id", "x", "/a'b", "/a\n", "/%[src]", "/a,/b", "/" + "a" * 100)
+    _, named, ignored = said(plane(Shadow(service="b", percent=12, ignored=places)))
+    assert ignored.startswith("http-request set-header X-Looma-Shadow-Ignore '/id,/items/*/id' if ")
+    assert ignored.partition(" if ")[2] == named.partition(" if ")[2]
+
+
 def test_answers_of_a_fallback_are_not_copied():
     known = plane(
         Shadow(service="b", percent=100), Target(backend=OWN), Target(backend=CANARY), fallback=OTHER
@@ -99,6 +106,10 @@ def test_only_what_haproxy_can_be_told_is_told(shadow, kept):
         (
             {"service": "other", "percent": 7, "methods": ["PUT", "GET"]},
             Shadow(service="other", percent=7, methods=("GET", "PUT")),
+        ),
+        (
+            {"service": "other", "percent": 7, "ignore": ["/b", "/a", "/b"]},
+            Shadow(service="other", percent=7, ignored=("/a", "/b")),
         ),
         ({"service": "nobody", "percent": 7}, None),
         ({"service": "resume", "percent": 7}, None),

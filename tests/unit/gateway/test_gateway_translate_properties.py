@@ -206,7 +206,7 @@ _AI_SERVICES = _maybe(
     rateLimit=st.fixed_dictionaries({"requestsPerSecond": st.integers(1, 10)}, optional={"per": _TEXTS}),
     circuitBreaker=_maybe(windowSeconds=st.integers(1, 10)),
     fallback=_maybe(service=_NAMES),
-    shadow=_maybe(service=_NAMES, percent=st.integers(-1, 101), methods=_list(_TEXTS)),
+    shadow=_maybe(service=_NAMES, percent=st.integers(-1, 101), methods=_list(_TEXTS), ignore=_list(_TEXTS)),
 )
 
 

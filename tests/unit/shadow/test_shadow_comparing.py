@@ -77,6 +77,30 @@ def test_the_id_in_a_problem_is_no_difference_but_elsewhere_it_is():
     assert differences(said(real), said(copy)) == ("/instance", "/detail")
 
 
+@pytest.mark.parametrize(
+    ("ignored", "places"),
+    [
+        ((), ("/id", "/items/0/id", "/items/0/name", "/items/1/id")),
+        (("/id",), ("/items/0/id", "/items/0/name", "/items/1/id")),
+        (("/id", "/items/*/id"), ("/items/0/name",)),
+        (("/items/0",), ("/id", "/items/1/id")),
+        (("/items",), ("/id",)),
+        (("/*",), ()),
+        (("/items/*/id/more", "/i", "/items/*/*/*"), ("/id", "/items/0/id", "/items/0/name", "/items/1/id")),
+    ],
+)
+def test_places_that_are_ignored_count_for_nothing_with_all_within(ignored, places):
+    real = {"id": 1, "items": [{"id": 1, "name": "a"}, {"id": 2}]}
+    copy = {"id": 9, "items": [{"id": 8, "name": "b"}, {"id": 7}]}
+    assert differences(said(real), said(copy), ignored) == places
+
+
+def test_a_status_and_what_is_no_json_are_never_ignored():
+    assert differences(said({}), said({}, status=500), ("/*",)) == ("status",)
+    assert differences(plain(b"a"), plain(b"b"), ("/*",)) == ("",)
+    assert differences(said(1), said(2), ("/*",)) == ("",)
+
+
 def test_as_many_places_as_are_useful():
     real, copy = list(range(100)), list(range(1, 101))
     assert len(differences(said(real), said(copy))) == MOST_PLACES

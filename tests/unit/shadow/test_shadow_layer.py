@@ -189,6 +189,19 @@ async def test_answers_are_compared(world: World) -> None:
         assert f"looma_shadow_seconds_count{{{labels}}} 3.0" in text
 
 
+async def test_places_that_the_gateway_names_are_ignored_and_the_target_does_not_hear_of_them(
+    world: World,
+) -> None:
+    world.target.say = lambda _: Said(body=b'{"bytes": 1, "path": "/things/a"}')
+    ignoring = TO | {"X-Looma-Shadow-Ignore": "/other,/bytes"}
+    await world.client.get("/things/a", headers=ignoring)
+    await world.wait_for(same=1)
+    assert "x-looma-shadow-ignore" not in world.target.seen[0].headers
+    # What is no place makes nothing else ignored.
+    await world.client.get("/things/a", headers=TO | {"X-Looma-Shadow-Ignore": ",bytes,/,*"})
+    await world.wait_for(same=1, different=1)
+
+
 async def test_a_problem_is_the_same_though_its_request_id_is_not(world: World) -> None:
     real = (await world.client.get("/things/none", headers={"X-Request-Id": "one"})).content
     body = real.replace(b'"one"', b'"one.shadow"')

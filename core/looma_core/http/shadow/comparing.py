@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -28,8 +28,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
 
 
-def differences(real: Answer, copy: Answer) -> tuple[str, ...]:
+def differences(real: Answer, copy: Answer, ignored: Sequence[str] = ()) -> tuple[str, ...]:
     """Where the two differ; nothing if they are the same.
+
+    `ignored` are places whose differences, and those of all within them, count for nothing; `*` in one stands for any
+    name or index.
 
     | the answers                                   | answer                                              |
     | --------------------------------------------- | --------------------------------------------------- |
@@ -55,13 +58,24 @@ def differences(real: Answer, copy: Answer) -> tuple[str, ...]:
         return ("",)
     found = _places(*documents)
     if real.content_type == _PROBLEM:
-        found = (place for place in found if place != _REQUEST_ID)
-    return tuple(place[:MOST_POINTER] for place in islice(found, MOST_PLACES))
+        ignored = (*ignored, _REQUEST_ID)
+    patterns = [place.split("/") for place in ignored]
+    told = (place for place in found if not _is_within(place, patterns))
+    return tuple(place[:MOST_POINTER] for place in islice(told, MOST_PLACES))
 
 
 def is_json(content_type: str) -> bool:
     """Whether a media type stands for JSON: `application/json`, or one that ends with `+json`."""
     return content_type == "application/json" or content_type.endswith("+json")
+
+
+def _is_within(place: str, patterns: Sequence[Sequence[str]]) -> bool:
+    names = place.split("/")
+    return any(
+        len(names) >= len(pattern)
+        and all(wanted in ("*", name) for wanted, name in zip(pattern, names[: len(pattern)], strict=True))
+        for pattern in patterns
+    )
 
 
 def _places(real: object, copy: object) -> Iterator[str]:

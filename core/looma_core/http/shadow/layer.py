@@ -17,7 +17,7 @@ from litestar.enums import ScopeType
 from looma_core.http.context import current
 from looma_core.http.shadow.comparing import Answer
 from looma_core.http.shadow.sending import Copy, Sender, media_type
-from looma_core.shadowing import COPY_HEADER, TARGET_HEADER, is_service_name
+from looma_core.shadowing import COPY_HEADER, IGNORE_HEADER, TARGET_HEADER, ignored_places, is_service_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ STREAMS = frozenset(
 MOST_ID = 120
 """Characters of a request's id that its copy's id begins with: with the ending it is well-formed still."""
 
-_TARGET, _COPY = TARGET_HEADER.lower().encode(), COPY_HEADER.lower().encode()
+_TARGET, _IGNORE, _COPY = (name.lower().encode() for name in (TARGET_HEADER, IGNORE_HEADER, COPY_HEADER))
 # Those of a connection (RFC 9110, 7.6.1), those that are stated anew, and the mark itself: a copy makes no copies.
 _NOT_COPIED = frozenset(
     {
@@ -51,6 +51,7 @@ _NOT_COPIED = frozenset(
         b"x-request-id",
         b"traceparent",
         _TARGET,
+        _IGNORE,
         _COPY,
     }
 )
@@ -116,6 +117,7 @@ class ShadowLayer:
                 ),
                 body=bytes(kept.request_body),
                 answer=kept.comparable(),
+                ignored=ignored_by(scope["headers"]),
                 seconds=seconds,
                 request_id=request_id,
                 route=scope.get("path_template") or "unmatched",
@@ -185,6 +187,12 @@ def target_of(headers: Iterable[Sequence[bytes]]) -> str:
         if name == _TARGET:
             names.append(bytes(value).decode("latin-1"))
     return names[0] if len(names) == 1 and is_service_name(names[0]) else ""
+
+
+def ignored_by(headers: Iterable[Sequence[bytes]]) -> tuple[str, ...]:
+    """The places that the gateway says are to be ignored."""
+    said = [bytes(value).decode("latin-1") for name, value in headers if name == _IGNORE]
+    return ignored_places(",".join(said))
 
 
 def has_body(headers: Iterable[Sequence[bytes]]) -> bool:

@@ -50,8 +50,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
     """A request to be sent again, and what was answered to it.
 
-    `answer` is None if the answers are not to be compared. `path` has the query, as the caller wrote both. `route` is
-    the path's template.
+    `answer` is None if the answers are not to be compared; `ignored` are places of them whose differences count for
+    nothing. `path` has the query, as the caller wrote both. `route` is the path's template.
     """
 
     shadow: str
@@ -60,6 +60,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
     answer: Answer | None
+    ignored: tuple[str, ...] = ()
     seconds: float
     request_id: str
     route: str
@@ -159,7 +160,7 @@ class Sender:
         if copy.answer is None:
             self.observer.count(copy.shadow, "not_compared")
             return
-        places = await self._compare(copy.answer, answer)
+        places = await self._compare(copy.answer, answer, copy.ignored)
         self.observer.count(copy.shadow, "different" if places else "same")
         if places:
             self.observer.tell_difference(
@@ -189,11 +190,11 @@ class Sender:
         )
 
     @staticmethod
-    async def _compare(real: Answer, copy: Answer) -> tuple[str, ...]:
+    async def _compare(real: Answer, copy: Answer, ignored: tuple[str, ...]) -> tuple[str, ...]:
         if real.body == copy.body or real.status != copy.status:
             return differences(real, copy)
         # Two long documents take a while, in which the requests under way should go on.
-        return await asyncio.to_thread(differences, real, copy)
+        return await asyncio.to_thread(differences, real, copy, ignored)
 
     def _failed(self, copy: Copy, error: Exception) -> None:
         self.observer.count(copy.shadow, "failed")

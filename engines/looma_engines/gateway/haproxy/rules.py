@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
-from looma_core.shadowing import is_service_name
+from looma_core.shadowing import MOST_IGNORED, is_place, is_service_name
 from looma_engines.gateway.haproxy.text import (
     MOST_WORDS,
     Lines,
@@ -77,7 +77,8 @@ def _sayable_shadow(rule: Rule) -> Shadow | None:
     if shadow is None or not is_service_name(shadow.service):
         return None
     methods = tuple(method for method in shadow.methods if _METHOD.fullmatch(method))[:MOST_WORDS]
-    return msgspec.structs.replace(shadow, methods=methods) if methods else None
+    ignored = tuple(place for place in shadow.ignored if is_place(place))[:MOST_IGNORED]
+    return msgspec.structs.replace(shadow, methods=methods, ignored=ignored) if methods else None
 
 
 def match_lines(rule: Rule) -> Lines:

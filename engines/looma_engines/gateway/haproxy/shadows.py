@@ -6,8 +6,8 @@ service's name into a header of the share that is asked for; engines believe it,
 
 from __future__ import annotations
 
-from looma_core.shadowing import TARGET_HEADER
-from looma_engines.gateway.haproxy.text import Lines, is_one_of, key
+from looma_core.shadowing import IGNORE_HEADER, TARGET_HEADER
+from looma_engines.gateway.haproxy.text import Lines, is_one_of, key, quoted
 from looma_engines.gateway.model import WEIGHT_SCALE, Rule
 
 STRIDE = 531
@@ -34,4 +34,7 @@ def name_lines(rule: Rule, *, table: str) -> Lines:
             f"http-request set-var(txn.shadow_place) sc_inc_gpc(1,0),mul({STRIDE}),mod({WEIGHT_SCALE}) if {may}",
             f"http-request set-header {TARGET_HEADER} {shadow.service} if {chosen}",
         ]
+        if shadow.ignored:
+            places = quoted(",".join(shadow.ignored))
+            lines.append(f"http-request set-header {IGNORE_HEADER} {places} if {chosen}")
     return lines

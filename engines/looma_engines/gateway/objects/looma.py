@@ -52,6 +52,7 @@ class ShadowSpec(Part, frozen=True, kw_only=True):
     service: str = ""
     percent: int = 0
     methods: list[str] | None = None
+    ignore: list[str] | None = None
 
 
 class ServiceRoute(Part, frozen=True, kw_only=True):

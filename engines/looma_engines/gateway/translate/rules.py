@@ -87,7 +87,12 @@ def _shadow(owned: Owned, route: ServiceRoute, found: Index) -> Shadow | None:
     if service is None or port_of(service, SERVICE_PORT) is None:
         return None
     methods = Shadow(service="", percent=0).methods if asked.methods is None else tuple(asked.methods)
-    return Shadow(service=asked.service, percent=asked.percent, methods=tuple(sorted(set(methods))))
+    return Shadow(
+        service=asked.service,
+        percent=asked.percent,
+        methods=tuple(sorted(set(methods))),
+        ignored=tuple(sorted(set(asked.ignore or ()))),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
