@@ -92,6 +92,15 @@ class CircuitBreaker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shadow:
+    """The service that gets copies of `percent` of the requests with these methods."""
+
+    service: str
+    percent: int
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Canary:
     """A new revision's part of the requests, in percent; `achieved` is None while that is unknown."""
 
@@ -124,6 +133,7 @@ class Service:
     max_response_bytes: int | None
     circuit_breaker: CircuitBreaker | None
     fallback: str
+    shadow: Shadow | None
     conditions: tuple[Condition, ...]
     revisions: tuple[Revision, ...]
     canary: Canary | None
@@ -184,6 +194,7 @@ def read_service(document: Document) -> Service:
         max_response_bytes=_bytes(route.get("maxResponseBytes")),
         circuit_breaker=_circuit_breaker(route.get("circuitBreaker")),
         fallback=str((route.get("fallback") or {}).get("service", "")),
+        shadow=_shadow(route.get("shadow")),
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
         revisions=tuple(_revision(item) for item in status.get("revisions") or ()),
         canary=_canary(status.get("canary")),
@@ -307,6 +318,16 @@ def _circuit_breaker(item: Document | None) -> CircuitBreaker | None:
         min_requests=int(item.get("minRequests") or 20),
         window_seconds=int(item.get("windowSeconds") or 10),
         open_seconds=int(item.get("openSeconds") or 5),
+    )
+
+
+def _shadow(item: Document | None) -> Shadow | None:
+    if item is None:
+        return None
+    return Shadow(
+        service=str(item.get("service", "")),
+        percent=int(item.get("percent") or 0),
+        methods=tuple(item.get("methods") or ("GET", "HEAD")),
     )
 
 

@@ -129,6 +129,7 @@ def test_the_page_of_a_service_says_who_may_call_and_how_often(parts, signed_in)
         "rateLimit": {"requestsPerSecond": 20, "per": "subject"},
         "circuitBreaker": {"errorPercent": 40, "minRequests": 7, "windowSeconds": 9, "openSeconds": 3},
         "fallback": {"service": "spare"},
+        "shadow": {"service": "next", "percent": 12, "methods": ["GET", "POST"]},
     }
     parts.service_watch.replace([service_document(spec={"route": route})])
     text = page.get("/services/resume").get_data(as_text=True)
@@ -137,6 +138,7 @@ def test_the_page_of_a_service_says_who_may_call_and_how_often(parts, signed_in)
         "20 requests a second, 20 at once, for each person",
         "opens for 3 s when 40 % of 7 or more requests fail in 9 s",
         "<dd>spare</dd>",
+        "<dd>12 % of GET, POST to next</dd>",
     ):
         assert said in text, said
     parts.service_watch.replace([service_document(spec={"route": {**route, "auth": {"required": False}}})])
