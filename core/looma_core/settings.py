@@ -112,7 +112,8 @@ class EngineSettings(CoreSettings, frozen=True, kw_only=True):
         str, Meta(description="`spec.config` of the AIService as JSON; its fields are the engine's own.")
     ] = "{}"
     database_pool: Annotated[
-        int, Meta(ge=1, le=100, description="Most database connections of one process.")
+        int,
+        Meta(ge=1, le=100, description="Most database connections of one process, beside one for claims."),
     ] = 10
     idempotency_hours: Annotated[
         int,
