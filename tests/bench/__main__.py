@@ -17,6 +17,7 @@ from bench.report import Row, table, write
 from support.cluster import BIN, instance
 
 PARTS = ("up", "reconcile", "resume", "http", "gateway", "traffic")
+GATEWAY_PARTS = ("gateway", "traffic")
 
 
 def main() -> None:
@@ -51,6 +52,8 @@ def main() -> None:
     sys.stdout.write(table(rows) + "\n")
     if set(parts) == set(PARTS):
         sys.stdout.write(f"kept in {write('first', 'The first table', rows).name}\n")
+    elif set(parts) == set(GATEWAY_PARTS):
+        sys.stdout.write(f"kept in {write('gateway', 'What the gateway promises', rows).name}\n")
 
 
 if __name__ == "__main__":

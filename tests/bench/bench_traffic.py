@@ -173,9 +173,9 @@ def death_rows(cluster: Cluster, probe: Probe) -> list[Row]:
         Row(
             what="requests failed while a pod hung and one was killed",
             value=failed,
-            unit=f"of {len(hung.result()) + len(killed.result())}",
+            unit="failed",
             limit="0",
-            note="GET, 100/s",
+            note=f"of {len(hung.result()) + len(killed.result())}, GET, 100/s",
         ),
     ]
 
@@ -209,11 +209,11 @@ def change_rows(cluster: Cluster, probe: Probe) -> list[Row]:
         Row(
             what=f"{CHANGES} changes of a route under load: requests failed",
             value=failed,
-            unit=f"of {len(ours.result())}",
+            unit="failed",
             baseline=plain["failed"],
-            baseline_name=f"of {plain['asked']} while a plain HAProxy is reloaded {CHANGES} times",
+            baseline_name=f"of {plain['asked']}, while a plain HAProxy is reloaded {CHANGES} times",
             limit="0",
-            note="100/s over connections that are kept",
+            note=f"of {len(ours.result())}, 100/s over connections that are kept",
         )
     ]
 
