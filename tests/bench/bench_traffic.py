@@ -23,9 +23,9 @@ from bench.bench_http import in_node
 from bench.report import Row
 from support import asking
 from support.asking import Asked, at_rate, times
-from support.cluster import Cluster, Object
+from support.cluster import Cluster
 from support.faults import pods, process_of
-from support.gateways import scale_gateway
+from support.gateways import route_split, scale_gateway
 from support.probe_service import Probe
 
 NAME = "moved"
@@ -69,7 +69,10 @@ def share_rows(cluster: Cluster, probe: Probe, other: Probe) -> list[Row]:
     rows = []
     count = 10_000
     for percent in (10, 50):
-        split(cluster, probe, other, percent)
+        shares = {probe.name: 100 - percent, other.name: percent}
+        route_split(cluster, "moved-share", path=SHARED, shares=shares)
+        # Accepted by one of two pods; the other has it within its next look.
+        time.sleep(2)
         asked = times(f"{cluster.address}{SHARED}", count)
         part = sum(one.version == "other" for one in asked)
         failed = sum(one.status != 200 for one in asked)
@@ -85,36 +88,6 @@ def share_rows(cluster: Cluster, probe: Probe, other: Probe) -> list[Row]:
             )
         )
     return rows
-
-
-def split(cluster: Cluster, probe: Probe, other: Probe, percent: int) -> None:
-    """Route a path to both, and wait until the gateway has it."""
-    targets = [
-        {"name": f"{probe.name}-stable", "port": 80, "weight": 100 - percent},
-        {"name": f"{other.name}-stable", "port": 80, "weight": percent},
-    ]
-    rule = {"matches": [{"path": {"type": "PathPrefix", "value": SHARED}}], "backendRefs": targets}
-    route = {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {"name": "moved-share"},
-        "spec": {"parentRefs": [{"name": "looma"}], "rules": [rule]},
-    }
-    cluster.apply(route)
-
-    def accepted(found: Object) -> bool:
-        generation = found["metadata"]["generation"]
-        return any(
-            item["type"] == "Accepted"
-            and item["status"] == "True"
-            and item["observedGeneration"] == generation
-            for parent in found.get("status", {}).get("parents", [])
-            for item in parent["conditions"]
-        )
-
-    cluster.watch("httproute", "moved-share", accepted, sentence="the gateway takes the share", seconds=30)
-    # Accepted by one of two pods; the other has it within its next look.
-    time.sleep(2)
 
 
 def apply_route(probe: Probe, **route: object) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from support.cluster import Cluster, Object
-from support.gateways import gateway_pods, scaled
+from support.gateways import gateway_pods, route_split, scaled
 from support.probe_service import Probe
 from support.traffic import Traffic
 
@@ -94,35 +94,7 @@ def left_and_right(cluster: Cluster) -> Iterator[tuple[Probe, Probe]]:
 
 def split(cluster: Cluster, *, right: int) -> None:
     """Ask for a share of the requests, in percent, for the service `right`."""
-    targets = [
-        {"name": "left-stable", "port": 80, "weight": 100 - right},
-        {"name": "right-stable", "port": 80, "weight": right},
-    ]
-    cluster.apply(
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "HTTPRoute",
-            "metadata": {"name": "split"},
-            "spec": {
-                "parentRefs": [{"name": "looma"}],
-                "rules": [
-                    {"matches": [{"path": {"type": "PathPrefix", "value": SPLIT}}], "backendRefs": targets}
-                ],
-            },
-        }
-    )
-
-    def accepted(found: Object) -> bool:
-        generation = found["metadata"]["generation"]
-        return any(
-            item["type"] == "Accepted"
-            and item["status"] == "True"
-            and item["observedGeneration"] == generation
-            for parent in found.get("status", {}).get("parents", [])
-            for item in parent["conditions"]
-        )
-
-    cluster.watch("httproute", "split", accepted, sentence="the gateway takes the split", seconds=30)
+    route_split(cluster, "split", path=SPLIT, shares={"left": 100 - right, "right": right})
 
 
 def shares(cluster: Cluster, count: int) -> Counter[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from support.cluster import Cluster, Object
@@ -36,3 +36,31 @@ def scaled(cluster: Cluster, count: int) -> Iterator[list[str]]:
         yield gateway_pods(cluster)
     finally:
         scale_gateway(cluster, before)
+
+
+def route_split(cluster: Cluster, name: str, *, path: str, shares: Mapping[str, int]) -> None:
+    """Split the requests to a path between services, by weight, and wait until the gateway has taken that."""
+    targets = [
+        {"name": f"{service}-stable", "port": 80, "weight": weight} for service, weight in shares.items()
+    ]
+    rule = {"matches": [{"path": {"type": "PathPrefix", "value": path}}], "backendRefs": targets}
+    cluster.apply(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": name},
+            "spec": {"parentRefs": [{"name": "looma"}], "rules": [rule]},
+        }
+    )
+
+    def accepted(found: Object) -> bool:
+        generation = found["metadata"]["generation"]
+        return any(
+            item["type"] == "Accepted"
+            and item["status"] == "True"
+            and item["observedGeneration"] == generation
+            for parent in found.get("status", {}).get("parents", [])
+            for item in parent["conditions"]
+        )
+
+    cluster.watch("httproute", name, accepted, sentence=f"the gateway takes the split {name}", seconds=30)

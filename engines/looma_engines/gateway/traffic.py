@@ -140,8 +140,9 @@ def _parts(revision: str, up: Mapping[str, int]) -> Iterator[tuple[str, float]]:
     pods = sum(up.values())
     if not pods:
         yield revision, 0.0
+        return
     for name, number in up.items():
-        yield name or revision, number / pods if pods else 0.0
+        yield name or revision, number / pods
 
 
 def moment(now: datetime) -> str:
