@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 _MODULES = (
@@ -20,3 +21,10 @@ pytest_plugins = [name for name in _MODULES if find_spec(name) is not None]
 # How long an example takes says how busy the machine is, and no test is about that.
 settings.register_profile("looma", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("looma")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a PostgreSQL: that is a server to start, so `make unit` leaves it to `make contract`."""
+    for item in items:
+        if "postgres_admin" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.database)

@@ -20,6 +20,7 @@ from looma_cluster import paths, record
 from looma_cluster.builtin import node
 from support.cluster import Cluster, ExpectationError, Object
 
+pytestmark = [pytest.mark.cluster, pytest.mark.beside]
 NAMESPACE = "e2e-cluster"
 SCRATCH = "/tmp"  # noqa: S108 - the pod's own, an emptyDir
 METRICS_SECONDS = 90  # metrics-server needs two samples of a new pod, 10 s apart, and its cache another 15.

@@ -14,7 +14,7 @@ from support.asking import times
 from support.cluster import Cluster, Object
 from support.faults import more, processes_of, until
 from support.gateways import scaled
-from support.probe_service import PATH, Probe
+from support.probe_service import PATH, Probe, probing
 from support.traffic import Traffic
 
 pytestmark = pytest.mark.cluster
@@ -38,10 +38,13 @@ def available(service: Object, revision: str) -> int:
     return int(rows.get(revision, {}).get("availableReplicas", 0))
 
 
-@pytest.fixture
-def halfway(cluster: Cluster, probe: Probe) -> Iterator[Probe]:
-    """A probe whose second version is held in the middle of its rollout, behind two gateway pods."""
-    with scaled(cluster, 2):
+@pytest.fixture(scope="module")
+def halfway(cluster: Cluster) -> Iterator[Probe]:
+    """A probe whose second version is held in the middle of its rollout, behind two gateway pods.
+
+    The scenarios leave it so, but for the last one.
+    """
+    with scaled(cluster, 2), probing(cluster) as probe:
         probe.apply(replicas=REPLICAS)
         probe.wait(stable="r1", sentence="the first version serves")
         probe.apply(replicas=REPLICAS, version="2")

@@ -17,6 +17,7 @@ import yaml
 from looma_cluster import binaries, release
 from support.cluster import Cluster, ExpectationError, Object
 
+pytestmark = [pytest.mark.cluster, pytest.mark.beside]
 NAMESPACE = "release-test"
 CHART = Path(__file__).resolve().parents[2] / "charts" / "looma"
 READY_SECONDS = 300  # A database, its migrations and four images on two busy cores.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -129,17 +130,26 @@ class Probe:
         )
 
 
-@pytest.fixture
-def probe(cluster: Cluster) -> Iterator[Probe]:
-    """A probe with two pods at r1."""
+@contextmanager
+def probing(cluster: Cluster) -> Iterator[Probe]:
+    """A probe with two pods at r1; taken away at the end."""
     made = Probe(cluster, "probe")
     cluster.kubectl("delete", "aiservice", "probe", "--ignore-not-found", "--wait")
     cluster.kubectl(
         "wait", "--for=delete", "deployment", "-l", "app.kubernetes.io/instance=probe", "--timeout=120s"
     )
-    made.apply()
-    made.wait(stable="r1", sentence="the probe serves")
-    # Pods that answer and a gateway that leads there are two things; without it the console answers 404.
-    made.wait_routed()
-    yield made
-    cluster.kubectl("delete", "aiservice", "probe", "--ignore-not-found", "--wait=false")
+    try:
+        made.apply()
+        made.wait(stable="r1", sentence="the probe serves")
+        # Pods that answer and a gateway that leads there are two things; without it the console answers 404.
+        made.wait_routed()
+        yield made
+    finally:
+        cluster.kubectl("delete", "aiservice", "probe", "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture
+def probe(cluster: Cluster) -> Iterator[Probe]:
+    """A probe of this test's alone."""
+    with probing(cluster) as made:
+        yield made
