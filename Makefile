@@ -42,9 +42,8 @@ endif
 KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 # One scenario is in one of several runs, and pytest says 5 where it found none.
 NONE_IS_FINE := $(if $(SCENARIO),|| test $$? -eq 5,)
-# Coverage looks for greenlets, at twice the price, only where there are some: SQLAlchemy's async sessions.
-MEASURED := $(BIN)/coverage run --concurrency=thread
-
+# Coverage doubles what tests cost, and more where it looks for greenlets (SQLAlchemy's async sessions are some). So it
+# looks for them only where a database is, and not at all where servers are most of the work: its figure is a lower bound.
 .PHONY: help up down status test unit unit-coverage contract contract-servers contract-database cluster-tests chaos conformance lint format bench lock venv helmfile-check
 
 help: ## Show this list
@@ -94,7 +93,7 @@ unit: $(ASSETS) ## Unit tests alone, under a minute (SCENARIO=word runs the ones
 
 unit-coverage: $(ASSETS)
 	@rm -f .coverage .coverage.*
-	@$(MEASURED) -m pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/coverage run --concurrency=thread -m pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
 contract: $(ASSETS) ## Definitions, operator and database against the real API server and PostgreSQL
 	@$(SUDO) $(BIN)/looma build --only binaries --only haproxy
@@ -103,7 +102,7 @@ contract: $(ASSETS) ## Definitions, operator and database against the real API s
 	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40
 
 contract-servers: $(READY)
-	@$(MEASURED) -m pytest tests/contract -m "not database" -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/pytest tests/contract -m "not database" -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
 contract-database: $(READY)
 	@$(BIN)/coverage run -m pytest tests/unit tests/contract -m database -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
