@@ -42,8 +42,7 @@ endif
 KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 # One scenario is in one of several runs, and pytest says 5 where it found none.
 NONE_IS_FINE := $(if $(SCENARIO),|| test $$? -eq 5,)
-# Coverage doubles what tests cost, and more where it looks for greenlets (SQLAlchemy's async sessions are some). So it
-# looks for them only where a database is, and not at all where servers are most of the work: its figure is a lower bound.
+
 .PHONY: help up down status test unit unit-coverage contract contract-servers contract-database cluster-tests chaos conformance lint format bench lock venv helmfile-check
 
 help: ## Show this list
@@ -91,6 +90,8 @@ format: $(READY) ## Put the sources into the house style
 unit: $(ASSETS) ## Unit tests alone, under a minute (SCENARIO=word runs the ones so named)
 	@$(BIN)/pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD)
 
+# Coverage doubles what tests cost, and more where it looks for greenlets (SQLAlchemy's async sessions are some). So it
+# looks for them only where a database is, and not at all where servers are most of the work: its figure is a lower bound.
 unit-coverage: $(ASSETS)
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run --concurrency=thread -m pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)

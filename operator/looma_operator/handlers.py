@@ -34,13 +34,24 @@ def owner_key(body: Mapping[str, Any]) -> Key | None:
     return None
 
 
+def _leads_to(spec: Mapping[str, Any]) -> frozenset[str]:
+    """The services that a route names as fallback and as shadow."""
+    route = spec.get("route") or {}
+    named = (route.get("fallback"), route.get("shadow"))
+    return frozenset(target["service"] for target in named if target and target.get("service"))
+
+
 class RouteBook:
-    """Which models and paths the AIServices named when last seen, so that a change wakes just whom it concerns."""
+    """What the AIServices named when last seen, so that a change wakes just whom it concerns.
+
+    That is models, paths, and the services to which their routes lead as well.
+    """
 
     def __init__(self) -> None:
         """Begin empty; the first listing fills it."""
         self._models: dict[Key, frozenset[str]] = {}
         self._paths: dict[Key, frozenset[str]] = {}
+        self._leads_to: dict[Key, frozenset[str]] = {}
         self._targets: dict[Key, str] = {}
 
     def note(
@@ -48,12 +59,15 @@ class RouteBook:
     ) -> tuple[frozenset[str], frozenset[Key]]:
         """Remember a service (None: it is gone) and its target revision.
 
-        Answers the models for which something changed, and the services whose paths it met or meets.
+        Answers the models for which something changed, and the services whose paths it met or meets, or whose route
+        leads to it, if it has just come or gone.
         """
         before_models, before_paths = self._models.pop(key, frozenset()), self._paths.pop(key, frozenset())
         models: frozenset[str] = frozenset()
         paths: frozenset[str] = frozenset()
+        came_or_went = (self._leads_to.pop(key, None) is None) == (spec is not None)
         if spec is not None:
+            self._leads_to[key] = _leads_to(spec)
             models = frozenset(reference["name"] for reference in spec.get("modelRefs") or [])
             paths = frozenset((spec.get("route") or {}).get("pathPrefixes") or [])
             self._models[key], self._paths[key] = models, paths
@@ -64,7 +78,9 @@ class RouteBook:
         rivals = frozenset(
             other
             for other, theirs in self._paths.items()
-            if other != key and other.namespace == key.namespace and theirs & touched
+            if other != key
+            and other.namespace == key.namespace
+            and (theirs & touched or (came_or_went and key.name in self._leads_to[other]))
         )
         return models | before_models if moved else models ^ before_models, rivals
 

@@ -53,6 +53,7 @@ class ConditionType(StrEnum):
     PAUSED = "Paused"
     MODELS_READY = "ModelsReady"
     ROUTE_ACCEPTED = "RouteAccepted"
+    ROUTE_TARGETS_FOUND = "RouteTargetsFound"
     ROUTE_PROGRAMMED = "RouteProgrammed"
 
 
@@ -80,6 +81,9 @@ class Reason(StrEnum):
     NO_ROUTE = "NoRoute"
     ACCEPTED = "Accepted"
     PATH_CONFLICT = "PathConflict"
+    NO_TARGETS = "NoTargets"
+    TARGETS_FOUND = "TargetsFound"
+    TARGET_MISSING = "TargetMissing"
     PROGRAMMED = "Programmed"
     NOT_ACCEPTED = "NotAccepted"
     REFS_NOT_RESOLVED = "RefsNotResolved"

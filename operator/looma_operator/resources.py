@@ -49,11 +49,19 @@ class ModelRef(_Struct, frozen=True, kw_only=True):
     name: str
 
 
+class RouteTarget(_Struct, frozen=True, kw_only=True):
+    """Another AIService of the namespace, to which a route leads as well."""
+
+    service: str
+
+
 class Route(_Struct, frozen=True, kw_only=True):
     """Where a service answers."""
 
     path_prefixes: tuple[str, ...] = ()
     timeout_seconds: int = 60
+    fallback: RouteTarget | None = None
+    shadow: RouteTarget | None = None
 
 
 class Rollout(_Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from ..names import ConditionType, Phase, Reason
 from ..resources import Condition, RolloutStatus
 from .content import ModelsMissing
 from .programmed import Programmed
-from .routes import PathConflict
+from .routes import MissingTarget, PathConflict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class Facts:
     models_missing: ModelsMissing | None
     route_count: int
     conflicts: tuple[PathConflict, ...]
+    target_count: int
+    missing_targets: tuple[MissingTarget, ...]
     programmed: Programmed
     pod_failure: str
     refusals: tuple[Refusal, ...]
@@ -174,6 +176,17 @@ def _route(facts: Facts) -> _Verdict:
     return _Verdict(status=True, reason=Reason.ACCEPTED, message=f"{facts.route_count} accepted")
 
 
+def _targets(facts: Facts) -> _Verdict:
+    if facts.missing_targets:
+        text = "; ".join(missing.message for missing in facts.missing_targets)
+        return _Verdict(status=False, reason=Reason.TARGET_MISSING, message=text)
+    if not facts.target_count:
+        return _Verdict(
+            status=True, reason=Reason.NO_TARGETS, message="Neither a fallback nor a shadow is asked for"
+        )
+    return _Verdict(status=True, reason=Reason.TARGETS_FOUND, message=f"{facts.target_count} found")
+
+
 def timed(
     *,
     before: Sequence[Condition],
@@ -205,6 +218,7 @@ def decide_conditions(*, facts: Facts, before: Sequence[Condition], now: datetim
         ConditionType.PAUSED: _paused(facts),
         ConditionType.MODELS_READY: _models(facts),
         ConditionType.ROUTE_ACCEPTED: _route(facts),
+        ConditionType.ROUTE_TARGETS_FOUND: _targets(facts),
     }
     told = {
         kind: ("True" if verdict.status else "False", verdict.reason, verdict.message)

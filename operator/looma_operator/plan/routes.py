@@ -1,4 +1,4 @@
-"""Which paths a service owns when two claim the same.
+"""Which paths a service owns when two claim the same, and which services it names that do not exist.
 
 The webhook refuses a path that another service has; two that are created in the same moment, or while no webhook
 answers, are told apart here: the older one keeps the path.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..resources import Route
 from .observed import Peer
 
 
@@ -41,4 +42,32 @@ def find_conflicts(
         for path in path_prefixes
         for peer in sorted(older, key=lambda peer: (peer.created_at, peer.name))
         if path in peer.path_prefixes
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingTarget:
+    """A service that a route names in `field` and that the namespace does not have."""
+
+    field: str
+    service: str
+
+    @property
+    def message(self) -> str:
+        """What is so as long as it is missing, and what to do, in a sentence."""
+        without = {"fallback": "nothing stands in for the service", "shadow": "no request is copied"}
+        return (
+            f"route.{self.field}: there is no AIService {self.service} in this namespace, so {without[self.field]}: "
+            "create it, or write another"
+        )
+
+
+def find_missing_targets(*, name: str, route: Route, peers: Sequence[Peer]) -> tuple[MissingTarget, ...]:
+    """Fallback and shadow of the service `name` that are no peer of it; itself is no target either."""
+    there = {peer.name for peer in peers} - {name}
+    asked = (("fallback", route.fallback), ("shadow", route.shadow))
+    return tuple(
+        MissingTarget(field=field, service=target.service)
+        for field, target in asked
+        if target is not None and target.service not in there
     )

@@ -28,7 +28,7 @@ from .programmed import decide_programmed
 from .requests import decide_request, remember
 from .rollback import RollbackDecision, by_activity, decide_rollback
 from .rollout import RolloutDecision, decide_rollout
-from .routes import PathConflict, find_conflicts
+from .routes import PathConflict, find_conflicts, find_missing_targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,6 +315,10 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         models_missing=target.missing,
         route_count=len(spec.route.path_prefixes),
         conflicts=conflicts,
+        target_count=sum(target is not None for target in (spec.route.fallback, spec.route.shadow)),
+        missing_targets=find_missing_targets(
+            name=service.metadata.name, route=spec.route, peers=observed.peers
+        ),
         programmed=decide_programmed(
             asked=0 if spec.engine == GATEWAY_ENGINE else len(spec.route.path_prefixes),
             served=observed.gateway_api,

@@ -161,6 +161,18 @@ def test_whom_a_changed_service_wakes():
     assert book.users_of("looma", "ner") == frozenset()
 
 
+def test_a_service_that_comes_or_goes_wakes_those_whose_routes_lead_to_it():
+    book = RouteBook()
+    a, b, spare = (Key("AIService", "looma", name) for name in ("a", "b", "spare"))
+    book.note(a, {"route": {"pathPrefixes": ["/x"], "fallback": {"service": "spare"}}})
+    book.note(b, {"route": {"pathPrefixes": ["/y"], "shadow": {"service": "spare", "percent": 1}}})
+    book.note(Key("AIService", "other", "a"), {"route": {"fallback": {"service": "spare"}}})
+    assert book.note(spare, {"engine": "custom"}) == (frozenset(), {a, b})
+    assert book.note(spare, {"engine": "custom", "replicas": 2}) == (frozenset(), frozenset())
+    assert book.note(spare, None) == (frozenset(), {a, b})
+    assert book.note(spare, None) == (frozenset(), frozenset())
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [

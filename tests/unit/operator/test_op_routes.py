@@ -104,6 +104,34 @@ def test_a_path_of_an_older_service_is_left_out(running):
     assert running.condition("RouteProgrammed") == ("False", "NoRoute")
 
 
+def test_a_fallback_and_a_shadow_that_do_not_exist_are_named_until_they_do(running):
+    leads = {"fallback": {"service": "spare"}, "shadow": {"service": "next", "percent": 10}}
+    running.change(route={"pathPrefixes": [PATH], **leads})
+    running.settle()
+    assert running.condition("RouteTargetsFound") == ("False", "TargetMissing")
+    (told,) = (item for item in running.status["conditions"] if item["type"] == "RouteTargetsFound")
+    assert "route.fallback: there is no AIService spare" in told["message"]
+    assert "route.shadow: there is no AIService next" in told["message"]
+    assert running.condition("RouteAccepted") == ("True", "Accepted"), "the route works without them"
+
+    running.peers = (Peer(name="spare", created_at=START, path_prefixes=()),)
+    running.settle()
+    (told,) = (item for item in running.status["conditions"] if item["type"] == "RouteTargetsFound")
+    assert "spare" not in told["message"]
+    running.peers += (Peer(name="next", created_at=START, path_prefixes=()),)
+    running.settle()
+    assert running.condition("RouteTargetsFound") == ("True", "TargetsFound")
+
+
+def test_a_service_is_no_fallback_of_its_own(running):
+    running.change(route={"pathPrefixes": [PATH], "fallback": {"service": "resume"}})
+    running.settle()
+    assert running.condition("RouteTargetsFound") == ("False", "TargetMissing")
+    running.change(route={"pathPrefixes": [PATH]})
+    running.settle()
+    assert running.condition("RouteTargetsFound") == ("True", "NoTargets")
+
+
 def test_without_the_gateway_api_all_else_goes_on_and_the_route_comes_with_it():
     world = World(gateway_api=False)
     world.settle()
