@@ -65,7 +65,8 @@ class RouteBook:
         before_models, before_paths = self._models.pop(key, frozenset()), self._paths.pop(key, frozenset())
         models: frozenset[str] = frozenset()
         paths: frozenset[str] = frozenset()
-        came_or_went = (self._leads_to.pop(key, None) is None) == (spec is not None)
+        came_or_went = (key in self._leads_to) != (spec is not None)
+        self._leads_to.pop(key, None)
         if spec is not None:
             self._leads_to[key] = _leads_to(spec)
             models = frozenset(reference["name"] for reference in spec.get("modelRefs") or [])
