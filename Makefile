@@ -105,6 +105,8 @@ contract: $(ASSETS) ## Definitions, operator and database against the real API s
 contract-servers: $(READY)
 	@$(BIN)/pytest tests/contract -m "not database" -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
+# Coverage that looks for greenlets was seen to spin for ever over the gateway's tests, which make threads by the thousand;
+# of those, only the three with a database are here.
 contract-database: $(READY)
 	@$(BIN)/coverage run -m pytest tests/unit tests/contract -m database -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
