@@ -39,6 +39,22 @@ def endpoint(port: int, **changes) -> Endpoint:
     return Endpoint(address="127.0.0.1", port=port, **changes)
 
 
+SURE = 2  # Checks that must fail before a pod is out.
+
+
+def checked(desired: DataPlane) -> DataPlane:
+    """The same with HTTP checks of its pods."""
+    backends = tuple(msgspec.structs.replace(backend, check_path="/readyz") for backend in desired.backends)
+    return msgspec.structs.replace(desired, backends=backends)
+
+
+def health(gateway) -> dict[int, int]:
+    """Of each pod, by its port, how many checks must fail before it is out."""
+    _, names, *lines = gateway.haproxy.command("show servers state").strip().splitlines()
+    found = [dict(zip(names.split()[1:], line.split(), strict=True)) for line in lines]
+    return {int(server["srv_port"]): int(server["srv_check_health"]) for server in found}
+
+
 async def lead(gateway, desired: DataPlane, leaving=()) -> tuple[Command, ...]:
     """Apply a change as the controller does, and return the commands."""
     desired = msgspec.structs.replace(desired, listeners=gateway.plane.listeners)
@@ -236,3 +252,31 @@ def test_a_soft_stop_ends_with_the_last_request(new_gateway, new_engine):
         gateway.haproxy.process.send_signal(signal.SIGUSR1)
         assert sum(line.startswith("data:") for line in lines) == 9
     assert gateway.haproxy.process.wait(timeout=30) == 0
+
+
+async def test_a_new_worker_knows_which_pods_are_down_and_how_well_the_others_are(new_gateway, new_engine):
+    one, two = new_engine("one"), new_engine("two")
+    pools = [endpoint(one.port), endpoint(two.port)]
+    gateway = new_gateway(checked(plane((100, 0), pools)))
+    two.ready = False
+    gateway.until(lambda: health(gateway) == {one.port: SURE, two.port: 0})
+    gateway.haproxy.write(render(gateway.plane, gateway.haproxy.inside, gateway.settings))
+    await Runtime(gateway.haproxy.folder).reload()
+    # Before any check of its own: checks are spread over half a second, and one that fails would take `one` out.
+    assert health(gateway) == {one.port: SURE, two.port: 0}
+    assert {gateway.client.get("/").json()["engine"] for _ in range(10)} == {"one"}
+    two.ready = True
+    gateway.until(lambda: health(gateway) == {one.port: SURE, two.port: SURE})
+
+
+async def test_what_was_changed_at_run_time_does_not_outlive_a_reload(new_gateway, new_engine):
+    one, two = new_engine("one"), new_engine("two")
+    gateway = new_gateway(checked(plane((100, 0), [endpoint(one.port), endpoint(two.port)])))
+    runtime = Runtime(gateway.haproxy.folder)
+    first, second = (server.name for server in sorted(await runtime.servers(), key=lambda s: s.port != one.port))
+    await runtime.run(
+        (Command(f"set server {STABLE}/{first} weight 0"), Command(f"set server {STABLE}/{second} state maint"))
+    )
+    await runtime.reload()
+    servers = await runtime.servers()
+    assert [(server.weight, server.up, server.maintenance) for server in servers] == [(100, True, False)] * 2

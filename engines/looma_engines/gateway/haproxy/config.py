@@ -38,6 +38,8 @@ Files = Mapping[str, str]
 CONFIGURATION = "haproxy.cfg"
 WORKER_SOCKET, MASTER_SOCKET = "worker.sock", "master.sock"
 SAMPLES_SOCKET = "samples.sock"
+SERVERS_STATE = "servers.state"
+"""What the worker before knew of the servers; written before a reload (see `readback.carried_states`)."""
 OLD_WORKERS = 20
 """How many reloads a worker with open streams outlives."""
 COUNTED_BODY = 8192
@@ -103,6 +105,7 @@ def _global(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Sett
     lines = [
         f"stats socket {quoted(f'{folder}/{WORKER_SOCKET}')} mode 600 level admin expose-fd listeners",
         "stats timeout 2m",
+        f"server-state-file {quoted(f'{folder}/{SERVERS_STATE}')}",
         f"nbthread {settings.threads}",
         f"maxconn {settings.max_connections}",
         # Fewer connections than asked for are better than none where the system gives fewer files.
@@ -130,7 +133,9 @@ def _global(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Sett
 def _defaults(settings: Settings) -> Lines:
     lines = [
         "mode http",
-        "timeout connect 1s",
+        "load-server-state-from-file global",
+        # A first packet that got lost, or found a full queue, is sent again after a second: leave time for its answer.
+        "timeout connect 1500ms",
         f"timeout client {settings.client_seconds}s",
         "timeout server 60s",
         "timeout http-request 10s",

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from looma_engines.gateway.haproxy import readback
 from looma_engines.gateway.haproxy.changes import Command
-from looma_engines.gateway.haproxy.config import MASTER_SOCKET, WORKER_SOCKET
+from looma_engines.gateway.files import write_atomically
+from looma_engines.gateway.haproxy.config import MASTER_SOCKET, SERVERS_STATE, WORKER_SOCKET
 
 COMMAND_SECONDS = 5.0
 RELOAD_SECONDS = 30.0
@@ -55,6 +56,7 @@ class Runtime:
     def __init__(self, folder: Path) -> None:
         self._worker = folder / WORKER_SOCKET
         self._master = folder / MASTER_SOCKET
+        self._states = folder / SERVERS_STATE
 
     async def ask(self, *commands: str) -> tuple[str, ...]:
         """Return the worker's answers to commands, all on one connection.
@@ -100,15 +102,27 @@ class Runtime:
     async def reload(self) -> str:
         """Have the files read anew, and return what HAProxy said. New requests go to the new worker from then on.
 
+        The new worker begins with what the one before knew of the servers.
+
         Raises:
             ReloadFailed: the files do not hold.
             Unreachable: the master is not there, or does not answer in time.
         """
+        await self._carry_states()
         answer = await self._ask_master("reload", RELOAD_SECONDS)
         first, _, said = answer.partition("\n")
         if first.strip() != "Success=1":
             raise ReloadFailed(said.removeprefix("--").strip() or "the master gave no answer")
         return said.removeprefix("--").strip()
+
+    async def _carry_states(self) -> None:
+        # A worker that cannot say it must not be in the way of the one that replaces it.
+        states = ""
+        with suppress(Unreachable, readback.Unreadable):
+            (text,) = await self.ask("show servers state")
+            states = readback.carried_states(text)
+        with suppress(OSError):
+            write_atomically(self._states, states.encode())
 
     async def _ask_master(self, command: str, seconds: float) -> str:
         async with _connection(self._master) as (reader, writer), _in_time(seconds):
