@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from support.cluster import Cluster, Object
 from support.resume_files import ADA, LIN, pdf_encrypted, pdf_image_only, pdf_one_column
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.road]
 
 ROLLOUT_MILLISECONDS = 240_000
 

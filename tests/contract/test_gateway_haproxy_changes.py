@@ -273,9 +273,14 @@ async def test_what_was_changed_at_run_time_does_not_outlive_a_reload(new_gatewa
     one, two = new_engine("one"), new_engine("two")
     gateway = new_gateway(checked(plane((100, 0), [endpoint(one.port), endpoint(two.port)])))
     runtime = Runtime(gateway.haproxy.folder)
-    first, second = (server.name for server in sorted(await runtime.servers(), key=lambda s: s.port != one.port))
+    first, second = (
+        server.name for server in sorted(await runtime.servers(), key=lambda s: s.port != one.port)
+    )
     await runtime.run(
-        (Command(f"set server {STABLE}/{first} weight 0"), Command(f"set server {STABLE}/{second} state maint"))
+        (
+            Command(f"set server {STABLE}/{first} weight 0"),
+            Command(f"set server {STABLE}/{second} state maint"),
+        )
     )
     await runtime.reload()
     servers = await runtime.servers()

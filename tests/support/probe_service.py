@@ -40,7 +40,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # As engines have it; Python's five is soon full on a busy machine.
+Server(("", 8080), Handler).serve_forever()
 """
 TELL = """
 import sys, urllib.request as request
@@ -71,7 +73,7 @@ class Probe:
                 "engine": "custom",
                 "image": image or self._image,
                 "replicas": 2,
-                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+                "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
                 # Traffic of the tests has no token.
                 "route": {
                     "pathPrefixes": [PATH if self.name == "probe" else f"/api/v1/{self.name}"],

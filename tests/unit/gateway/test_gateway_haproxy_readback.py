@@ -10,6 +10,7 @@ from looma_engines.gateway.haproxy.readback import (
     Stat,
     Unreadable,
     breakers_of,
+    carried_states,
     parse_map,
     parse_servers,
     parse_stat,
@@ -32,6 +33,23 @@ def test_servers():
 
     assert parse_servers(SERVERS) == (server(1), server(2, up=False, maintenance=True), server(3, weight=0))
     assert parse_servers("1\n# be_id be_name\n") == ()
+
+
+def test_what_a_new_worker_is_told_of_the_servers():
+    changed = SERVERS.replace("2 0 100 100 80", "2 0 7 100 80")
+    down = "4 looma_a_80 4 e-10-0-0-4-80 10.0.0.4 0 0 100 100 80\n"
+    first, names, one, *_ = SERVERS.splitlines()
+    # The one in maintenance and the one that drains begin anew; a weight is the new files'.
+    assert carried_states(changed + down) == "\n".join((first, names, one, down))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1\n", "2\n# be_id\n", "1\nno names\n", "1\n# be_id srv_admin_state\n4 0\n", SERVERS + "4 b\n"],
+)
+def test_states_of_another_form_are_not_carried(text: str):
+    with pytest.raises(Unreadable):
+        carried_states(text)
 
 
 def test_map():

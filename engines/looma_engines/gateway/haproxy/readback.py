@@ -17,7 +17,6 @@ _DRAIN = 0x08 | 0x10
 _VALUE = re.compile(r"(?P<name>[a-z_0-9]+)(?:\((?P<at>[^)]*)\))?=(?P<value>\d+)")
 _KEY = re.compile(r"^\S+: key=(?P<key>\S+) ")
 _WORKER = re.compile(r"^(?P<number>\d+)\s+worker\s", re.MULTILINE)
-_CARRIED = {"srv_admin_state", "srv_uweight", "srv_iweight"}
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 BACKEND = "BACKEND"
 """Name of the row of `show stat` that speaks of a whole backend."""
@@ -115,37 +114,29 @@ def parse_servers(text: str) -> tuple[Server, ...]:
 def carried_states(text: str) -> str:
     """What a new worker is to know of the servers, of `show servers state`: which are up, and how sure that is.
 
-    A worker that knows nothing believes that all are up, and takes each out at its first failed check, not at the second:
-    after a reload a machine that is busy for a moment would lose pods that are well, and those that are down would get
-    requests. What the files say goes before what was so: weights are the new files', and a server that was in
-    maintenance or draining begins anew.
+    A worker that knows nothing believes that all are up, and takes each out at its first failed check, not at the
+    second: after a reload, a machine that is busy for a moment would lose pods that are well, and those that are down
+    would get requests. What the files say goes before what was so: weights are the new files', and a server that was
+    in maintenance or draining begins anew.
 
     Raises:
         Unreadable: the answer has another form.
     """
-    kept: list[str] = []
-    names: list[str] = []
-    for line in text.splitlines():
-        fields = line.split()
-        if not names and not line.startswith("#"):
-            if line.strip() not in ("", "1"):
-                raise Unreadable(f"not the servers' state in version 1: {text[:80]!r}")
-        elif line.startswith("#"):
-            names = fields[1:]
-            if not _CARRIED <= set(names):
-                raise Unreadable(f"the servers' state lacks columns: {line!r}")
-        elif fields:
-            if len(fields) != len(names):
-                raise Unreadable(f"not a server's state: {line!r}")
-            of = dict(zip(names, fields, strict=True))
-            if int(of["srv_admin_state"]) & (_MAINTENANCE | _DRAIN):
-                continue
-            # HAProxy keeps a weight that was changed as long as the file's is the one of before.
-            of["srv_uweight"] = of["srv_iweight"]
-            line = " ".join(of[name] for name in names)
-        kept.append(line)
-    if not names:
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("#"):
         raise Unreadable(f"not the servers' state in version 1: {text[:80]!r}")
+    names = lines[1].split()[1:]
+    kept = lines[:2]
+    for line in lines[2:]:
+        try:
+            server = dict(zip(names, line.split(), strict=True))
+            admin = int(server["srv_admin_state"])
+            # HAProxy keeps a weight that was changed as long as the file's is the one of before.
+            server["srv_uweight"] = server["srv_iweight"]
+        except (KeyError, ValueError) as error:
+            raise Unreadable(f"not a server's state: {line!r}") from error
+        if not admin & (_MAINTENANCE | _DRAIN):
+            kept.append(" ".join(server.values()))
     return "\n".join(kept) + "\n"
 
 

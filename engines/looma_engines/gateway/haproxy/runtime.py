@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from looma_engines.gateway.files import write_atomically
 from looma_engines.gateway.haproxy import readback
 from looma_engines.gateway.haproxy.changes import Command
-from looma_engines.gateway.files import write_atomically
 from looma_engines.gateway.haproxy.config import MASTER_SOCKET, SERVERS_STATE, WORKER_SOCKET
 
 COMMAND_SECONDS = 5.0
