@@ -40,7 +40,7 @@ def test_what_a_new_worker_is_told_of_the_servers():
     down = "4 looma_a_80 4 e-10-0-0-4-80 10.0.0.4 0 0 100 100 80\n"
     first, names, one, *_ = SERVERS.splitlines()
     # The one in maintenance and the one that drains begin anew; a weight is the new files'.
-    assert carried_states(changed + down) == "\n".join((first, names, one, down))
+    assert carried_states(changed + down) == f"{first}\n{names}\n{one}\n{down}"
 
 
 @pytest.mark.parametrize(
