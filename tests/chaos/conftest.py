@@ -19,7 +19,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _told[report.nodeid] = (f"{name}: {report.outcome}", dict(report.user_properties))
 
 
-def pytest_sessionfinish() -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     rows = [(sentence, told) for sentence, told in _told.values() if told]
     if not rows:
         return
@@ -31,4 +31,6 @@ def pytest_sessionfinish() -> None:
         lines.append(f"| {sentence} | {requests} | {failed} | {after} | {more} |")
     folder = Path(os.environ.get("LOOMA_TEST_RESULTS", "test-results"))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "faults.md").write_text("\n".join(lines) + "\n")
+    # Several runs have a table each, named as their other results are.
+    name = Path(session.config.option.xmlpath or "faults").stem
+    (folder / f"{name}.md").write_text("\n".join(lines) + "\n")

@@ -24,6 +24,7 @@ from looma_cluster.builtin import cgroups, node
 from looma_cluster.builtin.network import interface_name
 from support.cluster import BIN, Cluster, instance
 
+pytestmark = pytest.mark.alone
 LONG = pytest.mark.long
 BARE = "bare-test"
 UP_AGAIN_SECONDS = 10  # `looma up` on an instance that runs

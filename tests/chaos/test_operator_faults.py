@@ -12,16 +12,16 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.cluster import Cluster, Object
-from support.probe_service import PATH, Probe
+from support.probe_service import Probe, probing
 from support.traffic import Traffic
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.beside]
 TAKEOVER_SECONDS = 6.0
 LONGEST_WRITE_SECONDS = (
     4  # A write that a stopped leader had under way ends before its leadership would have.
@@ -45,6 +45,13 @@ def process_of(pod: str) -> int:
     pytest.skip(f"no process of {pod} on this machine: the cluster's node is elsewhere")
 
 
+@pytest.fixture
+def probe(cluster: Cluster) -> Iterator[Probe]:
+    """One of another name than that of the gateway's faults, beside which these run."""
+    with probing(cluster, "rolled") as made:
+        yield made
+
+
 def two_operators(cluster: Cluster) -> None:
     cluster.kubectl("rollout", "status", "deployment/looma-operator", "--timeout=120s", timeout=150)
 
@@ -59,7 +66,7 @@ def in_the_middle(cluster: Cluster, probe: Probe, act: Callable[[], None]) -> No
     probe.apply(version="2", replicas=4)
     cluster.watch(
         "aiservice",
-        "probe",
+        probe.name,
         lambda found: 0 < pods_of(found, "r2") < 4 and found["status"].get("rollout") is not None,
         sentence="the rollout is under way",
     )
@@ -85,7 +92,7 @@ def four(cluster: Cluster, probe: Probe) -> Probe:
     probe.apply(replicas=4)
     cluster.watch(
         "aiservice",
-        "probe",
+        probe.name,
         lambda found: found["status"].get("readyReplicas") == 4 and found["status"].get("phase") == "Ready",
         sentence="four pods answer",
     )
@@ -97,7 +104,7 @@ def test_given_a_rollout_when_the_leader_is_killed_then_the_other_ends_it_and_no
 ) -> None:
     leader = holder(cluster)
     process = process_of(leader.rpartition("_")[0])
-    with cluster.api() as api, Traffic(api, PATH) as traffic:
+    with cluster.api() as api, Traffic(api, probe.path) as traffic:
         traffic.wait_for_revision("r1")
         in_the_middle(cluster, four, lambda: os.kill(process, signal.SIGKILL))
         took = until(
@@ -116,7 +123,7 @@ def test_given_a_rollout_when_the_leader_sleeps_and_wakes_then_it_writes_nothing
 ) -> None:
     leader = holder(cluster)
     process = process_of(leader.rpartition("_")[0])
-    with cluster.api() as api, Traffic(api, PATH) as traffic:
+    with cluster.api() as api, Traffic(api, probe.path) as traffic:
         traffic.wait_for_revision("r1")
         in_the_middle(cluster, four, lambda: os.kill(process, signal.SIGSTOP))
         try:

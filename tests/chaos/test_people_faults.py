@@ -12,7 +12,7 @@ import pytest
 from support.cluster import Cluster, Object
 from support.faults import pods
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.beside]
 
 
 def ready(service: Object) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from looma_engines.gateway.haproxy import tables
+from looma_engines.gateway.haproxy.rate_limits import kind, window
 from looma_engines.gateway.haproxy.runtime import Runtime
 from looma_engines.gateway.model import Auth, DataPlane, Match, Policy, RateLimit, RateLimitPer
 from support.gateway_planes import PEERS, plane, rule, tokens, two_peers
@@ -89,7 +90,7 @@ async def test_a_reload_does_not_forget(new_gateway, new_engine):
     gateway = new_gateway(known, peers_port=peers_port)
     assert [gateway.client.get("/a").status_code for _ in range(11)].count(200) == 10
     gateway.apply(known)
-    table = tables.name(gateway.plane, "limit10000")
+    table = tables.name(gateway.plane, kind(window(limit(1, 10))))
     for _ in range(100):
         if await Runtime(gateway.haproxy.folder).table(table):
             break

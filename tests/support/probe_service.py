@@ -16,6 +16,7 @@ import pytest
 from support.cluster import Cluster, Object
 
 PATH = "/api/v1/probe"
+"""Where `probe` answers; one of another name answers at its own `Probe.path`."""
 SERVER = """
 import http.server, json, os, signal, sys, time
 told = {"status": 200, "seconds": 0}
@@ -56,6 +57,7 @@ class Probe:
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.cluster = cluster
         self.name = name
+        self.path = f"/api/v1/{name}"
         self._image = cluster.get("aiservice", "resume")["spec"]["image"]
 
     def manifest(self, *, version: str = "1", image: str | None = None, **spec: Any) -> Object:
@@ -76,7 +78,7 @@ class Probe:
                 "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
                 # Traffic of the tests has no token.
                 "route": {
-                    "pathPrefixes": [PATH if self.name == "probe" else f"/api/v1/{self.name}"],
+                    "pathPrefixes": [self.path],
                     "auth": {"required": False},
                 },
                 "podTemplate": {"spec": {"containers": [container]}},
@@ -133,12 +135,12 @@ class Probe:
 
 
 @contextmanager
-def probing(cluster: Cluster) -> Iterator[Probe]:
+def probing(cluster: Cluster, name: str = "probe") -> Iterator[Probe]:
     """A probe with two pods at r1; taken away at the end."""
-    made = Probe(cluster, "probe")
-    cluster.kubectl("delete", "aiservice", "probe", "--ignore-not-found", "--wait")
+    made = Probe(cluster, name)
+    cluster.kubectl("delete", "aiservice", name, "--ignore-not-found", "--wait")
     cluster.kubectl(
-        "wait", "--for=delete", "deployment", "-l", "app.kubernetes.io/instance=probe", "--timeout=120s"
+        "wait", "--for=delete", "deployment", "-l", f"app.kubernetes.io/instance={name}", "--timeout=120s"
     )
     try:
         made.apply()
@@ -147,7 +149,7 @@ def probing(cluster: Cluster) -> Iterator[Probe]:
         made.wait_routed()
         yield made
     finally:
-        cluster.kubectl("delete", "aiservice", "probe", "--ignore-not-found", "--wait=false")
+        cluster.kubectl("delete", "aiservice", name, "--ignore-not-found", "--wait=false")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from looma_core.problems import REGISTER
 from looma_engines.gateway.haproxy import answers, requests, rules, shares
 from looma_engines.gateway.haproxy.backends import AGAIN_MS, INTERVAL_MS, TIMEOUT_MS
 from looma_engines.gateway.haproxy.config import render
-from looma_engines.gateway.haproxy.rate_limits import window
+from looma_engines.gateway.haproxy.rate_limits import MOST_MEAN_MS, Window, mean_window, window
 from looma_engines.gateway.haproxy.text import key, quoted, server_name, socket_address
 from looma_engines.gateway.model import (
     Backend,
@@ -154,6 +154,29 @@ def test_a_limits_average_is_what_was_asked_for(per_second, burst):
     known = window(RateLimit(requests_per_second=per_second, burst=burst, per=RateLimitPer.SERVICE))
     # Within the millisecond that a window is rounded by.
     assert 0 <= 1000 * known.requests / per_second - known.milliseconds < 1
+
+
+@pytest.mark.parametrize(
+    ("requests_", "milliseconds", "mean"),
+    [
+        (50, 1000, (2000, 40_000)),
+        (1, 1000, (600, 600_000)),
+        (3000, 60_000, (3000, 60_000)),
+        (7, 900_000, (7, 900_000)),
+    ],
+)
+def test_the_window_of_a_limits_average(requests_, milliseconds, mean):
+    known = mean_window(Window(requests=requests_, milliseconds=milliseconds))
+    assert (known.requests, known.milliseconds) == mean
+
+
+@given(requests_=st.integers(1, 100_000), milliseconds=st.integers(100, 86_400_000))
+def test_the_window_of_a_limits_average_is_many_of_the_limits_own(requests_, milliseconds):
+    short = Window(requests=requests_, milliseconds=milliseconds)
+    mean = mean_window(short)
+    times, rest = divmod(mean.requests, short.requests)
+    assert (rest, mean.milliseconds) == (0, times * short.milliseconds)
+    assert times == 1 or mean.milliseconds <= MOST_MEAN_MS
 
 
 def test_a_pod_that_hangs_is_out_within_two_seconds():

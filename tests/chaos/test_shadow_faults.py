@@ -1,4 +1,7 @@
-"""Shadowing on a real cluster: another service gets copies of requests, and nobody else notices."""
+"""Another service gets copies of the requests, answers them, and is gone: nobody else notices either.
+
+Every copy is counted, so nobody else may ask the real service meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import pytest
 
 from support.cluster import Cluster, Object
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.beside]
 REAL, NEXT = "talent-sync", "talent-next"
 PATIENCE = 60.0  # For a reload of the gateway, and for copies to be answered.
 
