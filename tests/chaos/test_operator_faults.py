@@ -104,7 +104,7 @@ def test_given_a_rollout_when_the_leader_is_killed_then_the_other_ends_it_and_no
 ) -> None:
     leader = holder(cluster)
     process = process_of(leader.rpartition("_")[0])
-    with cluster.api() as api, Traffic(api, probe.path) as traffic:
+    with cluster.api() as api, Traffic(api, four.path) as traffic:
         traffic.wait_for_revision("r1")
         in_the_middle(cluster, four, lambda: os.kill(process, signal.SIGKILL))
         took = until(
@@ -123,7 +123,7 @@ def test_given_a_rollout_when_the_leader_sleeps_and_wakes_then_it_writes_nothing
 ) -> None:
     leader = holder(cluster)
     process = process_of(leader.rpartition("_")[0])
-    with cluster.api() as api, Traffic(api, probe.path) as traffic:
+    with cluster.api() as api, Traffic(api, four.path) as traffic:
         traffic.wait_for_revision("r1")
         in_the_middle(cluster, four, lambda: os.kill(process, signal.SIGSTOP))
         try:
@@ -132,20 +132,20 @@ def test_given_a_rollout_when_the_leader_sleeps_and_wakes_then_it_writes_nothing
             )
             awake = holder(cluster)
             four.wait(stable="r2", sentence="the other ends the rollout")
-            quiet = versions(cluster)
+            quiet = versions(cluster, four)
         finally:
             os.kill(process, signal.SIGCONT)
         woken = time.monotonic()
         until(lambda: time.monotonic() - woken > LONGEST_WRITE_SECONDS, "its old work runs out", seconds=30)
-        assert versions(cluster) == quiet
+        assert versions(cluster, four) == quiet
         assert holder(cluster) == awake
         traffic.wait_for_revision("r2")
     assert traffic.failures() == []
 
 
-def versions(cluster: Cluster) -> dict[str, str]:
+def versions(cluster: Cluster, probe: Probe) -> dict[str, str]:
     """resourceVersion of everything that the operator writes for the probe, but what Kubernetes writes as well."""
-    selector = "app.kubernetes.io/instance=probe"
+    selector = f"app.kubernetes.io/instance={probe.name}"
     found = {
         f"{kind}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
         for kind in ("service", "controllerrevision", "serviceaccount", "networkpolicy")
@@ -156,5 +156,5 @@ def versions(cluster: Cluster) -> dict[str, str]:
         for item in cluster.list("deployment", selector)
     }
     # The gateways write their own entries of status.traffic meanwhile.
-    status = {**cluster.get("aiservice", "probe")["status"], "traffic": None}
-    return found | {"aiservice/probe": json.dumps(status, sort_keys=True)}
+    status = {**cluster.get("aiservice", probe.name)["status"], "traffic": None}
+    return found | {f"aiservice/{probe.name}": json.dumps(status, sort_keys=True)}
