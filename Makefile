@@ -11,8 +11,8 @@ CLUSTER ?= auto
 TEST_NAME ?= test
 SCENARIO ?=
 WORKERS ?= 2
-# Of each of the two contract runs, which go side by side: their tests wait for servers half of the time.
-CONTRACT_WORKERS ?= 2
+# Of the tests with servers, which wait for those half of the time.
+CONTRACT_WORKERS ?= 3
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -91,7 +91,8 @@ unit: $(ASSETS) ## Unit tests alone, under a minute (SCENARIO=word runs the ones
 	@$(BIN)/pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD)
 
 # Coverage doubles what tests cost, and more where it looks for greenlets (SQLAlchemy's async sessions are some). So it
-# looks for them only where a database is, and not at all where servers are most of the work: its figure is a lower bound.
+# looks for them only where a database is, and not at all in contract tests, where servers are most of the work and many
+# processes of ours begin and end: its figure is a lower bound.
 unit-coverage: $(ASSETS)
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run --concurrency=thread -m pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
@@ -103,12 +104,10 @@ contract: $(ASSETS) ## Definitions, operator and database against the real API s
 	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40
 
 contract-servers: $(READY)
-	@$(BIN)/pytest tests/contract -m "not database" -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/pytest tests/contract -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
-# Coverage that looks for greenlets was seen to spin for ever over the gateway's tests, which make threads by the thousand;
-# of those, only the three with a database are here.
 contract-database: $(READY)
-	@$(BIN)/coverage run -m pytest tests/unit tests/contract -m database -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/coverage run -m pytest tests/unit -m database -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
 cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of their own
 	@$(SUDO) tests/on-cluster $(TEST_NAME) $(KEYWORD)

@@ -14,7 +14,7 @@ from support.asking import times
 from support.cluster import Cluster, Object
 from support.faults import more, processes_of, until
 from support.gateways import scaled
-from support.probe_service import PATH, Probe, probing
+from support.probe_service import Probe, probing
 from support.traffic import Traffic
 
 pytestmark = pytest.mark.cluster
@@ -44,7 +44,7 @@ def halfway(cluster: Cluster) -> Iterator[Probe]:
 
     The scenarios leave it so, but for the last one.
     """
-    with scaled(cluster, 2), probing(cluster) as probe:
+    with scaled(cluster, 2), probing(cluster, "halfway") as probe:
         probe.apply(replicas=REPLICAS)
         probe.wait(stable="r1", sentence="the first version serves")
         probe.apply(replicas=REPLICAS, version="2")
@@ -62,7 +62,7 @@ def test_given_a_rollout_halfway_when_requests_are_counted_then_the_share_is_wha
     # A new pod is spared for two seconds.
     time.sleep(3)
     before = canary(cluster.get("aiservice", halfway.name))
-    seen = Counter(one.revision for one in times(f"{cluster.address}{PATH}", ASKED))
+    seen = Counter(one.revision for one in times(f"{cluster.address}{halfway.path}", ASKED))
     after = canary(cluster.get("aiservice", halfway.name))
     record_property("counted", dict(seen))
     record_property("status", before)
@@ -99,7 +99,7 @@ def test_given_a_rollout_halfway_when_a_gateway_pod_is_frozen_then_status_calls_
 def test_given_a_rollout_halfway_when_it_is_rolled_back_then_no_answer_is_of_the_new_revision_once_status_says_so(
     cluster: Cluster, halfway: Probe, record_property: Callable[[str, object], None]
 ):
-    with cluster.api() as api, Traffic(api, PATH, clients=4) as traffic:
+    with cluster.api() as api, Traffic(api, halfway.path, clients=4) as traffic:
         until(
             lambda: {"r1", "r2"} <= {answer.revision for answer in list(traffic.answers)[-50:]}, "both answer"
         )
