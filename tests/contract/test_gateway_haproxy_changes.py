@@ -269,6 +269,20 @@ async def test_a_new_worker_knows_which_pods_are_down_and_how_well_the_others_ar
     gateway.until(lambda: health(gateway) == {one.port: SURE, two.port: SURE})
 
 
+async def test_a_pod_that_is_new_or_comes_back_is_out_after_two_failed_checks_and_not_after_one(
+    new_gateway, new_engine
+):
+    one, two = new_engine("one"), new_engine("two")
+    alone = checked(plane((100, 0), [endpoint(one.port)]))
+    both = checked(plane((100, 0), [endpoint(one.port), endpoint(two.port)]))
+    gateway = new_gateway(alone)
+    gateway.until(lambda: health(gateway) == {one.port: SURE})
+    await lead(gateway, both)
+    assert health(gateway) == {one.port: SURE, two.port: SURE}
+    two.ready = False
+    gateway.until(lambda: health(gateway)[two.port] == 0)
+
+
 async def test_what_was_changed_at_run_time_does_not_outlive_a_reload(new_gateway, new_engine):
     one, two = new_engine("one"), new_engine("two")
     gateway = new_gateway(checked(plane((100, 0), [endpoint(one.port), endpoint(two.port)])))

@@ -8,7 +8,7 @@ from support.cluster import Cluster, ExpectationError
 from support.probe_service import PATH, Probe
 from support.traffic import Traffic
 
-pytestmark = [pytest.mark.cluster, pytest.mark.operator]
+pytestmark = pytest.mark.cluster
 
 
 def test_given_traffic_when_a_new_version_rolls_out_and_back_then_no_request_fails(

@@ -88,8 +88,8 @@ def carried_out(
                 new[path] = int(value)
             case ["enable", "server", _]:
                 servers[path] = new.pop(path)
-            case ["enable", "health", _]:
-                assert path in new or path in parked
+            case ["enable", "health", _] | ["set", "server", _, "health", "up"]:
+                assert path in (servers if words[0] == "set" else {**new, **parked})
             case ["set", "server", _, "weight", value]:
                 assert path in servers or path in parked
                 (servers if path in servers else parked)[path] = int(value)

@@ -55,7 +55,7 @@ def plan_changes(
     | ----------------------------------- | ----------------------------------------------------------- |
     | nothing, or only the pods' names    | no command                                                  |
     | weights of a rule's targets         | `set map`, one for each threshold that moves                |
-    | an endpoint is new                  | `add server`, `enable health`, `enable server`              |
+    | an endpoint is new                  | `add server`, `enable health`, `enable server`, `health up` |
     | an endpoint drains, or no more      | `set server ... weight`                                     |
     | an endpoint is gone                 | `set server ... state maint`, and `del server` if it can be |
     | anything else                       | Reload                                                      |
@@ -138,6 +138,7 @@ def _add(backend: str, endpoint: Endpoint) -> list[Command]:
         Command(line, "New server registered."),
         Command(f"enable health {server}"),
         Command(f"enable server {server}"),
+        _believe(server),
     ]
 
 
@@ -147,7 +148,13 @@ def _bring_back(backend: str, endpoint: Endpoint) -> list[Command]:
         _weigh(backend, endpoint),
         Command(f"enable health {server}"),
         Command(f"set server {server} state ready"),
+        _believe(server),
     ]
+
+
+def _believe(server: str) -> Command:
+    """Kubernetes says that it is ready; HAProxy by itself would take it out at its first failed check."""
+    return Command(f"set server {server} health up")
 
 
 def _weigh(backend: str, endpoint: Endpoint) -> Command:
