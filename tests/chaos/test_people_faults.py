@@ -9,15 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from support.cluster import Cluster, Object
+from support.cluster import Cluster, settled
 from support.faults import pods
 
 pytestmark = [pytest.mark.cluster, pytest.mark.beside]
-
-
-def ready(service: Object) -> bool:
-    conditions = {one["type"]: one["status"] for one in service.get("status", {}).get("conditions", [])}
-    return conditions.get("Ready") == "True"
 
 
 def test_given_the_pod_is_killed_when_requests_are_sent_again_with_their_keys_then_each_is_carried_out_once(
@@ -36,6 +31,7 @@ def test_given_the_pod_is_killed_when_requests_are_sent_again_with_their_keys_th
                     return answer
             except httpx.TransportError:
                 assert time.monotonic() < until
+            # As a client waits before it sends again.
             time.sleep(0.2)
 
     with cluster.api() as api, ThreadPoolExecutor(4) as threads:
@@ -52,4 +48,4 @@ def test_given_the_pod_is_killed_when_requests_are_sent_again_with_their_keys_th
         assert sorted(item["id"] for item in found) == sorted(answer.json()["id"] for answer in answers)
         for item in found:
             api.delete(f"/api/v1/talents/{item['id']}", headers={"If-Match": "*"})
-    cluster.watch("aiservice", "talent-sync", ready, sentence="the service has its pod back")
+    cluster.watch("aiservice", "talent-sync", settled, sentence="the service has its pod back")

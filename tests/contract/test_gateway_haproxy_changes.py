@@ -269,9 +269,7 @@ async def test_a_new_worker_knows_which_pods_are_down_and_how_well_the_others_ar
     gateway.until(lambda: health(gateway) == {one.port: SURE, two.port: SURE})
 
 
-async def test_a_pod_that_is_new_or_comes_back_is_out_after_two_failed_checks_and_not_after_one(
-    new_gateway, new_engine
-):
+async def test_a_pod_that_is_new_is_out_after_two_failed_checks_and_not_after_one(new_gateway, new_engine):
     one, two = new_engine("one"), new_engine("two")
     alone = checked(plane((100, 0), [endpoint(one.port)]))
     both = checked(plane((100, 0), [endpoint(one.port), endpoint(two.port)]))

@@ -9,18 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.cluster import Cluster, Object
+from support.cluster import Cluster, Object, settled
 from support.resume_files import ADA, pdf_one_column
 from support.traffic import Traffic
 
 pytestmark = [pytest.mark.cluster, pytest.mark.road]
-
-
-def settled(service: Object) -> bool:
-    """Ready, for the spec as it is now."""
-    status = service.get("status", {})
-    ready = {c["type"]: c["status"] for c in status.get("conditions", [])}.get("Ready")
-    return status.get("observedGeneration") == service["metadata"]["generation"] and ready == "True"
 
 
 def on(revision: str):

@@ -32,6 +32,13 @@ class ExpectationError(AssertionError):
     """What was waited for did not happen; says so in the scenario's words, with the object as last seen."""
 
 
+def settled(service: Object) -> bool:
+    """Ready, for the spec as it is now."""
+    status = service.get("status", {})
+    ready = {c["type"]: c["status"] for c in status.get("conditions", [])}.get("Ready")
+    return status.get("observedGeneration") == service["metadata"]["generation"] and ready == "True"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
     """A running instance of Looma.
