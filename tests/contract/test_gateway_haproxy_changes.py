@@ -281,6 +281,19 @@ async def test_a_pod_that_is_new_is_out_after_two_failed_checks_and_not_after_on
     gateway.until(lambda: health(gateway)[two.port] == 0)
 
 
+async def test_pods_that_a_reload_brought_are_out_after_two_failed_checks_as_well(new_gateway, new_engine):
+    one, two = new_engine("one"), new_engine("two")
+    gateway = new_gateway(checked(plane((100, 0), [endpoint(one.port)])))
+    gateway.until(lambda: health(gateway) == {one.port: SURE})
+    both = checked(plane((100, 0), [endpoint(one.port), endpoint(two.port)]))
+    gateway.haproxy.write(render(both, gateway.haproxy.inside, gateway.settings))
+    await Runtime(gateway.haproxy.folder).reload()
+    # Before any check of its own is over: without a word HAProxy would begin at one.
+    assert health(gateway) == {one.port: SURE, two.port: SURE}
+    two.ready = False
+    gateway.until(lambda: health(gateway)[two.port] == 0)
+
+
 async def test_what_was_changed_at_run_time_does_not_outlive_a_reload(new_gateway, new_engine):
     one, two = new_engine("one"), new_engine("two")
     gateway = new_gateway(checked(plane((100, 0), [endpoint(one.port), endpoint(two.port)])))

@@ -138,7 +138,7 @@ def _add(backend: str, endpoint: Endpoint) -> list[Command]:
         Command(line, "New server registered."),
         Command(f"enable health {server}"),
         Command(f"enable server {server}"),
-        _believe(server),
+        believe(backend, server_name(endpoint)),
     ]
 
 
@@ -148,13 +148,13 @@ def _bring_back(backend: str, endpoint: Endpoint) -> list[Command]:
         _weigh(backend, endpoint),
         Command(f"enable health {server}"),
         Command(f"set server {server} state ready"),
-        _believe(server),
+        believe(backend, server_name(endpoint)),
     ]
 
 
-def _believe(server: str) -> Command:
+def believe(backend: str, server: str) -> Command:
     """Kubernetes says that it is ready; HAProxy by itself would take it out at its first failed check."""
-    return Command(f"set server {server} health up")
+    return Command(f"set server {backend}/{server} health up")
 
 
 def _weigh(backend: str, endpoint: Endpoint) -> Command:

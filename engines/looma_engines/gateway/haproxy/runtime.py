@@ -7,13 +7,13 @@ another worker's, and a connection that was kept would still change the one that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from looma_engines.gateway.files import write_atomically
 from looma_engines.gateway.haproxy import readback
-from looma_engines.gateway.haproxy.changes import Command
+from looma_engines.gateway.haproxy.changes import Command, ServerKey, believe
 from looma_engines.gateway.haproxy.config import MASTER_SOCKET, SERVERS_STATE, WORKER_SOCKET
 
 COMMAND_SECONDS = 5.0
@@ -102,27 +102,46 @@ class Runtime:
     async def reload(self) -> str:
         """Have the files read anew, and return what HAProxy said. New requests go to the new worker from then on.
 
-        The new worker begins with what the one before knew of the servers.
+        The new worker begins with what the one before knew of the servers; those that are new to it are believed to
+        be as well as Kubernetes says, as those that commands add.
 
         Raises:
             ReloadFailed: the files do not hold.
             Unreachable: the master is not there, or does not answer in time.
         """
-        await self._carry_states()
+        known = await self._carry_states()
         answer = await self._ask_master("reload", RELOAD_SECONDS)
         first, _, said = answer.partition("\n")
         if first.strip() != "Success=1":
             raise ReloadFailed(said.removeprefix("--").strip() or "the master gave no answer")
+        await self._believe_all_but(known)
         return said.removeprefix("--").strip()
 
-    async def _carry_states(self) -> None:
+    async def _carry_states(self) -> frozenset[ServerKey]:
+        """Write down what the worker knows of its servers; answers which those are."""
         # A worker that cannot say it must not be in the way of the one that replaces it.
         states = ""
         with suppress(Unreachable, readback.Unreadable):
             (text,) = await self.ask("show servers state")
             states = readback.carried_states(text)
-        with suppress(OSError):
+        try:
             write_atomically(self._states, states.encode())
+        except OSError:
+            return frozenset()
+        return frozenset(
+            (server.backend, server.name) for server in (readback.parse_servers(states) if states else ())
+        )
+
+    async def _believe_all_but(self, known: Collection[ServerKey]) -> None:
+        # A first check that fails does so after a while; one that was right all the same fails again.
+        with suppress(Unreachable, readback.Unreadable):
+            new = [
+                believe(server.backend, server.name).text
+                for server in await self.servers()
+                if server.up and not server.maintenance and (server.backend, server.name) not in known
+            ]
+            if new:
+                await self.ask(*new)
 
     async def _ask_master(self, command: str, seconds: float) -> str:
         async with _connection(self._master) as (reader, writer), _in_time(seconds):
