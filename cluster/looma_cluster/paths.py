@@ -69,8 +69,11 @@ def state_root() -> Path:
 
 
 def forwarding_mark() -> Path:
-    """Says whose packet forwarding an instance switched on, for the last one to switch it off."""
-    return state_root() / ".forwarding"
+    """Says whose packet forwarding an instance switched on, for the last one to switch it off.
+
+    It is the machine's, as what it tells of, not one user's; and gone with it at the next start of the machine.
+    """
+    return Path("/run/looma.forwarding")
 
 
 def cache() -> Path:

@@ -22,6 +22,8 @@ from looma_cluster.commands import CommandError, run
 
 # A corner of 10/8 that neither Docker, kind, Kubernetes' defaults nor this cluster's own ranges use.
 LINKS = ipaddress.IPv4Network("10.213.0.0/16")
+WIRE = "lm-"
+"""What the names of all instances' wires begin with, whoever's they are."""
 
 
 class NoRoomError(RuntimeError):
@@ -43,7 +45,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 def interface_name(instance: str) -> str:
     """The host's end of the wire: at most 15 characters, whatever the instance is called."""
-    return "lm-" + hashlib.sha256(instance.encode()).hexdigest()[:8]
+    return WIRE + hashlib.sha256(instance.encode()).hexdigest()[:8]
 
 
 def choose_link(instance: str, *, taken: Iterable[str]) -> Link:
@@ -168,9 +170,15 @@ def open_outward(link: Link, *, mark: Path) -> None:
 
 
 def close_outward(link: Link, *, mark: Path, others_run: bool) -> None:
-    """Take the rules away, and the forwarding that an instance switched on unless another still uses it."""
+    """Take the rules away, and the forwarding that an instance switched on unless another still uses it.
+
+    Args:
+        link: the node's wire.
+        mark: the file of `open_outward`.
+        others_run: whether other instances of this state folder run; those of other users are known by their wires.
+    """
     close_outward_rules(link)
-    if others_run or not mark.exists():
+    if others_run or not mark.exists() or _other_wires(link):
         return
     uplink = mark.read_text().strip()
     if uplink and _forwarding(uplink).exists():
@@ -199,6 +207,11 @@ def tagged_rules(listed: str, interface: str) -> list[list[str]]:
     return [
         shlex.split(line)[1:] for line in listed.splitlines() if line.startswith("-A ") and marked in line
     ]
+
+
+def _other_wires(link: Link) -> bool:
+    found = json.loads(run(["ip", "-json", "link", "show"]) or "[]")
+    return any(one["ifname"].startswith(WIRE) and one["ifname"] != link.interface for one in found)
 
 
 def default_interface() -> str:

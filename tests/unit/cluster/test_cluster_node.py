@@ -239,6 +239,18 @@ def test_forwarding_stays_while_another_instance_uses_it(machine, made, link, tm
     assert mark.read_text() == "up0"
 
 
+def test_forwarding_stays_while_an_instance_of_another_user_has_a_wire(machine, made, link, tmp_path):
+    mark = tmp_path / "mark"
+    machine(network.open_link, link, init=made.pid)
+    machine(network.open_outward, link, mark=mark)
+    machine(run, ["ip", "link", "add", network.interface_name("theirs"), "type", "veth", "peer", "theirs"])
+    machine(network.close_outward, link, mark=mark, others_run=False)
+    assert machine(forwarding, "up0") == "1"
+    machine(run, ["ip", "link", "delete", network.interface_name("theirs")])
+    machine(network.close_outward, link, mark=mark, others_run=False)
+    assert machine(forwarding, "up0") == "0"
+
+
 def test_a_machine_without_a_way_out_gives_pods_none(machine, link, tmp_path):
     machine(run, ["ip", "route", "delete", "default"])
     before = machine(rules)
