@@ -64,10 +64,24 @@ class Route(_Struct, frozen=True, kw_only=True):
     shadow: RouteTarget | None = None
 
 
+class Pause(_Struct, frozen=True, kw_only=True):
+    """A step that waits: so many seconds, or until somebody promotes."""
+
+    seconds: int | None = None
+
+
+class RolloutStep(_Struct, frozen=True, kw_only=True):
+    """One step of a canary: just one of its fields is set."""
+
+    set_weight: int | None = None
+    pause: Pause | None = None
+
+
 class Rollout(_Struct, frozen=True, kw_only=True):
-    """How a new revision takes over."""
+    """How a new revision takes over; `steps` are those of a canary."""
 
     strategy: str = "Rolling"
+    steps: tuple[RolloutStep, ...] = ()
     progress_deadline_seconds: int = 600
 
 

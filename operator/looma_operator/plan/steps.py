@@ -1,0 +1,155 @@
+"""The steps of a canary: how much of the traffic the new revision is to get next, and with how many pods. Pure.
+
+    D      replicas that the spec asks for
+    w      percent that a step sets
+    need   ceil(D * w / 100) pods of the new revision, at least one: capacity comes before traffic
+
+The stable revision keeps all of its D pods until the new one has taken over: giving up is then a matter of weights
+alone, and everything that comes back finds its place at once.
+
+| step         | the new revision has       | answer                                                         |
+| ------------ | -------------------------- | -------------------------------------------------------------- |
+| setWeight w  | fewer than `need` pods     | `need` pods; the weight stays, or falls at once if w is less   |
+| setWeight w  | `need` pods, other share   | weight w                                                       |
+| setWeight w  | `need` pods, share w       | the next step begins                                           |
+| pause        | any                        | weight and pods stay, until its time is over or it is promoted |
+| after all    | fewer than D pods          | D pods; the weight stays                                       |
+| after all    | D pods, a share below 100  | weight 100                                                     |
+| after all    | D pods, share 100          | it may take over                                               |
+
+A share is what the gateways report, never what was asked for: while one of them does not say, no step is over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..resources import Pause, RolloutStep
+
+WHOLE = 100
+CLOSE = 0.5
+"""Percent by which a reported share may be off: shares are exact to a thousandth, reports are rounded to a tenth."""
+LITTLE_LATER = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a canary is: the number of its step, since when, and the percent that its revision is to get.
+
+    The number is as many as there are steps when all of them are over.
+    """
+
+    step: int = 0
+    since: datetime
+    weight: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDecision:
+    """What a canary does next.
+
+    pods are those to ask for of the new revision. `waits` says for what, in words that follow "waits for"; `arrived`
+    that all steps are over and the whole traffic is there. wake_after is when to look again, in seconds.
+    """
+
+    progress: Progress
+    pods: int
+    waits: str = ""
+    arrived: bool = False
+    wake_after: float | None = None
+
+
+def pods_for(weight: int, replicas: int) -> int:
+    """Pods that carry a percentage of what `replicas` carry; at least one, which is looked at before it gets traffic.
+
+    | replicas | weight | pods |
+    | -------- | ------ | ---- |
+    | 4        | 0      | 1    |
+    | 4        | 25     | 1    |
+    | 4        | 26     | 2    |
+    | 4        | 100    | 4    |
+    | 0        | any    | 0    |
+    """
+    return min(replicas, max(1, math.ceil(replicas * weight / WHOLE)))
+
+
+def decide_step(
+    *,
+    steps: Sequence[RolloutStep],
+    before: Progress,
+    replicas: int,
+    serving: int,
+    share: float | None,
+    now: datetime,
+    promoted: bool = False,
+    promoted_fully: bool = False,
+) -> StepDecision:
+    """What the canary does next; see the module's table. At most one step is gone on by a look.
+
+    Args:
+        steps: those of the spec as it is now; where they became fewer, the canary is after all of them.
+        before: where it was.
+        replicas: pods that the spec asks for.
+        serving: pods of the new revision that answer and stay.
+        share: percent of the requests that it really gets, None while that is unknown.
+        now: this moment.
+        promoted: somebody asked for the next step: a pause is over, a weight is not waited for.
+        promoted_fully: somebody asked to leave out all further steps.
+    """
+    number = len(steps) if promoted_fully else min(before.step, len(steps))
+    here = before if number == before.step else Progress(step=number, since=now, weight=before.weight)
+    if number == len(steps):
+        return _after_all(here, replicas=replicas, serving=serving, share=share)
+    after = Progress(step=number + 1, since=now, weight=here.weight)
+    if promoted:
+        return StepDecision(progress=after, pods=pods_for(here.weight, replicas), wake_after=0.0)
+    step = steps[number]
+    if step.pause is not None:
+        return _paused(here, after, step.pause, replicas=replicas, now=now)
+    return _towards(here, after, step.set_weight or 0, replicas=replicas, serving=serving, share=share)
+
+
+def _paused(here: Progress, after: Progress, pause: Pause, *, replicas: int, now: datetime) -> StepDecision:
+    pods = pods_for(here.weight, replicas)
+    if pause.seconds is None:
+        return StepDecision(progress=here, pods=pods, waits="somebody to promote it")
+    left = (here.since + timedelta(seconds=pause.seconds) - now).total_seconds()
+    if left > 0:
+        late = left + LITTLE_LATER
+        return StepDecision(progress=here, pods=pods, waits="the end of its pause", wake_after=late)
+    return StepDecision(progress=after, pods=pods, wake_after=0.0)
+
+
+def _towards(
+    here: Progress, after: Progress, wanted: int, *, replicas: int, serving: int, share: float | None
+) -> StepDecision:
+    need = pods_for(wanted, replicas)
+    # Pods that carry what is there now go only when it has gone.
+    pods = max(need, pods_for(here.weight, replicas))
+    if serving < need:
+        weight = min(here.weight, wanted)
+        waiting = Progress(step=here.step, since=here.since, weight=weight)
+        return StepDecision(progress=waiting, pods=pods, waits=f"{need} of its pods to answer")
+    there = Progress(step=here.step, since=here.since, weight=wanted)
+    if share is None:
+        return StepDecision(progress=there, pods=pods, waits="the gateways to say what they give it")
+    if abs(share - wanted) > CLOSE:
+        return StepDecision(progress=there, pods=pods, waits=f"the gateways to give it {wanted} %")
+    # The weight goes on with the next step.
+    return StepDecision(
+        progress=Progress(step=after.step, since=after.since, weight=wanted), pods=need, wake_after=0.0
+    )
+
+
+def _after_all(here: Progress, *, replicas: int, serving: int, share: float | None) -> StepDecision:
+    if serving < replicas:
+        return StepDecision(progress=here, pods=replicas, waits=f"{replicas} of its pods to answer")
+    whole = Progress(step=here.step, since=here.since, weight=WHOLE)
+    if share is None:
+        return StepDecision(progress=whole, pods=replicas, waits="the gateways to say what they give it")
+    if share < WHOLE - CLOSE:
+        return StepDecision(progress=whole, pods=replicas, waits="the gateways to give it everything")
+    return StepDecision(progress=whole, pods=replicas, arrived=True)
