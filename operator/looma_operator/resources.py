@@ -13,6 +13,9 @@ import msgspec
 
 Json = dict[str, Any]
 
+CANARY = "Canary"
+"""The strategy whose new revision gets its part of the requests in steps."""
+
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Common shape: camelCase in the cluster, snake_case here."""
@@ -103,7 +106,11 @@ class AIServiceSpec(_Struct, frozen=True, kw_only=True):
 
 
 class RolloutStatus(_Struct, frozen=True, kw_only=True):
-    """A rollout that goes on, or was given up (`failed`)."""
+    """A rollout that goes on, or was given up (`failed`; `aborted` where somebody asked for that).
+
+    A canary's `step` is the number of the step that it is in, as many as there are when all are over; `weight` is the
+    percent that its revision is to get.
+    """
 
     revision: str
     from_: str = msgspec.field(name="from", default="")
@@ -112,6 +119,11 @@ class RolloutStatus(_Struct, frozen=True, kw_only=True):
     available: int = 0
     direct: bool = False
     failed: bool = False
+    strategy: str = "Rolling"
+    step: int = 0
+    step_started_at: datetime | None = None
+    weight: int = 0
+    aborted: bool = False
 
 
 class Rollback(_Struct, frozen=True, kw_only=True):
@@ -170,10 +182,16 @@ class CanaryWeight(_Struct, frozen=True, kw_only=True):
 
 
 class Canary(_Struct, frozen=True, kw_only=True):
-    """The new revision's part of the requests in a rollout; `message` says why what is achieved is unknown."""
+    """The new revision's part of the requests in a rollout.
+
+    `step` is the number of the step that it is in, `waits` for what it waits there; `message` says why what is achieved
+    is unknown.
+    """
 
     revision: str
     weight: CanaryWeight
+    step: int | None = None
+    waits: str = ""
     message: str = ""
 
 

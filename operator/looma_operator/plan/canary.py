@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..names import revision_number
-from ..resources import Canary, CanaryWeight, Traffic
+from ..resources import CANARY, Canary, CanaryWeight, Traffic
 from .observed import Pods
 from .rollout import RolloutDecision
 
@@ -99,6 +99,7 @@ def decide_canary(
     *,
     decision: RolloutDecision,
     pods: Mapping[str, Pods],
+    strategy: str,
     routed: bool,
     traffic: Iterable[Traffic],
     gateways: int | None,
@@ -107,11 +108,13 @@ def decide_canary(
     """What status says of the new revision's part, and after how many seconds that may be another.
 
     A revision that is on its way out is told of until its last pod has ended: an abort is done when nothing reaches it.
-    With the strategy Rolling the part that is asked for is the revision's share of the pods that are asked for.
+    With the strategy Rolling the part that is asked for is the revision's share of the pods that are asked for, with
+    Canary what its step asks for.
 
     Args:
         decision: what the rollout does next.
         pods: pods of every revision that has a Deployment, as they were read.
+        strategy: that of the spec.
         routed: whether the service has a path at a gateway.
         traffic: all of `status.traffic`.
         gateways: how many gateway pods there are, None where that could not be read.
@@ -120,12 +123,24 @@ def decide_canary(
     revision = _beside_stable(decision, pods)
     if not revision:
         return None, None
-    asked = decision.counts.get(revision, 0)
-    whole = sum(decision.counts.values())
-    requested = round(100 * asked / whole, 1) if whole else 0.0
+    if strategy == CANARY:
+        requested = float(decision.rollout.weight) if decision.rollout is not None else 0.0
+    else:
+        asked = decision.counts.get(revision, 0)
+        whole = sum(decision.counts.values())
+        requested = round(100 * asked / whole, 1) if whole else 0.0
     if routed:
         achieved = decide_achieved(traffic, revision=revision, gateways=gateways, now=now)
     else:
-        achieved = Achieved(percent=None, why="it has no path at a gateway")
-    weight = CanaryWeight(requested=requested, achieved=achieved.percent)
-    return Canary(revision=revision, weight=weight, message=achieved.why), achieved.holds_for
+        achieved = Achieved(
+            percent=None, why="it has no path at a gateway: its part is its share of the pods"
+        )
+    under_way = decision.rollout is not None and decision.rollout.strategy == CANARY
+    canary = Canary(
+        revision=revision,
+        step=decision.rollout.step if under_way and decision.rollout is not None else None,
+        weight=CanaryWeight(requested=requested, achieved=achieved.percent),
+        waits=decision.waits,
+        message=achieved.why,
+    )
+    return canary, achieved.holds_for

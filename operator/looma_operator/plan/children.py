@@ -17,6 +17,7 @@ from .observed import Observed, StoredRevision
 
 PER_REVISION = ("Deployment", "ControllerRevision")
 ROUTE = "HTTPRoute"
+SERVICE = "Service"
 # Fields of a kind's spec that are lists and one value each: an addition to one is a change of it.
 _WHOLE = {ROUTE: ("parentRefs", "rules")}
 
@@ -103,7 +104,8 @@ def _had_route(status: AIServiceStatus) -> bool:
     )
 
 
-def _delete(child: Json) -> Delete:
+def delete_child(child: Json) -> Delete:
+    """The deletion of a child, as it was read."""
     meta = child["metadata"]
     return Delete(
         kind=child["kind"],
@@ -116,7 +118,7 @@ def _delete(child: Json) -> Delete:
 def route_deletion(observed: Observed, wanted: Json | None) -> list[Action]:
     """Deletion of the service's HTTPRoute where none is wanted any more."""
     child = observed.children.get((ROUTE, observed.service.metadata.name))
-    return [_delete(child)] if child is not None and wanted is None else []
+    return [delete_child(child)] if child is not None and wanted is None else []
 
 
 def deletion_actions(
@@ -137,5 +139,5 @@ def deletion_actions(
         for kind in PER_REVISION:
             child = observed.children.get((kind, name))
             if child is not None:
-                actions.append(_delete(child))
+                actions.append(delete_child(child))
     return actions, notices

@@ -2,10 +2,13 @@
 
 The annotation is a JSON object {id, action, reason?}. Actions of this release:
 
-| action  | what is done |
-| ------- | ------------ |
-| restart | the target's pods are replaced, a quarter at a time, without a new revision |
-| retry   | a rollout that was given up is tried again |
+| action       | what is done |
+| ------------ | ------------ |
+| restart      | the target's pods are replaced, a quarter at a time, without a new revision |
+| retry        | a rollout that was given up or aborted is tried again, from its first step |
+| promote      | a canary goes on to its next step |
+| promote-full | a canary leaves out all further steps |
+| abort        | a rollout is given up: the revision before it serves everything |
 """
 
 from __future__ import annotations
@@ -13,14 +16,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
-from ..resources import RequestRecord, RolloutStatus
+from ..resources import CANARY, RequestRecord, RolloutStatus
 
 KEPT = 20
-Action = Literal["restart", "retry"]
+Action = Literal["restart", "retry", "promote", "promote-full", "abort"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,11 +41,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 @dataclass(frozen=True, kw_only=True)
 class RequestDecision:
-    """What to do about a request, and the record of it."""
+    """The record of a request, and what is to be done for it: None where it was refused."""
 
     record: RequestRecord
-    restart: bool = False
-    retry: bool = False
+    does: Action | None = None
 
 
 def parse_request(text: str) -> Request:
@@ -55,7 +58,7 @@ def parse_request(text: str) -> Request:
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
         raise ValueError(
             f"annotation looma.dev/request: {error}; write "
-            '{"id": "ANY-NEW-TEXT", "action": "restart" or "retry", "reason": "WHY"}'
+            f'{{"id": "ANY-NEW-TEXT", "action": one of {", ".join(ACTIONS)}, "reason": "WHY"}}'
         ) from error
 
 
@@ -77,14 +80,19 @@ def decide_request(
 ) -> RequestDecision | None:
     """What the annotation asks for, or None if there is none or its id was dealt with.
 
-    | annotation | rollout | answer                 |
-    | ---------- | ------- | ---------------------- |
-    | none       | any     | None                   |
-    | known id   | any     | None                   |
-    | restart    | any     | Done, restart          |
-    | retry      | failed  | Done, retry            |
-    | retry      | other   | Refused                |
-    | not JSON   | any     | None (admission told)  |
+    | annotation   | rollout                    | answer                |
+    | ------------ | -------------------------- | --------------------- |
+    | none         | any                        | None                  |
+    | known id     | any                        | None                  |
+    | restart      | any                        | Done, restart         |
+    | retry        | failed                     | Done, retry           |
+    | retry        | other                      | Refused               |
+    | promote      | a canary that goes on      | Done, promote         |
+    | promote-full | a canary that goes on      | Done, promote_fully   |
+    | promote, …   | other                      | Refused               |
+    | abort        | goes on, from another one  | Done, abort           |
+    | abort        | other                      | Refused               |
+    | not JSON     | any                        | None (admission told) |
     """
     request = _readable(annotation)
     if request is None or any(record.id == request.id for record in done):
@@ -102,15 +110,34 @@ def decide_request(
             at=now,
         )
 
+    refusal = _refusal(request.action, target=target, rollout=rollout)
+    if refusal:
+        return RequestDecision(record=record("Refused", refusal))
+    return RequestDecision(record=record("Done", _DONE[request.action].format(target)), does=request.action)
+
+
+_DONE: dict[Action, str] = {
+    "restart": "the pods of {} are replaced",
+    "retry": "the rollout of {} is tried again",
+    "promote": "{} goes on to its next step",
+    "promote-full": "{} leaves out all further steps",
+    "abort": "the rollout of {} is given up",
+}
+
+
+def _refusal(action: Action, *, target: str, rollout: RolloutStatus | None) -> str:
+    """Why an action cannot be carried out; empty if it can."""
     if not target:
-        return RequestDecision(record=record("Refused", "the service has no revision yet"))
-    if request.action == "restart":
-        return RequestDecision(record=record("Done", f"the pods of {target} are replaced"), restart=True)
-    if rollout is None or not rollout.failed:
-        return RequestDecision(
-            record=record("Refused", "no rollout was given up, so there is nothing to retry")
-        )
-    return RequestDecision(record=record("Done", f"the rollout of {target} is tried again"), retry=True)
+        return "the service has no revision yet"
+    under_way = rollout is not None and not rollout.failed and bool(rollout.from_)
+    if action == "retry" and not (rollout is not None and rollout.failed):
+        return "no rollout was given up, so there is nothing to retry"
+    if action == "abort" and not under_way:
+        return "no rollout from another revision goes on, so there is nothing to abort"
+    canary = under_way and rollout is not None and rollout.strategy == CANARY
+    if action in ("promote", "promote-full") and not canary:
+        return "no canary goes on, so there is nothing to promote"
+    return ""
 
 
 def remember(done: Sequence[RequestRecord], record: RequestRecord) -> tuple[RequestRecord, ...]:

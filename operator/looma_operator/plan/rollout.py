@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -30,7 +30,8 @@ class RolloutDecision:
     """What a rollout does next.
 
     counts are pods by revision; rollout is None when the target serves alone; wake_after is when the deadline
-    wants to be looked at again, in seconds.
+    wants to be looked at again, in seconds. weights are percent of the requests by revision, empty where requests find
+    their pods through one Service of all; `waits` says for what a canary waits.
     """
 
     stable: str
@@ -40,6 +41,8 @@ class RolloutDecision:
     completed: bool = False
     failed_now: bool = False
     wake_after: float | None = None
+    weights: Mapping[str, int] = field(default_factory=dict)
+    waits: str = ""
 
 
 def is_complete(*, wanted: str, replicas: int, pods: Mapping[str, Pods]) -> bool:

@@ -15,10 +15,11 @@ import msgspec
 from ..names import GATEWAY_ENGINE, REQUEST, ConditionType, EventReason, Reason, revision_number
 from ..render.children import render_children
 from ..render.common import selector, stable_service_name
-from ..render.route import WHOLE, ParentGateway, render_route
-from ..resources import AIServiceStatus, Json, RevisionStatus, Rollback, RolloutStatus, format_time
+from ..render.route import ParentGateway
+from ..resources import CANARY, AIServiceStatus, RevisionStatus, Rollback, RolloutStatus, format_time
 from .author import Author
 from .canary import decide_canary
+from .canary_rollout import Asked, decide_canary_rollout
 from .children import ROUTE, Action, Notice, child_actions, deletion_actions, route_deletion
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
 from .content import ModelsMissing, content_of, digest, find_revision, next_number, retired_models
@@ -29,6 +30,15 @@ from .requests import decide_request, remember
 from .rollback import RollbackDecision, by_activity, decide_rollback
 from .rollout import RolloutDecision, decide_rollout
 from .routes import PathConflict, find_conflicts, find_missing_targets
+from .routing import (
+    SETTLED,
+    decide_routing,
+    decide_shares,
+    is_routed,
+    is_settled,
+    own_paths,
+    service_deletions,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,19 +209,61 @@ def _rollout_notices(
     return notices
 
 
-def _route(observed: Observed, conflicts: Sequence[PathConflict], gateway: ParentGateway) -> Json | None:
-    """The HTTPRoute with the paths that are the service's own, or None where it has none or is a gateway itself."""
-    service = observed.service
-    taken = {conflict.path for conflict in conflicts}
-    paths = [path for path in service.spec.route.path_prefixes if path not in taken]
-    if not paths or not observed.gateway_api or service.spec.engine == GATEWAY_ENGINE:
-        return None
-    backends = [(stable_service_name(service.metadata.name), WHOLE)]
-    return render_route(service, paths=paths, backends=backends, gateway=gateway)
-
-
 def _sooner(one: float | None, other: float | None) -> float | None:
     return min((seconds for seconds in (one, other) if seconds is not None), default=None)
+
+
+def _decide(
+    observed: Observed,
+    *,
+    target: _Target,
+    stable: str,
+    before: RolloutStatus | None,
+    asked: Asked,
+    routed: bool,
+    now: datetime,
+) -> RolloutDecision:
+    """What the rollout does next, by its strategy."""
+    spec, conditions = observed.service.spec, observed.service.status.conditions
+    deadline = timedelta(seconds=spec.rollout.progress_deadline_seconds)
+    resumed = is_true(conditions, ConditionType.PAUSED) and not spec.paused
+    direct = target.rollback is not None and target.rollback.direct
+    pods = dict(observed.pods)
+    if spec.rollout.strategy != CANARY:
+        return decide_rollout(
+            target=target.name,
+            stable=stable,
+            replicas=spec.replicas,
+            pods=pods,
+            before=before,
+            paused=spec.paused,
+            resumed=resumed,
+            direct=direct,
+            deadline=deadline,
+            now=now,
+        )
+    unsettled = routed and stable != target.name and not is_settled(observed, target.name, now)
+    if unsettled and target.name in pods:
+        # It gets nothing before gateways know its Service.
+        pods[target.name] = replace(pods[target.name], available=0)
+    decision = decide_canary_rollout(
+        target=target.name,
+        stable=stable,
+        replicas=spec.replicas,
+        pods=pods,
+        before=before,
+        steps=spec.rollout.steps,
+        shares=decide_shares(observed, routed=routed, now=now),
+        routed=routed,
+        paused=spec.paused,
+        resumed=resumed,
+        direct=direct,
+        asked=asked,
+        deadline=deadline,
+        now=now,
+    )
+    soon = SETTLED.total_seconds() if unsettled else None
+    return replace(decision, wake_after=_sooner(decision.wake_after, soon))
 
 
 def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGateway) -> Plan:
@@ -227,6 +279,14 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
     deadline = timedelta(seconds=spec.rollout.progress_deadline_seconds)
     target = _decide_target(observed, author, now)
     before: RolloutStatus | None = status.rollout
+    conflicts = find_conflicts(
+        name=service.metadata.name,
+        created_at=service.metadata.creation_timestamp or now,
+        path_prefixes=spec.route.path_prefixes,
+        peers=observed.peers,
+    )
+    paths = own_paths(service, conflicts)
+    routed = is_routed(service, paths, gateway_api=observed.gateway_api)
     request = decide_request(
         annotation=service.metadata.annotations.get(REQUEST, ""),
         requested_by=author.name,
@@ -236,9 +296,12 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         now=now,
     )
     revisions = target.revisions
-    if request is not None and request.retry:
+    does = request.does if request is not None else None
+    if does == "retry":
         before = None
-    if request is not None and request.restart:
+    if does == "abort" and before is not None:
+        before = msgspec.structs.replace(before, failed=True, aborted=True)
+    if does == "restart":
         stamp = format_time(now)
         revisions = tuple(
             replace(revision, restarted_at=stamp) if revision.name == target.name else revision
@@ -248,16 +311,13 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
     pods = dict(observed.pods)
     stable = _stable(observed, target.name)
     if target.name:
-        decision = decide_rollout(
-            target=target.name,
+        decision = _decide(
+            observed,
+            target=target,
             stable=stable,
-            replicas=spec.replicas,
-            pods=pods,
             before=before,
-            paused=spec.paused,
-            resumed=is_true(status.conditions, ConditionType.PAUSED) and not spec.paused,
-            direct=target.rollback is not None and target.rollback.direct,
-            deadline=deadline,
+            asked=Asked(promote=does == "promote", promote_fully=does == "promote-full"),
+            routed=routed,
             now=now,
         )
     else:
@@ -270,15 +330,16 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
     )
     kept = [revision for revision in revisions if revision not in doomed]
     counts = {revision.name: decision.counts.get(revision.name, 0) for revision in kept}
-    conflicts = find_conflicts(
-        name=service.metadata.name,
-        created_at=service.metadata.creation_timestamp or now,
-        path_prefixes=spec.route.path_prefixes,
-        peers=observed.peers,
-    )
-    route = _route(observed, conflicts, gateway)
+    routing = decide_routing(observed, decision=decision, paths=paths, gateway=gateway, now=now)
+    route = routing.route
     children = render_children(
-        service=service, revisions=kept, counts=counts, serving=decision.stable, route=route
+        service=service,
+        revisions=kept,
+        counts=counts,
+        serving=decision.stable,
+        route=route,
+        only=routing.only,
+        with_service=routing.with_service,
     )
     actions, repairs = child_actions(observed, children)
     deletions, deleted = deletion_actions(observed, doomed)
@@ -296,10 +357,19 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
     canary, canary_holds_for = decide_canary(
         decision=decision,
         pods=pods,
+        strategy=spec.rollout.strategy,
         routed=route is not None,
         traffic=status.traffic,
         gateways=observed.gateways,
         now=now,
+    )
+    programmed = decide_programmed(
+        asked=0 if spec.engine == GATEWAY_ENGINE else len(spec.route.path_prefixes),
+        served=observed.gateway_api,
+        wanted=route,
+        actual=observed.children.get((ROUTE, service.metadata.name)),
+        gateway=gateway,
+        namespace=service.metadata.namespace,
     )
     facts = Facts(
         generation=service.metadata.generation,
@@ -319,14 +389,7 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         missing_targets=find_missing_targets(
             name=service.metadata.name, route=spec.route, peers=observed.peers
         ),
-        programmed=decide_programmed(
-            asked=0 if spec.engine == GATEWAY_ENGINE else len(spec.route.path_prefixes),
-            served=observed.gateway_api,
-            wanted=route,
-            actual=observed.children.get((ROUTE, service.metadata.name)),
-            gateway=gateway,
-            namespace=service.metadata.namespace,
-        ),
+        programmed=programmed,
         pod_failure=next((state.failure for state in pods.values() if state.failure), ""),
         refusals=tuple(
             Refusal(
@@ -355,7 +418,12 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         url=f"http://{stable_service_name(service.metadata.name)}.{service.metadata.namespace}.svc",
     )
     return Plan(
-        actions=(*actions, *route_deletion(observed, route), *deletions),
+        actions=(
+            *actions,
+            *route_deletion(observed, route),
+            *service_deletions(observed, routing, programmed),
+            *deletions,
+        ),
         status=outcome,
         facts=facts,
         notices=tuple(notices),

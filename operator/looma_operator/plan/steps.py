@@ -51,19 +51,23 @@ class Progress:
 class StepDecision:
     """What a canary does next.
 
-    pods are those to ask for of the new revision. `waits` says for what, in words that follow "waits for"; `arrived`
-    that all steps are over and the whole traffic is there. wake_after is when to look again, in seconds.
+    pods are those to ask for of the new revision. `waits` says for what, in words that follow "waits for";
+    `waits_for_others` that it is pods or gateways, which may not take for ever; `arrived` that all steps are over and
+    the whole traffic is there. wake_after is when to look again, in seconds.
     """
 
     progress: Progress
     pods: int
     waits: str = ""
+    waits_for_others: bool = False
     arrived: bool = False
     wake_after: float | None = None
 
 
-def pods_for(weight: int, replicas: int) -> int:
+def pods_for(weight: int, replicas: int, *, least: int = 1) -> int:
     """Pods that carry a percentage of what `replicas` carry; at least one, which is looked at before it gets traffic.
+
+    Where every pod gets its part at once, none is wanted for a weight of 0: `least` is 0 then.
 
     | replicas | weight | pods |
     | -------- | ------ | ---- |
@@ -73,7 +77,7 @@ def pods_for(weight: int, replicas: int) -> int:
     | 4        | 100    | 4    |
     | 0        | any    | 0    |
     """
-    return min(replicas, max(1, math.ceil(replicas * weight / WHOLE)))
+    return min(replicas, max(least, math.ceil(replicas * weight / WHOLE)))
 
 
 def decide_step(
@@ -86,6 +90,7 @@ def decide_step(
     now: datetime,
     promoted: bool = False,
     promoted_fully: bool = False,
+    least: int = 1,
 ) -> StepDecision:
     """What the canary does next; see the module's table. At most one step is gone on by a look.
 
@@ -98,6 +103,7 @@ def decide_step(
         now: this moment.
         promoted: somebody asked for the next step: a pause is over, a weight is not waited for.
         promoted_fully: somebody asked to leave out all further steps.
+        least: pods of the new revision before it has a weight.
     """
     number = len(steps) if promoted_fully else min(before.step, len(steps))
     here = before if number == before.step else Progress(step=number, since=now, weight=before.weight)
@@ -105,15 +111,19 @@ def decide_step(
         return _after_all(here, replicas=replicas, serving=serving, share=share)
     after = Progress(step=number + 1, since=now, weight=here.weight)
     if promoted:
-        return StepDecision(progress=after, pods=pods_for(here.weight, replicas), wake_after=0.0)
+        return StepDecision(progress=after, pods=pods_for(here.weight, replicas, least=least), wake_after=0.0)
     step = steps[number]
     if step.pause is not None:
-        return _paused(here, after, step.pause, replicas=replicas, now=now)
-    return _towards(here, after, step.set_weight or 0, replicas=replicas, serving=serving, share=share)
+        pods = pods_for(here.weight, replicas, least=least)
+        return _paused(here, after, step.pause, pods=pods, now=now)
+    wanted = step.set_weight or 0
+    need = pods_for(wanted, replicas, least=least)
+    # Pods that carry what is there now go only when it has gone.
+    pods = max(need, pods_for(here.weight, replicas, least=least))
+    return _towards(here, after, wanted, need=need, pods=pods, serving=serving, share=share)
 
 
-def _paused(here: Progress, after: Progress, pause: Pause, *, replicas: int, now: datetime) -> StepDecision:
-    pods = pods_for(here.weight, replicas)
+def _paused(here: Progress, after: Progress, pause: Pause, *, pods: int, now: datetime) -> StepDecision:
     if pause.seconds is None:
         return StepDecision(progress=here, pods=pods, waits="somebody to promote it")
     left = (here.since + timedelta(seconds=pause.seconds) - now).total_seconds()
@@ -124,20 +134,30 @@ def _paused(here: Progress, after: Progress, pause: Pause, *, replicas: int, now
 
 
 def _towards(
-    here: Progress, after: Progress, wanted: int, *, replicas: int, serving: int, share: float | None
+    here: Progress,
+    after: Progress,
+    wanted: int,
+    *,
+    need: int,
+    pods: int,
+    serving: int,
+    share: float | None,
 ) -> StepDecision:
-    need = pods_for(wanted, replicas)
-    # Pods that carry what is there now go only when it has gone.
-    pods = max(need, pods_for(here.weight, replicas))
     if serving < need:
         weight = min(here.weight, wanted)
         waiting = Progress(step=here.step, since=here.since, weight=weight)
-        return StepDecision(progress=waiting, pods=pods, waits=f"{need} of its pods to answer")
+        return StepDecision(
+            progress=waiting, pods=pods, waits=f"{need} of its pods to answer", waits_for_others=True
+        )
     there = Progress(step=here.step, since=here.since, weight=wanted)
     if share is None:
-        return StepDecision(progress=there, pods=pods, waits="the gateways to say what they give it")
+        return StepDecision(
+            progress=there, pods=pods, waits="the gateways to say what they give it", waits_for_others=True
+        )
     if abs(share - wanted) > CLOSE:
-        return StepDecision(progress=there, pods=pods, waits=f"the gateways to give it {wanted} %")
+        return StepDecision(
+            progress=there, pods=pods, waits=f"the gateways to give it {wanted} %", waits_for_others=True
+        )
     # The weight goes on with the next step.
     return StepDecision(
         progress=Progress(step=after.step, since=after.since, weight=wanted), pods=need, wake_after=0.0
@@ -146,10 +166,19 @@ def _towards(
 
 def _after_all(here: Progress, *, replicas: int, serving: int, share: float | None) -> StepDecision:
     if serving < replicas:
-        return StepDecision(progress=here, pods=replicas, waits=f"{replicas} of its pods to answer")
+        return StepDecision(
+            progress=here, pods=replicas, waits=f"{replicas} of its pods to answer", waits_for_others=True
+        )
     whole = Progress(step=here.step, since=here.since, weight=WHOLE)
     if share is None:
-        return StepDecision(progress=whole, pods=replicas, waits="the gateways to say what they give it")
+        return StepDecision(
+            progress=whole,
+            pods=replicas,
+            waits="the gateways to say what they give it",
+            waits_for_others=True,
+        )
     if share < WHOLE - CLOSE:
-        return StepDecision(progress=whole, pods=replicas, waits="the gateways to give it everything")
+        return StepDecision(
+            progress=whole, pods=replicas, waits="the gateways to give it everything", waits_for_others=True
+        )
     return StepDecision(progress=whole, pods=replicas, arrived=True)

@@ -64,20 +64,32 @@ def render_account(service: AIService) -> Json:
     }
 
 
-def render_service(service: AIService, serving: str) -> Json:
-    """The Service that selects pods of all revisions, so that capacity never drops while they change.
+def render_service(service: AIService, serving: str, *, only: str | None = None) -> Json:
+    """The Service that callers in the cluster ask: by default the pods of all revisions, so that capacity never drops
+    while they change. With `only` it is that revision's pods: requests for others have a Service of their own.
 
     `serving` is the revision that serves, for gateways to name in status.traffic.
     """
     meta = metadata(service, stable_service_name(service.metadata.name))
     meta["annotations"] = {SERVING_REVISION: serving}
+    return _service(meta, selector(service, only))
+
+
+def render_revision_service(service: AIService, revision: str) -> Json:
+    """The Service of one revision's pods, to which a route gives its part of the requests."""
+    meta = metadata(service, deployment_name(service.metadata.name, revision), revision)
+    meta["annotations"] = {SERVING_REVISION: revision}
+    return _service(meta, selector(service, revision))
+
+
+def _service(meta: Json, selected: Mapping[str, str]) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": meta,
         "spec": {
             "type": "ClusterIP",
-            "selector": selector(service),
+            "selector": dict(selected),
             "ports": [{"name": PORT_NAME, "port": 80, "protocol": "TCP", "targetPort": PORT_NAME}],
         },
     }
@@ -135,10 +147,14 @@ def render_children(
     counts: Mapping[str, int],
     serving: str = "",
     route: Json | None = None,
+    only: str | None = None,
+    with_service: Sequence[str] = (),
 ) -> list[Json]:
     """All children, stamped, in the order in which they are applied.
 
-    `serving` is the revision that serves, `route` the HTTPRoute where there is one. What pods need comes before them.
+    `serving` is the revision that serves, `route` the HTTPRoute where there is one, `only` the revision that the
+    service's own Service is limited to, and `with_service` those that have one of their own. What pods need comes
+    before them.
     The order of the Deployments does not matter: what is taken away was judged by the pods that answer already.
     """
     known = {revision.name: revision for revision in revisions}
@@ -152,7 +168,8 @@ def render_children(
         *(render_revision(service, revision) for revision in revisions),
         render_account(service),
         render_gateway_policy(service) if is_gateway else render_policy(service),
-        render_service(service, serving),
+        render_service(service, serving, only=only),
+        *(render_revision_service(service, name) for name in with_service),
         *([render_peers(service)] if is_gateway else []),
         render_budget(service),
         *deployments,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,7 +99,10 @@ def test_of_two_services_of_the_same_second_the_first_by_name_keeps_the_path():
     assert (conflict.path, conflict.owner) == ("/api/v1/x", "b")
 
 
-FAILED = RolloutStatus(revision="r2", started_at=START, progressed_at=START, failed=True)
+FIRST = RolloutStatus(revision="r1", started_at=START, progressed_at=START)
+ROLLING = RolloutStatus(revision="r2", from_="r1", started_at=START, progressed_at=START)
+STEPPING = msgspec.structs.replace(ROLLING, strategy="Canary")
+FAILED = msgspec.structs.replace(STEPPING, failed=True)
 DONE = RequestRecord(id="1", action="restart", result="Done", at=START)
 
 
@@ -107,9 +111,18 @@ DONE = RequestRecord(id="1", action="restart", result="Done", at=START)
     [
         ("", None, None),
         ({"id": "1", "action": "restart"}, None, None),
-        ({"id": "2", "action": "restart"}, None, ("Done", True, False)),
-        ({"id": "2", "action": "retry"}, FAILED, ("Done", False, True)),
-        ({"id": "2", "action": "retry"}, None, ("Refused", False, False)),
+        ({"id": "2", "action": "restart"}, None, ("Done", "restart")),
+        ({"id": "2", "action": "retry"}, FAILED, ("Done", "retry")),
+        ({"id": "2", "action": "retry"}, None, ("Refused", None)),
+        ({"id": "2", "action": "retry"}, STEPPING, ("Refused", None)),
+        ({"id": "2", "action": "promote"}, STEPPING, ("Done", "promote")),
+        ({"id": "2", "action": "promote-full"}, STEPPING, ("Done", "promote-full")),
+        ({"id": "2", "action": "promote"}, ROLLING, ("Refused", None)),
+        ({"id": "2", "action": "promote"}, FAILED, ("Refused", None)),
+        ({"id": "2", "action": "abort"}, STEPPING, ("Done", "abort")),
+        ({"id": "2", "action": "abort"}, ROLLING, ("Done", "abort")),
+        ({"id": "2", "action": "abort"}, FIRST, ("Refused", None)),
+        ({"id": "2", "action": "abort"}, FAILED, ("Refused", None)),
         ("not json", None, None),
     ],
 )
@@ -118,7 +131,7 @@ def test_what_a_request_leads_to(annotation, rollout, expected):
     answer = decide_request(
         annotation=text, requested_by="ada", done=[DONE], target="r2", rollout=rollout, now=START
     )
-    assert (answer and (answer.record.result, answer.restart, answer.retry)) == expected
+    assert (answer and (answer.record.result, answer.does)) == expected
 
 
 def test_a_request_before_the_first_revision_is_refused():
