@@ -337,6 +337,24 @@ def retry(name: Name, reason: Reason = "", namespace: Namespace = None, context:
     _request(_connect(namespace, context), name, "retry", reason)
 
 
+@app.command()
+def promote(
+    name: Name,
+    full: Annotated[bool, typer.Option("--full", help="Leave out all further steps.")] = False,
+    reason: Reason = "",
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """Take a canary to its next step."""
+    _request(_connect(namespace, context), name, "promote-full" if full else "promote", reason)
+
+
+@app.command()
+def abort(name: Name, reason: Reason = "", namespace: Namespace = None, context: Context = None) -> None:
+    """Give a rollout up: the revision before it serves everything."""
+    _request(_connect(namespace, context), name, "abort", reason)
+
+
 def _request(cluster: Cluster, name: str, action: str, reason: str) -> None:
     service = cluster.service(name)
     request = {"id": secrets.token_hex(8), "action": action, **({"reason": reason} if reason else {})}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..names import ConditionType, Phase, Reason
-from ..resources import Condition, RolloutStatus
+from ..resources import CANARY, Condition, RolloutStatus
 from .content import ModelsMissing
 from .programmed import Programmed
 from .routes import MissingTarget, PathConflict
@@ -34,6 +34,7 @@ class Facts:
     stable: str
     rollout: RolloutStatus | None
     rolling_back: bool
+    waits: str
     paused: bool
     waiting: bool
     model_count: int
@@ -88,7 +89,7 @@ def _progressing(facts: Facts) -> _Verdict:
     if rollout is not None and rollout.failed:
         return _Verdict(
             status=False,
-            reason=Reason.PROGRESS_DEADLINE_EXCEEDED,
+            reason=Reason.ABORTED if rollout.aborted else Reason.PROGRESS_DEADLINE_EXCEEDED,
             message=f"The rollout of {rollout.revision} was given up",
         )
     if rollout is not None and facts.paused:
@@ -98,11 +99,12 @@ def _progressing(facts: Facts) -> _Verdict:
     if rollout is not None:
         reason = Reason.ROLLING_BACK if facts.rolling_back else Reason.ROLLING_OUT
         start = f"from {rollout.from_} to {rollout.revision}" if rollout.from_ else f"of {rollout.revision}"
+        waits = f" It waits for {facts.waits}." if facts.waits else ""
         detail = f" {facts.pod_failure}" if facts.pod_failure else ""
         return _Verdict(
             status=True,
             reason=reason,
-            message=f"{'Back ' if facts.rolling_back else 'Rollout '}{start}.{detail}",
+            message=f"{'Back ' if facts.rolling_back else 'Rollout '}{start}.{waits}{detail}",
         )
     if facts.models_missing is not None:
         return _Verdict(
@@ -131,11 +133,18 @@ def _degraded(facts: Facts, ready_before: Condition | None, now: datetime) -> _V
             else "No earlier revision exists. Apply a spec that differs"
         )
         detail = f" {facts.pod_failure}" if facts.pod_failure else ""
+        if rollout.aborted:
+            return _Verdict(
+                status=True,
+                reason=Reason.ABORTED,
+                message=f"The rollout of {rollout.revision} was aborted.{detail} {serves}",
+            )
+        got = "got no further" if rollout.strategy == CANARY else "got no further pod"
         return _Verdict(
             status=True,
             reason=Reason.PROGRESS_DEADLINE_EXCEEDED,
             message=(
-                f"{rollout.revision} got no further pod within {facts.deadline.total_seconds():g} s.{detail} {serves}"
+                f"{rollout.revision} {got} within {facts.deadline.total_seconds():g} s.{detail} {serves}"
             ),
         )
     short = facts.serving < facts.replicas and facts.rollout is None and bool(facts.stable)

@@ -16,7 +16,7 @@ from ..names import GATEWAY_ENGINE, REQUEST, ConditionType, EventReason, Reason,
 from ..render.children import render_children
 from ..render.common import selector, stable_service_name
 from ..render.route import ParentGateway
-from ..resources import CANARY, AIServiceStatus, RevisionStatus, Rollback, RolloutStatus, format_time
+from ..resources import CANARY, AIServiceStatus, RolloutStatus, format_time
 from .author import Author
 from .canary import decide_canary
 from .canary_rollout import Asked, decide_canary_rollout
@@ -24,12 +24,12 @@ from .children import ROUTE, Action, Notice, child_actions, deletion_actions, ro
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
 from .content import ModelsMissing, content_of, digest, find_revision, next_number, retired_models
 from .history import decide_deletions
-from .observed import Observed, Pods, StoredRevision
+from .observed import Observed, StoredRevision
 from .programmed import decide_programmed
 from .requests import decide_request, remember
-from .rollback import RollbackDecision, by_activity, decide_rollback
+from .rollback import RollbackDecision, decide_rollback
 from .rollout import RolloutDecision, decide_rollout
-from .routes import PathConflict, find_conflicts, find_missing_targets
+from .routes import find_conflicts, find_missing_targets
 from .routing import (
     SETTLED,
     decide_routing,
@@ -39,6 +39,7 @@ from .routing import (
     own_paths,
     service_deletions,
 )
+from .telling import last_rollback, revision_rows, rollout_notices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,87 +127,6 @@ def _stable(observed: Observed, target: str) -> str:
         return ""
     # The target first among equals: nothing has to move then.
     return max(serving, key=lambda name: (serving[name], name == target, name))
-
-
-def _revision_rows(
-    revisions: Sequence[StoredRevision], pods: dict[str, Pods], target: str, decision: RolloutDecision
-) -> tuple[RevisionStatus, ...]:
-    def state(name: str) -> str:
-        if name == decision.stable:
-            return "Stable"
-        if decision.rollout is not None and decision.rollout.revision == name:
-            return "Failed" if decision.rollout.failed else "Progressing"
-        return "Progressing" if name == target else "Kept"
-
-    return tuple(
-        RevisionStatus(
-            name=revision.name,
-            hash=revision.hash,
-            image=str(revision.content.get("image", "")),
-            created_at=revision.created_at,
-            activated_at=revision.activated_at,
-            changed_by=revision.changed_by,
-            reason=revision.reason,
-            replicas=pods.get(revision.name, Pods()).spec,
-            available_replicas=pods.get(revision.name, Pods()).available,
-            state=state(revision.name),
-        )
-        for revision in by_activity(revisions)
-    )
-
-
-def _last_rollback(
-    *,
-    before: Rollback | None,
-    started: RollbackDecision | None,
-    decision: RolloutDecision,
-    author: Author,
-    now: datetime,
-) -> Rollback | None:
-    if started is not None:
-        return Rollback(
-            from_=started.from_revision,
-            to=started.to_revision,
-            reason=author.reason,
-            requested_by=author.name,
-            started_at=now,
-        )
-    if (
-        before is not None
-        and before.completed_at is None
-        and decision.completed
-        and decision.stable == before.to
-    ):
-        return msgspec.structs.replace(before, completed_at=now)
-    return before
-
-
-def _rollout_notices(
-    target: _Target, decision: RolloutDecision, rollback: Rollback | None, conflicts: Sequence[PathConflict]
-) -> list[Notice]:
-    notices: list[Notice] = []
-    if target.created:
-        notices.append(Notice(reason=EventReason.REVISION_CREATED, note=f"{target.name} is new"))
-    if target.rollback is not None and rollback is not None:
-        why = f": {rollback.reason}" if rollback.reason else ""
-        note = f"Back from {rollback.from_} to {rollback.to}, asked for by {rollback.requested_by or 'unknown'}{why}"
-        notices.append(Notice(reason=EventReason.ROLLBACK_STARTED, note=note))
-    elif decision.started:
-        notices.append(Notice(reason=EventReason.ROLLOUT_STARTED, note=f"{target.name} is rolled out"))
-    if decision.completed:
-        back = rollback is not None and rollback.to == decision.stable and rollback.completed_at is not None
-        reason = EventReason.ROLLBACK_COMPLETED if back else EventReason.ROLLOUT_COMPLETED
-        notices.append(Notice(reason=reason, note=f"{decision.stable} serves with all replicas"))
-    if decision.failed_now:
-        note = f"{target.name} got no further pod in time; {decision.stable or 'no other revision'} serves"
-        notices.append(Notice(reason=EventReason.ROLLOUT_FAILED, note=note, warning=True))
-    if target.missing is not None:
-        notices.append(Notice(reason=EventReason.MODEL_MISSING, note=target.missing.message, warning=True))
-    notices.extend(
-        Notice(reason=EventReason.PATH_CONFLICT, note=conflict.message, warning=True)
-        for conflict in conflicts
-    )
-    return notices
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:
@@ -343,10 +263,22 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
     )
     actions, repairs = child_actions(observed, children)
     deletions, deleted = deletion_actions(observed, doomed)
-    rollback = _last_rollback(
+    rollback = last_rollback(
         before=status.last_rollback, started=target.rollback, decision=decision, author=author, now=now
     )
-    notices = [*_rollout_notices(target, decision, rollback, conflicts), *repairs, *deleted]
+    told = rollout_notices(
+        target=target.name,
+        created=target.created,
+        going_back=target.rollback is not None,
+        missing=target.missing,
+        decision=decision,
+        before=status.rollout,
+        steps=len(spec.rollout.steps),
+        rollback=rollback,
+        request=request.record if request is not None else None,
+        conflicts=conflicts,
+    )
+    notices = [*told, *repairs, *deleted]
     if request is not None:
         refused = request.record.result == "Refused"
         reason = EventReason.REQUEST_REFUSED if refused else EventReason.REQUEST_DONE
@@ -379,6 +311,7 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         stable=decision.stable,
         rollout=decision.rollout,
         rolling_back=rollback is not None and rollback.completed_at is None and rollback.to == target.name,
+        waits=decision.waits,
         paused=spec.paused,
         waiting=target.waiting,
         model_count=len(spec.model_refs),
@@ -409,7 +342,7 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         target_revision=target.name,
         rollout=decision.rollout,
         canary=canary,
-        revisions=_revision_rows(kept, pods, target.name, decision),
+        revisions=revision_rows(kept, pods, target.name, decision),
         last_rollback=rollback,
         requests=remember(status.requests, request.record) if request else status.requests,
         replicas=sum(state.total for state in pods.values()),

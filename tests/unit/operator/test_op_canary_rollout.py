@@ -1,0 +1,287 @@
+"""A canary of one AIService, asked again and again against a cluster in memory, with gateways that follow its route."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from looma_operator.names import EventReason
+from support.operator_world import World, reasons, spec
+
+STEPS = [{"setWeight": 25}, {"pause": {"seconds": 30}}, {"setWeight": 50}, {"pause": {}}]
+ROLLOUT = {"strategy": "Canary", "steps": STEPS, "progressDeadlineSeconds": 60}
+
+
+def weights(world: World) -> dict[str, int]:
+    """What the route gives each Service."""
+    (rule,) = world.children["HTTPRoute", "resume"]["spec"]["rules"]
+    return {ref["name"].removeprefix("resume-"): ref["weight"] for ref in rule["backendRefs"]}
+
+
+def follow(world: World) -> None:
+    """The gateway does what the route says, and tells it by revision."""
+    given_ = weights(world)
+    stable = world.status.get("stableRevision", "")
+    whole = given_.pop("stable", 0)
+    if whole and stable:
+        given_[stable] = given_.get(stable, 0) + whole
+    world.gateway_gives("gateway-1", **given_)
+
+
+def turn(world: World, *, rounds: int = 1, seconds: float = 1) -> None:
+    """So many looks, with pods and gateways that follow each."""
+    for _ in range(rounds):
+        world.look()
+        if ("HTTPRoute", "resume") in world.children:
+            follow(world)
+        world.tick(seconds)
+        if ("HTTPRoute", "resume") in world.children:
+            follow(world)
+
+
+def ask(world: World, action: str, number: int = 1) -> None:
+    world.annotations = {"looma.dev/request": json.dumps({"id": f"{action}-{number}", "action": action})}
+
+
+@pytest.fixture
+def canary() -> World:
+    """A service of four pods at r1, whose new revisions come in steps."""
+    world = World(spec=spec(rollout=ROLLOUT))
+    turn(world, rounds=12)
+    assert world.status["phase"] == "Ready"
+    return world
+
+
+def test_before_a_rollout_all_requests_go_to_the_revision_that_serves(canary):
+    assert weights(canary) == {"r1": 100}
+    assert canary.children["Service", "resume-stable"]["spec"]["selector"]["looma.dev/revision"] == "r1"
+    assert canary.children["Service", "resume-r1"]["spec"]["selector"]["looma.dev/revision"] == "r1"
+
+
+def test_a_canary_goes_its_steps_and_takes_over_when_it_is_promoted(canary):
+    canary.change(image="looma-engine:2")
+    seen: list[int] = []
+    for _ in range(60):
+        turn(canary)
+        weight = weights(canary).get("r2", 0)
+        if not seen or seen[-1] != weight:
+            seen.append(weight)
+        assert canary.counts["r1"] == 4, "what serves keeps all of its pods"
+        assert canary.counts["r2"] >= -(-4 * weight // 100)
+    assert seen == [0, 25, 50]
+    assert canary.status["canary"]["step"] == 3
+    assert canary.status["canary"]["waits"] == "somebody to promote it"
+    assert canary.status["canary"]["weight"] == {"requested": 50, "achieved": 50}
+    assert canary.status["phase"] == "Progressing"
+
+    ask(canary, "promote")
+    turn(canary, rounds=20)
+    assert canary.status["stableRevision"] == "r2"
+    assert canary.counts == {"r1": 0, "r2": 4}
+    assert weights(canary) == {"r2": 100}
+    assert ("Service", "resume-r2") in canary.children
+    assert canary.children["Service", "resume-stable"]["spec"]["selector"]["looma.dev/revision"] == "r2"
+    assert canary.status["phase"] == "Ready"
+    assert reasons(canary).count(EventReason.ROLLOUT_STEP) == 4
+
+
+def test_a_pause_lasts_as_long_as_it_says(canary):
+    canary.change(image="looma-engine:2")
+    turn(canary, rounds=10)
+    assert canary.status["rollout"]["step"] == 1
+    begun = canary.now
+    while canary.status["rollout"]["step"] == 1:
+        turn(canary)
+    assert timedelta(seconds=20) <= canary.now - begun <= timedelta(seconds=32)
+
+
+def test_nothing_moves_while_a_gateway_does_not_say_what_it_does(canary):
+    canary.change(image="looma-engine:2")
+    for _ in range(30):
+        canary.look()
+        canary.tick()
+    assert weights(canary) == {"r1": 75, "r2": 25}
+    assert canary.status["rollout"]["step"] == 0
+    assert canary.status["canary"]["waits"] == "the gateways to say what they give it"
+
+
+def test_gateways_that_never_follow_are_a_failure_after_the_deadline(canary):
+    canary.change(image="looma-engine:2")
+    for _ in range(90):
+        canary.look()
+        canary.gateway_gives("gateway-1", r1=100)
+        canary.tick()
+        canary.gateway_gives("gateway-1", r1=100)
+    assert canary.status["rollout"]["failed"] is True
+    assert canary.condition("Degraded") == ("True", "ProgressDeadlineExceeded")
+    assert weights(canary) == {"r1": 100}
+    assert canary.counts == {"r1": 4, "r2": 0}
+
+
+def test_an_abort_takes_all_requests_at_once_and_pods_only_when_they_have_gone(canary):
+    canary.change(image="looma-engine:2")
+    turn(canary, rounds=60)
+    assert weights(canary) == {"r1": 50, "r2": 50}
+    ask(canary, "abort")
+    canary.look()
+    # Still in the route, so that the gateway has nothing to build anew.
+    assert weights(canary) == {"r1": 100, "r2": 0}
+    assert canary.counts["r2"] == 2, "the gateway still gives it requests"
+    assert canary.counts["r1"] == 4
+    turn(canary, rounds=6)
+    assert canary.counts == {"r1": 4, "r2": 0}
+    assert weights(canary) == {"r1": 100}
+    assert canary.condition("Degraded") == ("True", "Aborted")
+    assert canary.status["phase"] == "Degraded"
+    assert canary.status["stableRevision"] == "r1"
+    assert EventReason.ROLLOUT_ABORTED in reasons(canary)
+
+    ask(canary, "retry")
+    turn(canary, rounds=60)
+    assert weights(canary) == {"r1": 50, "r2": 50}
+    ask(canary, "promote-full")
+    turn(canary, rounds=20)
+    assert canary.status["stableRevision"] == "r2"
+
+
+def test_a_new_spec_in_the_middle_begins_anew_and_the_half_done_one_gets_nothing(canary):
+    canary.change(image="looma-engine:2")
+    turn(canary, rounds=60)
+    canary.change(image="looma-engine:3")
+    canary.look()
+    assert weights(canary) == {"r1": 100, "r2": 0, "r3": 0}
+    turn(canary, rounds=60)
+    assert weights(canary) == {"r1": 50, "r3": 50}
+    assert canary.counts == {"r1": 4, "r2": 0, "r3": 2}
+
+
+def test_going_back_in_the_middle_takes_the_requests_at_once(canary):
+    canary.change(image="looma-engine:2")
+    turn(canary, rounds=60)
+    canary.change(image="looma-engine:1")
+    canary.look()
+    assert weights(canary) == {"r1": 100, "r2": 0}
+    turn(canary, rounds=10)
+    assert canary.counts == {"r1": 4, "r2": 0}
+    assert canary.status["phase"] == "Ready"
+
+
+def test_a_rollback_after_it_took_over_leaves_out_the_steps(canary):
+    canary.change(image="looma-engine:2")
+    turn(canary, rounds=40)
+    ask(canary, "promote-full")
+    turn(canary, rounds=20)
+    assert canary.status["stableRevision"] == "r2"
+    canary.change(image="looma-engine:1")
+    turn(canary, rounds=20)
+    assert canary.status["stableRevision"] == "r1"
+    assert canary.status["lastRollback"]["to"] == "r1"
+    assert canary.counts == {"r1": 4, "r2": 0}
+
+
+def test_a_pause_of_the_spec_freezes_pods_and_requests(canary):
+    canary.change(image="looma-engine:2")
+    turn(canary, rounds=10)
+    before = weights(canary)
+    assert before["r2"] == 25
+    canary.change(paused=True)
+    turn(canary, rounds=60)
+    assert weights(canary) == before
+    canary.change(paused=True, replicas=8)
+    turn(canary, rounds=5)
+    assert canary.counts == {"r1": 8, "r2": 2}
+    canary.change(paused=False)
+    turn(canary, rounds=60)
+    assert weights(canary) == {"r1": 50, "r2": 50}
+
+
+def test_a_canary_that_never_comes_up_gets_nothing_and_is_given_up(canary):
+    canary.broken = {"looma-engine:2"}
+    canary.change(image="looma-engine:2")
+    for _ in range(90):
+        turn(canary)
+        assert weights(canary).get("r2", 0) == 0
+    assert canary.status["rollout"]["failed"] is True
+    assert canary.counts == {"r1": 4, "r2": 0}
+
+
+def test_without_a_path_the_pods_are_the_weights():
+    world = World(spec=spec(rollout=ROLLOUT, route={"pathPrefixes": []}))
+    turn(world, rounds=10)
+    world.change(image="looma-engine:2")
+    for _ in range(60):
+        turn(world)
+        assert world.serving >= 4
+    assert world.counts == {"r1": 2, "r2": 2}
+    assert "looma.dev/revision" not in world.children["Service", "resume-stable"]["spec"]["selector"]
+    assert "pods" in world.status["canary"]["message"]
+    ask(world, "abort")
+    for _ in range(20):
+        turn(world)
+        assert world.serving >= 4
+    assert world.counts == {"r1": 4, "r2": 0}
+
+
+def test_a_service_that_becomes_a_canary_is_led_to_its_revision_when_gateways_know_it():
+    world = World(spec=spec())
+    turn(world, rounds=10)
+    assert weights(world) == {"stable": 100}
+    world.change(rollout=ROLLOUT)
+    world.look()
+    assert ("Service", "resume-r1") in world.children
+    assert weights(world) == {"stable": 100}
+    turn(world, rounds=5)
+    assert weights(world) == {"r1": 100}
+    world.change(rollout={"strategy": "Rolling", "progressDeadlineSeconds": 60})
+    turn(world, rounds=5)
+    world.gateway_says(Accepted=("True", "Accepted", ""), ResolvedRefs=("True", "ResolvedRefs", ""))
+    turn(world, rounds=3)
+    assert weights(world) == {"stable": 100}
+    assert ("Service", "resume-r1") not in world.children
+
+
+events = st.lists(
+    st.sampled_from(
+        ["look", "look", "look", "new", "back", "abort", "retry", "promote", "promote-full", "scale", "crash"]
+    ),
+    min_size=5,
+    max_size=40,
+)
+
+
+@settings(max_examples=60)
+@given(events=events)
+def test_whatever_happens_weights_are_whole_carried_and_all_ends(events):
+    world = World(spec=spec(rollout=ROLLOUT))
+    turn(world, rounds=12)
+    for number, event in enumerate(events):
+        match event:
+            case "new":
+                world.change(image=f"looma-engine:{number + 10}")
+            case "back":
+                world.change(image="looma-engine:1")
+            case "scale":
+                world.change(replicas=1 + number % 6)
+            case "crash":
+                world.look(crash_after=number % 3)
+            case "abort" | "retry" | "promote" | "promote-full":
+                ask(world, event, number)
+        turn(world, rounds=3)
+        parts = weights(world)
+        assert sum(parts.values()) == 100
+        for name, weight in parts.items():
+            if weight:
+                assert world.counts.get(name, 0) > 0
+        assert sum(parts[name] for name in parts if world.counts.get(name)) == 100
+    # Every state has a way to the end: the spec of the first revision, and time.
+    world.change(image="looma-engine:1")
+    ask(world, "retry", 999)
+    turn(world, rounds=80)
+    ask(world, "promote-full", 1000)
+    turn(world, rounds=40)
+    assert world.status["phase"] == "Ready"
+    assert weights(world) == {world.status["stableRevision"]: 100}
