@@ -117,6 +117,24 @@ REFUSED = [
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1/a%2fb"], "write the path normalised"),
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1/openapi.json"], "is the merged API document"),
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1/a", "/api/v1/a"], "Duplicate value"),
+    (SERVICE, "spec.rollout.strategy", "Canaries", 'supported values: "Rolling", "Canary"'),
+    (SERVICE, "spec.rollout", {"strategy": "Canary"}, "a Canary needs steps"),
+    (
+        SERVICE,
+        "spec.rollout",
+        {"steps": [{"setWeight": 10}]},
+        "only a Canary has steps: write strategy Canary",
+    ),
+    *(
+        (SERVICE, "spec.rollout", {"strategy": "Canary", "steps": [step]}, words)
+        for step, words in (
+            ({}, "a step has one field: write setWeight or pause"),
+            ({"setWeight": 10, "pause": {}}, "a step has one field"),
+            ({"setWeight": 101}, "less than or equal to 100"),
+            ({"setWeight": "10%"}, "must be of type integer"),
+            ({"pause": {"seconds": 0}}, "greater than or equal to 1"),
+        )
+    ),
     (SERVICE, "spec.route.timeoutSeconds", 0, "greater than or equal to 1"),
     (SERVICE, "spec.route.maxRequestBytes", 0, "greater than or equal to 1"),
     (SERVICE, "spec.route.maxRequestBytes", 10 * 2**30 + 1, "less than or equal to 10737418240"),
