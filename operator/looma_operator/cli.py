@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,11 +21,11 @@ import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from looma_core.api.aiservice import roll_back
+from looma_core.api.aiservice import request_patch, roll_back
 
-from .names import GROUP, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF, REQUEST, VERSION
+from .names import GROUP, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF, VERSION
 from .resources import Json
-from .rollback_patch import annotation_patch, choose_revision
+from .rollback_patch import choose_revision
 
 FAILED, NOT_FOUND, TIMED_OUT = 1, 3, 4
 POLL_SECONDS = 0.5
@@ -357,13 +356,12 @@ def abort(name: Name, reason: Reason = "", namespace: Namespace = None, context:
 
 def _request(cluster: Cluster, name: str, action: str, reason: str) -> None:
     service = cluster.service(name)
-    request = {"id": secrets.token_hex(8), "action": action, **({"reason": reason} if reason else {})}
-    operations = annotation_patch(metadata=service["metadata"], values={REQUEST: json.dumps(request)})
+    made, operations = request_patch(service, action=action, reason=reason)
     cluster.patch(name, operations)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         records = (cluster.service(name).get("status") or {}).get("requests") or []
-        record = next((item for item in records if item["id"] == request["id"]), None)
+        record = next((item for item in records if item["id"] == made), None)
         if record is not None:
             if record["result"] == "Refused":
                 _fail(f"{action} of {name} was refused: {record['message']}")

@@ -1,33 +1,14 @@
-"""Which revision `kubectl looma rollback` goes back to, and the patch of an annotation that carries a request.
+"""Which revision `kubectl looma rollback` goes back to.
 
-The patch of the rollback itself is core's (`looma_core.api.aiservice`), since the console sends the same.
+The patches are core's (`looma_core.api.aiservice`), since the console sends the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from .names import ACTIVATED_AT, LABEL_REVISION, revision_name, revision_number
 from .resources import Json
-
-
-def _pointer(text: str) -> str:
-    return text.replace("~", "~0").replace("/", "~1")
-
-
-def annotation_patch(*, metadata: Json, values: Mapping[str, str]) -> list[Json]:
-    """JSON patch that sets annotations, or removes those with an empty value."""
-    present: Mapping[str, str] | None = metadata.get("annotations")
-    patch: list[Json] = []
-    if present is None and any(values.values()):
-        patch.append({"op": "add", "path": "/metadata/annotations", "value": {}})
-    for name, value in values.items():
-        path = f"/metadata/annotations/{_pointer(name)}"
-        if value:
-            patch.append({"op": "add", "path": path, "value": value})
-        elif name in (present or {}):
-            patch.append({"op": "remove", "path": path})
-    return patch
 
 
 def choose_revision(*, revisions: Sequence[Json], target: str, asked: str) -> Json | None:

@@ -61,6 +61,11 @@ class FakeCluster:
             raise self.error
         return True
 
+    def ask(self, person: Person, *, service: str, action: str, reason: str) -> None:
+        self.asked.append((person, service, action, reason))
+        if self.error:
+            raise self.error
+
 
 class FakeEngine:
     """An engine on a port of its own; `on` sets what a path answers, `seen` has what came."""

@@ -18,6 +18,7 @@ from looma_core.api.aiservice import (
     PLURAL,
     VERSION,
     controller_revision_name,
+    request_patch,
     roll_back,
     spec_with_content,
 )
@@ -77,18 +78,31 @@ class ClusterActions:
             document,
             content=content,
             reason=reason,
-            send=lambda patch: self._api.request(
-                "PATCH",
-                self._service_path(service),
-                query={"fieldManager": "looma-console"},
-                body=patch,
-                content_type="application/json-patch+json",
-                person=person,
-            ),
+            send=lambda patch: self._patch(person, service, patch),
             read=lambda: self._api.request("GET", self._service_path(service)),
             is_conflict=lambda error: isinstance(error, KubernetesError) and error.reason == "Conflict",
         )
         return True
+
+    def ask(self, person: Person, *, service: str, action: str, reason: str) -> None:
+        """Ask the operator for an action (see its requests); what came of it is in `status.requests`.
+
+        Raises:
+            KubernetesError: the API server refused; `Forbidden`, or what admission says.
+        """
+        document = self._api.request("GET", self._service_path(service))
+        _, patch = request_patch(document, action=action, reason=reason)
+        self._patch(person, service, patch)
+
+    def _patch(self, person: Person, service: str, patch: list[dict[str, Any]]) -> object:
+        return self._api.request(
+            "PATCH",
+            self._service_path(service),
+            query={"fieldManager": "looma-console"},
+            body=patch,
+            content_type="application/json-patch+json",
+            person=person,
+        )
 
     def _content(self, person: Person, service: str, revision: str) -> dict[str, Any]:
         name = controller_revision_name(service, revision)

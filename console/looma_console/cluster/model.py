@@ -110,6 +110,39 @@ class Canary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a canary: a weight in percent, or a wait of `seconds`, or else until somebody promotes.
+
+    `state` is done, now or next.
+    """
+
+    weight: int | None
+    seconds: int | None
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """A rollout that goes on or was given up. `steps` are those of a canary, which `waits` for something."""
+
+    revision: str
+    source: str
+    started_at: dt.datetime | None
+    failed: bool
+    aborted: bool
+    steps: tuple[Step, ...]
+    waits: str
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What may be asked for now; see the operator's requests."""
+        if self.failed:
+            return ("retry",)
+        ways = ("promote", "promote-full") if self.steps else ()
+        return (*ways, "abort") if self.source else ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """One AIService."""
 
@@ -137,6 +170,7 @@ class Service:
     conditions: tuple[Condition, ...]
     revisions: tuple[Revision, ...]
     canary: Canary | None
+    rollout: Rollout | None
     last_rollback: Rollback | None
     traffic: tuple[Traffic, ...]
     resource_version: str
@@ -198,6 +232,7 @@ def read_service(document: Document) -> Service:
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
         revisions=tuple(_revision(item) for item in status.get("revisions") or ()),
         canary=_canary(status.get("canary")),
+        rollout=_rollout(status, spec),
         last_rollback=_rollback(status.get("lastRollback")),
         traffic=tuple(_traffic(item) for item in status.get("traffic") or ()),
         resource_version=str(metadata.get("resourceVersion", "")),
@@ -349,6 +384,31 @@ def _canary(item: Document | None) -> Canary | None:
         revision=str(item.get("revision", "")),
         requested=float(weight.get("requested") or 0),
         achieved=None if achieved is None else float(achieved),
+    )
+
+
+def _rollout(status: Document, spec: Document) -> Rollout | None:
+    item: Document | None = status.get("rollout")
+    if not item:
+        return None
+    asked = (spec.get("rollout") or {}).get("steps") or ()
+    at = int(item.get("step") or 0)
+    steps = asked if item.get("strategy") == "Canary" else ()
+    return Rollout(
+        revision=str(item.get("revision", "")),
+        source=str(item.get("from") or ""),
+        started_at=read_time(item.get("startedAt")),
+        failed=bool(item.get("failed")),
+        aborted=bool(item.get("aborted")),
+        steps=tuple(
+            Step(
+                weight=step.get("setWeight"),
+                seconds=(step.get("pause") or {}).get("seconds"),
+                state="done" if number < at else "now" if number == at else "next",
+            )
+            for number, step in enumerate(steps)
+        ),
+        waits=str((status.get("canary") or {}).get("waits") or ""),
     )
 
 

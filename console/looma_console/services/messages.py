@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import LazyString, format_decimal, gettext, lazy_gettext, ngettext
 
-from looma_console.cluster.model import Budget, Canary, RateLimit
+from looma_console.cluster.model import Budget, Canary, RateLimit, Step
 
 PHASES: dict[str, LazyString] = {
     "Pending": lazy_gettext("Pending"),
@@ -51,6 +51,40 @@ def canary_words(canary: Canary) -> str:
         return str(gettext("%(asked)s %% asked for, not known what is given", asked=asked))
     given = format_decimal(canary.achieved)
     return str(gettext("%(asked)s %% asked for, %(given)s %% given", asked=asked, given=given))
+
+
+ACTIONS: dict[str, LazyString] = {
+    "promote": lazy_gettext("Next step"),
+    "promote-full": lazy_gettext("Leave out all steps"),
+    "abort": lazy_gettext("Abort"),
+    "retry": lazy_gettext("Try again"),
+}
+QUESTIONS: dict[str, LazyString] = {
+    "promote": lazy_gettext("Take the new revision to its next step?"),
+    "promote-full": lazy_gettext("Leave out all further steps?"),
+    "abort": lazy_gettext("Abort the rollout?"),
+    "retry": lazy_gettext("Try the rollout again?"),
+}
+MEANINGS: dict[str, LazyString] = {
+    "promote": lazy_gettext("What its step waits for is not waited for any more."),
+    "promote-full": lazy_gettext(
+        "The new revision gets all pods, then all requests, and serves from then on."
+    ),
+    "abort": lazy_gettext(
+        "All requests go to the revision that serves, at once. The new one gets none until it is tried again, or "
+        "another spec is applied."
+    ),
+    "retry": lazy_gettext("It begins with its first step."),
+}
+
+
+def step_words(step: Step) -> str:
+    """One step of a canary, in the page's language."""
+    if step.weight is not None:
+        return f"{step.weight} %"
+    if step.seconds is not None:
+        return str(gettext("wait %(seconds)d s", seconds=step.seconds))
+    return str(gettext("wait for somebody"))
 
 
 def budget_words(budget: Budget) -> str:

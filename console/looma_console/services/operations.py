@@ -1,6 +1,9 @@
-"""Going back to an earlier revision, with its audit entry."""
+"""Going back to an earlier revision, and asking for an action of a rollout, each with its audit entry."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from looma_console.cluster.actions import ClusterActions, UnknownRevision
 from looma_console.cluster.api import KubernetesError, Person
@@ -22,17 +25,52 @@ def roll_back(
 ) -> bool:
     """Ask the cluster for an earlier revision; answer whether anything had to change.
 
-    The audit has refusals, too: that somebody tried is worth knowing.
-
     Raises:
         ValueError: the reason is too short or too long.
         UnknownRevision, KubernetesError: as `ClusterActions.rollback`.
     """
+    _check(reason)
+    detail = {"to": revision, "reason": reason}
+    with _audited(db, person, action="rollback", service=service, detail=detail, request_id=request_id):
+        return cluster.rollback(person, service=service, revision=revision, reason=reason)
+
+
+def ask(
+    db: Database,
+    cluster: ClusterActions,
+    person: Person,
+    *,
+    service: str,
+    action: str,
+    reason: str,
+    request_id: str,
+) -> None:
+    """Ask the operator for an action, as `promote` or `abort`.
+
+    Raises:
+        ValueError: the reason is too short or too long.
+        KubernetesError: as `ClusterActions.ask`.
+    """
+    _check(reason)
+    with _audited(
+        db, person, action=action, service=service, detail={"reason": reason}, request_id=request_id
+    ):
+        cluster.ask(person, service=service, action=action, reason=reason)
+
+
+def _check(reason: str) -> None:
     if not MIN_REASON <= len(reason) <= MAX_REASON:
         raise ValueError("reason")
+
+
+@contextmanager
+def _audited(
+    db: Database, person: Person, *, action: str, service: str, detail: dict[str, str], request_id: str
+) -> Iterator[None]:
+    """Record what is tried within, refusals too: that somebody tried is worth knowing."""
     outcome, why = "done", ""
     try:
-        return cluster.rollback(person, service=service, revision=revision, reason=reason)
+        yield
     except (KubernetesError, UnknownRevision) as error:
         outcome, why = "refused", getattr(error, "reason", "") or "UnknownRevision"
         raise
@@ -42,9 +80,9 @@ def roll_back(
                 session,
                 tenant=db.tenant,
                 who=person.login,
-                action="rollback",
+                action=action,
                 object=f"aiservice/{service}",
                 outcome=outcome,
-                detail={"to": revision, "reason": reason, **({"error": why} if why else {})},
+                detail={**detail, **({"error": why} if why else {})},
                 request_id=request_id,
             )

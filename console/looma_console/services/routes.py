@@ -82,7 +82,7 @@ def service_live(name: str) -> Response:
         now = (parts().service_watch.version, parts().event_watch.version)
         changed, seen = now != seen, now
         # What gateways said becomes unknown by getting old, when nothing else changes.
-        names = ("overview", "traffic", "history", "events") if changed else ("traffic",)
+        names = ("overview", "rollout", "traffic", "history", "events") if changed else ("traffic",)
         return blocks_of("services/service.html", names, _service(name))
 
     return open_stream(blocks, every=FRESH_SECONDS)
@@ -123,10 +123,71 @@ def rollback(name: str) -> BaseResponse:
         if changed
         else gettext("%(service)s asks for %(revision)s already.", service=name, revision=revision)
     )
+    return _back_to(name)
+
+
+@blueprint.get("/services/<name>/requests/<action>")
+@requires(Permission.SERVICES_CHANGE)
+def request_form(name: str, action: str) -> Response:
+    """The question before an action of a rollout; htmx shows it as a dialog."""
+    return _request_page(name, action)
+
+
+@blueprint.post("/services/<name>/requests/<action>")
+@requires(Permission.SERVICES_CHANGE)
+def ask(name: str, action: str) -> BaseResponse:
+    """Ask the operator for the action, and return to the service's page."""
+    if action not in messages.QUESTIONS:
+        abort(404)
+    reason = request.form.get("reason", "").strip()
+    try:
+        operations.ask(
+            parts().db,
+            parts().cluster,
+            cluster_person(),
+            service=name,
+            action=action,
+            reason=reason,
+            request_id=g.request_id,
+        )
+    except ValueError:
+        problem = gettext("Say in %(min)d characters or more why.", min=operations.MIN_REASON)
+        return _request_page(name, action, reason=reason, problem=problem, status=422)
+    except KubernetesError as error:
+        return _request_page(name, action, reason=reason, problem=_explain(error), status=_status(error))
+    flash(gettext("%(service)s: asked for, what came of it is below.", service=name))
+    return _back_to(name)
+
+
+def _back_to(name: str) -> BaseResponse:
     where = url_for("services.service", name=name)
     if wants_fragment():
         return Response(status=204, headers={"HX-Redirect": where})
     return redirect(where, code=303)
+
+
+def _request_page(
+    name: str, action: str, *, reason: str = "", problem: str = "", status: int = 200
+) -> Response:
+    found = _find(name)
+    if action not in messages.QUESTIONS:
+        abort(404)
+    if not problem and (found.rollout is None or action not in found.rollout.actions):
+        return notice(gettext("The rollout has gone on meanwhile."), 409)
+    context = {
+        "service": found,
+        "action": action,
+        "question": messages.QUESTIONS[action],
+        "means": messages.MEANINGS[action],
+        "reason": reason,
+        "problem": problem,
+        "verdict": parts().cluster.may_change(cluster_person(), name),
+        "min_reason": operations.MIN_REASON,
+        "max_reason": operations.MAX_REASON,
+    }
+    if wants_fragment():
+        return make_response(render_block("services/request.html", "question", **context), status)
+    return make_response(render_template("services/request.html", **context), status)
 
 
 def _rollback_page(
@@ -170,6 +231,8 @@ def _service(name: str) -> dict[str, Any]:
         "limit_words": messages.limit_words,
         "budget_words": messages.budget_words,
         "canary_words": messages.canary_words,
+        "step_words": messages.step_words,
+        "action_words": messages.ACTIONS,
         "states": messages.STATES,
         **_events(lambda event: event.service == name),
         **_words(),

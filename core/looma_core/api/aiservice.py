@@ -1,4 +1,4 @@
-"""What console and CLI must know of an AIService to go back to an earlier revision; the operator keeps it.
+"""What console and CLI must know of an AIService to go back to an earlier revision, or to ask for an action.
 
 A revision's content is what its ControllerRevision `NAME-rN` holds in `data`: engine, image, resources, config,
 models and podTemplate, each left out where empty. Replicas, route and the rollout's own settings are no part of
@@ -7,6 +7,8 @@ it, so going back leaves them as they are now.
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -15,6 +17,8 @@ VERSION: Final = "v1alpha1"
 PLURAL: Final = "aiservices"
 CHANGE_REASON: Final = f"{GROUP}/change-reason"
 CHANGED_BY: Final = f"{GROUP}/changed-by"
+REQUEST: Final = f"{GROUP}/request"
+"""Asks for an action once: a JSON object {id, action, reason}."""
 
 CONTENT_FIELDS: Final = ("image", "resources", "config", "podTemplate")
 """Parts of a revision's content that have the same name in `spec`; `models` there is `modelRefs` here.
@@ -115,3 +119,31 @@ def roll_back(
             service = now
         else:
             return
+
+
+def _pointer(text: str) -> str:
+    return text.replace("~", "~0").replace("/", "~1")
+
+
+def annotation_patch(*, metadata: dict[str, Any], values: Mapping[str, str]) -> list[dict[str, Any]]:
+    """JSON patch that sets annotations, or removes those with an empty value."""
+    present: Mapping[str, str] | None = metadata.get("annotations")
+    patch: list[dict[str, Any]] = []
+    if present is None and any(values.values()):
+        patch.append({"op": "add", "path": "/metadata/annotations", "value": {}})
+    for name, value in values.items():
+        path = f"/metadata/annotations/{_pointer(name)}"
+        if value:
+            patch.append({"op": "add", "path": path, "value": value})
+        elif name in (present or {}):
+            patch.append({"op": "remove", "path": path})
+    return patch
+
+
+def request_patch(
+    service: Mapping[str, Any], *, action: str, reason: str
+) -> tuple[str, list[dict[str, Any]]]:
+    """The id of a new request for `service` and the JSON patch that asks for it; `status.requests` has its outcome."""
+    made = secrets.token_hex(8)
+    request = {"id": made, "action": action, **({"reason": reason} if reason else {})}
+    return made, annotation_patch(metadata=service["metadata"], values={REQUEST: json.dumps(request)})

@@ -226,7 +226,7 @@ def test_an_open_page_keeps_what_it_shows_of_a_service_that_was_deleted(
     parts.service_watch.replace([service_document("resume")])
     signed_in(Role.OPERATOR).get("/services/resume/live")
     (before, after) = rendered
-    assert set(before) == {"overview", "traffic", "history", "events"}
+    assert set(before) == {"overview", "rollout", "traffic", "history", "events"}
     assert after == {}
 
 

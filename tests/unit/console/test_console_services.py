@@ -215,6 +215,94 @@ def test_a_refusal_is_explained_and_audited(
     assert entry.outcome == "refused"
 
 
+ROLLOUT = {
+    "revision": "r3",
+    "from": "r2",
+    "startedAt": "2026-11-21T10:00:00Z",
+    "progressedAt": "2026-11-21T10:00:00Z",
+    "strategy": "Canary",
+    "step": 1,
+    "weight": 25,
+}
+STEPS = {
+    "rollout": {
+        "strategy": "Canary",
+        "steps": [{"setWeight": 25}, {"pause": {"seconds": 30}}, {"setWeight": 50}, {"pause": {}}],
+    }
+}
+
+
+def canary_document(rollout=None, **canary):
+    return service_document(
+        spec=STEPS,
+        phase="Progressing",
+        targetRevision="r3",
+        rollout=ROLLOUT | (rollout or {}),
+        canary={"revision": "r3", "step": 1, "waits": "the end of its pause", "weight": {"requested": 25}}
+        | canary,
+    )
+
+
+def test_a_canary_shows_its_steps_and_what_may_be_asked(signed_in, parts) -> None:
+    browser = signed_in(Role.OPERATOR)
+    assert 'id="rollout-title"' not in browser.get("/services/resume").get_data(as_text=True)
+    parts.service_watch.replace([canary_document()])
+    text = browser.get("/services/resume").get_data(as_text=True)
+    assert '<li class="done">25 %</li>' in text
+    assert '<li class="now" aria-current="step">wait 30 s</li>' in text
+    assert '<li class="next">50 %</li>' in text
+    assert '<li class="next">wait for somebody</li>' in text
+    assert "the end of its pause" in text
+    assert 'id="given"' not in text, "not known"
+    for action in ("promote", "promote-full", "abort"):
+        assert f'id="ask-{action}"' in text
+    assert 'id="ask-retry"' not in text
+
+    parts.service_watch.replace([canary_document(weight={"requested": 25, "achieved": 24.8})])
+    assert "24.8 %" in browser.get("/services/resume").get_data(as_text=True)
+    parts.service_watch.replace([canary_document({"failed": True, "aborted": True})])
+    text = browser.get("/services/resume").get_data(as_text=True)
+    assert 'id="ask-retry"' in text
+    assert 'id="ask-abort"' not in text
+    assert "Aborted" in text
+
+
+def test_an_action_is_asked_for_as_the_person_with_a_reason_and_audited(
+    signed_in, cluster_fake, parts
+) -> None:
+    parts.service_watch.replace([canary_document()])
+    browser = signed_in(Role.OPERATOR)
+    dialog = browser.get("/services/resume/requests/abort", headers={"HX-Request": "true"}).get_data(
+        as_text=True
+    )
+    assert "<html" not in dialog
+    assert "Abort the rollout?" in dialog
+    answer = browser.post("/services/resume/requests/abort", {"reason": " many errors "})
+    assert (answer.status_code, answer.location) == (303, "/services/resume")
+    ((person, service, action, reason),) = cluster_fake.asked
+    assert (person.login, service, action, reason) == ("the-operator", "resume", "abort", "many errors")
+    with parts.db.transaction() as session:
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "abort")).one()
+    assert (entry.who, entry.outcome, entry.detail) == ("the-operator", "done", {"reason": "many errors"})
+
+
+def test_an_action_that_cannot_be_asked_for_is_explained(signed_in, cluster_fake, parts) -> None:
+    browser = signed_in(Role.OPERATOR)
+    assert browser.get("/services/resume/requests/abort").status_code == 409, "nothing is rolled out"
+    assert browser.get("/services/resume/requests/dance").status_code == 404
+    assert browser.post("/services/resume/requests/dance", {"reason": "because"}).status_code == 404
+    parts.service_watch.replace([canary_document()])
+    assert browser.post("/services/resume/requests/abort", {"reason": "x"}).status_code == 422
+    assert cluster_fake.asked == []
+    cluster_fake.error = KubernetesError(403, "Forbidden", "no rights")
+    answer = browser.post("/services/resume/requests/abort", {"reason": "because"})
+    assert answer.status_code == 403
+    assert "no rights" in answer.get_data(as_text=True)
+    with parts.db.transaction() as session:
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "abort")).one()
+    assert entry.outcome == "refused"
+
+
 def test_an_event_keeps_to_its_format() -> None:
     assert live.message("list", "a\r\nb\nc\rd") == b"event: list\ndata: a\ndata: b\ndata: c\ndata: d\n\n"
 
@@ -303,7 +391,7 @@ def test_a_change_reaches_an_open_page_and_its_place_comes_back(parts, signed_in
     answer = browser.get("/services/resume/live", buffered=False)
     assert answer.mimetype == "text/event-stream"
     chunks = answer.iter_encoded()
-    first = b"".join(next(chunks) for _ in range(5)).decode()
+    first = b"".join(next(chunks) for _ in range(6)).decode()
     assert "event: overview" in first
     assert "r2" in first
     timer = threading.Timer(

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from looma_core.api.aiservice import rollback_patch
+from looma_core.api.aiservice import annotation_patch, rollback_patch
 from looma_core.kube import KubeError
 from looma_operator import health, main, rbac
 from looma_operator.handlers import RouteBook, owner_key
@@ -20,7 +20,7 @@ from looma_operator.kube.client import Kube, RefusedError
 from looma_operator.options import read_options
 from looma_operator.plan.author import spec_digest
 from looma_operator.queueing import Key
-from looma_operator.rollback_patch import annotation_patch, choose_revision
+from looma_operator.rollback_patch import choose_revision
 from looma_operator.webhooks import check_service, note_change, path_owner, requester, trial_deployment
 
 WHO, DIGEST, WHY = "looma.dev/changed-by", "looma.dev/changed-digest", "looma.dev/change-reason"
