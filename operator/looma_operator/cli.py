@@ -196,6 +196,12 @@ def _describe(service: Json) -> str:
     lines.append(_table(["CONDITION", "STATUS", "REASON", "MESSAGE"], conditions))
     if canary := status.get("canary"):
         lines += ["", f"Share of {canary['revision']}: {_share(canary)}"]
+        steps = len((service["spec"].get("rollout") or {}).get("steps") or [])
+        if "step" in canary:
+            where = (
+                f"step {canary['step'] + 1} of {steps}" if canary["step"] < steps else "after its last step"
+            )
+            lines.append(f"  {where}" + (f", waits for {canary['waits']}" if canary.get("waits") else ""))
     back = status.get("lastRollback")
     if back:
         done = f"done {back['completedAt']}" if back.get("completedAt") else "under way"
