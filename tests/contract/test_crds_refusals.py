@@ -117,7 +117,6 @@ REFUSED = [
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1/a%2fb"], "write the path normalised"),
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1/openapi.json"], "is the merged API document"),
     (SERVICE, "spec.route.pathPrefixes", ["/api/v1/a", "/api/v1/a"], "Duplicate value"),
-    (SERVICE, "spec.rollout.strategy", "Canaries", 'supported values: "Rolling", "Canary"'),
     (SERVICE, "spec.rollout", {"strategy": "Canary"}, "a Canary needs steps"),
     (
         SERVICE,
@@ -234,7 +233,7 @@ REFUSED = [
         {"service": "chat", "percent": 1, "ignore": ["/a"] * 2},
         "Duplicate value",
     ),
-    (SERVICE, "spec.rollout.strategy", "Canary", 'supported values: "Rolling"'),
+    (SERVICE, "spec.rollout.strategy", "BlueGreen", 'supported values: "Rolling", "Canary"'),
     (SERVICE, "spec.rollout.progressDeadlineSeconds", 1, "greater than or equal to 5"),
     (SERVICE, "spec.revisionHistoryLimit", 0, "greater than or equal to 1"),
     (SERVICE, "spec.rollbackWindow", -1, "greater than or equal to 0"),

@@ -14,18 +14,11 @@ from support import control_plane as planes
 from support.chart import render
 from support.control_plane import ControlPlane
 from support.operator_process import Looma, make
+from support.operator_routes import GATEWAY, route, say
 from support.operator_world import World, spec
 
 pytestmark = pytest.mark.control_plane
 Object = dict[str, Any]
-GATEWAY = "gateway.networking.k8s.io/v1"
-MERGE = "application/merge-patch+json"
-
-
-def route(looma: Looma, name: str) -> Object:
-    """The HTTPRoute, empty if there is none."""
-    code, found = looma.child("httproutes", name, GATEWAY)
-    return found if code == 200 else {}
 
 
 def paths(found: Object) -> list[str]:
@@ -36,28 +29,6 @@ def programmed(looma: Looma, name: str) -> tuple[str, str]:
     conditions = looma.status(name).get("conditions") or []
     found = next((item for item in conditions if item["type"] == "RouteProgrammed"), {})
     return found.get("status", ""), found.get("reason", "")
-
-
-def say(looma: Looma, name: str, *, accepted: str = "True", resolved: str = "True") -> None:
-    """Write the route's status as a gateway that is not Looma's, for the route as it is now."""
-    found = route(looma, name)
-    condition = {
-        "reason": "Test",
-        "message": "said by the test",
-        "observedGeneration": found["metadata"]["generation"],
-        "lastTransitionTime": "2026-01-01T12:00:00Z",
-    }
-    entry = {
-        "controllerName": "example.org/other",
-        "parentRef": {"name": "looma", "group": "gateway.networking.k8s.io", "kind": "Gateway"},
-        "conditions": [
-            {"type": "Accepted", "status": accepted, **condition},
-            {"type": "ResolvedRefs", "status": resolved, **condition},
-        ],
-    }
-    place = looma.path("httproutes", name, group=GATEWAY) + "/status"
-    code, answer = looma.plane.request("PATCH", place, {"status": {"parents": [entry]}}, content_type=MERGE)
-    assert code == 200, answer
 
 
 def routed(*prefixes: str, **more: Any) -> Object:

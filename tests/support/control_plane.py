@@ -319,7 +319,7 @@ def define(plane: ControlPlane, definitions: Iterable[Object]) -> None:
         code, answer = plane.apply(
             f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", document
         )
-        assert code in (200, 201), answer
+        assert code in (200, 201), answer.get("message", answer)
         plane.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
 
 
