@@ -29,6 +29,16 @@ CANARY_WEIGHT = Gauge(
     "while the gateways do not say).",
     ["namespace", "name", "kind"],
 )
+CANARY_STEP = Gauge(
+    "looma_operator_canary_step",
+    "Step of a canary, counted from 0; as many as there are steps when all are over. Absent without a canary.",
+    ["namespace", "name"],
+)
+EVENTS = Counter(
+    "looma_operator_events_total",
+    "Events posted about AIServices, by reason: rollouts that began, ended, failed or were aborted among them.",
+    ["reason"],
+)
 ADMISSIONS = Counter(
     "looma_operator_admissions_total",
     "Admission requests by webhook and answer (allowed, refused, failed).",

@@ -13,7 +13,7 @@ from .kube import kinds
 from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
 from .kube.read import find_foreign, parse_model, parse_service, parse_sync_job, read_service
 from .kube.write import carry_out, post_events, write_status
-from .metrics import CANARY_WEIGHT, PHASE, RECONCILE_SECONDS
+from .metrics import CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
 from .names import Phase
 from .plan.children import Apply
 from .plan.records import decide_model_status, decide_sync_status
@@ -109,6 +109,8 @@ class Reconciler:
             notices=notices,
             instance=self._instance,
         )
+        for notice in notices:
+            EVENTS.labels(notice.reason).inc()
         for phase in Phase:
             PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
         _show_canary(key, status.canary)
@@ -162,6 +164,11 @@ async def all_keys(kube: Kube, namespace: str) -> list[Key]:
 
 
 def _show_canary(key: Key, canary: Canary | None) -> None:
+    if canary is not None and canary.step is not None:
+        CANARY_STEP.labels(key.namespace, key.name).set(canary.step)
+    else:
+        with contextlib.suppress(KeyError):
+            CANARY_STEP.remove(key.namespace, key.name)
     weights = (
         {} if canary is None else {"requested": canary.weight.requested, "achieved": canary.weight.achieved}
     )

@@ -85,9 +85,15 @@ def test_a_canary_is_promoted_step_by_step_by_an_operator_that_is_killed(looma: 
 
 def test_an_aborted_canary_gives_everything_back(looma: Looma):
     begun(looma, "given-up")
+    leader = looma.replicas[-1]
+    step = f'looma_operator_canary_step{{name="given-up",namespace="{looma.namespace}"}}'
+    assert f"{step} 1.0" in leader.get("/metrics")
     ask(looma, "given-up", "abort")
     play(looma, "given-up", lambda: looma.counts("given-up") == {"r1": 4, "r2": 0}, "r2 has no pods")
     assert weights(looma, "given-up")["r1"] == 100
     conditions = {item["type"]: item for item in looma.status("given-up")["conditions"]}
     assert (conditions["Degraded"]["status"], conditions["Degraded"]["reason"]) == ("True", "Aborted")
     assert "RolloutAborted" in {event["reason"] for event in looma.events("given-up")}
+    assert 'looma_operator_events_total{reason="RolloutAborted"} 1.0' in leader.get("/metrics")
+    # A revision that is on its way out is told of until its last pod has ended.
+    play(looma, "given-up", lambda: step not in leader.get("/metrics"), "there is no canary any more")
