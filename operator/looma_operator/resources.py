@@ -15,6 +15,10 @@ Json = dict[str, Any]
 
 CANARY = "Canary"
 """The strategy whose new revision gets its part of the requests in steps."""
+BLUE_GREEN = "BlueGreen"
+"""The strategy whose new revision has all of its pods before it gets all of the requests at once."""
+BY_WEIGHT = (CANARY, BLUE_GREEN)
+"""Strategies that move requests between revisions by weights."""
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -80,11 +84,20 @@ class RolloutStep(_Struct, frozen=True, kw_only=True):
     pause: Pause | None = None
 
 
+class Preview(_Struct, frozen=True, kw_only=True):
+    """Requests that have this header with the value `true` go to the new revision before it takes over."""
+
+    header: str
+
+
 class Rollout(_Struct, frozen=True, kw_only=True):
     """How a new revision takes over; `steps` are those of a canary."""
 
     strategy: str = "Rolling"
     steps: tuple[RolloutStep, ...] = ()
+    auto_promote: bool = False
+    preview: Preview | None = None
+    scale_down_delay_seconds: int | None = None
     progress_deadline_seconds: int = 600
 
 
@@ -124,6 +137,13 @@ class RolloutStatus(_Struct, frozen=True, kw_only=True):
     step_started_at: datetime | None = None
     weight: int = 0
     aborted: bool = False
+
+
+class Retained(_Struct, frozen=True, kw_only=True):
+    """A revision that keeps its pods for a while after another took over, so that going back takes no start."""
+
+    revision: str
+    until: datetime
 
 
 class Rollback(_Struct, frozen=True, kw_only=True):
@@ -205,6 +225,7 @@ class AIServiceStatus(_Struct, frozen=True, kw_only=True):
     target_revision: str = ""
     rollout: RolloutStatus | None = None
     canary: Canary | None = None
+    retained: Retained | None = None
     revisions: tuple[RevisionStatus, ...] = ()
     last_rollback: Rollback | None = None
     requests: tuple[RequestRecord, ...] = ()

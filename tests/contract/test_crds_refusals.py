@@ -124,6 +124,22 @@ REFUSED = [
         {"steps": [{"setWeight": 10}]},
         "only a Canary has steps: write strategy Canary",
     ),
+    (
+        SERVICE,
+        "spec.rollout",
+        {"strategy": "BlueGreen", "steps": [{"setWeight": 10}]},
+        "only a Canary has steps",
+    ),
+    (SERVICE, "spec.rollout", {"autoPromote": True}, "only BlueGreen has autoPromote"),
+    (SERVICE, "spec.rollout", {"preview": {"header": "X-Preview"}}, "are of Canary and BlueGreen"),
+    (SERVICE, "spec.rollout", {"scaleDownDelaySeconds": 5}, "are of Canary and BlueGreen"),
+    *(
+        (SERVICE, "spec.rollout", {"strategy": "BlueGreen", "preview": {"header": header}}, words)
+        for header, words in (
+            ("X Preview", "write the name of a header"),
+            ("X-Looma-Preview", "another header"),
+        )
+    ),
     *(
         (SERVICE, "spec.rollout", {"strategy": "Canary", "steps": [step]}, words)
         for step, words in (
@@ -233,7 +249,7 @@ REFUSED = [
         {"service": "chat", "percent": 1, "ignore": ["/a"] * 2},
         "Duplicate value",
     ),
-    (SERVICE, "spec.rollout.strategy", "BlueGreen", 'supported values: "Rolling", "Canary"'),
+    (SERVICE, "spec.rollout.strategy", "Blue", 'supported values: "Rolling", "Canary", "BlueGreen"'),
     (SERVICE, "spec.rollout.progressDeadlineSeconds", 1, "greater than or equal to 5"),
     (SERVICE, "spec.revisionHistoryLimit", 0, "greater than or equal to 1"),
     (SERVICE, "spec.rollbackWindow", -1, "greater than or equal to 0"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..names import revision_number
-from ..resources import CANARY, Canary, CanaryWeight, Traffic
+from ..resources import BY_WEIGHT, Canary, CanaryWeight, Traffic
 from .observed import Pods
 from .rollout import RolloutDecision
 
@@ -123,7 +123,7 @@ def decide_canary(
     revision = _beside_stable(decision, pods)
     if not revision:
         return None, None
-    if strategy == CANARY:
+    if strategy in BY_WEIGHT:
         requested = float(decision.rollout.weight) if decision.rollout is not None else 0.0
     else:
         asked = decision.counts.get(revision, 0)
@@ -135,7 +135,7 @@ def decide_canary(
         achieved = Achieved(
             percent=None, why="it has no path at a gateway: its part is its share of the pods"
         )
-    under_way = decision.rollout is not None and decision.rollout.strategy == CANARY
+    under_way = decision.rollout is not None and decision.rollout.strategy in BY_WEIGHT
     canary = Canary(
         revision=revision,
         step=decision.rollout.step if under_way and decision.rollout is not None else None,

@@ -1,4 +1,4 @@
-"""Whether a canary begins, goes on, takes over or is given up: strategy Canary. Pure.
+"""Whether a rollout by weights begins, goes on, takes over or is given up: strategies Canary and BlueGreen. Pure.
 
 | stable | target | rollout's state          | pods                                  | weights             |
 | ------ | ------ | ------------------------ | ------------------------------------- | ------------------- |
@@ -10,7 +10,11 @@
 | r1     | r3     | r2 was under way         | r1 in full, r3 begins; r2 as above    | r2 gets none at once |
 | any    | any    | paused                   | as they are; scaling falls to stable  | as they are         |
 
-Pods are taken from a revision only when the gateways say that it gets nothing any more.
+Pods are taken from a revision only when the gateways say that it gets nothing any more, and from the one that served
+before when its delay is over as well.
+
+BlueGreen is a canary without weights between none and all: all of its pods first, then it waits for somebody to promote
+it (or not, with autoPromote), then it gets all requests at once.
 """
 
 from __future__ import annotations
@@ -21,11 +25,28 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ..resources import CANARY, RolloutStatus, RolloutStep
+from ..resources import BLUE_GREEN, Pause, Retained, Rollout, RolloutStatus, RolloutStep
 from .counts import next_counts
 from .observed import Pods
 from .rollout import RolloutDecision, decide_rollout
-from .steps import WHOLE, Progress, StepDecision, decide_step, pods_for
+from .steps import LITTLE_LATER, WHOLE, Progress, StepDecision, decide_step, pods_for
+
+BLUE_GREEN_DELAY_SECONDS = 30
+"""How long the revision before keeps its pods where the spec says nothing; with Canary they go at once."""
+
+
+def steps_of(rollout: Rollout) -> tuple[RolloutStep, ...]:
+    """The steps of a strategy by weights."""
+    if rollout.strategy == BLUE_GREEN:
+        return () if rollout.auto_promote else (RolloutStep(pause=Pause()),)
+    return rollout.steps
+
+
+def delay_of(rollout: Rollout) -> timedelta:
+    """How long the revision that served before keeps its pods."""
+    if rollout.scale_down_delay_seconds is not None:
+        return timedelta(seconds=rollout.scale_down_delay_seconds)
+    return timedelta(seconds=BLUE_GREEN_DELAY_SECONDS if rollout.strategy == BLUE_GREEN else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +64,17 @@ def decide_canary_rollout(
     replicas: int,
     pods: Mapping[str, Pods],
     before: RolloutStatus | None,
-    steps: Sequence[RolloutStep],
+    spec: Rollout,
     shares: Mapping[str, float | None],
+    retained: Retained | None,
     routed: bool,
     paused: bool,
     resumed: bool,
     direct: bool,
     asked: Asked,
-    deadline: timedelta,
     now: datetime,
 ) -> RolloutDecision:
-    """What the service's canary does next; see the module's table.
+    """What the service's rollout does next; see the module's table.
 
     Args:
         target: revision that the spec asks for.
@@ -61,17 +82,18 @@ def decide_canary_rollout(
         replicas: pods that the spec asks for.
         pods: pods of every revision that has a Deployment.
         before: the rollout as status recorded it.
-        steps: those of the spec.
+        spec: the rollout as the spec has it.
         shares: percent of the requests that each revision really gets, None while that is unknown; without an entry
             it gets none.
+        retained: the revision that keeps its pods after another took over, as status recorded it.
         routed: a gateway divides the requests; without one every pod that answers gets its part of them.
         paused: the spec asks for a pause.
         resumed: the pause ended with this look.
         direct: a rollout that begins now leaves out the steps.
         asked: what people asked for.
-        deadline: how long a rollout may wait for pods or gateways without getting on.
         now: this moment.
     """
+    deadline = timedelta(seconds=spec.progress_deadline_seconds)
     if not stable:
         first = decide_rollout(
             target=target,
@@ -89,59 +111,90 @@ def decide_canary_rollout(
     if before is not None and before.revision != target:
         before = None
     if paused:
-        return _paused(target=target, stable=stable, replicas=replicas, pods=pods, before=before)
+        paused_now = _paused(target=target, stable=stable, replicas=replicas, pods=pods, before=before)
+        return replace(paused_now, retained=retained)
+    scene = _Scene(replicas=replicas, pods=pods, shares=shares, retained=retained, routed=routed, now=now)
     if target == stable:
         return RolloutDecision(
             stable=stable,
-            counts=_back(stable, replicas=replicas, pods=pods, shares=shares, routed=routed),
+            counts=scene.back(stable),
             rollout=None,
             completed=before is not None,
+            wake_after=scene.retained_for,
             weights={stable: WHOLE},
+            retained=scene.kept,
         )
+    steps = steps_of(spec)
     rollout = before or RolloutStatus(
         revision=target,
         from_=stable,
         started_at=now,
         progressed_at=now,
         direct=direct,
-        strategy=CANARY,
+        strategy=spec.strategy,
         step=len(steps) if direct else 0,
         step_started_at=now,
     )
     decision = (
-        _given_up(rollout, replicas=replicas, pods=pods, shares=shares, routed=routed)
+        _given_up(rollout, scene)
         if rollout.failed
-        else _go_on(
-            rollout,
-            replicas=replicas,
-            pods=pods,
-            steps=steps,
-            shares=shares,
-            routed=routed,
-            resumed=resumed,
-            asked=asked,
-            deadline=deadline,
-            now=now,
-        )
+        else _go_on(rollout, scene, spec=spec, steps=steps, resumed=resumed, asked=asked)
     )
     return replace(decision, started=before is None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Scene:
+    """What is there, for all decisions of one look."""
+
+    replicas: int
+    pods: Mapping[str, Pods]
+    shares: Mapping[str, float | None]
+    retained: Retained | None
+    routed: bool
+    now: datetime
+
+    @property
+    def kept(self) -> Retained | None:
+        """The revision that keeps its pods, as long as it does."""
+        return self.retained if self.retained is not None and self.retained.until > self.now else None
+
+    @property
+    def retained_for(self) -> float | None:
+        """Seconds until it does not any more."""
+        return None if self.kept is None else (self.kept.until - self.now).total_seconds() + LITTLE_LATER
+
+    def rest(self, *but: str) -> dict[str, int]:
+        """Pods of revisions that are to get nothing: as many as there are, until they get none and keep none."""
+        return {
+            name: state.spec if self.shares.get(name, 0.0) != 0.0 or self._keeps(name) else 0
+            for name, state in self.pods.items()
+            if name not in but
+        }
+
+    def _keeps(self, name: str) -> bool:
+        return self.kept is not None and self.kept.revision == name
+
+    def back(self, stable: str) -> dict[str, int]:
+        """Pods when all requests go to `stable`: it never gave any away, unless pods were the only weights."""
+        if not self.routed:
+            return next_counts(replicas=self.replicas, wanted=stable, pods=self.pods, direct=True)
+        return {**self.rest(stable), stable: self.replicas}
+
+
 def _go_on(
     rollout: RolloutStatus,
+    scene: _Scene,
     *,
-    replicas: int,
-    pods: Mapping[str, Pods],
+    spec: Rollout,
     steps: Sequence[RolloutStep],
-    shares: Mapping[str, float | None],
-    routed: bool,
     resumed: bool,
     asked: Asked,
-    deadline: timedelta,
-    now: datetime,
 ) -> RolloutDecision:
     target, stable = rollout.revision, rollout.from_
-    serving = pods.get(target, Pods()).serving
+    replicas, now = scene.replicas, scene.now
+    serving = scene.pods.get(target, Pods()).serving
+    least = replicas if spec.strategy == BLUE_GREEN else 1
     step = decide_step(
         steps=steps,
         before=Progress(
@@ -149,41 +202,45 @@ def _go_on(
         ),
         replicas=replicas,
         serving=serving,
-        share=shares.get(target, 0.0),
+        share=scene.shares.get(target, 0.0),
         now=now,
         promoted=asked.promote,
         promoted_fully=asked.promote_fully,
-        least=1 if routed else 0,
+        # Every pod gets its part at once where no gateway divides the requests.
+        least=least if scene.routed else 0,
     )
     rollout = _advanced(rollout, step, serving=serving, resumed=resumed, now=now)
     if step.arrived:
+        delay = delay_of(spec) if scene.routed else timedelta()
+        kept = Retained(revision=stable, until=now + delay) if delay else None
         return RolloutDecision(
             stable=target,
-            counts={**_rest(pods, shares, kept={target}), target: replicas},
+            counts={**replace(scene, retained=kept).rest(target), target: replicas},
             rollout=None,
             completed=True,
+            wake_after=replace(scene, retained=kept).retained_for,
             weights={target: WHOLE},
+            retained=kept,
         )
-    wakes = [] if step.wake_after is None else [step.wake_after]
+    wakes = [seconds for seconds in (step.wake_after, scene.retained_for) if seconds is not None]
     if step.waits_for_others:
+        deadline = timedelta(seconds=spec.progress_deadline_seconds)
         left = (rollout.progressed_at + deadline - now).total_seconds()
         if left <= 0:
             failed = msgspec.structs.replace(rollout, failed=True)
-            return replace(
-                _given_up(failed, replicas=replicas, pods=pods, shares=shares, routed=routed), failed_now=True
-            )
+            return replace(_given_up(failed, scene), failed_now=True)
         # A little late rather than a little early, or the look would find nothing to decide.
         wakes.append(left + 0.1)
-    rest = _rest(pods, shares, kept={stable, target})
     # Where pods are the only weights, the new ones take the places of as many others.
-    beside = replicas if routed else max(0, replicas - min(serving, step.pods))
+    beside = replicas if scene.routed else max(0, replicas - min(serving, step.pods))
     return RolloutDecision(
         stable=stable,
-        counts={**rest, stable: beside, target: step.pods},
+        counts={**scene.rest(stable, target), stable: beside, target: step.pods},
         rollout=rollout,
         wake_after=min(wakes, default=None),
         weights={stable: WHOLE - rollout.weight, target: rollout.weight},
         waits=step.waits,
+        retained=scene.kept,
     )
 
 
@@ -208,37 +265,14 @@ def _advanced(
     )
 
 
-def _rest(pods: Mapping[str, Pods], shares: Mapping[str, float | None], *, kept: set[str]) -> dict[str, int]:
-    """Pods of revisions that are to get nothing: as many as there are, until the gateways say that they do not."""
-    return {
-        name: state.spec if shares.get(name, 0.0) != 0.0 else 0
-        for name, state in pods.items()
-        if name not in kept
-    }
-
-
-def _back(
-    stable: str, *, replicas: int, pods: Mapping[str, Pods], shares: Mapping[str, float | None], routed: bool
-) -> dict[str, int]:
-    """Pods when all requests go to `stable`: it never gave any away, unless pods were the only weights."""
-    if not routed:
-        return next_counts(replicas=replicas, wanted=stable, pods=pods, direct=True)
-    return {**_rest(pods, shares, kept={stable}), stable: replicas}
-
-
-def _given_up(
-    rollout: RolloutStatus,
-    *,
-    replicas: int,
-    pods: Mapping[str, Pods],
-    shares: Mapping[str, float | None],
-    routed: bool,
-) -> RolloutDecision:
+def _given_up(rollout: RolloutStatus, scene: _Scene) -> RolloutDecision:
     return RolloutDecision(
         stable=rollout.from_,
-        counts=_back(rollout.from_, replicas=replicas, pods=pods, shares=shares, routed=routed),
+        counts=scene.back(rollout.from_),
         rollout=msgspec.structs.replace(rollout, weight=0),
+        wake_after=scene.retained_for,
         weights={rollout.from_: WHOLE},
+        retained=scene.kept,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..names import ConditionType, Phase, Reason
-from ..resources import CANARY, Condition, RolloutStatus
+from ..resources import BY_WEIGHT, Condition, RolloutStatus
 from .content import ModelsMissing
 from .programmed import Programmed
 from .routes import MissingTarget, PathConflict
@@ -139,7 +139,7 @@ def _degraded(facts: Facts, ready_before: Condition | None, now: datetime) -> _V
                 reason=Reason.ABORTED,
                 message=f"The rollout of {rollout.revision} was aborted.{detail} {serves}",
             )
-        got = "got no further" if rollout.strategy == CANARY else "got no further pod"
+        got = "got no further" if rollout.strategy in BY_WEIGHT else "got no further pod"
         return _Verdict(
             status=True,
             reason=Reason.PROGRESS_DEADLINE_EXCEEDED,

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from ..resources import CANARY, RequestRecord, RolloutStatus
+from ..resources import BY_WEIGHT, RequestRecord, RolloutStatus
 
 KEPT = 20
 Action = Literal["restart", "retry", "promote", "promote-full", "abort"]
@@ -134,7 +134,7 @@ def _refusal(action: Action, *, target: str, rollout: RolloutStatus | None) -> s
         return "no rollout was given up, so there is nothing to retry"
     if action == "abort" and not under_way:
         return "no rollout from another revision goes on, so there is nothing to abort"
-    canary = under_way and rollout is not None and rollout.strategy == CANARY
+    canary = under_way and rollout is not None and rollout.strategy in BY_WEIGHT
     if action in ("promote", "promote-full") and not canary:
         return "no canary goes on, so there is nothing to promote"
     return ""

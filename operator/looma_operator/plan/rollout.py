@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ..resources import RolloutStatus
+from ..resources import Retained, RolloutStatus
 from .counts import frozen_counts, next_counts
 from .observed import Pods
 
@@ -31,7 +31,8 @@ class RolloutDecision:
 
     counts are pods by revision; rollout is None when the target serves alone; wake_after is when the deadline
     wants to be looked at again, in seconds. weights are percent of the requests by revision, empty where requests find
-    their pods through one Service of all; `waits` says for what a canary waits.
+    their pods through one Service of all; `waits` says for what a canary waits, `retained`
+    which revision keeps its pods for a while.
     """
 
     stable: str
@@ -43,6 +44,7 @@ class RolloutDecision:
     wake_after: float | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
     waits: str = ""
+    retained: Retained | None = None
 
 
 def is_complete(*, wanted: str, replicas: int, pods: Mapping[str, Pods]) -> bool:

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from ..names import GATEWAY_ENGINE, LABEL_REVISION, revision_number
 from ..render.common import deployment_name, stable_service_name
 from ..render.route import WHOLE, ParentGateway, render_route
-from ..resources import CANARY, AIService, Json, parse_time
+from ..resources import BY_WEIGHT, AIService, Json, parse_time
 from .canary import decide_achieved
 from .children import ROUTE, SERVICE, Action, delete_child
 from .observed import Observed, Pods
@@ -99,10 +99,9 @@ def _weights(route: Json | None, service: str) -> dict[str, float] | None:
     )
     if not served:
         return None
-    refs = [ref for rule in route["spec"].get("rules") or [] for ref in rule.get("backendRefs") or []]
-    whole = sum(ref.get("weight", 1) for ref in refs) or 1
-    prefix = f"{service}-"
-    return {ref["name"].removeprefix(prefix): WHOLE * ref.get("weight", 1) / whole for ref in refs}
+    backends = _backends_of(route)
+    whole = sum(weight for _, weight in backends) or 1
+    return {name.removeprefix(f"{service}-"): WHOLE * weight / whole for name, weight in backends}
 
 
 def decide_routing(
@@ -125,7 +124,7 @@ def decide_routing(
     service = observed.service
     routed = is_routed(service, paths, gateway_api=observed.gateway_api)
     whole = [(stable_service_name(service.metadata.name), WHOLE)]
-    if service.spec.rollout.strategy != CANARY or not routed or not decision.weights:
+    if service.spec.rollout.strategy not in BY_WEIGHT or not routed or not decision.weights:
         route = render_route(service, paths=paths, backends=whole, gateway=gateway) if routed else None
         return Routing(route=route)
     names = _with_pods(decision, observed.pods)
@@ -140,8 +139,20 @@ def decide_routing(
         # What leads somewhere goes on to do so until everybody knows the new Services.
         route = render_route(service, paths=paths, backends=_backends_of(there) or whole, gateway=gateway)
     else:
-        route = render_route(service, paths=paths, backends=backends, gateway=gateway)
+        preview = _preview(observed, decision, now)
+        route = render_route(service, paths=paths, backends=backends, gateway=gateway, preview=preview)
     return Routing(route=route, only=decision.stable or None, with_service=names)
+
+
+def _preview(observed: Observed, decision: RolloutDecision, now: datetime) -> tuple[str, str] | None:
+    """The header that leads to a new revision, and its Service, once pods of it can answer."""
+    asked, rollout = observed.service.spec.rollout.preview, decision.rollout
+    if asked is None or rollout is None or rollout.failed or not decision.stable:
+        return None
+    pods = observed.pods.get(rollout.revision, Pods())
+    if not pods.serving or not is_settled(observed, rollout.revision, now):
+        return None
+    return asked.header, deployment_name(observed.service.metadata.name, rollout.revision)
 
 
 def _with_pods(decision: RolloutDecision, pods: Mapping[str, Pods]) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ from ..names import GATEWAY_ENGINE, REQUEST, ConditionType, EventReason, Reason,
 from ..render.children import render_children
 from ..render.common import selector, stable_service_name
 from ..render.route import ParentGateway
-from ..resources import CANARY, AIServiceStatus, RolloutStatus, format_time
+from ..resources import BY_WEIGHT, AIServiceStatus, RolloutStatus, format_time
 from .author import Author
 from .canary import decide_canary
-from .canary_rollout import Asked, decide_canary_rollout
+from .canary_rollout import Asked, decide_canary_rollout, steps_of
 from .children import ROUTE, Action, Notice, child_actions, deletion_actions, route_deletion
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
 from .content import ModelsMissing, content_of, digest, find_revision, next_number, retired_models
@@ -149,7 +149,7 @@ def _decide(
     resumed = is_true(conditions, ConditionType.PAUSED) and not spec.paused
     direct = target.rollback is not None and target.rollback.direct
     pods = dict(observed.pods)
-    if spec.rollout.strategy != CANARY:
+    if spec.rollout.strategy not in BY_WEIGHT:
         return decide_rollout(
             target=target.name,
             stable=stable,
@@ -172,14 +172,14 @@ def _decide(
         replicas=spec.replicas,
         pods=pods,
         before=before,
-        steps=spec.rollout.steps,
+        spec=spec.rollout,
         shares=decide_shares(observed, routed=routed, now=now),
+        retained=observed.service.status.retained,
         routed=routed,
         paused=spec.paused,
         resumed=resumed,
         direct=direct,
         asked=asked,
-        deadline=deadline,
         now=now,
     )
     soon = SETTLED.total_seconds() if unsettled else None
@@ -273,7 +273,7 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         missing=target.missing,
         decision=decision,
         before=status.rollout,
-        steps=len(spec.rollout.steps),
+        steps=len(steps_of(spec.rollout)),
         rollback=rollback,
         request=request.record if request is not None else None,
         conflicts=conflicts,
@@ -342,6 +342,7 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         target_revision=target.name,
         rollout=decision.rollout,
         canary=canary,
+        retained=decision.retained,
         revisions=revision_rows(kept, pods, target.name, decision),
         last_rollback=rollback,
         requests=remember(status.requests, request.record) if request else status.requests,

@@ -15,6 +15,8 @@ from .common import metadata
 
 SERVICE_PORT = 80
 WHOLE = 100
+PREVIEW = "true"
+"""Value of the header that asks for a new revision: an exact one, which every implementation must know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ def render_route(
     paths: Sequence[str],
     backends: Sequence[tuple[str, int]],
     gateway: ParentGateway,
+    preview: tuple[str, str] | None = None,
 ) -> Json:
     """The HTTPRoute named after the service.
 
@@ -43,19 +46,29 @@ def render_route(
         paths: path prefixes, at least one.
         backends: names of Services with their weights; the weights' sum is the whole.
         gateway: the parent.
+        preview: a header and the Service to which requests go that have it with the value PREVIEW.
     """
     namespace = service.metadata.namespace
     parent = {"name": gateway.name}
     if gateway.in_namespace(namespace) != namespace:
         parent["namespace"] = gateway.namespace
-    rule = {
-        "matches": [{"path": {"type": "PathPrefix", "value": path}} for path in paths],
-        "backendRefs": [{"name": name, "port": SERVICE_PORT, "weight": weight} for name, weight in backends],
-        "timeouts": {"request": f"{service.spec.route.timeout_seconds}s"},
-    }
+    matches: list[Json] = [{"path": {"type": "PathPrefix", "value": path}} for path in paths]
+
+    def rule(where: list[Json], to: Sequence[tuple[str, int]]) -> Json:
+        return {
+            "matches": where,
+            "backendRefs": [{"name": name, "port": SERVICE_PORT, "weight": weight} for name, weight in to],
+            "timeouts": {"request": f"{service.spec.route.timeout_seconds}s"},
+        }
+
+    rules = [rule(matches, backends)]
+    if preview is not None:
+        header, name = preview
+        asked = {"headers": [{"type": "Exact", "name": header, "value": PREVIEW}]}
+        rules.append(rule([{**match, **asked} for match in matches], [(name, WHOLE)]))
     return {
         "apiVersion": GATEWAY_API,
         "kind": "HTTPRoute",
         "metadata": metadata(service, service.metadata.name),
-        "spec": {"parentRefs": [parent], "rules": [rule]},
+        "spec": {"parentRefs": [parent], "rules": rules},
     }

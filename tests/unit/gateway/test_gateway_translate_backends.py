@@ -162,3 +162,21 @@ def test_a_split_names_the_revisions_of_its_services() -> None:
     assert split.backends == ("looma_resume-stable_80", "looma_resume-canary_80")
     assert split.revisions == ("r1", "r2")
     assert made(gateway(), service(), route()).splits == ()
+
+
+def test_what_is_asked_for_by_a_header_is_no_part_of_a_split() -> None:
+    asked = match("/api/v1/a", headers=[{"name": "X-Preview", "value": "true"}])
+    translation = made(
+        gateway(),
+        ai_service(),
+        service("resume-r1", of="resume", revision="r1"),
+        service("resume-r2", of="resume", revision="r2"),
+        route(
+            rule(to("resume-r1", 100), to("resume-r2", 0), matches=[match("/api/v1/a")]),
+            rule(to("resume-r2", 100), matches=[asked]),
+            of="resume",
+        ),
+    )
+    (split,) = translation.splits
+    assert split.rules == ("looma_resume_0_0",)
+    assert len(translation.plane.rules) == 2

@@ -17,8 +17,8 @@ ROLLOUT = {"strategy": "Canary", "steps": STEPS, "progressDeadlineSeconds": 60}
 
 
 def weights(world: World) -> dict[str, int]:
-    """What the route gives each Service."""
-    (rule,) = world.children["HTTPRoute", "resume"]["spec"]["rules"]
+    """What the route gives each Service of those requests that ask for no revision by a header."""
+    rule = world.children["HTTPRoute", "resume"]["spec"]["rules"][0]
     return {ref["name"].removeprefix("resume-"): ref["weight"] for ref in rule["backendRefs"]}
 
 
@@ -244,6 +244,71 @@ def test_a_service_that_becomes_a_canary_is_led_to_its_revision_when_gateways_kn
     assert ("Service", "resume-r1") not in world.children
 
 
+BLUE_GREEN = {"strategy": "BlueGreen", "progressDeadlineSeconds": 60, "preview": {"header": "X-Preview"}}
+
+
+def previewed(world: World) -> str:
+    """The Service that the header leads to, empty if it leads nowhere."""
+    rules = world.children["HTTPRoute", "resume"]["spec"]["rules"]
+    if len(rules) == 1:
+        return ""
+    (match,) = rules[1]["matches"]
+    assert match["headers"] == [{"type": "Exact", "name": "X-Preview", "value": "true"}]
+    return str(rules[1]["backendRefs"][0]["name"])
+
+
+def test_blue_green_has_all_pods_then_waits_then_takes_everything_at_once():
+    world = World(spec=spec(rollout=BLUE_GREEN))
+    turn(world, rounds=12)
+    assert previewed(world) == ""
+    world.change(image="looma-engine:2")
+    turn(world, rounds=30)
+    assert world.counts == {"r1": 4, "r2": 4}
+    assert weights(world) == {"r1": 100, "r2": 0}
+    assert previewed(world) == "resume-r2"
+    assert world.status["canary"]["waits"] == "somebody to promote it"
+    ask(world, "promote")
+    seen = []
+    for _ in range(6):
+        turn(world, rounds=1)
+        seen.append(weights(world).get("r2"))
+    assert set(seen) <= {0, 100}
+    assert world.status["stableRevision"] == "r2"
+    assert previewed(world) == ""
+    # What served before stays for half a minute.
+    assert world.counts == {"r1": 4, "r2": 4}
+    assert world.status["retained"]["revision"] == "r1"
+    turn(world, rounds=40)
+    assert world.counts == {"r1": 0, "r2": 4}
+    assert "retained" not in world.status
+
+
+def test_going_back_while_the_pods_are_still_there_takes_no_start():
+    world = World(spec=spec(rollout=BLUE_GREEN | {"autoPromote": True}))
+    turn(world, rounds=12)
+    world.change(image="looma-engine:2")
+    turn(world, rounds=12)
+    assert world.status["stableRevision"] == "r2", "nobody was asked"
+    assert world.counts == {"r1": 4, "r2": 4}
+    world.change(image="looma-engine:1")
+    world.look()
+    assert weights(world) == {"r1": 100, "r2": 0}
+    turn(world, rounds=3)
+    assert world.status["stableRevision"] == "r1"
+
+
+def test_a_pause_forgets_no_pods_that_stay():
+    world = World(spec=spec(rollout=BLUE_GREEN | {"autoPromote": True, "scaleDownDelaySeconds": 600}))
+    turn(world, rounds=12)
+    world.change(image="looma-engine:2")
+    turn(world, rounds=12)
+    world.change(paused=True)
+    turn(world, rounds=5)
+    world.change(paused=False)
+    turn(world, rounds=5)
+    assert world.counts == {"r1": 4, "r2": 4}
+
+
 events = st.lists(
     st.sampled_from(
         ["look", "look", "look", "new", "back", "abort", "retry", "promote", "promote-full", "scale", "crash"]
@@ -254,9 +319,9 @@ events = st.lists(
 
 
 @settings(max_examples=60)
-@given(events=events)
-def test_whatever_happens_weights_are_whole_carried_and_all_ends(events):
-    world = World(spec=spec(rollout=ROLLOUT))
+@given(events=events, rollout=st.sampled_from([ROLLOUT, BLUE_GREEN]))
+def test_whatever_happens_weights_are_whole_carried_and_all_ends(events, rollout):
+    world = World(spec=spec(rollout=rollout))
     turn(world, rounds=12)
     for number, event in enumerate(events):
         match event:

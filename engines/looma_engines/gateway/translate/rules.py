@@ -223,7 +223,9 @@ def make_rules(
                         ),
                     )
                 )
-        if owned is not None and done is not None and names and aims.targets:
+        # Requests that ask for a revision by a header say nothing of the part that it gets of all the others.
+        for_all = any(not item.headers for item in possible)
+        if owned is not None and done is not None and names and aims.targets and for_all:
             made.splits.append(
                 Split(
                     namespace=owned.namespace,
