@@ -355,6 +355,18 @@ def promote(
 
 
 @app.command()
+def pause(name: Name, reason: Reason = "", namespace: Namespace = None, context: Context = None) -> None:
+    """Keep a rollout where it is."""
+    _request(_connect(namespace, context), name, "pause", reason)
+
+
+@app.command()
+def resume(name: Name, reason: Reason = "", namespace: Namespace = None, context: Context = None) -> None:
+    """Let a rollout go on that was paused by request."""
+    _request(_connect(namespace, context), name, "resume", reason)
+
+
+@app.command()
 def abort(name: Name, reason: Reason = "", namespace: Namespace = None, context: Context = None) -> None:
     """Give a rollout up: the revision before it serves everything."""
     _request(_connect(namespace, context), name, "abort", reason)

@@ -122,7 +122,7 @@ class RolloutStatus(_Struct, frozen=True, kw_only=True):
     """A rollout that goes on, or was given up (`failed`; `aborted` where somebody asked for that).
 
     A canary's `step` is the number of the step that it is in, as many as there are when all are over; `weight` is the
-    percent that its revision is to get.
+    percent that its revision is to get. `paused` where somebody asked for that; a pause of the spec is the spec's.
     """
 
     revision: str
@@ -137,6 +137,7 @@ class RolloutStatus(_Struct, frozen=True, kw_only=True):
     step_started_at: datetime | None = None
     weight: int = 0
     aborted: bool = False
+    paused: bool = False
 
 
 class Retained(_Struct, frozen=True, kw_only=True):

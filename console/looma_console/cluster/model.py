@@ -123,13 +123,15 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """A rollout that goes on or was given up. `steps` are those of a canary, which `waits` for something."""
+    """A rollout that goes on or was given up. `steps` are those of a canary; `by_weight` it `waits` for something."""
 
     revision: str
     source: str
     started_at: dt.datetime | None
     failed: bool
     aborted: bool
+    paused: bool
+    by_weight: bool
     steps: tuple[Step, ...]
     waits: str
 
@@ -138,8 +140,10 @@ class Rollout:
         """What may be asked for now; see the operator's requests."""
         if self.failed:
             return ("retry",)
-        ways = ("promote", "promote-full") if self.steps else ()
-        return (*ways, "abort") if self.source else ()
+        if self.paused:
+            return ("resume", "abort") if self.source else ("resume",)
+        ways = ("promote", "promote-full") if self.by_weight else ()
+        return (*ways, "pause", "abort") if self.source else ("pause",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -400,6 +404,8 @@ def _rollout(status: Document, spec: Document) -> Rollout | None:
         started_at=read_time(item.get("startedAt")),
         failed=bool(item.get("failed")),
         aborted=bool(item.get("aborted")),
+        paused=bool(item.get("paused")),
+        by_weight=item.get("strategy") in {"Canary", "BlueGreen"},
         steps=tuple(
             Step(
                 weight=step.get("setWeight"),

@@ -56,12 +56,16 @@ def canary_words(canary: Canary) -> str:
 ACTIONS: dict[str, LazyString] = {
     "promote": lazy_gettext("Next step"),
     "promote-full": lazy_gettext("Leave out all steps"),
+    "pause": lazy_gettext("Pause"),
+    "resume": lazy_gettext("Go on"),
     "abort": lazy_gettext("Abort"),
     "retry": lazy_gettext("Try again"),
 }
 QUESTIONS: dict[str, LazyString] = {
     "promote": lazy_gettext("Take the new revision to its next step?"),
     "promote-full": lazy_gettext("Leave out all further steps?"),
+    "pause": lazy_gettext("Pause the rollout?"),
+    "resume": lazy_gettext("Let the rollout go on?"),
     "abort": lazy_gettext("Abort the rollout?"),
     "retry": lazy_gettext("Try the rollout again?"),
 }
@@ -74,6 +78,8 @@ MEANINGS: dict[str, LazyString] = {
         "All requests go to the revision that serves, at once. The new one gets none until it is tried again, or "
         "another spec is applied."
     ),
+    "pause": lazy_gettext("Pods and requests stay as they are."),
+    "resume": lazy_gettext("It goes on where it is."),
     "retry": lazy_gettext("It begins with its first step."),
 }
 

@@ -36,6 +36,7 @@ class Facts:
     rolling_back: bool
     waits: str
     paused: bool
+    paused_by_spec: bool
     waiting: bool
     model_count: int
     models_missing: ModelsMissing | None
@@ -163,6 +164,10 @@ def _paused(facts: Facts) -> _Verdict:
     if not facts.paused:
         return _Verdict(status=False, reason=Reason.NOT_PAUSED, message="")
     waits = ": a change of the spec waits" if facts.waiting else ""
+    if not facts.paused_by_spec:
+        return _Verdict(
+            status=True, reason=Reason.REQUESTED, message="The rollout was paused by request, until resume"
+        )
     return _Verdict(status=True, reason=Reason.REQUESTED, message=f"spec.paused is true{waits}")
 
 

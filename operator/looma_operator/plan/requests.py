@@ -8,6 +8,8 @@ The annotation is a JSON object {id, action, reason?}. Actions of this release:
 | retry        | a rollout that was given up or aborted is tried again, from its first step |
 | promote      | a canary goes on to its next step |
 | promote-full | a canary leaves out all further steps |
+| pause        | a rollout stays where it is |
+| resume       | a rollout that was paused by request goes on |
 | abort        | a rollout is given up: the revision before it serves everything |
 """
 
@@ -23,7 +25,7 @@ import msgspec
 from ..resources import BY_WEIGHT, RequestRecord, RolloutStatus
 
 KEPT = 20
-Action = Literal["restart", "retry", "promote", "promote-full", "abort"]
+Action = Literal["restart", "retry", "promote", "promote-full", "pause", "resume", "abort"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
@@ -90,7 +92,10 @@ def decide_request(
     | promote      | a canary that goes on      | Done, promote         |
     | promote-full | a canary that goes on      | Done, promote_fully   |
     | promote, …   | other                      | Refused               |
+    | pause        | goes on, not paused        | Done, pause           |
+    | resume       | paused by request          | Done, resume          |
     | abort        | goes on, from another one  | Done, abort           |
+    | pause, …     | other                      | Refused               |
     | abort        | other                      | Refused               |
     | not JSON     | any                        | None (admission told) |
     """
@@ -121,23 +126,43 @@ _DONE: dict[Action, str] = {
     "retry": "the rollout of {} is tried again",
     "promote": "{} goes on to its next step",
     "promote-full": "{} leaves out all further steps",
+    "pause": "the rollout of {} stays where it is",
+    "resume": "the rollout of {} goes on",
     "abort": "the rollout of {} is given up",
 }
+
+
+_NEEDS: dict[Action, str] = {
+    "restart": "",
+    "retry": "no rollout was given up, so there is nothing to retry",
+    "promote": "no canary goes on, so there is nothing to promote",
+    "promote-full": "no canary goes on, so there is nothing to promote",
+    "pause": "no rollout goes on, so there is nothing to pause",
+    "resume": "no rollout was paused by request; a pause of the spec ends with spec.paused: false",
+    "abort": "no rollout from another revision goes on, so there is nothing to abort",
+}
+"""Why an action is refused where there is nothing for it."""
 
 
 def _refusal(action: Action, *, target: str, rollout: RolloutStatus | None) -> str:
     """Why an action cannot be carried out; empty if it can."""
     if not target:
         return "the service has no revision yet"
-    under_way = rollout is not None and not rollout.failed and bool(rollout.from_)
-    if action == "retry" and not (rollout is not None and rollout.failed):
-        return "no rollout was given up, so there is nothing to retry"
-    if action == "abort" and not under_way:
-        return "no rollout from another revision goes on, so there is nothing to abort"
-    canary = under_way and rollout is not None and rollout.strategy in BY_WEIGHT
-    if action in ("promote", "promote-full") and not canary:
-        return "no canary goes on, so there is nothing to promote"
-    return ""
+    failed = rollout is not None and rollout.failed
+    goes_on = rollout is not None and not failed
+    paused = goes_on and rollout is not None and rollout.paused
+    from_another = goes_on and rollout is not None and bool(rollout.from_)
+    by_weight = from_another and rollout is not None and rollout.strategy in BY_WEIGHT
+    there_is: dict[Action, bool] = {
+        "restart": True,
+        "retry": failed,
+        "promote": by_weight,
+        "promote-full": by_weight,
+        "pause": goes_on and not paused,
+        "resume": paused,
+        "abort": from_another,
+    }
+    return "" if there_is[action] else _NEEDS[action]
 
 
 def remember(done: Sequence[RequestRecord], record: RequestRecord) -> tuple[RequestRecord, ...]:

@@ -141,12 +141,13 @@ def _decide(
     before: RolloutStatus | None,
     asked: Asked,
     routed: bool,
+    paused: bool,
     now: datetime,
 ) -> RolloutDecision:
     """What the rollout does next, by its strategy."""
     spec, conditions = observed.service.spec, observed.service.status.conditions
     deadline = timedelta(seconds=spec.rollout.progress_deadline_seconds)
-    resumed = is_true(conditions, ConditionType.PAUSED) and not spec.paused
+    resumed = is_true(conditions, ConditionType.PAUSED) and not paused
     direct = target.rollback is not None and target.rollback.direct
     pods = dict(observed.pods)
     if spec.rollout.strategy not in BY_WEIGHT:
@@ -156,7 +157,7 @@ def _decide(
             replicas=spec.replicas,
             pods=pods,
             before=before,
-            paused=spec.paused,
+            paused=paused,
             resumed=resumed,
             direct=direct,
             deadline=deadline,
@@ -176,7 +177,7 @@ def _decide(
         shares=decide_shares(observed, routed=routed, now=now),
         retained=observed.service.status.retained,
         routed=routed,
-        paused=spec.paused,
+        paused=paused,
         resumed=resumed,
         direct=direct,
         asked=asked,
@@ -221,6 +222,9 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         before = None
     if does == "abort" and before is not None:
         before = msgspec.structs.replace(before, failed=True, aborted=True)
+    if does in ("pause", "resume") and before is not None:
+        before = msgspec.structs.replace(before, paused=does == "pause")
+    paused = spec.paused or (before is not None and before.paused and before.revision == target.name)
     if does == "restart":
         stamp = format_time(now)
         revisions = tuple(
@@ -238,6 +242,7 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
             before=before,
             asked=Asked(promote=does == "promote", promote_fully=does == "promote-full"),
             routed=routed,
+            paused=paused,
             now=now,
         )
     else:
@@ -312,7 +317,8 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         rollout=decision.rollout,
         rolling_back=rollback is not None and rollback.completed_at is None and rollback.to == target.name,
         waits=decision.waits,
-        paused=spec.paused,
+        paused=paused,
+        paused_by_spec=spec.paused,
         waiting=target.waiting,
         model_count=len(spec.model_refs),
         models_missing=target.missing,

@@ -254,12 +254,16 @@ def test_a_canary_shows_its_steps_and_what_may_be_asked(signed_in, parts) -> Non
     assert '<li class="next">wait for somebody</li>' in text
     assert "the end of its pause" in text
     assert 'id="given"' not in text, "not known"
-    for action in ("promote", "promote-full", "abort"):
+    for action in ("promote", "promote-full", "pause", "abort"):
         assert f'id="ask-{action}"' in text
     assert 'id="ask-retry"' not in text
 
     parts.service_watch.replace([canary_document(weight={"requested": 25, "achieved": 24.8})])
     assert "24.8 %" in browser.get("/services/resume").get_data(as_text=True)
+    parts.service_watch.replace([canary_document({"paused": True})])
+    text = browser.get("/services/resume").get_data(as_text=True)
+    assert 'id="ask-resume"' in text
+    assert 'id="ask-promote"' not in text
     parts.service_watch.replace([canary_document({"failed": True, "aborted": True})])
     text = browser.get("/services/resume").get_data(as_text=True)
     assert 'id="ask-retry"' in text

@@ -199,6 +199,27 @@ def test_a_pause_of_the_spec_freezes_pods_and_requests(canary):
     assert weights(canary) == {"r1": 50, "r2": 50}
 
 
+@pytest.mark.parametrize("rollout", [ROLLOUT, spec()["rollout"]], ids=["Canary", "Rolling"])
+def test_a_rollout_that_is_paused_by_request_stays_and_goes_on(rollout):
+    world = World(spec=spec(rollout=rollout))
+    turn(world, rounds=12)
+    world.change(image="looma-engine:2")
+    turn(world, rounds=3)
+    ask(world, "pause")
+    world.look()
+    before = (dict(world.counts), weights(world))
+    turn(world, rounds=90)
+    assert (world.counts, weights(world)) == before
+    assert world.status["phase"] == "Paused"
+    assert world.condition("Paused") == ("True", "Requested")
+    ask(world, "resume")
+    turn(world, rounds=60)
+    ask(world, "promote-full")
+    turn(world, rounds=20)
+    assert world.status["stableRevision"] == "r2"
+    assert world.status["phase"] == "Ready"
+
+
 def test_a_canary_that_never_comes_up_gets_nothing_and_is_given_up(canary):
     canary.broken = {"looma-engine:2"}
     canary.change(image="looma-engine:2")
@@ -311,7 +332,21 @@ def test_a_pause_forgets_no_pods_that_stay():
 
 events = st.lists(
     st.sampled_from(
-        ["look", "look", "look", "new", "back", "abort", "retry", "promote", "promote-full", "scale", "crash"]
+        [
+            "look",
+            "look",
+            "look",
+            "new",
+            "back",
+            "abort",
+            "retry",
+            "promote",
+            "promote-full",
+            "pause",
+            "resume",
+            "scale",
+            "crash",
+        ]
     ),
     min_size=5,
     max_size=40,
@@ -333,7 +368,7 @@ def test_whatever_happens_weights_are_whole_carried_and_all_ends(events, rollout
                 world.change(replicas=1 + number % 6)
             case "crash":
                 world.look(crash_after=number % 3)
-            case "abort" | "retry" | "promote" | "promote-full":
+            case "abort" | "retry" | "promote" | "promote-full" | "pause" | "resume":
                 ask(world, event, number)
         turn(world, rounds=3)
         parts = weights(world)

@@ -103,6 +103,7 @@ FIRST = RolloutStatus(revision="r1", started_at=START, progressed_at=START)
 ROLLING = RolloutStatus(revision="r2", from_="r1", started_at=START, progressed_at=START)
 STEPPING = msgspec.structs.replace(ROLLING, strategy="Canary")
 FAILED = msgspec.structs.replace(STEPPING, failed=True)
+PAUSED = msgspec.structs.replace(STEPPING, paused=True)
 DONE = RequestRecord(id="1", action="restart", result="Done", at=START)
 
 
@@ -123,6 +124,12 @@ DONE = RequestRecord(id="1", action="restart", result="Done", at=START)
         ({"id": "2", "action": "abort"}, ROLLING, ("Done", "abort")),
         ({"id": "2", "action": "abort"}, FIRST, ("Refused", None)),
         ({"id": "2", "action": "abort"}, FAILED, ("Refused", None)),
+        ({"id": "2", "action": "pause"}, ROLLING, ("Done", "pause")),
+        ({"id": "2", "action": "pause"}, PAUSED, ("Refused", None)),
+        ({"id": "2", "action": "pause"}, None, ("Refused", None)),
+        ({"id": "2", "action": "resume"}, PAUSED, ("Done", "resume")),
+        ({"id": "2", "action": "resume"}, ROLLING, ("Refused", None)),
+        ({"id": "2", "action": "abort"}, PAUSED, ("Done", "abort")),
         ("not json", None, None),
     ],
 )
