@@ -1,0 +1,189 @@
+"""A proxy before the API server that counts what one client writes about one name, and strikes at one of the writes.
+
+The client speaks plain HTTP to a loopback port; the proxy adds the client's credentials and passes everything on, also
+watches, as it comes. A write is a request other than GET whose path or body names what is counted (the Lease that the
+client renews all the time does not). Struck before a write, the API server never sees it; struck after, the client
+never hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+When = Literal["before", "after"]
+HOP_BY_HOP = {"connection", "host", "transfer-encoding", "keep-alive", "upgrade", "content-length"}
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write: its method, its path without the query, and the status of the answer (0: never passed on)."""
+
+    method: str
+    path: str
+    status: int
+
+    @property
+    def about(self) -> str:
+        """What was written, as `patch aiservices/NAME/status`."""
+        parts = self.path.split("/")
+        rest = parts[parts.index("namespaces") + 2 :] if "namespaces" in parts else parts
+        return f"{self.method.lower()} {'/'.join(rest)}"
+
+
+@dataclass
+class WriteProxy:
+    """The running proxy; `port` is where it listens on loopback.
+
+    `arm` begins to count; `writes` are those since then, in the order in which they came.
+    """
+
+    server: str
+    authority: Path
+    token: str
+    port: int = 0
+    writes: list[Write] = field(default_factory=list)
+    _name: str = ""
+    _at: int = -1
+    _when: When = "before"
+    _strike: Callable[[], None] | None = None
+
+    def arm(
+        self, name: str, *, at: int = -1, when: When = "before", strike: Callable[[], None] | None = None
+    ) -> None:
+        """Count writes about `name` from now on, and call `strike` once, before or after the one numbered `at`."""
+        self.writes.clear()
+        self._name, self._at, self._when, self._strike = name, at, when, strike
+
+    def disarm(self) -> list[Write]:
+        """Count no more; answers what was counted."""
+        self._name, self._strike = "", None
+        return list(self.writes)
+
+    def _struck(self, number: int, when: When) -> bool:
+        if self._strike is None or number != self._at or when != self._when:
+            return False
+        strike, self._strike = self._strike, None
+        strike()
+        return True
+
+    async def pass_on(self, request: web.Request) -> web.StreamResponse:
+        """Answer as the API server does."""
+        body = await request.read()
+        counted = bool(
+            self._name
+            and request.method not in ("GET", "HEAD")
+            and (self._name in request.path or self._name.encode() in body)
+        )
+        number = -1
+        if counted:
+            number = len(self.writes)
+            self.writes.append(Write(request.method, request.path, 0))
+            if self._struck(number, "before"):
+                raise ConnectionResetError
+        headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP_BY_HOP}
+        headers["Authorization"] = f"Bearer {self.token}"
+        session = request.app[SESSION]
+        async with session.request(
+            request.method, self.server + request.raw_path, data=body or None, headers=headers
+        ) as answer:
+            kept = {key: value for key, value in answer.headers.items() if key.lower() not in HOP_BY_HOP}
+            if not counted:
+                return await _stream(request, answer, kept)
+            whole = await answer.read()
+            self.writes[number] = Write(request.method, request.path, answer.status)
+            if self._struck(number, "after"):
+                raise ConnectionResetError
+            return web.Response(status=answer.status, body=whole, headers=kept)
+
+    def kubeconfig(self, path: Path, *, namespace: str) -> Path:
+        """Write a kubeconfig that leads here."""
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "proxy", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
+            "users": [{"name": "proxy", "user": {}}],
+            "contexts": [
+                {"name": "proxy", "context": {"cluster": "proxy", "user": "proxy", "namespace": namespace}}
+            ],
+            "current-context": "proxy",
+        }
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+
+SESSION = web.AppKey("session", aiohttp.ClientSession)
+
+
+async def _stream(
+    request: web.Request, answer: aiohttp.ClientResponse, headers: dict[str, str]
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+    return response
+
+
+def api_server(kubeconfig: Path, folder: Path) -> tuple[str, Path]:
+    """Address and authority (a PEM file, written to `folder`) of the cluster that a kubeconfig names."""
+    cluster = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
+    if "certificate-authority" in cluster:
+        return cluster["server"], Path(cluster["certificate-authority"])
+    authority = folder / "authority.crt"
+    authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    return cluster["server"], authority
+
+
+@contextmanager
+def proxying(*, server: str, authority: Path, token: str) -> Iterator[WriteProxy]:
+    """A running proxy, in a thread of its own."""
+    proxy = WriteProxy(server, authority, token)
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+    ended = asyncio.Event()
+
+    async def serve() -> None:
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_route("*", "/{rest:.*}", proxy.pass_on)
+        context = ssl.create_default_context(cafile=str(authority))
+        timeout = aiohttp.ClientTimeout(total=None)
+        connector = aiohttp.TCPConnector(ssl=context, limit=0)
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, auto_decompress=False
+        ) as session:
+            app[SESSION] = session
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            assert site._server is not None
+            proxy.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+            ready.set()
+            await ended.wait()
+            await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread.start()
+    assert ready.wait(10), "the proxy listens"
+    try:
+        yield proxy
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(timeout=10)
+        loop.close()
+
