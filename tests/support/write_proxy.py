@@ -94,7 +94,8 @@ class WriteProxy:
             if self._struck(number, "before"):
                 raise ConnectionResetError
         headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP_BY_HOP}
-        headers["Authorization"] = f"Bearer {self.token}"
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         session = request.app[SESSION]
         async with session.request(
             request.method, self.server + request.raw_path, data=body or None, headers=headers
@@ -153,11 +154,12 @@ def api_server(kubeconfig: Path, folder: Path) -> tuple[str, Path]:
 def proxying(*, server: str, authority: Path, token: str) -> Iterator[WriteProxy]:
     """A running proxy, in a thread of its own."""
     proxy = WriteProxy(server, authority, token)
-    loop = asyncio.new_event_loop()
     ready = threading.Event()
-    ended = asyncio.Event()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def serve() -> None:
+        ended = asyncio.Event()
+        running.append((asyncio.get_running_loop(), ended))
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/{rest:.*}", proxy.pass_on)
         context = ssl.create_default_context(cafile=str(authority))
@@ -177,13 +179,13 @@ def proxying(*, server: str, authority: Path, token: str) -> Iterator[WriteProxy
             await ended.wait()
             await runner.cleanup()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     assert ready.wait(10), "the proxy listens"
     try:
         yield proxy
     finally:
+        loop, ended = running[0]
         loop.call_soon_threadsafe(ended.set)
         thread.join(timeout=10)
-        loop.close()
 
