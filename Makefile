@@ -43,7 +43,7 @@ KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 # One scenario is in one of several runs, and pytest says 5 where it found none.
 NONE_IS_FINE := $(if $(SCENARIO),|| test $$? -eq 5,)
 
-.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database cluster-tests chaos conformance lint format bench lock venv helmfile-check
+.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database cluster-tests scenarios chaos conformance lint format bench lock venv helmfile-check
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,9 @@ contract-database: $(READY)
 
 cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of their own
 	@$(SUDO) tests/on-cluster $(TEST_NAME) $(KEYWORD)
+
+scenarios: $(READY) ## All scenarios of rollouts on a cluster, those that `make test` leaves out too
+	@$(SUDO) env TESTS="tests/e2e/test_canary.py tests/e2e/test_rollout_scenarios.py" MARK="long or not long" tests/on-cluster scenarios $(KEYWORD)
 
 chaos: $(READY) ## All fault tests, the long ones too
 	@$(SUDO) env TESTS=tests/chaos MARK="long or not long" tests/on-cluster chaos $(KEYWORD)

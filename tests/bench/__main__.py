@@ -1,6 +1,6 @@
 """`make bench`: takes the figures on an instance of its own and keeps them in docs/reports.
 
-usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic]
+usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic,aborts]
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import bench_gateway, bench_http, bench_reconcile, bench_resume, bench_traffic, bench_up
+from bench import bench_aborts, bench_gateway, bench_http, bench_reconcile, bench_resume, bench_traffic, bench_up
 from bench.report import Row, table, write
 from support.cluster import BIN, instance
 
 PARTS = ("up", "reconcile", "resume", "http", "gateway", "traffic")
 GATEWAY_PARTS = ("gateway", "traffic")
+ROLLOUT_PARTS = ("aborts",)
+"""Parts of a report of their own: each takes long."""
 
 
 def main() -> None:
@@ -25,10 +27,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", default="bench", help="the instance to make; it is purged at the end")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
+    parser.add_argument("--aborts", type=int, default=bench_aborts.ABORTS, help="how many aborts are measured")
     options = parser.parse_args()
     parts = options.only.split(",")
-    if unknown := set(parts) - set(PARTS):
-        parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    known = (*PARTS, *ROLLOUT_PARTS)
+    if unknown := set(parts) - set(known):
+        parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     rows: list[Row] = []
     # The part without a cluster first: a running node would share its two cores.
     if "resume" in parts:
@@ -47,6 +51,8 @@ def main() -> None:
                 rows += bench_gateway.run(instance(options.name))
             if "traffic" in parts:
                 rows += bench_traffic.run(instance(options.name))
+            if "aborts" in parts:
+                rows += bench_aborts.run(instance(options.name), aborts=options.aborts)
         finally:
             subprocess.run([str(BIN / "looma"), "down", "--purge", "--name", options.name], check=True)
     sys.stdout.write(table(rows) + "\n")
@@ -54,6 +60,8 @@ def main() -> None:
         sys.stdout.write(f"kept in {write('first', 'The first table', rows).name}\n")
     elif set(parts) == set(GATEWAY_PARTS):
         sys.stdout.write(f"kept in {write('gateway', 'What the gateway promises', rows).name}\n")
+    elif set(parts) == set(ROLLOUT_PARTS):
+        sys.stdout.write(f"kept in {write('rollouts', 'What rollouts promise', rows).name}\n")
 
 
 if __name__ == "__main__":

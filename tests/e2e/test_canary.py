@@ -11,32 +11,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support.asking import times
-from support.cluster import Cluster, Object
+from support.canaries import CANARY, REPLICAS, gone, to_the_pause, waits_at
+from support.cluster import Cluster
 from support.faults import more
 from support.probe_service import Probe, probing
 from support.traffic import Traffic
 
 pytestmark = pytest.mark.cluster
-REPLICAS = 2
-STEPS = [{"setWeight": 20}, {"pause": {"seconds": 2}}, {"setWeight": 50}, {"pause": {}}]
-CANARY = {"strategy": "Canary", "steps": STEPS, "progressDeadlineSeconds": 120}
 COUNTED = 400
-
-
-def waits_at(step: int) -> Callable[[Object], bool]:
-    """Holds when the canary waits in that step, with the gateways giving what is asked for."""
-
-    def holds(service: Object) -> bool:
-        status = service.get("status", {})
-        canary = status.get("canary") or {}
-        weight = canary.get("weight", {})
-        return (
-            status.get("observedGeneration") == service["metadata"]["generation"]
-            and canary.get("step") == step
-            and weight.get("achieved") == weight.get("requested")
-        )
-
-    return holds
 
 
 @pytest.fixture
@@ -47,28 +29,6 @@ def stepping(cluster: Cluster) -> Iterator[Probe]:
         probe.wait(stable="r1", sentence="the first version serves")
         probe.wait_routed()
         yield probe
-
-
-def to_the_pause(cluster: Cluster, probe: Probe, *, version: str = "2") -> Object:
-    """Apply a new version and wait until half of the requests are its own."""
-    probe.apply(replicas=REPLICAS, rollout=CANARY, version=version)
-    return cluster.watch(
-        "aiservice",
-        probe.name,
-        waits_at(3),
-        sentence="the canary waits with half of the requests",
-        seconds=120,
-    )
-
-
-def gone(cluster: Cluster, probe: Probe, revision: str) -> None:
-    """Wait until a revision has no pods any more."""
-
-    def holds(service: Object) -> bool:
-        rows = {row["name"]: row for row in service["status"].get("revisions", [])}
-        return not rows.get(revision, {}).get("replicas") and "canary" not in service["status"]
-
-    cluster.watch("aiservice", probe.name, holds, sentence=f"{revision} has no pods", seconds=60)
 
 
 def test_given_a_canary_when_it_goes_its_steps_and_is_promoted_then_its_share_is_counted_and_no_request_fails(

@@ -1,0 +1,286 @@
+"""What may happen to a rollout, on a real cluster: every way of changing one's mind in the middle of it.
+
+Requests go on throughout; whatever happens, none fails. All of these are left to `make scenarios`, for their time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from support.canaries import BLUE_GREEN, CANARY, REPLICAS, current, gone, to_the_pause, waits_at
+from support.cluster import Cluster, ExpectationError, Object
+from support.faults import more
+from support.probe_service import Probe, probing
+from support.traffic import Traffic
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+BAD_IMAGE = "localhost/looma-no-such-image:1"
+
+
+@pytest.fixture
+def asked(cluster: Cluster) -> Iterator[tuple[Probe, Traffic]]:
+    """A probe at r1 whose versions come in steps, with requests going on; none may have failed at the end."""
+    with probing(cluster, "changed") as probe:
+        probe.apply(replicas=REPLICAS, rollout=CANARY)
+        probe.wait(stable="r1", sentence="the first version serves")
+        probe.wait_routed()
+        with cluster.api() as api, Traffic(api, probe.path) as traffic:
+            more(traffic, 20)
+            yield probe, traffic
+            more(traffic, 50)
+        assert traffic.failures() == []
+
+
+def conditions(service: Object) -> dict[str, tuple[str, str]]:
+    return {item["type"]: (item["status"], item["reason"]) for item in service["status"]["conditions"]}
+
+
+def failed(cluster: Cluster, probe: Probe, *, replicas: int = REPLICAS) -> Object:
+    """Apply a version that never starts, and wait until it is given up."""
+    soon = CANARY | {"progressDeadlineSeconds": 10}
+    probe.apply(replicas=replicas, rollout=soon, version="bad", image=BAD_IMAGE)
+    return cluster.watch(
+        "aiservice",
+        probe.name,
+        lambda found: current(found) and found["status"].get("phase") == "Degraded",
+        sentence="the bad version is given up",
+        seconds=90,
+    )
+
+
+def test_given_a_good_version_when_a_bad_one_fails_then_status_says_why_and_the_good_one_serves(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, traffic = asked
+    found = failed(cluster, probe)
+    assert found["status"]["stableRevision"] == "r1"
+    assert conditions(found)["Degraded"][0] == "True"
+    message = next(item["message"] for item in found["status"]["conditions"] if item["type"] == "Degraded")
+    assert "looma-no-such-image" in message or "pull" in message.lower(), message
+    traffic.mark("failed")
+    more(traffic, 50)
+    assert set(traffic.revisions("failed")) == {"r1"}
+
+
+def test_given_a_bad_version_when_a_good_one_is_applied_then_it_goes_the_steps_and_serves(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, _ = asked
+    failed(cluster, probe)
+    found = to_the_pause(cluster, probe, version="good")
+    assert found["status"]["canary"]["revision"] == "r3"
+    cluster.kubectl_looma("promote", probe.name)
+    probe.wait(stable="r3", sentence="the good version serves")
+
+
+def test_given_a_bad_version_when_another_bad_one_is_applied_then_the_first_good_one_still_serves(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, traffic = asked
+    failed(cluster, probe)
+    soon = CANARY | {"progressDeadlineSeconds": 10}
+    probe.apply(replicas=REPLICAS, rollout=soon, version="worse", image=BAD_IMAGE)
+    found = cluster.watch(
+        "aiservice",
+        probe.name,
+        lambda found: (
+            current(found)
+            and found["status"].get("targetRevision") == "r3"
+            and found["status"].get("phase") == "Degraded"
+        ),
+        sentence="the second bad version is given up too",
+        seconds=90,
+    )
+    assert found["status"]["stableRevision"] == "r1"
+    traffic.mark("twice")
+    more(traffic, 50)
+    assert set(traffic.revisions("twice")) == {"r1"}
+
+
+def test_given_a_spec_that_is_refused_when_it_is_mended_then_the_rollout_goes_as_if_nothing_was(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, _ = asked
+    wrong = CANARY | {"steps": [{"setWeight": 120}]}
+    with pytest.raises(ExpectationError, match="setWeight"):
+        probe.apply(replicas=REPLICAS, rollout=wrong, version="2")
+    assert cluster.get("aiservice", probe.name)["status"]["targetRevision"] == "r1"
+    to_the_pause(cluster, probe)
+    cluster.kubectl_looma("promote", probe.name)
+    probe.wait(stable="r2", sentence="the mended version serves")
+
+
+def test_given_a_canary_when_spec_and_replicas_change_at_once_then_both_come(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, _ = asked
+    found = to_the_pause(cluster, probe, replicas=4)
+    rows = {row["name"]: row["replicas"] for row in found["status"]["revisions"]}
+    assert rows["r1"] == 4, "stable has the pods that are asked for now"
+    assert rows["r2"] == 2, "half of the requests, half of the pods"
+    cluster.kubectl_looma("promote", probe.name)
+    done = probe.wait(stable="r2", sentence="the new version serves")
+    assert done["status"]["readyReplicas"] >= 4
+
+
+def test_given_a_canary_that_waits_when_it_is_scaled_then_both_revisions_follow_and_no_step_is_left_out(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, _ = asked
+    to_the_pause(cluster, probe)
+    cluster.kubectl("scale", "ais", probe.name, "--replicas=4")
+
+    def followed(service: Object) -> bool:
+        rows = {row["name"]: row["availableReplicas"] for row in service["status"]["revisions"]}
+        return waits_at(3)(service) and rows == {"r1": 4, "r2": 2}
+
+    cluster.watch("aiservice", probe.name, followed, sentence="four and two pods", seconds=60)
+    cluster.kubectl("scale", "ais", probe.name, "--replicas=1")
+
+    def shrunk(service: Object) -> bool:
+        rows = {row["name"]: row["replicas"] for row in service["status"]["revisions"]}
+        return waits_at(3)(service) and rows == {"r1": 1, "r2": 1}
+
+    cluster.watch("aiservice", probe.name, shrunk, sentence="one and one pod", seconds=60)
+    cluster.kubectl_looma("promote", probe.name)
+    probe.wait(stable="r2", sentence="the new version serves")
+
+
+def test_given_a_canary_paused_by_request_when_the_operator_begins_anew_then_it_stays_until_resumed(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, _ = asked
+    slow = CANARY | {"steps": [{"setWeight": 20}, {"pause": {"seconds": 8}}, {"setWeight": 50}, {"pause": {}}]}
+    probe.apply(replicas=REPLICAS, rollout=slow, version="2")
+    cluster.watch("aiservice", probe.name, waits_at(1), sentence="the first pause", seconds=90)
+    cluster.kubectl_looma("pause", probe.name, "--reason", "lunch")
+    cluster.watch(
+        "aiservice",
+        probe.name,
+        lambda found: conditions(found)["Paused"][0] == "True",
+        sentence="it is paused",
+    )
+    cluster.kubectl("rollout", "restart", "deployment/looma-operator")
+    cluster.kubectl("rollout", "status", "deployment/looma-operator", "--timeout=120s", timeout=150)
+    with pytest.raises(ExpectationError):
+        cluster.watch("aiservice", probe.name, waits_at(3), sentence="it goes on by itself", seconds=12)
+    cluster.kubectl_looma("resume", probe.name)
+    cluster.watch("aiservice", probe.name, waits_at(3), sentence="it goes on", seconds=60)
+
+
+def test_given_a_canary_when_it_is_aborted_and_a_newer_version_applied_at_once_then_the_newer_one_goes_the_steps(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, traffic = asked
+    to_the_pause(cluster, probe)
+    manifest = probe.manifest(version="3", replicas=REPLICAS, rollout=CANARY)
+    request = json.dumps({"id": "at-once", "action": "abort"})
+    manifest["metadata"]["annotations"] = {"looma.dev/request": request}
+    cluster.apply(manifest)
+    found = cluster.watch(
+        "aiservice", probe.name, waits_at(3, "r3"), sentence="the newer one waits halfway", seconds=120
+    )
+    assert found["status"]["stableRevision"] == "r1"
+    traffic.mark("newer")
+    more(traffic, 100)
+    assert set(traffic.revisions("newer")) == {"r1", "r3"}
+
+
+@pytest.mark.parametrize("window", [3, 0])
+def test_given_a_version_that_took_over_when_the_older_file_is_applied_then_steps_are_for_those_outside_the_window(
+    cluster: Cluster, asked: tuple[Probe, Traffic], window: int
+):
+    probe, _ = asked
+    to_the_pause(cluster, probe, rollbackWindow=window)
+    cluster.kubectl_looma("promote", probe.name)
+    probe.wait(stable="r2", sentence="the second version serves")
+    gone(cluster, probe, "r1")
+    probe.apply(replicas=REPLICAS, rollout=CANARY, rollbackWindow=window)
+    if window == 0:
+        found = cluster.watch(
+            "aiservice", probe.name, waits_at(3, "r1"), sentence="it waits at its steps", seconds=120
+        )
+        assert found["status"]["stableRevision"] == "r2"
+        cluster.kubectl_looma("promote", probe.name)
+    done = probe.wait(stable="r1", sentence="the first version serves again")
+    assert done["status"]["lastRollback"]["to"] == "r1"
+
+
+def test_given_a_rollback_when_it_is_taken_back_in_the_middle_then_the_newer_version_serves(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, _ = asked
+    to_the_pause(cluster, probe)
+    cluster.kubectl_looma("promote", probe.name)
+    probe.wait(stable="r2", sentence="the second version serves")
+    probe.apply(replicas=REPLICAS, rollout=CANARY)
+    probe.apply(replicas=REPLICAS, rollout=CANARY, version="2")
+    probe.wait(stable="r2", sentence="the second version serves again")
+    gone(cluster, probe, "r1")
+
+
+def test_given_blue_green_when_it_is_promoted_then_all_requests_move_at_once_and_going_back_is_as_fast(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, traffic = asked
+    kept = BLUE_GREEN | {"scaleDownDelaySeconds": 60}
+    probe.apply(replicas=REPLICAS, rollout=kept, version="2")
+    found = cluster.watch(
+        "aiservice",
+        probe.name,
+        lambda service: (
+            waits_at(0, "r2")(service)
+            and {row["name"]: row["availableReplicas"] for row in service["status"]["revisions"]}.get("r2")
+            == REPLICAS
+        ),
+        sentence="all pods of the new version are there",
+        seconds=90,
+    )
+    assert found["status"]["canary"]["weight"]["requested"] == 0
+    traffic.mark("before")
+    more(traffic, 50)
+    assert set(traffic.revisions("before")) == {"r1"}
+    cluster.kubectl_looma("promote", probe.name)
+    probe.wait(stable="r2", sentence="the new version serves")
+    traffic.mark("promoted")
+    more(traffic, 50)
+    assert set(traffic.revisions("promoted")) == {"r2"}
+    rows = {row["name"]: row["replicas"] for row in cluster.get("aiservice", probe.name)["status"]["revisions"]}
+    assert rows["r1"] == REPLICAS, "the pods from before stay for a while"
+    cluster.kubectl_looma("rollback", probe.name, "--reason", "wrong colour", "--watch")
+    probe.wait(stable="r1", sentence="the first version serves again")
+
+
+def test_given_blue_green_when_it_is_aborted_then_nobody_saw_the_new_version(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, traffic = asked
+    probe.apply(replicas=REPLICAS, rollout=BLUE_GREEN, version="2")
+    cluster.watch("aiservice", probe.name, waits_at(0, "r2"), sentence="it waits", seconds=90)
+    cluster.kubectl_looma("abort", probe.name)
+    gone(cluster, probe, "r2")
+    assert {one.revision for one in traffic.answers} == {"r1"}
+
+
+def test_given_a_canary_halfway_when_the_strategy_becomes_blue_green_then_it_serves_all_or_nothing(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, traffic = asked
+    to_the_pause(cluster, probe)
+    probe.apply(replicas=REPLICAS, rollout=BLUE_GREEN, version="2")
+
+    def decided(service: Object) -> bool:
+        status = service["status"]
+        weight = (status.get("canary") or {}).get("weight", {}).get("requested", 0)
+        return current(service) and weight in (0, 50, 100)
+
+    cluster.watch("aiservice", probe.name, decided, sentence="it goes on as blue-green", seconds=60)
+    cluster.kubectl_looma("promote", probe.name, "--full")
+    probe.wait(stable="r2", sentence="the new version serves")
+    gone(cluster, probe, "r1")
+    traffic.mark("done")
+    more(traffic, 50)
+    assert set(traffic.revisions("done")) == {"r2"}
