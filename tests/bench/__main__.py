@@ -8,18 +8,32 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import bench_aborts, bench_gateway, bench_http, bench_reconcile, bench_resume, bench_traffic, bench_up
+from bench import (
+    bench_aborts,
+    bench_gateway,
+    bench_http,
+    bench_reconcile,
+    bench_resume,
+    bench_traffic,
+    bench_up,
+)
 from bench.report import Row, table, write
-from support.cluster import BIN, instance
+from support.cluster import BIN, Cluster, instance
 
 PARTS = ("up", "reconcile", "resume", "http", "gateway", "traffic")
 GATEWAY_PARTS = ("gateway", "traffic")
 ROLLOUT_PARTS = ("aborts",)
 """Parts of a report of their own: each takes long."""
+REPORTS = (
+    ("first", "The first table", PARTS),
+    ("gateway", "What the gateway promises", GATEWAY_PARTS),
+    ("rollouts", "What rollouts promise", ROLLOUT_PARTS),
+)
 
 
 def main() -> None:
@@ -27,41 +41,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", default="bench", help="the instance to make; it is purged at the end")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
-    parser.add_argument("--aborts", type=int, default=bench_aborts.ABORTS, help="how many aborts are measured")
+    parser.add_argument(
+        "--aborts", type=int, default=bench_aborts.ABORTS, help="how many aborts are measured"
+    )
     options = parser.parse_args()
     parts = options.only.split(",")
     known = (*PARTS, *ROLLOUT_PARTS)
     if unknown := set(parts) - set(known):
         parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    rows: list[Row] = []
-    # The part without a cluster first: a running node would share its two cores.
-    if "resume" in parts:
-        rows += bench_resume.run()
-    if set(parts) - {"resume"}:
-        try:
-            if "up" in parts:
-                rows += bench_up.run(options.name)
-            else:
-                subprocess.run([str(BIN / "looma"), "up", "--name", options.name], check=True)
-            if "reconcile" in parts:
-                rows += bench_reconcile.run(instance(options.name))
-            if "http" in parts:
-                rows += bench_http.run(instance(options.name))
-            if "gateway" in parts:
-                rows += bench_gateway.run(instance(options.name))
-            if "traffic" in parts:
-                rows += bench_traffic.run(instance(options.name))
-            if "aborts" in parts:
-                rows += bench_aborts.run(instance(options.name), aborts=options.aborts)
-        finally:
-            subprocess.run([str(BIN / "looma"), "down", "--purge", "--name", options.name], check=True)
+    rows = taken(options, parts)
     sys.stdout.write(table(rows) + "\n")
-    if set(parts) == set(PARTS):
-        sys.stdout.write(f"kept in {write('first', 'The first table', rows).name}\n")
-    elif set(parts) == set(GATEWAY_PARTS):
-        sys.stdout.write(f"kept in {write('gateway', 'What the gateway promises', rows).name}\n")
-    elif set(parts) == set(ROLLOUT_PARTS):
-        sys.stdout.write(f"kept in {write('rollouts', 'What rollouts promise', rows).name}\n")
+    for name, title, whole in REPORTS:
+        if set(parts) == set(whole):
+            sys.stdout.write(f"kept in {write(name, title, rows).name}\n")
+
+
+def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
+    """Bring an instance up, take the figures of the parts, and take it away again."""
+    # The part without a cluster first: a running node would share its two cores.
+    rows = bench_resume.run() if "resume" in parts else []
+    if not set(parts) - {"resume"}:
+        return rows
+    on_cluster: dict[str, Callable[[Cluster], list[Row]]] = {
+        "reconcile": bench_reconcile.run,
+        "http": bench_http.run,
+        "gateway": bench_gateway.run,
+        "traffic": bench_traffic.run,
+        "aborts": lambda cluster: bench_aborts.run(cluster, aborts=options.aborts),
+    }
+    try:
+        if "up" in parts:
+            rows += bench_up.run(options.name)
+        else:
+            subprocess.run([str(BIN / "looma"), "up", "--name", options.name], check=True)
+        for part, run in on_cluster.items():
+            if part in parts:
+                rows += run(instance(options.name))
+    finally:
+        subprocess.run([str(BIN / "looma"), "down", "--purge", "--name", options.name], check=True)
+    return rows
 
 
 if __name__ == "__main__":

@@ -60,10 +60,10 @@ class Server:
     def annotate(self, **annotations: str) -> float:
         """Write annotations; answers the moment (monotonic seconds) at which that was sent."""
         sent = time.monotonic()
-        body = {"metadata": {"annotations": {f"looma.dev/{key}": value for key, value in annotations.items()}}}
-        self._client.patch(
-            f"{self._path}/{NAME}", content=json.dumps(body), headers=MERGE
-        ).raise_for_status()
+        body = {
+            "metadata": {"annotations": {f"looma.dev/{key}": value for key, value in annotations.items()}}
+        }
+        self._client.patch(f"{self._path}/{NAME}", content=json.dumps(body), headers=MERGE).raise_for_status()
         return sent
 
     def ask(self, action: str, turn: int) -> float:

@@ -137,9 +137,12 @@ def there(cluster: Cluster, name: str) -> Object:
             item["metadata"]["name"]: item["spec"]["selector"] for item in cluster.list("service", selector)
         },
         "route": cluster.get("httproute", name)["spec"]["rules"],
-        "revisions": sorted(item["metadata"]["name"] for item in cluster.list("controllerrevision", selector)),
+        "revisions": sorted(
+            item["metadata"]["name"] for item in cluster.list("controllerrevision", selector)
+        ),
         "status": {
-            key: status.get(key) for key in ("phase", "stableRevision", "targetRevision", "replicas", "canary")
+            key: status.get(key)
+            for key in ("phase", "stableRevision", "targetRevision", "replicas", "canary")
         },
         "rollout": {
             key: value for key, value in (status.get("rollout") or {}).items() if not key.endswith("At")
@@ -198,7 +201,10 @@ def gone(
 @pytest.fixture(scope="module")
 def table() -> Iterator[list[str]]:
     """The lines of the matrix, written beside the other results at the end."""
-    lines = ["| road | killed | write | same end | requests | failed |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| road | killed | write | same end | requests | failed |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     yield lines
     folder = Path(os.environ.get("LOOMA_TEST_RESULTS", "test-results"))
     folder.mkdir(parents=True, exist_ok=True)

@@ -153,7 +153,9 @@ def test_given_a_canary_paused_by_request_when_the_operator_begins_anew_then_it_
     cluster: Cluster, asked: tuple[Probe, Traffic]
 ):
     probe, _ = asked
-    slow = CANARY | {"steps": [{"setWeight": 20}, {"pause": {"seconds": 8}}, {"setWeight": 50}, {"pause": {}}]}
+    slow = CANARY | {
+        "steps": [{"setWeight": 20}, {"pause": {"seconds": 8}}, {"setWeight": 50}, {"pause": {}}]
+    }
     probe.apply(replicas=REPLICAS, rollout=slow, version="2")
     cluster.watch("aiservice", probe.name, waits_at(1), sentence="the first pause", seconds=90)
     cluster.kubectl_looma("pause", probe.name, "--reason", "lunch")
@@ -248,7 +250,9 @@ def test_given_blue_green_when_it_is_promoted_then_all_requests_move_at_once_and
     traffic.mark("promoted")
     more(traffic, 50)
     assert set(traffic.revisions("promoted")) == {"r2"}
-    rows = {row["name"]: row["replicas"] for row in cluster.get("aiservice", probe.name)["status"]["revisions"]}
+    rows = {
+        row["name"]: row["replicas"] for row in cluster.get("aiservice", probe.name)["status"]["revisions"]
+    }
     assert rows["r1"] == REPLICAS, "the pods from before stay for a while"
     cluster.kubectl_looma("rollback", probe.name, "--reason", "wrong colour", "--watch")
     probe.wait(stable="r1", sentence="the first version serves again")

@@ -54,6 +54,4 @@ def gone(cluster: Cluster, probe: Probe, revision: str, *, seconds: float = 60) 
         rows = {row["name"]: row for row in service["status"].get("revisions", [])}
         return not rows.get(revision, {}).get("replicas") and "canary" not in service["status"]
 
-    return cluster.watch(
-        "aiservice", probe.name, holds, sentence=f"{revision} has no pods", seconds=seconds
-    )
+    return cluster.watch("aiservice", probe.name, holds, sentence=f"{revision} has no pods", seconds=seconds)

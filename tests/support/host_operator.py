@@ -94,7 +94,9 @@ def hosted(cluster: Cluster, folder: Path) -> Iterator[tuple[HostOperator, Write
     token = cluster.kubectl("create", "token", DEPLOYMENT, "--duration=4h").strip()
     server, authority = api_server(cluster.kubeconfig, folder)
     cluster.kubectl("scale", "deployment", DEPLOYMENT, "--replicas=0")
-    cluster.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=looma-operator", "--timeout=60s")
+    cluster.kubectl(
+        "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=looma-operator", "--timeout=60s"
+    )
     try:
         with proxying(server=server, authority=authority, token=token) as proxy:
             kubeconfig = proxy.kubeconfig(folder / "operator.kubeconfig", namespace=cluster.namespace)

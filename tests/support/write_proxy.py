@@ -188,4 +188,3 @@ def proxying(*, server: str, authority: Path, token: str) -> Iterator[WriteProxy
         loop, ended = running[0]
         loop.call_soon_threadsafe(ended.set)
         thread.join(timeout=10)
-
