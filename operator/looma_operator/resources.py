@@ -122,7 +122,8 @@ class RolloutStatus(_Struct, frozen=True, kw_only=True):
     """A rollout that goes on, or was given up (`failed`; `aborted` where somebody asked for that).
 
     A canary's `step` is the number of the step that it is in, as many as there are when all are over; `weight` is the
-    percent that its revision is to get. `paused` where somebody asked for that; a pause of the spec is the spec's.
+    percent that its revision is to get. `traffic_off_at` is when all gateways were first seen to give it nothing, after it
+    was given up. `paused` where somebody asked for that; a pause of the spec is the spec's.
     """
 
     revision: str
@@ -137,6 +138,7 @@ class RolloutStatus(_Struct, frozen=True, kw_only=True):
     step_started_at: datetime | None = None
     weight: int = 0
     aborted: bool = False
+    traffic_off_at: datetime | None = None
     paused: bool = False
 
 

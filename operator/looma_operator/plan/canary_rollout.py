@@ -266,10 +266,13 @@ def _advanced(
 
 
 def _given_up(rollout: RolloutStatus, scene: _Scene) -> RolloutDecision:
+    off_at = rollout.traffic_off_at
+    if off_at is None and scene.shares.get(rollout.revision, 0.0) == 0.0:
+        off_at = scene.now
     return RolloutDecision(
         stable=rollout.from_,
         counts=scene.back(rollout.from_),
-        rollout=msgspec.structs.replace(rollout, weight=0),
+        rollout=msgspec.structs.replace(rollout, weight=0, traffic_off_at=off_at),
         wake_after=scene.retained_for,
         weights={rollout.from_: WHOLE},
         retained=scene.kept,

@@ -132,7 +132,11 @@ def test_an_abort_takes_all_requests_at_once_and_pods_only_when_they_have_gone(c
     assert weights(canary) == {"r1": 100, "r2": 0}
     assert canary.counts["r2"] == 2, "the gateway still gives it requests"
     assert canary.counts["r1"] == 4
+    assert "trafficOffAt" not in canary.status["rollout"]
     turn(canary, rounds=6)
+    off = canary.status["rollout"]["trafficOffAt"]
+    turn(canary)
+    assert canary.status["rollout"]["trafficOffAt"] == off, "the first look that found nothing goes there"
     assert canary.counts == {"r1": 4, "r2": 0}
     assert weights(canary) == {"r1": 100}
     assert canary.condition("Degraded") == ("True", "Aborted")
