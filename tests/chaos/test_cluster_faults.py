@@ -13,7 +13,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from support.cluster import BIN, Cluster, instance
 pytestmark = pytest.mark.alone
 LONG = pytest.mark.long
 BARE = "bare-test"
-UP_AGAIN_SECONDS = 10  # `looma up` on an instance that runs
 RECOVERY_SECONDS = 120  # after a kill of everything, on two busy cores; some 20 s when they are idle
 
 
@@ -236,7 +235,9 @@ def test_a_machine_that_lost_every_process_comes_up_with_its_data(bare: Cluster)
     assert has(bare, mark)
 
 
-def test_up_on_a_running_instance_changes_nothing_and_is_quick(cluster: Cluster) -> None:
+def test_up_on_a_running_instance_changes_nothing(
+    cluster: Cluster, record_property: Callable[[str, object], None]
+) -> None:
     def pods() -> dict[str, int]:
         return {
             pod["metadata"]["uid"]: sum(item["restartCount"] for item in pod["status"]["containerStatuses"])
@@ -247,9 +248,9 @@ def test_up_on_a_running_instance_changes_nothing_and_is_quick(cluster: Cluster)
     before = pods()
     began = time.monotonic()
     looma("up", "--name", cluster.name)
-    seconds = time.monotonic() - began
+    # How fast it is says `make bench`; here it stands beside what else the machine did.
+    record_property("seconds", round(time.monotonic() - began, 1))
     assert pods() == before
-    assert seconds <= UP_AGAIN_SECONDS
 
 
 def test_every_process_killed_then_up_and_the_people_are_still_there(cluster: Cluster) -> None:
