@@ -6,10 +6,10 @@ at the last write, so that somebody else must have changed it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..names import RENDERED, ConditionType, EventReason, Reason
+from ..names import LABEL_REVISION, RENDERED, ConditionType, EventReason, Reason
 from ..render.common import deployment_name
 from ..resources import AIServiceStatus, Json
 from .drift import differs, taken_over
@@ -69,9 +69,10 @@ def child_actions(observed: Observed, children: Sequence[Json]) -> tuple[list[Ac
     status = observed.service.status
     settled = status.observed_generation > 0
     # A revision's own children were there before only if status knows the revision.
-    known = {deployment_name(observed.service.metadata.name, revision.name) for revision in status.revisions}
+    service = observed.service.metadata.name
+    known = {deployment_name(service, revision.name) for revision in status.revisions}
     if _had_route(status):
-        known.add(observed.service.metadata.name)
+        known.add(service)
     for child in children:
         kind, name = child["kind"], child["metadata"]["name"]
         if (kind, name) in observed.foreign:
@@ -79,7 +80,7 @@ def child_actions(observed: Observed, children: Sequence[Json]) -> tuple[list[Ac
         actual = observed.children.get((kind, name))
         if actual is None:
             actions.append(Apply(manifest=child))
-            if settled and (kind not in (*PER_REVISION, ROUTE) or name in known):
+            if settled and _was_there(child, known, observed.children.get((ROUTE, service))):
                 notices.append(
                     Notice(reason=EventReason.CHILD_REPAIRED, note=f"{kind} {name} was deleted: made again")
                 )
@@ -93,6 +94,16 @@ def child_actions(observed: Observed, children: Sequence[Json]) -> tuple[list[Ac
             note = f"{kind} {name} was changed by hand at {field}: set right"
             notices.append(Notice(reason=EventReason.CHILD_REPAIRED, note=note))
     return actions, notices
+
+
+def _was_there(child: Json, known: Collection[str], route: Json | None) -> bool:
+    """Whether a child that is missing was made before; `known` are names of which status tells."""
+    name = child["metadata"]["name"]
+    if child["kind"] == SERVICE and LABEL_REVISION in child["metadata"].get("labels", {}):
+        # It comes and goes with its revision's requests; while it is there, the route leads to it.
+        rules = route["spec"].get("rules") or [] if route is not None else []
+        return any(ref["name"] == name for rule in rules for ref in rule.get("backendRefs") or [])
+    return child["kind"] not in (*PER_REVISION, ROUTE) or name in known
 
 
 def _had_route(status: AIServiceStatus) -> bool:

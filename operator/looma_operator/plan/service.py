@@ -86,6 +86,9 @@ def _decide_target(observed: Observed, author: Author, now: datetime) -> _Target
         return _Target(name=held, revisions=observed.revisions, missing=missing)
     if known is not None and known.name == previous:
         return _Target(name=previous, revisions=observed.revisions)
+    if known is not None and previous and not any(row.name == known.name for row in service.status.revisions):
+        # Written by a look that got no further, so its rollout has not begun: it is as new as it was then.
+        return _Target(name=known.name, revisions=observed.revisions, created=True)
 
     remembered = _known_number(observed, digest(content)) if known is None else None
     if remembered is None and service.spec.paused and held:

@@ -89,6 +89,18 @@ def test_a_canary_goes_its_steps_and_takes_over_when_it_is_promoted(canary):
     assert reasons(canary).count(EventReason.ROLLOUT_STEP) == 4
 
 
+@pytest.mark.parametrize("writes", range(5))
+def test_a_look_that_got_no_further_than_some_writes_leaves_out_no_step(canary, writes):
+    canary.change(image="looma-engine:2")
+    canary.look(crash_after=writes)
+    turn(canary, rounds=60)
+    assert canary.status["rollout"]["direct"] is False
+    assert canary.status["canary"]["step"] == 3
+    assert "lastRollback" not in canary.status
+    assert reasons(canary).count(EventReason.REVISION_CREATED) == 2
+    assert EventReason.CHILD_REPAIRED not in reasons(canary)
+
+
 def test_a_pause_lasts_as_long_as_it_says(canary):
     canary.change(image="looma-engine:2")
     turn(canary, rounds=10)
