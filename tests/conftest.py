@@ -17,6 +17,7 @@ _MODULES = (
     "support.haproxy",
     "support.operator_process",
     "support.probe_service",
+    "support.prometheus",
 )
 pytest_plugins = [name for name in _MODULES if find_spec(name) is not None]
 

@@ -162,7 +162,7 @@ def build(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="`binaries`, `images`, or `haproxy`, the file system of the gateway's image alone; "
+            help="`binaries`, `images`, or `haproxy` and `prometheus`, the file systems with these programs alone; "
             "binaries and images if not given. May be repeated."
         ),
     ] = None,

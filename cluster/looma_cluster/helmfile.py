@@ -30,7 +30,14 @@ MODULE = paths.SOURCES / "helmfile"
 OVERLAY = {
     "image": {
         "registry": "registry.example.org/check",
-        "tags": {"engine": "1", "operator": "2", "console": "3", "gateway": "4", "postgres": "5"},
+        "tags": {
+            "engine": "1",
+            "operator": "2",
+            "console": "3",
+            "gateway": "4",
+            "postgres": "5",
+            "prometheus": "6",
+        },
     }
 }
 """Images as `looma images push` would name them, so that the comparison covers how tags get in."""

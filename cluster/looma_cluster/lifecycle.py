@@ -23,6 +23,7 @@ from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import Kind
 from looma_cluster.context import ContextCluster
 from looma_cluster.images import Image
+from looma_cluster.images.catalog import GATEWAY, PROMETHEUS, RootFs
 from looma_cluster.kind import KindCluster
 from looma_cluster.kubernetes import Kubectl, Object
 from looma_cluster.paths import Instance
@@ -31,7 +32,7 @@ from looma_cluster.steps import Display, Report, Step, run_steps
 
 # A fresh database, its migrations, six images to start: 20 to 40 s on two cores, and ten times that on a bad day.
 READY_SECONDS = 300
-BUILDS = frozenset({"binaries", "images", "haproxy"})
+BUILDS = frozenset({"binaries", "images", "haproxy", "prometheus"})
 """What `build` can be asked for."""
 _IMAGES = "Looma's images"
 
@@ -192,7 +193,9 @@ def down(instance: Instance, report: Report, *, purge: bool) -> bool:
 
 
 def build(*, only: Sequence[str], display: Display | None = None) -> None:
-    """Build some of BUILDS without starting anything: programs (with what Go fetches for them), images, HAProxy's root.
+    """Build some of BUILDS without starting anything.
+
+    Those are programs (with what Go fetches for them), images, and the root file systems of HAProxy and Prometheus.
 
     Raises:
         StepError: if a build fails.
@@ -203,7 +206,9 @@ def build(*, only: Sequence[str], display: Display | None = None) -> None:
         _install_prerequisites(display)
     steps: list[Step] = []
     if "haproxy" in only:
-        steps.append(_haproxy_step())
+        steps.append(_root_step("HAProxy", GATEWAY))
+    if "prometheus" in only:
+        steps.append(_root_step("Prometheus", PROMETHEUS))
     if "binaries" in only:
         steps += [binaries.step(log=log), gateway_api.fetch_step()]
     if "images" in only:
@@ -211,19 +216,18 @@ def build(*, only: Sequence[str], display: Display | None = None) -> None:
     run_steps(steps, display=display)
 
 
-def _haproxy_step() -> Step:
-    """The root file system that the gateway's image stands on: contract tests run the HAProxy in it."""
+def _root_step(name: str, root: RootFs) -> Step:
+    """A root file system that an image stands on: contract tests run the program in it."""
 
     def action(_: Report) -> None:
         from looma_cluster.images import rootfs
-        from looma_cluster.images.catalog import GATEWAY
 
-        rootfs.make(GATEWAY, cache=paths.cache() / "images")
+        rootfs.make(root, cache=paths.cache() / "images")
 
     return Step(
-        name="HAProxy",
+        name=name,
         action=action,
-        log=paths.cache() / "images" / "logs" / "looma-base-gateway.log",
+        log=paths.cache() / "images" / "logs" / f"{root.name}.log",
         cure="Debian's package archive must be reachable; LOOMA_DEBIAN_MIRROR names another mirror",
     )
 

@@ -121,7 +121,10 @@ def test_only_those_who_call_the_api_server_have_a_token(dev: list[Object]) -> N
     with_token = {
         name for name, spec in pod_specs(dev).items() if spec.get("automountServiceAccountToken") is not False
     }
-    assert with_token == {"Deployment/looma-operator", "Deployment/looma-console", "Job/looma-definitions"}
+    assert with_token == {
+        *("Deployment/looma-operator", "Deployment/looma-console", "Deployment/looma-prometheus"),
+        "Job/looma-definitions",
+    }
 
 
 def test_the_webhooks_point_at_the_operators_handlers_and_never_stop_anybody(dev: list[Object]) -> None:

@@ -107,6 +107,20 @@ def test_the_server_accepts_several_namespaces(
     assert code == 0, said
 
 
+def test_the_server_accepts_a_prometheus_with_a_volume_and_several_namespaces(
+    control_plane: ControlPlane, looma_namespace: str, tmp_path: Path
+) -> None:
+    prometheus = {
+        "enabled": True,
+        "namespace": "default",
+        "storage": {"persistent": True, "className": "standard"},
+    }
+    settings = {"operator": {"namespaces": ["looma", "default"]}, "prometheus": prometheus}
+    code, said = dry_run(control_plane, render(tmp_path, settings=settings))
+    assert code == 0, said
+    assert "PodSecurity" not in said, said
+
+
 def test_a_pod_that_breaks_the_level_is_told(
     control_plane: ControlPlane, looma_namespace: str, tmp_path: Path
 ) -> None:
@@ -186,6 +200,15 @@ def test_a_service_that_the_definition_refuses_is_refused(
             id="addresses without pods behind them",
         ),
         pytest.param({"operator": {"replicas": 0}}, "/operator/replicas", id="no operator"),
+        *(
+            pytest.param({"prometheus": {name: value}}, f"/prometheus/{name}", id=f"prometheus: {case}")
+            for case, name, value in (
+                ("an address without its scheme", "url", "prometheus:9090"),
+                ("an address with a slash at its end", "url", "http://prometheus:9090/"),
+                ("an interval without its unit", "interval", "2"),
+                ("a time that Prometheus does not know", "retention", "6 hours"),
+            )
+        ),
         pytest.param(
             {"image": {"registry": "host/"}}, "/image/registry", id="registry with a slash at its end"
         ),

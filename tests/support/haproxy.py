@@ -1,6 +1,6 @@
 """The real HAProxy of Debian 13, the one that the gateway's image holds, for contract tests.
 
-`haproxy_root` makes the image's root file system where the cache lacks it and unpacks it once, under its identity.
+`haproxy_root` is the image's root file system, unpacked (`support.roots`).
 `haproxy` gives a factory of processes: each has a folder of its own below the root's /run, runs with the root as its
 root (`chroot`; by a user namespace where the tests are not root), and ends with the test that started it.
 """
@@ -23,51 +23,23 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import msgspec
 import pytest
-from filelock import FileLock
 
 from support.obedient_engine import Engine
+from support.roots import entered, unpacked
 
 if TYPE_CHECKING:
     from looma_engines.gateway.model import DataPlane
 
 START_SECONDS = 60.0  # A cold 2-core machine that builds something else beside.
 END_SECONDS = 10.0
-_OUTSIDE = ("./dev/*", "./usr/lib/python3*", "./var/cache/*", "./usr/share/zoneinfo/*")
 
 
 @pytest.fixture(scope="session")
 def haproxy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the unpacked root file system of the gateway's image."""
-    from looma_cluster import paths
-    from looma_cluster.images import rootfs
     from looma_cluster.images.catalog import GATEWAY
 
-    cache = paths.cache() / "images"
-    folder = paths.cache() / "test-roots"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except PermissionError:
-        # Built by sudo: the folder is root's, and what is unpacked lives as long as this run's other files.
-        folder = tmp_path_factory.getbasetemp().parent / "test-roots"
-        folder.mkdir(exist_ok=True)
-    # Two workers of one test run would make and unpack it at once.
-    with FileLock(folder / "haproxy.lock"):
-        built = rootfs.make(GATEWAY, cache=cache)
-        root = folder / f"{GATEWAY.name}-{built.identity}"
-        if not root.is_dir():
-            partial = Path(tempfile.mkdtemp(dir=folder, prefix="partial-"))
-            subprocess.run(
-                ["tar", "--extract", "--no-same-owner", f"--file={built.archive}", f"--directory={partial}"]
-                + [f"--exclude={pattern}" for pattern in _OUTSIDE],
-                check=True,
-            )
-            partial.chmod(0o755)
-            # HAProxy opens /dev/null to write to it; a device would need rights that the tests may not have.
-            (partial / "dev").mkdir(exist_ok=True)
-            (partial / "dev/null").touch(mode=0o666)
-            (partial / "dev/shm").mkdir(exist_ok=True)
-            partial.rename(root)
-    return root
+    return unpacked(GATEWAY, tmp_path_factory)
 
 
 @dataclass
@@ -171,10 +143,7 @@ class Haproxy:
 
     def _command(self) -> list[str]:
         # The master executes itself anew at a reload, by the path that it sees: its own loader must find it.
-        # Debian gives a person no sbin in PATH.
-        chroot = shutil.which("chroot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "chroot"
-        enter = [chroot] if os.geteuid() == 0 else ["unshare", "--map-root-user", chroot]
-        return [*enter, str(self.root), "/usr/sbin/haproxy"]
+        return entered(self.root, "/usr/sbin/haproxy")
 
     def _answers(self, *, master: bool) -> bool:
         try:

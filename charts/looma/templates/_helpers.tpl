@@ -64,6 +64,16 @@ secretKeyRef:
 {{- end }}
 {{- end }}
 
+{{/* Whether the chart runs Prometheus itself. */}}
+{{- define "looma.ownPrometheus" -}}
+{{- if and .Values.prometheus.enabled (not .Values.prometheus.url) }}yes{{ end -}}
+{{- end }}
+
+{{/* Where the operator asks for metrics; empty if there is no Prometheus. */}}
+{{- define "looma.prometheusUrl" -}}
+{{- if include "looma.ownPrometheus" . }}{{ printf "http://looma-prometheus.%s.svc:9090" .Release.Namespace }}{{ else }}{{ .Values.prometheus.url }}{{ end -}}
+{{- end }}
+
 {{- define "looma.consoleUrl" -}}
 {{ printf "http://looma-console.%s.svc" .Release.Namespace }}
 {{- end }}

@@ -159,4 +159,4 @@ def build_arguments(recipe: Recipe, base: str, contexts: Mapping[str, Path]) -> 
     arguments = ["--build-arg", f"BASE={base}", "--file", str(CONTAINERFILES / recipe.containerfile)]
     for name, folder in sorted(contexts.items()):
         arguments += ["--build-context", f"{name}={folder}"]
-    return [*arguments, str(recipe.context or next(iter(sorted(contexts.values()))))]
+    return [*arguments, str(recipe.context or min(contexts.values(), default=CONTAINERFILES))]

@@ -1,8 +1,8 @@
 """The images as data: one entry for each, read by everything else in this package.
 
 Four images hold Python and differ in their dependencies and in which of Looma's packages they carry, the gateway's in
-HAProxy too; the fifth is the database. A new image is a new entry here and, if it is no Python image, a Containerfile
-in `cluster/images`.
+HAProxy too; the others are the database and Prometheus. A new image is a new entry here and, if it is no Python image,
+a Containerfile in `cluster/images`.
 """
 
 from dataclasses import dataclass, field
@@ -100,6 +100,12 @@ POSTGRES = RootFs(
     official="debian:trixie-slim",
     trim=CONTAINERFILES / "postgres" / "trim.txt",
 )
+# Its promtool stays in the root file system, for contract tests; the image takes the server alone.
+PROMETHEUS = RootFs(
+    name="looma-base-prometheus",
+    packages=("prometheus",),
+    official="debian:trixie-slim",
+)
 
 RECIPES = (
     Recipe(
@@ -154,5 +160,10 @@ RECIPES = (
         containerfile="postgres.Containerfile",
         base=POSTGRES,
         context=CONTAINERFILES / "postgres",
+    ),
+    Recipe(
+        name="looma-prometheus",
+        containerfile="prometheus.Containerfile",
+        base=PROMETHEUS,
     ),
 )

@@ -267,6 +267,7 @@ def test_down_of_a_built_in_cluster_wants_root_too(world, instance, monkeypatch)
         (["binaries"], ["fetch definitions", "programs"]),
         (["images"], ["build with buildah", "install packages", "release mounts"]),
         (["haproxy"], ["install packages", "make looma-base-gateway"]),
+        (["prometheus"], ["install packages", "make looma-base-prometheus"]),
         ([], []),
     ],
 )

@@ -71,6 +71,14 @@ def test_buildah_and_docker_are_asked_for_the_same_build(tmp_path: Path) -> None
     ]
 
 
+def test_an_image_of_packages_alone_is_built_without_further_files() -> None:
+    prometheus = next(recipe for recipe in RECIPES if recipe.name == "looma-prometheus")
+    assert build_arguments(prometheus, "base:1", {}) == [
+        *("--build-arg", "BASE=base:1", "--file", str(CONTAINERFILES / "prometheus.Containerfile")),
+        str(CONTAINERFILES),
+    ]
+
+
 def test_buildah_works_on_a_storage_of_its_own(
     tmp_path: Path, programs: Path, bases: dict[str, BuiltRootFs]
 ) -> None:
