@@ -1,7 +1,7 @@
 """`looma-engine NAME`: runs one engine. All engines come from one image and are told apart by their name.
 
-The gateway is the other kind: its commands run until they are stopped and build no application. Its image holds no
-more of the engines than this module, so nothing of them is imported here.
+Commands are the other kind: they build no application. Those of the gateway run until they are stopped, and its image
+holds no more of the engines than this module, so nothing of them is imported here; a sync worker ends with its shard.
 
 Each other engine's package has a module `app` with `create(settings: EngineSettings) -> Litestar`. The process that
 starts reads the settings, so that a wrong variable is said once and plainly; its worker builds the application.
@@ -29,6 +29,7 @@ ENGINES = {
 COMMANDS = {
     "gateway": "looma_engines.gateway.main",
     "gateway-init": "looma_engines.gateway.main",
+    "sync-worker": "looma_engines.sync_worker.main",
 }
 """Commands that are no application: modules with `main(name)`."""
 
@@ -48,7 +49,7 @@ def main() -> None:
         sys.exit(2)
     name = arguments[0]
     if name in COMMANDS:
-        os.environ.setdefault("LOOMA_SERVICE", "gateway")
+        os.environ.setdefault("LOOMA_SERVICE", name.removesuffix("-init"))
         import_module(COMMANDS[name]).main(name)
         return
     # Without an operator, as on a developer's machine, the engine's own name is the service's.

@@ -11,8 +11,9 @@ from typing import Any
 import kopf
 
 from .kube import kinds
-from .names import GROUP, LABEL_PART_OF, PART_OF, VERSION
+from .names import GROUP, LABEL_INSTANCE, LABEL_NAME, LABEL_PART_OF, PART_OF, VERSION
 from .queueing import Key
+from .render.sync import SYNC
 
 Wake = Callable[[Key], None]
 WATCHED_CHILDREN = (
@@ -23,6 +24,7 @@ WATCHED_CHILDREN = (
     ("policy", "v1", "poddisruptionbudgets"),
     ("networking.k8s.io", "v1", "networkpolicies"),
 )
+WATCHED_RUNS = ("jobs", "cronjobs")
 
 
 def owner_key(body: Mapping[str, Any]) -> Key | None:
@@ -32,6 +34,15 @@ def owner_key(body: Mapping[str, Any]) -> Key | None:
         if reference.get("controller") and str(reference.get("apiVersion", "")).startswith(f"{GROUP}/"):
             return Key(kinds.AI_SERVICE.name, metadata["namespace"], reference["name"])
     return None
+
+
+def sync_key(body: Mapping[str, Any]) -> Key | None:
+    """The SyncJob that the Job or CronJob is for, or None: by its labels, since a CronJob's Jobs are not its own."""
+    metadata = body.get("metadata", {})
+    labels = metadata.get("labels") or {}
+    if labels.get(LABEL_NAME) != SYNC or not labels.get(LABEL_INSTANCE):
+        return None
+    return Key(kinds.SYNC_JOB.name, metadata["namespace"], labels[LABEL_INSTANCE])
 
 
 def _leads_to(spec: Mapping[str, Any]) -> frozenset[str]:
@@ -126,3 +137,12 @@ def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
         kopf.on.event(
             group, version, plural, registry=registry, id=f"child-{plural}", labels={LABEL_PART_OF: PART_OF}
         )(child_changed)
+
+    async def run_changed(body: kopf.Body, **_: Any) -> None:
+        key = sync_key(body)
+        if key is not None:
+            wake(key)
+
+    for plural in WATCHED_RUNS:
+        labels = {LABEL_PART_OF: PART_OF, LABEL_NAME: SYNC}
+        kopf.on.event("batch", "v1", plural, registry=registry, id=f"run-{plural}", labels=labels)(run_changed)

@@ -24,7 +24,7 @@ import yaml
 from looma_core.kube import SILENCE_SECONDS, KubeError, load_configuration
 from looma_core.logging import configure
 
-from . import definitions, handlers, health, webhooks
+from . import definitions, handlers, health, webhooks, webhooks_sync
 from .kube import kinds
 from .kube.client import WATCH_SECONDS, Kube
 from .kube.watch import Follower
@@ -110,7 +110,9 @@ class Operator:
         self._kube, self._reader, elections, watches = clients
         self._state = health.Health()
         gateway = ParentGateway(name=options.gateway_name, namespace=options.gateway_namespace)
-        self._reconciler = Reconciler(self._kube, instance=options.identity, gateway=gateway)
+        self._reconciler = Reconciler(
+            self._kube, instance=options.identity, gateway=gateway, sync_image=options.sync_image
+        )
         self._queue = WorkQueue(self._look)
         self._watching = asyncio.Event()
         self._fills: set[asyncio.Task[None]] = set()
@@ -119,6 +121,7 @@ class Operator:
         handlers.register(self._registry, self._wake)
         if options.certificates is not None:
             webhooks.register(self._registry, self._reader)
+            webhooks_sync.register(self._registry, self._reader, webhooks.requester)
             self._state.missing.add("webhook")
         self._routes = Follower(
             watches,

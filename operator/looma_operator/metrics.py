@@ -39,6 +39,31 @@ EVENTS = Counter(
     "Events posted about AIServices, by reason: rollouts that began, ended, failed or were aborted among them.",
     ["reason"],
 )
+SYNC_PHASE = Gauge(
+    "looma_operator_sync_phase", "1 for the phase that a SyncJob is in.", ["namespace", "name", "phase"]
+)
+SYNC_RUNS = Counter(
+    "looma_operator_sync_runs_total",
+    "Runs of SyncJobs that ended, by result (Succeeded, Failed, Canceled).",
+    ["namespace", "name", "result"],
+)
+SYNC_RUN_SECONDS = Histogram(
+    "looma_operator_sync_run_seconds",
+    "Time of one run, from being let in to its end, in seconds.",
+    ["result"],
+    buckets=(1, 5, 15, 60, 300, 900, 3600, 14400, 86400),
+)
+SYNC_EPOCH = Gauge("looma_operator_sync_epoch", "Number of a SyncJob's latest run.", ["namespace", "name"])
+SYNC_RECORDS = Gauge(
+    "looma_operator_sync_records",
+    "Records of a SyncJob's latest run, by what became of them (read, created, updated, unchanged, failed).",
+    ["namespace", "name", "kind"],
+)
+SYNC_LAST_SUCCESS = Gauge(
+    "looma_operator_sync_last_success_timestamp_seconds",
+    "When a run of a SyncJob last succeeded, in seconds since 1970. Absent before that.",
+    ["namespace", "name"],
+)
 ADMISSIONS = Counter(
     "looma_operator_admissions_total",
     "Admission requests by webhook and answer (allowed, refused, failed).",

@@ -28,6 +28,8 @@ CHANGED_DIGEST: Final = f"{GROUP}/changed-digest"
 # Written by people, the CLI and the console.
 CHANGE_REASON: Final = f"{GROUP}/change-reason"
 REQUEST: Final = f"{GROUP}/request"
+# Written by the webhook on a SyncJob, beside a request: who made it, and the request's own text.
+REQUESTED_BY: Final = f"{GROUP}/requested-by"
 # Written by the operator on ControllerRevisions, children and pod templates.
 ACTIVATED_AT: Final = f"{GROUP}/activated-at"
 RENDERED: Final = f"{GROUP}/rendered"
@@ -55,6 +57,14 @@ class ConditionType(StrEnum):
     ROUTE_ACCEPTED = "RouteAccepted"
     ROUTE_TARGETS_FOUND = "RouteTargetsFound"
     ROUTE_PROGRAMMED = "RouteProgrammed"
+
+
+class SyncConditionType(StrEnum):
+    """What a condition of a SyncJob judges."""
+
+    READY = "Ready"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
 
 
 class Reason(StrEnum):
@@ -93,11 +103,18 @@ class Reason(StrEnum):
     NOT_FETCHED = "NotFetched"
     RETIRED = "Retired"
     NOT_RETIRED = "NotRetired"
-    WORKER_UNAVAILABLE = "WorkerUnavailable"
+    NO_IMAGE = "NoImage"
+    RUN_ACTIVE = "RunActive"
+    SUSPENDED = "Suspended"
+    NO_RUN = "NoRun"
+    NEVER_RUN = "NeverRun"
+    RUN_SUCCEEDED = "RunSucceeded"
+    RUN_FAILED = "RunFailed"
+    RUN_CANCELED = "RunCanceled"
 
 
 class EventReason(StrEnum):
-    """Reasons of the events that Looma posts about an AIService."""
+    """Reasons of the events that Looma posts about AIServices and SyncJobs."""
 
     REVISION_CREATED = "RevisionCreated"
     ROLLOUT_STARTED = "RolloutStarted"
@@ -115,6 +132,11 @@ class EventReason(StrEnum):
     PATH_CONFLICT = "PathConflict"
     REQUEST_DONE = "RequestDone"
     REQUEST_REFUSED = "RequestRefused"
+    RUN_STARTED = "RunStarted"
+    RUN_SUCCEEDED = "RunSucceeded"
+    RUN_FAILED = "RunFailed"
+    RUN_CANCELED = "RunCanceled"
+    RUN_SKIPPED = "RunSkipped"
 
 
 class Phase(StrEnum):
@@ -126,6 +148,18 @@ class Phase(StrEnum):
     READY = "Ready"
     DEGRADED = "Degraded"
     PAUSED = "Paused"
+
+
+class SyncPhase(StrEnum):
+    """The state of a SyncJob in one word."""
+
+    PENDING = "Pending"
+    SCHEDULED = "Scheduled"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+    SUSPENDED = "Suspended"
 
 
 def revision_name(number: int) -> str:

@@ -14,7 +14,7 @@ class Options:
 
     namespaces are those it serves; namespace is its own, where the Lease is; certificates is the folder with tls.crt
     and tls.key of the webhook, None for none; a port of 0 is one that is free. HTTPRoutes name the Gateway
-    `gateway_name` in `gateway_namespace` as their parent.
+    `gateway_name` in `gateway_namespace` as their parent. SyncJobs without an image of their own run `sync_image`.
     """
 
     namespaces: tuple[str, ...]
@@ -26,6 +26,7 @@ class Options:
     host: str
     gateway_name: str
     gateway_namespace: str
+    sync_image: str
     log_level: str
 
 
@@ -51,6 +52,7 @@ def read_options(environment: Mapping[str, str]) -> Options:
         host=environment.get("LOOMA_HOST", "0.0.0.0"),  # noqa: S104 - a pod's own address
         gateway_name=environment.get("LOOMA_GATEWAY_NAME") or "looma",
         gateway_namespace=environment.get("LOOMA_GATEWAY_NAMESPACE") or namespace,
+        sync_image=environment.get("LOOMA_SYNC_IMAGE", ""),
         log_level=environment.get("LOOMA_LOG_LEVEL", "info"),
     )
 

@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 
 from .kube import kinds
 from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
-from .kube.read import find_foreign, parse_model, parse_service, parse_sync_job, read_service
+from .kube.read import find_foreign, parse_model, parse_service, read_service
 from .kube.write import carry_out, post_events, write_status
 from .metrics import CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
 from .names import Phase
 from .plan.children import Apply
-from .plan.records import decide_model_status, decide_sync_status
+from .plan.records import decide_model_status
 from .plan.service import conclude, plan
 from .queueing import Key
+from .reconcile_sync import look_at_sync_job
 from .render.route import ParentGateway
 from .resources import Canary, own_status, to_json
 
@@ -36,9 +37,13 @@ def moment() -> datetime:
 class Reconciler:
     """Looks at objects through one client; keeps nothing between looks."""
 
-    def __init__(self, kube: Kube, *, instance: str, gateway: ParentGateway) -> None:
-        """`instance` names this replica in the events that it posts; routes attach to `gateway`."""
+    def __init__(self, kube: Kube, *, instance: str, gateway: ParentGateway, sync_image: str = "") -> None:
+        """`instance` names this replica in the events that it posts; routes attach to `gateway`.
+
+        SyncJobs without an image of their own run `sync_image`.
+        """
         self._kube = kube
+        self._sync_image = sync_image
         self._gateway = gateway
         self._instance = instance
 
@@ -136,21 +141,15 @@ class Reconciler:
         return RESYNC_SECONDS
 
     async def _sync_job(self, key: Key) -> float | None:
-        try:
-            raw = await self._kube.get(kinds.SYNC_JOB, key.namespace, key.name)
-        except NotFoundError:
-            return None
-        job = parse_sync_job(raw)
-        status = decide_sync_status(job=job, now=moment())
-        if status != job.status:
-            await write_status(
-                self._kube,
-                kinds.SYNC_JOB,
-                job.metadata,
-                to_json(status),
-                resource_version=job.metadata.resource_version,
-            )
-        return RESYNC_SECONDS
+        refused = await look_at_sync_job(
+            self._kube,
+            key.namespace,
+            key.name,
+            default_image=self._sync_image,
+            instance=self._instance,
+            now=moment(),
+        )
+        return None if refused is None else REFUSED_SECONDS if refused else RESYNC_SECONDS
 
 
 async def all_keys(kube: Kube, namespace: str) -> list[Key]:

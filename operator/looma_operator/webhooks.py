@@ -7,6 +7,8 @@ Kopf serves each handler at the path of its id; the chart's webhook configuratio
 | /note-requester       | mutating   | aiservices |
 | /validate-aiservice   | validating | aiservices |
 
+Those of SyncJobs are in `webhooks_sync`.
+
 Both replicas answer, leading or not. The failure policy is Ignore: without an answer the change is taken, and what the
 webhook would have refused shows up as a condition.
 """

@@ -234,8 +234,11 @@ class Kube:
         resource_version: str | None = None,
         subresource: str = "",
         dry_run: bool = False,
+        manager: str = FIELD_MANAGER,
     ) -> Json:
         """Server-side apply as field manager `looma`, taking back fields that others have written over.
+
+        With another `manager` only the fields of its own last apply are given up: what `looma` applied stays.
 
         Raises:
             ConflictError: if `resource_version` is given and the object has another by now.
@@ -244,7 +247,7 @@ class Kube:
         meta = manifest["metadata"]
         if resource_version:
             manifest = {**manifest, "metadata": {**meta, "resourceVersion": resource_version}}
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": manager, "force": "true"}
         if dry_run:
             query["dryRun"] = "All"
         path = kind.path(meta["namespace"], meta["name"], subresource)

@@ -34,6 +34,10 @@ BUDGET = Kind(name="PodDisruptionBudget", prefix="/apis/policy/v1", plural="podd
 POLICY = Kind(name="NetworkPolicy", prefix="/apis/networking.k8s.io/v1", plural="networkpolicies")
 HTTP_ROUTE = Kind(name="HTTPRoute", prefix=f"/apis/{GATEWAY_API}", plural="httproutes")
 LEASE = Kind(name="Lease", prefix="/apis/coordination.k8s.io/v1", plural="leases")
+JOB = Kind(name="Job", prefix="/apis/batch/v1", plural="jobs")
+CRON_JOB = Kind(name="CronJob", prefix="/apis/batch/v1", plural="cronjobs")
+ROLE = Kind(name="Role", prefix="/apis/rbac.authorization.k8s.io/v1", plural="roles")
+ROLE_BINDING = Kind(name="RoleBinding", prefix="/apis/rbac.authorization.k8s.io/v1", plural="rolebindings")
 EVENT = Kind(name="Event", prefix="/apis/events.k8s.io/v1", plural="events")
 AI_SERVICE = Kind(name="AIService", prefix=f"/apis/{GROUP}/{VERSION}", plural="aiservices")
 MODEL_VERSION = Kind(name="ModelVersion", prefix=f"/apis/{GROUP}/{VERSION}", plural="modelversions")
@@ -42,5 +46,7 @@ SYNC_JOB = Kind(name="SyncJob", prefix=f"/apis/{GROUP}/{VERSION}", plural="syncj
 CHILDREN = (REVISION, ACCOUNT, POLICY, SERVICE, BUDGET, DEPLOYMENT)
 OPTIONAL_CHILDREN = (HTTP_ROUTE,)
 """Children of kinds that a cluster need not serve: Looma goes on without them."""
+SYNC_CHILDREN = (ACCOUNT, ROLE, ROLE_BINDING, CRON_JOB)
+"""Children of a SyncJob, beside its Jobs."""
 OWN = (AI_SERVICE, MODEL_VERSION, SYNC_JOB)
-BY_NAME = {kind.name: kind for kind in (*CHILDREN, *OPTIONAL_CHILDREN, *OWN)}
+BY_NAME = {kind.name: kind for kind in (*CHILDREN, *OPTIONAL_CHILDREN, *SYNC_CHILDREN, JOB, *OWN)}

@@ -30,12 +30,12 @@ from ..plan.content import digest
 from ..plan.observed import Observed, Peer, Pods, StoredRevision
 from ..render.children import CONTENT
 from ..render.route import ParentGateway
-from ..resources import AIService, Json, ModelVersion, SyncJob, parse_time
+from ..resources import AIService, Json, ModelVersion, parse_time
 from . import kinds
 from .client import Kube, NotFoundError
 
 FORBIDDEN = 403
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +61,6 @@ def parse_model(raw: Json) -> ModelVersion:
     return msgspec.convert(raw, ModelVersion, strict=False)
 
 
-def parse_sync_job(raw: Json) -> SyncJob:
-    """The SyncJob that a stored object is."""
-    return msgspec.convert(raw, SyncJob, strict=False)
-
-
 def owned_by(raw: Json, uid: str) -> bool:
     """Whether the object's controller has that uid."""
     references = raw.get("metadata", {}).get("ownerReferences") or []
@@ -89,7 +84,7 @@ def stored_revision(raw: Json) -> StoredRevision | None:
         return None
     if not isinstance(content, dict):
         return None
-    created = parse_time(meta.get("creationTimestamp")) or _EPOCH
+    created = parse_time(meta.get("creationTimestamp")) or EPOCH
     return StoredRevision(
         number=number,
         hash=(meta.get("labels") or {}).get(LABEL_HASH) or digest(content),
@@ -139,7 +134,7 @@ def _peers(services: Sequence[Json], name: str) -> tuple[Peer, ...]:
     return tuple(
         Peer(
             name=raw["metadata"]["name"],
-            created_at=parse_time(raw["metadata"].get("creationTimestamp")) or _EPOCH,
+            created_at=parse_time(raw["metadata"].get("creationTimestamp")) or EPOCH,
             path_prefixes=tuple(((raw.get("spec") or {}).get("route") or {}).get("pathPrefixes") or ()),
         )
         for raw in services

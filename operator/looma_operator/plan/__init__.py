@@ -13,7 +13,8 @@
 | drift     | Does a child differ from what was rendered? |
 | conditions| What does status say? |
 | service   | All of the above, for one AIService |
-| records   | The status of ModelVersions and SyncJobs |
+| records   | The status of ModelVersions |
+| sync      | What to do for one SyncJob; `sync_runs`, `sync_requests`, `sync_schedule` and `sync_status` hold its parts |
 
 Nothing here reads a clock, a socket or the environment; `now` is an argument.
 """

@@ -24,10 +24,14 @@ _WHOLE = {ROUTE: ("parentRefs", "rules")}
 
 @dataclass(frozen=True, kw_only=True)
 class Apply:
-    """A child to write; `resource_version` is the state that was judged, None where there was none."""
+    """A child to write; `resource_version` is the state that was judged, None where there was none.
+
+    `manager` is the field manager, where it is another than that of all of Looma's children.
+    """
 
     manifest: Json
     resource_version: str | None = None
+    manager: str = ""
 
     @property
     def kind(self) -> str:

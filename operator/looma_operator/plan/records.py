@@ -1,4 +1,4 @@
-"""The status of ModelVersions and SyncJobs, which in this release are kept and checked, not carried out."""
+"""The status of ModelVersions, which in this release are kept and checked, not carried out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from ..resources import (
     ModelVersion,
     ModelVersionStatus,
     ServedBy,
-    SyncJob,
-    SyncJobStatus,
 )
 from .conditions import timed
 
@@ -56,17 +54,3 @@ def decide_model_status(
     return ModelVersionStatus(
         phase=phase, observed_generation=generation, conditions=(verified, retired), served_by=served_by
     )
-
-
-def decide_sync_status(*, job: SyncJob, now: datetime) -> SyncJobStatus:
-    """What a SyncJob's status says: it was accepted, and nothing runs it yet."""
-    ready = timed(
-        before=job.status.conditions,
-        kind="Ready",
-        status="False",
-        reason=Reason.WORKER_UNAVAILABLE,
-        message="The job is valid and kept. No worker of this release runs sync jobs, so no record was read or written",
-        generation=job.metadata.generation,
-        now=now,
-    )
-    return SyncJobStatus(phase="Pending", observed_generation=job.metadata.generation, conditions=(ready,))

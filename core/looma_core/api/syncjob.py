@@ -1,0 +1,90 @@
+"""The contract between the operator and the workers of a SyncJob, version 1; docs/sync-workers.md explains it.
+
+The operator starts one pod for each shard of a run and tells it by environment variables what to do. The worker checks
+its epoch before each batch, reports into its own entry of `status.shards`, and says by its exit code how it ended.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum
+from typing import Final, Literal
+
+import msgspec
+
+GROUP: Final = "looma.dev"
+VERSION: Final = "v1alpha1"
+PLURAL: Final = "syncjobs"
+CONTRACT: Final = "1"
+"""Version of the contract; a worker that knows another one ends with `ExitCode.BAD_INPUT`."""
+
+EPOCH_ANNOTATION: Final = f"{GROUP}/epoch"
+"""The fencing epoch of a run, on its pods; written when the run is let in, and never changed."""
+
+DATA_FOLDER: Final = "/data"
+"""Where a worker finds `source.path`, unless it is told another folder."""
+
+
+class Variable:
+    """Names of the environment variables that a worker reads."""
+
+    CONTRACT: Final = "LOOMA_SYNC_CONTRACT"
+    JOB: Final = "LOOMA_SYNC_JOB"
+    NAMESPACE: Final = "LOOMA_SYNC_NAMESPACE"
+    RUN: Final = "LOOMA_SYNC_RUN"
+    EPOCH: Final = "LOOMA_SYNC_EPOCH"
+    SHARDS: Final = "LOOMA_SYNC_SHARDS"
+    SOURCE: Final = "LOOMA_SYNC_SOURCE"
+    BATCH_SIZE: Final = "LOOMA_SYNC_BATCH_SIZE"
+    DATA: Final = "LOOMA_SYNC_DATA"
+    # Set by Kubernetes in the pods of an indexed Job.
+    SHARD: Final = "JOB_COMPLETION_INDEX"
+
+
+class ExitCode(IntEnum):
+    """How a worker ends; every other code is tried again, up to `backoffLimit` times for each shard.
+
+    | code | what happened                     | what the operator does                 |
+    | ---- | --------------------------------- | -------------------------------------- |
+    | 0    | all records of the shard are done | waits for the other shards             |
+    | 65   | bad input                         | the run fails at once, no pod is tried again |
+    | 79   | a newer epoch runs                | the run fails at once, no pod is tried again |
+    """
+
+    DONE = 0
+    BAD_INPUT = 65
+    FENCED = 79
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the records come from; `path` is below the data folder."""
+
+    type: Literal["jsonl", "csv"]
+    path: str
+
+
+class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a worker says of its shard: one entry of `status.shards`, all counts since the run began.
+
+    `cursor` is the worker's own word for how far it came: whoever takes its place in the same epoch begins there.
+    """
+
+    shard: int
+    epoch: int
+    state: Literal["Running", "Succeeded", "Failed"] = "Running"
+    worker: str = ""
+    total: int | None = None
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    rate_per_second: float = 0.0
+    cursor: str = ""
+    message: str = ""
+    observed_at: datetime | None = None
+
+
+def field_manager(shard: int) -> str:
+    """Field manager by which a shard's worker writes its entry."""
+    return f"looma-worker-{shard}"

@@ -1,0 +1,182 @@
+"""The run of one shard: fence, batch, report, exit code. What a batch means is the worker's.
+
+| what happens                              | exit code      | what the shard's entry says |
+| ----------------------------------------- | -------------- | --------------------------- |
+| all batches are done                      | 0              | Succeeded                   |
+| BadInputError of inputs or worker         | 65             | Failed, with the message    |
+| another epoch, or no SyncJob any more     | 79             | nothing more                |
+| SIGTERM (suspended, drained, deadline)    | 143            | Running, with the cursor    |
+| anything else                             | 1              | Running, with the cursor    |
+
+A batch is written at least once: a pod that is killed between a batch and its report leaves a batch that its follower
+does again. So `Worker.write` must come to the same when it is repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any, Protocol
+
+import msgspec
+
+from looma_core.api.syncjob import ExitCode, ShardReport
+
+from .cluster import ClusterError, FencedError, SyncJobInCluster
+from .inputs import BadInputError, Inputs
+
+_log = logging.getLogger(__name__)
+REPORT_SECONDS = 2.0
+"""Between two reports: each is a write of the SyncJob, and wakes the operator."""
+FAILED, STOPPED = 1, 128 + signal.SIGTERM
+MESSAGE_LIMIT = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Records to write at once, and where the next pod would begin after them."""
+
+    records: list[Any]
+    cursor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What became of a batch's records."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+
+
+class Worker(Protocol):
+    """What is put into the frame."""
+
+    name: str
+
+    def total(self, inputs: Inputs) -> int | None:
+        """How many records the shard has, or None where that is not known before.
+
+        Raises:
+            BadInputError: if the source cannot be read.
+        """
+        ...
+
+    def batches(self, inputs: Inputs, cursor: str) -> Iterator[Batch]:
+        """The shard's batches after `cursor`, which is empty at the beginning.
+
+        Raises:
+            BadInputError: if the source cannot be read.
+        """
+        ...
+
+    def write(self, inputs: Inputs, batch: Batch) -> Counts:
+        """Write a batch. `inputs.epoch` should go with the write where its target can compare it.
+
+        Raises:
+            BadInputError: if no later try would be taken.
+        """
+        ...
+
+    def conclude(self, inputs: Inputs) -> str:
+        """A sentence about what was done, for people."""
+        ...
+
+
+class _StoppedError(BaseException):
+    """SIGTERM: the pod is to end. No Exception, so that no worker takes it for one of its own."""
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise _StoppedError
+
+
+def run(worker: Worker, inputs: Inputs, job: SyncJobInCluster) -> int:
+    """Do the shard; answers the exit code."""
+    # Process 1 of a pod has no default for SIGTERM.
+    before = signal.signal(signal.SIGTERM, _stop)
+    shard = _Shard(worker, inputs, job)
+    try:
+        return shard.run()
+    except FencedError as error:
+        _log.warning("stopped: %s", error)
+        return ExitCode.FENCED
+    except BadInputError as error:
+        _log.error("bad input: %s", error)  # noqa: TRY400 - the sentence is all that helps
+        return shard.end("Failed", str(error), ExitCode.BAD_INPUT)
+    except _StoppedError:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _log.info("told to stop")
+        return shard.end("Running", "stopped; the next pod goes on here", STOPPED)
+    except ClusterError as error:
+        _log.error("given up: %s", error)  # noqa: TRY400
+        return FAILED
+    except Exception as error:
+        _log.exception("failed")
+        # Its sentence may hold a record's data: that is for the pod's log, which takes personal data out.
+        return shard.end("Running", f"{type(error).__name__}, see the pod's log", FAILED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Shard:
+    def __init__(self, worker: Worker, inputs: Inputs, job: SyncJobInCluster) -> None:
+        self._worker = worker
+        self._inputs = inputs
+        self._job = job
+        self._report = ShardReport(shard=inputs.shard, epoch=inputs.epoch, worker=worker.name)
+        self._read_before = 0
+        self._begun = self._told = time.monotonic()
+
+    def run(self) -> int:
+        earlier = self._job.earlier()
+        if earlier is not None:
+            self._report = msgspec.structs.replace(earlier, state="Running", message="")
+            self._read_before = earlier.read
+        self._change(worker=self._worker.name, total=self._worker.total(self._inputs))
+        self._tell()
+        for batch in self._worker.batches(self._inputs, self._report.cursor):
+            self._job.check()
+            counts = self._worker.write(self._inputs, batch)
+            self._change(
+                read=self._report.read + len(batch.records),
+                created=self._report.created + counts.created,
+                updated=self._report.updated + counts.updated,
+                unchanged=self._report.unchanged + counts.unchanged,
+                failed=self._report.failed + counts.failed,
+                cursor=batch.cursor,
+            )
+            if time.monotonic() - self._told >= REPORT_SECONDS:
+                self._tell()
+        self._change(state="Succeeded", message=self._worker.conclude(self._inputs))
+        self._tell()
+        return ExitCode.DONE
+
+    def end(self, state: str, message: str, code: int) -> int:
+        """Leave a last report; the exit code stands, whatever becomes of it."""
+        try:
+            self._change(state=state, message=message[:MESSAGE_LIMIT])
+            self._tell()
+        except FencedError:
+            return ExitCode.FENCED
+        except ClusterError as error:
+            _log.warning("the last report was not taken: %s", error)
+        return code
+
+    def _change(self, **changes: Any) -> None:
+        self._report = msgspec.structs.replace(self._report, **changes)
+
+    def _tell(self) -> None:
+        seconds = time.monotonic() - self._begun
+        done = self._report.read - self._read_before
+        # Of this pod alone, from its first batch: what an earlier one did took its own time.
+        rate = round(done / seconds, 1) if done and seconds > 0 else self._report.rate_per_second
+        self._change(rate_per_second=rate, observed_at=datetime.now(UTC).replace(microsecond=0))
+        self._job.report(self._report)
+        self._told = time.monotonic()

@@ -1,0 +1,37 @@
+"""`looma-engine sync-worker`: one shard of a SyncJob's run, by the worker that counts."""
+
+from __future__ import annotations
+
+import logging as standard_logging
+import os
+import sys
+
+from looma_core import logging
+from looma_core.api.syncjob import ExitCode, Variable
+
+from . import cluster, frame
+from .counting import CountingWorker
+from .inputs import BadInputError, read_inputs
+
+_log = standard_logging.getLogger(__name__)
+
+
+def start(worker: frame.Worker) -> int:
+    """Run a worker in this pod; answers its exit code."""
+    logging.configure(service=os.environ.get(Variable.JOB, "sync-worker"), level=os.environ.get("LOOMA_LOG_LEVEL", "info"))
+    # Each question to the API server would be a line.
+    standard_logging.getLogger("httpx").setLevel(standard_logging.WARNING)
+    try:
+        inputs = read_inputs(os.environ)
+        client = cluster.connect()
+    except (BadInputError, cluster.ClusterError) as error:
+        _log.error("cannot start: %s", error)  # noqa: TRY400
+        return ExitCode.BAD_INPUT if isinstance(error, BadInputError) else frame.FAILED
+    with client:
+        return frame.run(worker, inputs, cluster.SyncJobInCluster(client, inputs))
+
+
+def main(name: str) -> None:
+    """Entry point; ends the process."""
+    del name
+    sys.exit(start(CountingWorker()))

@@ -1,0 +1,157 @@
+"""One look at one SyncJob: read, plan, write, tell. The order of the writes is `plan.sync`'s."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from .kube import kinds
+from .kube.client import Kube, NotFoundError
+from .kube.read import find_foreign
+from .kube.read_sync import parse_sync_job, read_sync_job
+from .kube.write import carry_out, post_events, write_status
+from .metrics import (
+    EVENTS,
+    SYNC_EPOCH,
+    SYNC_LAST_SUCCESS,
+    SYNC_PHASE,
+    SYNC_RECORDS,
+    SYNC_RUN_SECONDS,
+    SYNC_RUNS,
+)
+from .names import EventReason, Reason, SyncConditionType, SyncPhase
+from .plan.children import Action, Apply, Notice
+from .plan.conditions import Refusal, find
+from .plan.sync import plan_sync, refuse_run
+from .sync_resources import FAILED, Run, SyncJob, SyncJobStatus, own_sync_status
+
+RECORDS = ("read", "created", "updated", "unchanged", "failed")
+
+
+async def look_at_sync_job(
+    kube: Kube, namespace: str, name: str, *, default_image: str, instance: str, now: datetime
+) -> bool | None:
+    """Reconcile one SyncJob; answers whether something was refused, None where it is gone.
+
+    Raises:
+        ConflictError: if something changed since it was read: the caller reads anew.
+        KubeError: if the API server does not answer.
+    """
+    observed = await read_sync_job(kube, namespace, name)
+    if observed is None:
+        _forget(namespace, name)
+        return None
+    job = observed.job
+    made = plan_sync(observed=observed, default_image=default_image, now=now)
+    absent = _absent((*made.setup, *made.then))
+    if absent:
+        # Never taken over from somebody else.
+        foreign = await find_foreign(kube, namespace, job.metadata.uid, absent)
+        if foreign:
+            observed = replace(observed, foreign=foreign)
+            made = plan_sync(observed=observed, default_image=default_image, now=now)
+    refusals = await carry_out(kube, namespace, made.setup)
+    if refusals:
+        made = plan_sync(observed=observed, default_image=default_image, now=now, refusals=refusals)
+    if made.status != job.status:
+        await _write(kube, job, made.status)
+    refusals = await carry_out(kube, namespace, made.then)
+    notices = [*made.notices, *_troubles(made.refusals, job.status, made.status)]
+    await _tell(kube, job, notices, instance)
+    status, ended = made.status, list(made.ended)
+    if any(refusal.kind == kinds.JOB.name for refusal in refusals):
+        status, last = await _refused(kube, job, refusals, default_image=default_image, now=now)
+        if last is not None:
+            ended.append(last)
+            note = f"Run {last.epoch} ended, {FAILED}: {last.message}"
+            await _tell(kube, job, [Notice(reason=EventReason.RUN_FAILED, note=note, warning=True)], instance)
+    _show(namespace, name, status, ended)
+    return bool(made.refusals or refusals)
+
+
+async def _write(kube: Kube, job: SyncJob, status: SyncJobStatus) -> None:
+    await write_status(
+        kube,
+        kinds.SYNC_JOB,
+        job.metadata,
+        own_sync_status(status),
+        resource_version=job.metadata.resource_version,
+    )
+
+
+async def _tell(kube: Kube, job: SyncJob, notices: Sequence[Notice], instance: str) -> None:
+    await post_events(
+        kube, kind=kinds.SYNC_JOB, metadata=job.metadata, notices=notices, instance=instance
+    )
+    for notice in notices:
+        EVENTS.labels(notice.reason).inc()
+
+
+async def _refused(
+    kube: Kube, job: SyncJob, refusals: Sequence[Refusal], *, default_image: str, now: datetime
+) -> tuple[SyncJobStatus, Run | None]:
+    """End the run whose Job the API server would not take: it would be refused again and again."""
+    try:
+        current = parse_sync_job(await kube.get(kinds.SYNC_JOB, job.metadata.namespace, job.metadata.name))
+    except NotFoundError:
+        return job.status, None
+    answer = refuse_run(job=current, refusals=refusals, default_image=default_image, now=now)
+    if answer is None:
+        return current.status, None
+    status, ended = answer
+    await _write(kube, current, status)
+    return status, ended
+
+
+def _absent(actions: Iterable[Action]) -> list[tuple[str, str]]:
+    return [
+        (action.kind, action.name)
+        for action in actions
+        if isinstance(action, Apply) and action.resource_version is None
+    ]
+
+
+def _troubles(refusals: Sequence[Refusal], before: SyncJobStatus, now: SyncJobStatus) -> list[Notice]:
+    """Events about refused children, when that begins and not at every look."""
+    was, now_is = (find(status.conditions, SyncConditionType.READY) for status in (before, now))
+    if was is not None and now_is is not None and was.message == now_is.message:
+        return []
+    return [
+        Notice(
+            reason=EventReason.NAME_TAKEN
+            if refusal.reason is Reason.NAME_TAKEN
+            else EventReason.CHILD_REFUSED,
+            note=f"{refusal.kind} {refusal.name}: {refusal.message}",
+            warning=True,
+        )
+        for refusal in refusals
+    ]
+
+
+def _show(namespace: str, name: str, status: SyncJobStatus, ended: Sequence[Run]) -> None:
+    for phase in SyncPhase:
+        SYNC_PHASE.labels(namespace, name, phase).set(status.phase == phase)
+    SYNC_EPOCH.labels(namespace, name).set(status.epoch)
+    if status.progress is not None:
+        for kind in RECORDS:
+            SYNC_RECORDS.labels(namespace, name, kind).set(getattr(status.progress, kind))
+    if status.last_success_time is not None:
+        SYNC_LAST_SUCCESS.labels(namespace, name).set(status.last_success_time.timestamp())
+    for run in ended:
+        SYNC_RUNS.labels(namespace, name, run.result).inc()
+        if run.ended_at is not None:
+            SYNC_RUN_SECONDS.labels(run.result).observe((run.ended_at - run.started_at).total_seconds())
+
+
+def _forget(namespace: str, name: str) -> None:
+    gone = [
+        (SYNC_EPOCH, ()),
+        (SYNC_LAST_SUCCESS, ()),
+        *((SYNC_PHASE, (phase,)) for phase in SyncPhase),
+        *((SYNC_RECORDS, (kind,)) for kind in RECORDS),
+    ]
+    for metric, more in gone:
+        with contextlib.suppress(KeyError):
+            metric.remove(namespace, name, *more)

@@ -1,0 +1,109 @@
+"""The SyncJob as typed values, beside the other two resources in `resources`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from looma_core.api.syncjob import ShardReport
+
+from .resources import Condition, Json, Metadata, RequestRecord, Struct, to_json
+
+RUNNING, SUCCEEDED, FAILED, CANCELED = "Running", "Succeeded", "Failed", "Canceled"
+"""What `result` of a run may be."""
+
+
+class SyncSource(Struct, frozen=True, kw_only=True):
+    """Where the records come from."""
+
+    type: str
+    path: str
+
+
+class SyncSchedule(Struct, frozen=True, kw_only=True):
+    """When runs begin."""
+
+    cron: str
+    time_zone: str = "Etc/UTC"
+
+
+class SyncJobSpec(Struct, frozen=True, kw_only=True):
+    """spec of a SyncJob; `resources` and `pod_template` stay as they were written."""
+
+    source: SyncSource
+    image: str = ""
+    parallelism: int = 1
+    batch_size: int = 500
+    schedule: SyncSchedule | None = None
+    suspend: bool = False
+    backoff_limit: int = 3
+    active_deadline_seconds: int | None = None
+    history_limit: int = 5
+    ttl_seconds_after_finished: int | None = None
+    resources: Json = {}
+    pod_template: Json = {}
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far a run came; `total` is None while one of its workers does not know."""
+
+    total: int | None = None
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    rate_per_second: float = 0.0
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One run; `uid` is empty until its Job was seen, `ended_at` None while it goes on."""
+
+    epoch: int
+    job: str
+    uid: str = ""
+    trigger: str
+    requested_by: str = ""
+    reason: str = ""
+    started_at: datetime
+    ended_at: datetime | None = None
+    result: str = RUNNING
+    worker: str = ""
+    message: str = ""
+    shards: int = 1
+    progress: Progress | None = None
+
+
+class SyncJobStatus(Struct, frozen=True, kw_only=True):
+    """status of a SyncJob; `shards` is the workers'."""
+
+    phase: str = ""
+    observed_generation: int = 0
+    epoch: int = 0
+    active_job: str = ""
+    next_run_time: datetime | None = None
+    last_success_time: datetime | None = None
+    progress: Progress | None = None
+    shards: tuple[ShardReport, ...] = ()
+    runs: tuple[Run, ...] = ()
+    requests: tuple[RequestRecord, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def active(self) -> Run | None:
+        """The run that goes on."""
+        return next((run for run in self.runs if run.ended_at is None), None)
+
+
+class SyncJob(Struct, frozen=True, kw_only=True):
+    """A SyncJob as stored."""
+
+    metadata: Metadata
+    spec: SyncJobSpec
+    status: SyncJobStatus = SyncJobStatus()
+
+
+def own_sync_status(status: SyncJobStatus) -> Json:
+    """The part of a status that the operator writes: what workers say in `shards` stays theirs."""
+    return to_json(msgspec.structs.replace(status, shards=()))

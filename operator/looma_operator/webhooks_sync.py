@@ -1,0 +1,106 @@
+"""The admission webhook's part for SyncJobs: who made a request is noted, and what the schema cannot judge is tried."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import kopf
+
+from looma_core.kube import KubeError
+
+from .kube import kinds
+from .kube.client import Kube, RefusedError
+from .kube.read_sync import parse_sync_job
+from .metrics import ADMISSIONS
+from .names import GROUP, REQUEST, REQUESTED_BY, VERSION
+from .plan.sync_requests import parse_sync_request, sign
+from .render.sync import render_cron_job, render_run
+from .resources import Json
+
+NOTE_SYNC_REQUESTER = "note-sync-requester"
+VALIDATE_SYNC_JOB = "validate-syncjob"
+TRIAL_IMAGE = "trial"  # For a SyncJob without one: what the operator runs then is not the author's to correct.
+_log = logging.getLogger(__name__)
+
+
+def _annotations(raw: Json | None) -> dict[str, str]:
+    found: dict[str, str] = ((raw or {}).get("metadata") or {}).get("annotations") or {}
+    return found
+
+
+def note_request(*, old: Json | None, new: Json, who: str) -> dict[str, str | None]:
+    """The annotation to set (or, with None, to remove): nobody signs for somebody else."""
+    wanted = sign(annotations=_annotations(new), before=_annotations(old), who=who)
+    return {} if _annotations(new).get(REQUESTED_BY) == wanted else {REQUESTED_BY: wanted}
+
+
+async def check_sync_job(kube: Kube, raw: Json, old: Json | None) -> None:
+    """Refuse what one object's schema cannot show.
+
+    Raises:
+        kopf.AdmissionError: with a message that says what to write.
+    """
+    request = _annotations(raw).get(REQUEST, "")
+    if request and request != _annotations(old).get(REQUEST):
+        try:
+            parse_sync_request(request)
+        except ValueError as error:
+            raise kopf.AdmissionError(str(error), code=400) from error
+    if old is not None and old.get("spec") == raw["spec"]:
+        return
+    job = parse_sync_job(raw)
+    trials = [("spec.schedule", kinds.CRON_JOB, render_cron_job(job, job.spec.image or TRIAL_IMAGE))]
+    if job.spec.pod_template:
+        trials.insert(0, ("spec.podTemplate", kinds.JOB, render_run(job, job.spec.image or TRIAL_IMAGE, 1)))
+    for field, kind, manifest in trials:
+        if manifest is None:
+            continue
+        # A SyncJob that is being created has no uid yet, and an owner without one is refused. A name of its own, since
+        # a Job that is there may not change.
+        del manifest["metadata"]["ownerReferences"]
+        manifest["metadata"]["name"] += "-trial"
+        try:
+            await kube.apply(kind, manifest, dry_run=True)
+        except RefusedError as error:
+            raise kopf.AdmissionError(
+                f"{field}: no {kind.name} could be made of it: {error.message}", code=422
+            ) from error
+
+
+def register(
+    registry: kopf.OperatorRegistry, kube: Kube, requester: Callable[[Mapping[str, Any]], str]
+) -> None:
+    """Register both handlers; `requester` says who asked, from the API server's account of the user."""
+
+    @kopf.on.mutate(GROUP, VERSION, kinds.SYNC_JOB.plural, id=NOTE_SYNC_REQUESTER, registry=registry)
+    async def note_sync_requester(
+        body: kopf.Body, userinfo: Mapping[str, Any], patch: kopf.Patch, **kwargs: Any
+    ) -> None:
+        if kwargs["operation"] == "DELETE":
+            return
+        changes = note_request(old=_plain(kwargs["old"]), new=dict(body), who=requester(userinfo))
+        if changes:
+            patch.metadata.annotations.update(changes)
+        ADMISSIONS.labels(webhook=NOTE_SYNC_REQUESTER, answer="allowed").inc()
+
+    @kopf.on.validate(GROUP, VERSION, kinds.SYNC_JOB.plural, id=VALIDATE_SYNC_JOB, registry=registry)
+    async def validate_syncjob(body: kopf.Body, **kwargs: Any) -> None:
+        if kwargs["operation"] == "DELETE":
+            return
+        answer = "failed"
+        try:
+            await check_sync_job(kube, dict(body), _plain(kwargs["old"]))
+            answer = "allowed"
+        except kopf.AdmissionError:
+            answer = "refused"
+            raise
+        except KubeError as error:
+            _log.warning("a SyncJob was let through unchecked: %s", error.message)
+        finally:
+            ADMISSIONS.labels(webhook=VALIDATE_SYNC_JOB, answer=answer).inc()
+
+
+def _plain(body: kopf.Body | None) -> Json | None:
+    return None if body is None else dict(body)
