@@ -145,4 +145,6 @@ def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
 
     for plural in WATCHED_RUNS:
         labels = {LABEL_PART_OF: PART_OF, LABEL_NAME: SYNC}
-        kopf.on.event("batch", "v1", plural, registry=registry, id=f"run-{plural}", labels=labels)(run_changed)
+        kopf.on.event("batch", "v1", plural, registry=registry, id=f"run-{plural}", labels=labels)(
+            run_changed
+        )

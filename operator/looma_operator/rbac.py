@@ -45,7 +45,11 @@ OPERATOR_RULES = (
     Rule(group="batch", resources=("jobs", "cronjobs"), verbs=_OWN),
     # For the accounts of sync workers. The API server lets nobody grant a right that he has not himself, and the
     # operator has all that a worker gets.
-    Rule(group="rbac.authorization.k8s.io", resources=("roles", "rolebindings"), verbs=(*_WATCH, "create", "patch")),
+    Rule(
+        group="rbac.authorization.k8s.io",
+        resources=("roles", "rolebindings"),
+        verbs=(*_WATCH, "create", "patch"),
+    ),
     Rule(group="policy", resources=("poddisruptionbudgets",), verbs=_OWN),
     Rule(group="networking.k8s.io", resources=("networkpolicies",), verbs=_OWN),
     Rule(group=GATEWAY_GROUP, resources=("httproutes",), verbs=_OWN),

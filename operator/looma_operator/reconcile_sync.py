@@ -82,9 +82,7 @@ async def _write(kube: Kube, job: SyncJob, status: SyncJobStatus) -> None:
 
 
 async def _tell(kube: Kube, job: SyncJob, notices: Sequence[Notice], instance: str) -> None:
-    await post_events(
-        kube, kind=kinds.SYNC_JOB, metadata=job.metadata, notices=notices, instance=instance
-    )
+    await post_events(kube, kind=kinds.SYNC_JOB, metadata=job.metadata, notices=notices, instance=instance)
     for notice in notices:
         EVENTS.labels(notice.reason).inc()
 

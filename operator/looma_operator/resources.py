@@ -1,4 +1,4 @@
-"""The resources as typed values (SyncJobs in `sync_resources`): what the API server stores, read into frozen Structs.
+"""The resources as typed values: what the API server stores, read into frozen Structs (SyncJob: `sync_resources`).
 
 `crds/` is the schema and has the defaults; the defaults here only serve objects that were stored before a field had
 one. Unknown fields are ignored, so an older operator can read objects of a newer definition.
@@ -21,11 +21,11 @@ BY_WEIGHT = (CANARY, BLUE_GREEN)
 """Strategies that move requests between revisions by weights."""
 
 
-class Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Common shape: camelCase in the cluster, snake_case here."""
 
 
-class Metadata(Struct, frozen=True, kw_only=True):
+class Metadata(_Struct, frozen=True, kw_only=True):
     """The part of ObjectMeta that Looma reads."""
 
     name: str
@@ -39,7 +39,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
 
 
-class Condition(Struct, frozen=True, kw_only=True):
+class Condition(_Struct, frozen=True, kw_only=True):
     """One condition; `status` is True, False or Unknown."""
 
     type: str
@@ -50,19 +50,19 @@ class Condition(Struct, frozen=True, kw_only=True):
     observed_generation: int = 0
 
 
-class ModelRef(Struct, frozen=True, kw_only=True):
+class ModelRef(_Struct, frozen=True, kw_only=True):
     """Reference to a ModelVersion of the same namespace."""
 
     name: str
 
 
-class RouteTarget(Struct, frozen=True, kw_only=True):
+class RouteTarget(_Struct, frozen=True, kw_only=True):
     """Another AIService of the namespace, to which a route leads as well."""
 
     service: str
 
 
-class Route(Struct, frozen=True, kw_only=True):
+class Route(_Struct, frozen=True, kw_only=True):
     """Where a service answers."""
 
     path_prefixes: tuple[str, ...] = ()
@@ -71,26 +71,26 @@ class Route(Struct, frozen=True, kw_only=True):
     shadow: RouteTarget | None = None
 
 
-class Pause(Struct, frozen=True, kw_only=True):
+class Pause(_Struct, frozen=True, kw_only=True):
     """A step that waits: so many seconds, or until somebody promotes."""
 
     seconds: int | None = None
 
 
-class RolloutStep(Struct, frozen=True, kw_only=True):
+class RolloutStep(_Struct, frozen=True, kw_only=True):
     """One step of a canary: just one of its fields is set."""
 
     set_weight: int | None = None
     pause: Pause | None = None
 
 
-class Preview(Struct, frozen=True, kw_only=True):
+class Preview(_Struct, frozen=True, kw_only=True):
     """Requests that have this header with the value `true` go to the new revision before it takes over."""
 
     header: str
 
 
-class Rollout(Struct, frozen=True, kw_only=True):
+class Rollout(_Struct, frozen=True, kw_only=True):
     """How a new revision takes over; `steps` are those of a canary."""
 
     strategy: str = "Rolling"
@@ -101,7 +101,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     progress_deadline_seconds: int = 600
 
 
-class AIServiceSpec(Struct, frozen=True, kw_only=True):
+class AIServiceSpec(_Struct, frozen=True, kw_only=True):
     """spec of an AIService; `resources`, `config` and `pod_template` stay as they were written."""
 
     engine: str
@@ -118,7 +118,7 @@ class AIServiceSpec(Struct, frozen=True, kw_only=True):
     pod_template: Json = {}
 
 
-class RolloutStatus(Struct, frozen=True, kw_only=True):
+class RolloutStatus(_Struct, frozen=True, kw_only=True):
     """A rollout that goes on, or was given up (`failed`; `aborted` where somebody asked for that).
 
     A canary's `step` is the number of the step that it is in, as many as there are when all are over; `weight` is the
@@ -142,14 +142,14 @@ class RolloutStatus(Struct, frozen=True, kw_only=True):
     paused: bool = False
 
 
-class Retained(Struct, frozen=True, kw_only=True):
+class Retained(_Struct, frozen=True, kw_only=True):
     """A revision that keeps its pods for a while after another took over, so that going back takes no start."""
 
     revision: str
     until: datetime
 
 
-class Rollback(Struct, frozen=True, kw_only=True):
+class Rollback(_Struct, frozen=True, kw_only=True):
     """A return to an earlier revision."""
 
     from_: str = msgspec.field(name="from")
@@ -160,7 +160,7 @@ class Rollback(Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
 
 
-class RevisionStatus(Struct, frozen=True, kw_only=True):
+class RevisionStatus(_Struct, frozen=True, kw_only=True):
     """One kept revision as `status.revisions` shows it."""
 
     name: str
@@ -175,7 +175,7 @@ class RevisionStatus(Struct, frozen=True, kw_only=True):
     state: str = "Kept"
 
 
-class RequestRecord(Struct, frozen=True, kw_only=True):
+class RequestRecord(_Struct, frozen=True, kw_only=True):
     """What became of one request made by annotation."""
 
     id: str
@@ -188,7 +188,7 @@ class RequestRecord(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Traffic(Struct, frozen=True, kw_only=True):
+class Traffic(_Struct, frozen=True, kw_only=True):
     """What one gateway pod gives a revision, in percent, as it read it back at `observed_at`. Gateways write it."""
 
     gateway: str
@@ -197,14 +197,14 @@ class Traffic(Struct, frozen=True, kw_only=True):
     observed_at: datetime | None = None
 
 
-class CanaryWeight(Struct, frozen=True, kw_only=True):
+class CanaryWeight(_Struct, frozen=True, kw_only=True):
     """Percent of the requests: asked for, and as the gateways give it; None while that is unknown."""
 
     requested: float
     achieved: float | None = None
 
 
-class Canary(Struct, frozen=True, kw_only=True):
+class Canary(_Struct, frozen=True, kw_only=True):
     """The new revision's part of the requests in a rollout.
 
     `step` is the number of the step that it is in, `waits` for what it waits there; `message` says why what is achieved
@@ -218,7 +218,7 @@ class Canary(Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
-class AIServiceStatus(Struct, frozen=True, kw_only=True):
+class AIServiceStatus(_Struct, frozen=True, kw_only=True):
     """status of an AIService."""
 
     phase: str = ""
@@ -239,7 +239,7 @@ class AIServiceStatus(Struct, frozen=True, kw_only=True):
     traffic: tuple[Traffic, ...] = ()
 
 
-class AIService(Struct, frozen=True, kw_only=True):
+class AIService(_Struct, frozen=True, kw_only=True):
     """An AIService as stored."""
 
     metadata: Metadata
@@ -247,7 +247,7 @@ class AIService(Struct, frozen=True, kw_only=True):
     status: AIServiceStatus = AIServiceStatus()
 
 
-class Artifact(Struct, frozen=True, kw_only=True):
+class Artifact(_Struct, frozen=True, kw_only=True):
     """Where a model's file is; `uri` ends in its digest."""
 
     uri: str
@@ -259,7 +259,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
         return self.uri.rpartition("@")[2]
 
 
-class ModelVersionSpec(Struct, frozen=True, kw_only=True):
+class ModelVersionSpec(_Struct, frozen=True, kw_only=True):
     """spec of a ModelVersion; its evaluation is only kept for people to read."""
 
     model: str
@@ -269,14 +269,14 @@ class ModelVersionSpec(Struct, frozen=True, kw_only=True):
     retire: bool = False
 
 
-class ServedBy(Struct, frozen=True, kw_only=True):
+class ServedBy(_Struct, frozen=True, kw_only=True):
     """A service whose spec refers to a model."""
 
     name: str
     revision: str = ""
 
 
-class ModelVersionStatus(Struct, frozen=True, kw_only=True):
+class ModelVersionStatus(_Struct, frozen=True, kw_only=True):
     """status of a ModelVersion."""
 
     phase: str = ""
@@ -285,7 +285,7 @@ class ModelVersionStatus(Struct, frozen=True, kw_only=True):
     served_by: tuple[ServedBy, ...] = ()
 
 
-class ModelVersion(Struct, frozen=True, kw_only=True):
+class ModelVersion(_Struct, frozen=True, kw_only=True):
     """A ModelVersion as stored."""
 
     metadata: Metadata

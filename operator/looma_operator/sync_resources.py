@@ -8,27 +8,31 @@ import msgspec
 
 from looma_core.api.syncjob import ShardReport
 
-from .resources import Condition, Json, Metadata, RequestRecord, Struct, to_json
+from .resources import Condition, Json, Metadata, RequestRecord, to_json
 
 RUNNING, SUCCEEDED, FAILED, CANCELED = "Running", "Succeeded", "Failed", "Canceled"
 """What `result` of a run may be."""
 
 
-class SyncSource(Struct, frozen=True, kw_only=True):
+class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Common shape: camelCase in the cluster, snake_case here."""
+
+
+class SyncSource(_Struct, frozen=True, kw_only=True):
     """Where the records come from."""
 
     type: str
     path: str
 
 
-class SyncSchedule(Struct, frozen=True, kw_only=True):
+class SyncSchedule(_Struct, frozen=True, kw_only=True):
     """When runs begin."""
 
     cron: str
     time_zone: str = "Etc/UTC"
 
 
-class SyncJobSpec(Struct, frozen=True, kw_only=True):
+class SyncJobSpec(_Struct, frozen=True, kw_only=True):
     """spec of a SyncJob; `resources` and `pod_template` stay as they were written."""
 
     source: SyncSource
@@ -41,11 +45,11 @@ class SyncJobSpec(Struct, frozen=True, kw_only=True):
     active_deadline_seconds: int | None = None
     history_limit: int = 5
     ttl_seconds_after_finished: int | None = None
-    resources: Json = {}
-    pod_template: Json = {}
+    resources: Json = msgspec.field(default_factory=dict)
+    pod_template: Json = msgspec.field(default_factory=dict)
 
 
-class Progress(Struct, frozen=True, kw_only=True):
+class Progress(_Struct, frozen=True, kw_only=True):
     """How far a run came; `total` is None while one of its workers does not know."""
 
     total: int | None = None
@@ -57,7 +61,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     rate_per_second: float = 0.0
 
 
-class Run(Struct, frozen=True, kw_only=True):
+class Run(_Struct, frozen=True, kw_only=True):
     """One run; `uid` is empty until its Job was seen, `ended_at` None while it goes on."""
 
     epoch: int
@@ -75,7 +79,7 @@ class Run(Struct, frozen=True, kw_only=True):
     progress: Progress | None = None
 
 
-class SyncJobStatus(Struct, frozen=True, kw_only=True):
+class SyncJobStatus(_Struct, frozen=True, kw_only=True):
     """status of a SyncJob; `shards` is the workers'."""
 
     phase: str = ""
@@ -96,7 +100,7 @@ class SyncJobStatus(Struct, frozen=True, kw_only=True):
         return next((run for run in self.runs if run.ended_at is None), None)
 
 
-class SyncJob(Struct, frozen=True, kw_only=True):
+class SyncJob(_Struct, frozen=True, kw_only=True):
     """A SyncJob as stored."""
 
     metadata: Metadata

@@ -21,7 +21,9 @@ from .resources import Json
 
 NOTE_SYNC_REQUESTER = "note-sync-requester"
 VALIDATE_SYNC_JOB = "validate-syncjob"
-TRIAL_IMAGE = "trial"  # For a SyncJob without one: what the operator runs then is not the author's to correct.
+TRIAL_IMAGE = (
+    "trial"  # For a SyncJob without one: what the operator runs then is not the author's to correct.
+)
 _log = logging.getLogger(__name__)
 
 

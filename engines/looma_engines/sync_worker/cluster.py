@@ -44,9 +44,14 @@ def connect() -> httpx.Client:
     Raises:
         ClusterError: if this process is in no pod.
     """
-    host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    host, port = (
+        os.environ.get("KUBERNETES_SERVICE_HOST", ""),
+        os.environ.get("KUBERNETES_SERVICE_PORT", "443"),
+    )
     if not host or not (ACCOUNT / "token").exists():
-        raise ClusterError("a sync worker runs in a pod that the operator made: there is no service account here")
+        raise ClusterError(
+            "a sync worker runs in a pod that the operator made: there is no service account here"
+        )
     address = f"[{host}]" if ":" in host else host
 
     def sign(request: httpx.Request) -> None:
@@ -65,7 +70,9 @@ def connect() -> httpx.Client:
 class SyncJobInCluster:
     """One shard's view of its SyncJob."""
 
-    def __init__(self, client: httpx.Client, inputs: Inputs, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, client: httpx.Client, inputs: Inputs, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         """Ask nothing yet."""
         self._client = client
         self._inputs = inputs

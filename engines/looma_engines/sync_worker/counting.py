@@ -53,7 +53,9 @@ def _records(inputs: Inputs) -> Iterator[tuple[int, Any]]:
     """The records of the whole file with their numbers, from 0."""
     try:
         with inputs.file.open(encoding="utf-8-sig", newline="") as lines:
-            yield from enumerate(csv.DictReader(lines) if inputs.source.type == "csv" else _objects(lines, inputs))
+            yield from enumerate(
+                csv.DictReader(lines) if inputs.source.type == "csv" else _objects(lines, inputs)
+            )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInputError(f"source.path {inputs.source.path} cannot be read: {error}") from error
 

@@ -18,7 +18,9 @@ _log = standard_logging.getLogger(__name__)
 
 def start(worker: frame.Worker) -> int:
     """Run a worker in this pod; answers its exit code."""
-    logging.configure(service=os.environ.get(Variable.JOB, "sync-worker"), level=os.environ.get("LOOMA_LOG_LEVEL", "info"))
+    logging.configure(
+        service=os.environ.get(Variable.JOB, "sync-worker"), level=os.environ.get("LOOMA_LOG_LEVEL", "info")
+    )
     # Each question to the API server would be a line.
     standard_logging.getLogger("httpx").setLevel(standard_logging.WARNING)
     try:

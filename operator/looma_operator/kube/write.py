@@ -36,8 +36,9 @@ async def carry_out(kube: Kube, namespace: str, actions: Sequence[Action]) -> li
         result = "done"
         try:
             if isinstance(action, Apply):
-                named = {"manager": action.manager} if action.manager else {}
-                await kube.apply(kind, action.manifest, resource_version=action.resource_version, **named)
+                await kube.apply(
+                    kind, action.manifest, resource_version=action.resource_version, manager=action.manager
+                )
             elif isinstance(action, Delete):
                 await kube.delete(
                     kind, namespace, action.name, uid=action.uid, resource_version=action.resource_version

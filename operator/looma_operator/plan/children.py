@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..names import LABEL_REVISION, RENDERED, ConditionType, EventReason, Reason
+from ..names import FIELD_MANAGER, LABEL_REVISION, RENDERED, ConditionType, EventReason, Reason
 from ..render.common import deployment_name
 from ..resources import AIServiceStatus, Json
 from .drift import differs, taken_over
@@ -31,7 +31,7 @@ class Apply:
 
     manifest: Json
     resource_version: str | None = None
-    manager: str = ""
+    manager: str = FIELD_MANAGER
 
     @property
     def kind(self) -> str:

@@ -243,9 +243,7 @@ def _strays(course: _Course, observed: SyncObserved) -> list[RunJob]:
     return [
         job
         for job in observed.jobs
-        if not job.ended
-        and (active is None or job.uid != active.uid)
-        and (job.epoch or job.uid in ended)
+        if not job.ended and (active is None or job.uid != active.uid) and (job.epoch or job.uid in ended)
     ]
 
 

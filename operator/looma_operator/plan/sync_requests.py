@@ -137,7 +137,9 @@ def decide_sync_request(
             return refuse("no run goes on, so there is nothing to cancel")
         return SyncRequestDecision(record=record("Done", f"run {active.epoch} is given up"), does="cancel")
     if active is not None:
-        return refuse(f"run {active.epoch} goes on, and there is only one at a time: wait for it, or cancel it")
+        return refuse(
+            f"run {active.epoch} goes on, and there is only one at a time: wait for it, or cancel it"
+        )
     if suspended:
         return refuse("spec.suspend is true: set it to false first")
     if obstacle:

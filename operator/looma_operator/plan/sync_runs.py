@@ -106,7 +106,9 @@ def stand(run: Run, *, jobs: Sequence[RunJob], shards: Sequence[ShardReport], no
             # It was not made, or made and deleted before anybody saw it. In both cases its epoch is used up.
             return Standing(run=run, again=True)
         if len(mine) == run.shards and all(shard.state == "Succeeded" for shard in mine):
-            return Standing(run=end_run(run, result=SUCCEEDED, message=_concluded(mine), at=now, shards=shards))
+            return Standing(
+                run=end_run(run, result=SUCCEEDED, message=_concluded(mine), at=now, shards=shards)
+            )
         message = f"Job {run.job} was deleted before it ended"
         return Standing(run=end_run(run, result=FAILED, message=message, at=now, shards=shards))
     seen = msgspec.structs.replace(run, uid=found.uid)

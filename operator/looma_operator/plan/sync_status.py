@@ -53,7 +53,11 @@ def _running(spec: SyncJobSpec, active: Run | None) -> tuple[str, Reason, str]:
     if active is None:
         return "False", Reason.NO_RUN, "No run goes on"
     if spec.suspend:
-        return "False", Reason.SUSPENDED, f"Run {active.epoch} is stopped by spec.suspend and goes on with false"
+        return (
+            "False",
+            Reason.SUSPENDED,
+            f"Run {active.epoch} is stopped by spec.suspend and goes on with false",
+        )
     return "True", Reason.RUN_ACTIVE, f"Run {active.epoch} goes on in Job {active.job}"
 
 

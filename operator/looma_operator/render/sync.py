@@ -128,7 +128,10 @@ def _template(job: SyncJob, image: str, epoch: int | None) -> Json:
         # Another image has an entry point of its own.
         container["command"] = COMMAND
     template: Json = {
-        "metadata": {"labels": labels(job), "annotations": {} if epoch is None else {EPOCH_ANNOTATION: str(epoch)}},
+        "metadata": {
+            "labels": labels(job),
+            "annotations": {} if epoch is None else {EPOCH_ANNOTATION: str(epoch)},
+        },
         "spec": {
             "serviceAccountName": child_name(job),
             "automountServiceAccountToken": True,

@@ -16,7 +16,7 @@ from looma_operator.plan.content import canonical, content_of, digest
 from looma_operator.plan.drift import differs, parse_quantity
 from looma_operator.plan.history import decide_deletions
 from looma_operator.plan.observed import Peer, Pods, StoredRevision
-from looma_operator.plan.records import decide_model_status, decide_sync_status
+from looma_operator.plan.records import decide_model_status
 from looma_operator.plan.requests import KEPT, decide_request, parse_request, remember
 from looma_operator.plan.rollback import RollbackDecision, decide_rollback
 from looma_operator.plan.routes import find_conflicts
@@ -30,7 +30,6 @@ from looma_operator.resources import (
     ModelVersionSpec,
     RequestRecord,
     RolloutStatus,
-    SyncJob,
     format_time,
     parse_time,
 )
@@ -297,11 +296,6 @@ def test_the_status_of_a_model(retire, services, phase, served_by):
     assert [item.name for item in status.served_by] == served_by
     assert status.observed_generation == 2
 
-
-def test_the_status_of_a_sync_job_promises_nothing():
-    status = decide_sync_status(job=SyncJob(metadata=Metadata(name="j")), now=START)
-    assert status.phase == "Pending"
-    assert status.conditions[0].status == "False"
 
 
 def test_content_is_the_same_however_it_is_written():

@@ -125,7 +125,9 @@ def test_a_rate_is_of_workers_that_go_on():
     ],
 )
 def test_the_phase(suspend, runs, schedule, phase):
-    wanted = SyncJobSpec(source=SOURCE, suspend=suspend, schedule=SyncSchedule(cron="@daily") if schedule else None)
+    wanted = SyncJobSpec(
+        source=SOURCE, suspend=suspend, schedule=SyncSchedule(cron="@daily") if schedule else None
+    )
     assert decide_sync_phase(spec=wanted, runs=runs) == SyncPhase(phase)
 
 
@@ -170,7 +172,9 @@ def test_nothing_is_next_while_suspended():
         ("cancel", False, False, False, "", ("Refused", None)),
     ],
 )
-def test_what_a_request_asks_for(annotation, known, active, suspended, obstacle, expected):
+def test_what_a_request_asks_for(  # noqa: PLR0917 - a table
+    annotation, known, active, suspended, obstacle, expected
+):
     text = json.dumps({"id": "one", "action": annotation}) if annotation in ("run", "cancel") else annotation
     done = [RequestRecord(id="one", action="run", result="Done", at=START)] if known else []
     answer = decide_sync_request(
@@ -185,14 +189,21 @@ def test_what_a_request_asks_for(annotation, known, active, suspended, obstacle,
 
 
 def test_a_request_that_is_none_says_what_to_write():
-    for text in ("{", '{"id": "1", "action": "restart"}', '{"id": "", "action": "run"}', '{"id": "1", "x": 1}'):
-        with pytest.raises(ValueError, match='write {"id": "ANY-NEW-TEXT", "action": one of run, cancel'):
+    for text in (
+        "{",
+        '{"id": "1", "action": "restart"}',
+        '{"id": "", "action": "run"}',
+        '{"id": "1", "x": 1}',
+    ):
+        with pytest.raises(ValueError, match=r"one of run, cancel"):
             parse_sync_request(text)
 
 
 def test_nobody_signs_a_request_for_somebody_else():
     text = json.dumps({"id": "one", "action": "run"})
-    signature = sign(annotations={REQUEST: text, REQUESTED_BY: '{"id":"one","by":"eve"}'}, before={}, who="ada")
+    signature = sign(
+        annotations={REQUEST: text, REQUESTED_BY: '{"id":"one","by":"eve"}'}, before={}, who="ada"
+    )
     assert signature is not None
     assert json.loads(signature) == {"id": "one", "by": "ada"}
     kept = sign(annotations={REQUEST: text}, before={REQUEST: text, REQUESTED_BY: signature}, who="bob")
@@ -214,7 +225,9 @@ def test_without_a_schedule_it_runs_once_and_says_how_it_went():
     assert world.running == ["people-sync-1"]
     assert (world.status["phase"], world.status["epoch"]) == ("Running", 1)
     assert {key for key, _ in world.children} == {"ServiceAccount", "Role", "RoleBinding"}
-    world.report(epoch=1, total=4, read=4, unchanged=4, worker="counting", state="Succeeded", message="counted")
+    world.report(
+        epoch=1, total=4, read=4, unchanged=4, worker="counting", state="Succeeded", message="counted"
+    )
     world.end("people-sync-1")
     world.settle()
     assert (world.status["phase"], world.status["epoch"]) == ("Succeeded", 1)
@@ -460,34 +473,39 @@ ACTIONS = st.lists(
 )
 
 
+def happen(world: SyncWorld, what: str, value, *, request: str) -> None:
+    if what == "look":
+        world.look(crash_after=value)
+    elif what == "cron" and ("CronJob", "people-sync") in world.children:
+        world.cron_fires(by_hand=value)
+    elif what == "ask":
+        world.ask(value, request)
+    elif what == "end":
+        for name in world.running:
+            world.end(name, value)
+    elif what == "delete" and world.jobs:
+        world.jobs.pop(sorted(world.jobs)[value % len(world.jobs)])
+    elif what == "suspend":
+        world.spec["suspend"] = value
+    elif what == "schedule":
+        world.spec = spec(suspend=world.spec["suspend"], **({"schedule": NIGHTLY} if value else {}))
+    elif what == "parallelism":
+        world.spec["parallelism"] = value
+
+
 @settings(max_examples=100, deadline=timedelta(seconds=5))
 @given(ACTIONS)
 def test_whatever_happens_one_run_goes_on_at_most_and_no_epoch_comes_twice(actions):
     world = SyncWorld(spec=spec(schedule=NIGHTLY))
     for number, (what, value) in enumerate(actions):
         world.tick(60)
-        if what == "look":
-            world.look(crash_after=value)
-        elif what == "cron" and ("CronJob", "people-sync") in world.children:
-            world.cron_fires(by_hand=value)
-        elif what == "ask":
-            world.ask(value, f"request-{number}")
-        elif what == "end":
-            for name in world.running:
-                world.end(name, value)
-        elif what == "delete" and world.jobs:
-            world.jobs.pop(sorted(world.jobs)[value % len(world.jobs)])
-        elif what == "suspend":
-            world.spec["suspend"] = value
-        elif what == "schedule":
-            world.spec = spec(suspend=world.spec["suspend"], **({"schedule": NIGHTLY} if value else {}))
-        elif what == "parallelism":
-            world.spec["parallelism"] = value
+        happen(world, what, value, request=f"request-{number}")
         current = world.status.get("epoch", 0)
         may_write = [
             name
             for name in world.running
-            if int(world.jobs[name]["spec"]["template"]["metadata"]["annotations"]["looma.dev/epoch"]) == current
+            if int(world.jobs[name]["spec"]["template"]["metadata"]["annotations"]["looma.dev/epoch"])
+            == current
         ]
         assert len(may_write) <= 1, "of two Jobs with pods one at most has the current epoch"
         active = [item for item in world.status.get("runs", []) if "endedAt" not in item]
@@ -500,7 +518,7 @@ def test_whatever_happens_one_run_goes_on_at_most_and_no_epoch_comes_twice(actio
     world.settle()
     world.settle()
     assert len(world.running) <= 1, "what was left over is gone"
-    assert [name for name in world.running] == ([world.read.active.job] if world.read.active else [])
+    assert list(world.running) == ([world.read.active.job] if world.read.active else [])
     for name in world.running:
         world.end(name)
     world.settle()

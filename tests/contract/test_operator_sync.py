@@ -1,0 +1,248 @@
+"""SyncJobs on a real API server: Jobs, CronJob, rights and fences; the Jobs' controller and the workers are played."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from support.operator_process import Looma
+
+pytestmark = pytest.mark.control_plane
+BATCH, RBAC = "batch/v1", "rbac.authorization.k8s.io/v1"
+EPOCH = "looma.dev/epoch"
+Object = dict[str, Any]
+
+
+def apply(looma: Looma, name: str, **spec: Any) -> tuple[int, Object]:
+    body = {
+        "apiVersion": "looma.dev/v1alpha1",
+        "kind": "SyncJob",
+        "metadata": {"name": name},
+        "spec": {"source": {"type": "csv", "path": "people.csv"}, "image": "worker:1", **spec},
+    }
+    return looma.plane.apply(looma.path("syncjobs", name), body, manager="person")
+
+
+def made(looma: Looma, name: str, **spec: Any) -> None:
+    code, answer = apply(looma, name, **spec)
+    assert code in (200, 201), answer
+
+
+def get(looma: Looma, name: str) -> Object:
+    return looma.plane.request("GET", looma.path("syncjobs", name))[1]
+
+
+def status(looma: Looma, name: str) -> Object:
+    return get(looma, name).get("status") or {}
+
+
+def job(looma: Looma, name: str) -> Object:
+    return looma.child("jobs", name, BATCH)[1]
+
+
+def jobs(looma: Looma, name: str) -> dict[str, Object]:
+    items = looma.plane.request("GET", looma.path("jobs", group=BATCH))[1]["items"]
+    mine = [item for item in items if item["metadata"]["labels"]["app.kubernetes.io/instance"] == name]
+    return {item["metadata"]["name"]: item for item in mine}
+
+
+def runs(looma: Looma, name: str) -> Object:
+    """The run of that Job goes on, and its Job is not suspended."""
+    return {key: item for key, item in jobs(looma, name).items() if not item["spec"]["suspend"]}
+
+
+def end(looma: Looma, name: str, kind: str = "Complete", *, reason: str = "", message: str = "") -> None:
+    """Write what the Job's controller writes when its last pod has ended."""
+    moment = "2026-01-01T12:00:00Z"
+    common = {"status": "True", "reason": reason, "message": message, "lastTransitionTime": moment}
+    before = "SuccessCriteriaMet" if kind == "Complete" else "FailureTarget"
+    state: Object = {"conditions": [{"type": before, **common}, {"type": kind, **common}]}
+    state |= {"startTime": "2026-01-01T11:59:00Z", "active": 0, "ready": 0, "terminating": 0}
+    state["uncountedTerminatedPods"] = {}
+    if kind == "Complete":
+        count = job(looma, name)["spec"]["completions"]
+        state |= {"completionTime": moment, "succeeded": count}
+        state["completedIndexes"] = f"0-{count - 1}" if count > 1 else "0"
+    path = looma.path("jobs", name, group=BATCH) + "/status"
+    code, answer = looma.plane.request(
+        "PATCH", path, {"status": state}, content_type="application/merge-patch+json"
+    )
+    assert code == 200, answer
+
+
+def ask(looma: Looma, name: str, action: str, *, id: str = "") -> tuple[int, Object]:
+    request = json.dumps({"id": id or action, "action": action, "reason": "because"})
+    body = {"metadata": {"annotations": {"looma.dev/request": request}}}
+    return looma.plane.request(
+        "PATCH", looma.path("syncjobs", name), body, content_type="application/merge-patch+json"
+    )
+
+
+def phase(looma: Looma, name: str, wanted: str) -> None:
+    looma.until(lambda: status(looma, name).get("phase") == wanted, f"{name} is {wanted}")
+
+
+def test_it_runs_once_and_says_how_it_went(looma: Looma):
+    made(looma, "once", parallelism=3, activeDeadlineSeconds=60, ttlSecondsAfterFinished=600)
+    looma.until(lambda: "once-sync-1" in runs(looma, "once"), "its Job runs")
+    spec = job(looma, "once-sync-1")["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 3)
+    assert (spec["backoffLimitPerIndex"], spec["activeDeadlineSeconds"]) == (3, 60)
+    assert spec["template"]["metadata"]["annotations"][EPOCH] == "1"
+    assert looma.child("roles", "once-sync", RBAC)[0] == 200
+    assert looma.child("rolebindings", "once-sync", RBAC)[0] == 200
+    phase(looma, "once", "Running")
+    end(looma, "once-sync-1")
+    phase(looma, "once", "Succeeded")
+    found = status(looma, "once")
+    assert [(run["epoch"], run["result"], run["trigger"]) for run in found["runs"]] == [
+        (1, "Succeeded", "Created")
+    ]
+    assert found["lastSuccessTime"] == "2026-01-01T12:00:00Z"
+    assert {"RunStarted", "RunSucceeded"} <= {event["reason"] for event in looma.events("once")}
+    assert "finalizers" not in get(looma, "once")["metadata"]
+    runs_total = f'sync_runs_total{{name="once",namespace="{looma.namespace}",result="Succeeded"}} 1.0'
+    looma.until(lambda: runs_total in looma.replicas[0].get("/metrics"), "the run is counted")
+
+
+def test_asked_for_by_a_person_it_runs_again_and_only_one_at_a_time(looma: Looma):
+    made(looma, "asked", schedule={"cron": "0 3 1 1 *"})
+    phase(looma, "asked", "Scheduled")
+    assert jobs(looma, "asked") == {}
+    assert ask(looma, "asked", "run", id="one")[0] == 200
+    looma.until(lambda: "asked-sync-1" in runs(looma, "asked"), "it runs")
+    assert ask(looma, "asked", "run", id="two")[0] == 200
+    looma.until(lambda: len(status(looma, "asked").get("requests", [])) == 2, "both are recorded")
+    first, second = status(looma, "asked")["requests"]
+    assert (first["result"], first["requestedBy"], first["reason"]) == ("Done", "admin", "because")
+    assert second["result"] == "Refused"
+    assert "only one at a time" in second["message"]
+    assert set(jobs(looma, "asked")) == {"asked-sync-1"}
+    assert ask(looma, "asked", "cancel", id="three")[0] == 200
+    phase(looma, "asked", "Scheduled")
+    looma.until(lambda: jobs(looma, "asked") == {}, "its Job is gone")
+    assert status(looma, "asked")["runs"][-1]["result"] == "Canceled"
+    assert status(looma, "asked")["epoch"] == 2, "pods that still end are fenced"
+
+
+def test_a_job_of_the_cron_job_is_let_in_with_its_epoch(looma: Looma):
+    made(looma, "timed", schedule={"cron": "30 2 * * 1-5", "timeZone": "Asia/Shanghai"})
+    looma.until(lambda: looma.child("cronjobs", "timed-sync", BATCH)[0] == 200, "there is a CronJob")
+    cron = looma.child("cronjobs", "timed-sync", BATCH)[1]["spec"]
+    assert (cron["concurrencyPolicy"], cron["timeZone"]) == ("Forbid", "Asia/Shanghai")
+    assert cron["jobTemplate"]["spec"]["suspend"] is True
+    assert status(looma, "timed")["nextRunTime"]
+    create = ("-n", looma.namespace, "create", "job", "--from=cronjob/timed-sync")
+    looma.plane.kubectl(*create, "first")
+    looma.until(lambda: "first" in runs(looma, "timed"), "it is let in")
+    template = job(looma, "first")["spec"]["template"]
+    assert template["metadata"]["annotations"][EPOCH] == "1"
+    assert (status(looma, "timed")["activeJob"], status(looma, "timed")["epoch"]) == ("first", 1)
+    looma.plane.kubectl(*create, "second")
+    looma.until(lambda: "second" not in jobs(looma, "timed"), "one that comes meanwhile is left out")
+    looma.until(
+        lambda: any(event["reason"] == "RunSkipped" for event in looma.events("timed")), "and it is told"
+    )
+    end(looma, "first")
+    phase(looma, "timed", "Scheduled")
+    looma.plane.kubectl(*create, "third")
+    looma.until(lambda: "third" in runs(looma, "timed"), "the next is let in")
+    assert job(looma, "third")["spec"]["template"]["metadata"]["annotations"][EPOCH] == "2"
+
+
+def test_suspend_stops_a_run_and_lets_it_go_on(looma: Looma):
+    made(looma, "held")
+    looma.until(lambda: "held-sync-1" in runs(looma, "held"), "it runs")
+    made(looma, "held", suspend=True)
+    phase(looma, "held", "Suspended")
+    looma.until(lambda: runs(looma, "held") == {}, "its Job is suspended")
+    made(looma, "held", suspend=False, parallelism=2)
+    looma.until(lambda: "held-sync-1" in runs(looma, "held"), "it goes on, in the shards that it had")
+    assert job(looma, "held-sync-1")["spec"]["parallelism"] == 1
+    assert status(looma, "held")["epoch"] == 1
+
+
+def test_bad_input_is_said_in_the_workers_words(looma: Looma):
+    made(looma, "bad")
+    looma.until(lambda: "bad-sync-1" in runs(looma, "bad"), "it runs")
+    worker(looma, "bad", epoch=1, state="Failed", message="people.csv, line 3: no record", worker="w")
+    end(
+        looma,
+        "bad-sync-1",
+        "Failed",
+        reason="PodFailurePolicy",
+        message="Container worker for pod a/b failed with exit code 65 matching FailJob rule at index 0",
+    )
+    phase(looma, "bad", "Failed")
+    message = status(looma, "bad")["runs"][-1]["message"]
+    assert message == "bad input, not tried again: people.csv, line 3: no record"
+
+
+def worker(looma: Looma, name: str, *, epoch: int, shard: int = 0, version: str = "", **said: Any) -> int:
+    """A worker's report; answers the API server's code."""
+    entry = {"shard": shard, "epoch": epoch, "state": "Running", **said}
+    body = {
+        "apiVersion": "looma.dev/v1alpha1",
+        "kind": "SyncJob",
+        "metadata": {"name": name, **({"resourceVersion": version} if version else {})},
+        "status": {"shards": [entry]},
+    }
+    path = looma.path("syncjobs", name) + "/status"
+    return looma.plane.apply(path, body, manager=f"looma-worker-{shard}")[0]
+
+
+def test_progress_is_the_sum_of_the_epochs_shards_and_an_old_state_is_no_ground_to_report_on(looma: Looma):
+    made(looma, "sum", parallelism=2)
+    phase(looma, "sum", "Running")
+    before = get(looma, "sum")["metadata"]["resourceVersion"]
+    worker(looma, "sum", epoch=1, shard=0, total=10, read=3, created=2, unchanged=1)
+    worker(looma, "sum", epoch=1, shard=1, total=10, read=4, updated=4)
+    looma.until(lambda: (status(looma, "sum").get("progress") or {}).get("read") == 7, "both count")
+    progress = status(looma, "sum")["progress"]
+    assert (progress["total"], progress["created"], progress["updated"]) == (20, 2, 4)
+    assert worker(looma, "sum", epoch=1, shard=0, read=9, version=before) == 409, "what was read is old"
+    managers = {entry["manager"] for entry in get(looma, "sum")["metadata"]["managedFields"]}
+    assert {"looma", "looma-worker-0", "looma-worker-1"} <= managers
+    assert len(status(looma, "sum")["shards"]) == 2, "and the operator takes none of them away"
+
+
+def test_workers_may_report_and_nothing_else(looma: Looma):
+    made(looma, "least")
+    phase(looma, "least", "Running")
+
+    def may(verb: str, resource: str) -> bool:
+        who = f"system:serviceaccount:{looma.namespace}:least-sync"
+        return looma.plane.kubectl("-n", looma.namespace, "auth", "can-i", verb, resource, f"--as={who}", check=False).strip() == "yes"
+
+    assert may("get", "syncjobs/least")
+    assert may("patch", "syncjobs/least")is False
+    for verb, resource in (
+        ("get", "syncjobs/once"),
+        ("list", "syncjobs"),
+        ("get", "secrets"),
+        ("create", "jobs"),
+        ("patch", "aiservices"),
+    ):
+        assert not may(verb, resource), (verb, resource)
+
+
+def test_an_operator_that_is_killed_makes_no_second_run(looma: Looma):
+    made(looma, "killed", schedule={"cron": "@yearly"})
+    phase(looma, "killed", "Scheduled")
+    for number in range(1, 5):
+        assert ask(looma, "killed", "run", id=f"r{number}")[0] == 200
+        looma.replicas[-1].signal(signal.SIGKILL)
+        looma.start(webhook=False, wait=False)
+        looma.until(lambda: len(runs(looma, "killed")) == 1, "it runs")
+        (name,) = runs(looma, "killed")
+        looma.until(lambda name=name: status(looma, "killed").get("activeJob") == name, "status knows it")
+        end(looma, name)
+        phase(looma, "killed", "Scheduled")
+        assert len(status(looma, "killed")["runs"]) == number
+        for ended in runs(looma, "killed"):
+            looma.plane.request("DELETE", looma.path("jobs", ended, group=BATCH))
+    epochs = [run["epoch"] for run in status(looma, "killed")["runs"]]
+    assert epochs == sorted(set(epochs))
