@@ -23,6 +23,7 @@ from kubernetes.client.exceptions import ApiException
 
 from looma_core.api.aiservice import request_patch, roll_back
 
+from .cli_sync import sync
 from .names import GROUP, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF, VERSION
 from .resources import Json
 from .rollback_patch import choose_revision
@@ -370,6 +371,9 @@ def resume(name: Name, reason: Reason = "", namespace: Namespace = None, context
 def abort(name: Name, reason: Reason = "", namespace: Namespace = None, context: Context = None) -> None:
     """Give a rollout up: the revision before it serves everything."""
     _request(_connect(namespace, context), name, "abort", reason)
+
+
+app.command()(sync)
 
 
 def _request(cluster: Cluster, name: str, action: str, reason: str) -> None:

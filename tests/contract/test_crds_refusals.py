@@ -272,7 +272,38 @@ REFUSED = [
     (JOB, "spec.source.path", "/etc/passwd", "write a relative path without"),
     (JOB, "spec.source.path", "a/../../b.jsonl", "write a relative path without"),
     (JOB, "spec.source.path", "people.csv", "write a file whose ending is the source's type"),
-    (JOB, "spec.schedule", "* * * * *", 'unknown field "spec.schedule"'),
+    (JOB, "spec.mode", "full", 'unknown field "spec.mode"'),
+    (JOB, "metadata.name", "a" * 41, "metadata.name: write at most 40 lower-case letters"),
+    (JOB, "metadata.name", "1st", "beginning with a letter"),
+    (JOB, "spec.image", "two words", "write REGISTRY/NAME:TAG or NAME@sha256:DIGEST, without spaces"),
+    *(
+        (JOB, f"spec.{field}", value, words)
+        for field, value, words in (
+            ("parallelism", 0, "greater than or equal to 1"),
+            ("parallelism", 65, "less than or equal to 64"),
+            ("batchSize", 0, "greater than or equal to 1"),
+            ("batchSize", 10001, "less than or equal to 10000"),
+            ("suspend", "yes", "must be of type boolean"),
+            ("backoffLimit", -1, "greater than or equal to 0"),
+            ("backoffLimit", 101, "less than or equal to 100"),
+            ("activeDeadlineSeconds", 0, "greater than or equal to 1"),
+            ("activeDeadlineSeconds", 604801, "less than or equal to 604800"),
+            ("historyLimit", 0, "greater than or equal to 1"),
+            ("historyLimit", 21, "less than or equal to 20"),
+            ("ttlSecondsAfterFinished", 59, "greater than or equal to 60"),
+            ("ttlSecondsAfterFinished", 2592001, "less than or equal to 2592000"),
+            ("schedule", "* * * * *", "must be of type object"),
+            ("schedule", {}, "spec.schedule.cron: Required value"),
+            ("schedule", {"cron": "0 3 * *"}, "write five fields (minute hour day month weekday)"),
+            ("schedule", {"cron": "TZ=UTC 0 3 * * *"}, "the time zone has a field of its own"),
+            ("schedule", {"cron": "@every 5m"}, "write five fields"),
+            ("schedule", {"cron": "@daily", "timeZone": "Local"}, "write a name of the time zone database"),
+            ("schedule", {"cron": "@daily", "timeZone": "../etc"}, "write a name of the time zone database"),
+            ("resources", {"requests": {"cpu": "much"}}, "write a quantity of 0 or more"),
+            ("resources", {"limits": {"memory": "-1Gi"}}, "write a quantity of 0 or more"),
+            ("podTemplate", "none", "must be of type object"),
+        )
+    ),
 ]
 
 
@@ -490,6 +521,21 @@ def test_defaults_are_filled_in(control_plane: ControlPlane, namespace):
         "revisionHistoryLimit": 10,
         "rollbackWindow": 3,
         "paused": False,
+    }
+
+
+def test_a_sync_job_needs_no_more_than_its_source(control_plane: ControlPlane, namespace):
+    least = changed(JOB, "spec.schedule", {"cron": "@daily"})
+    _, answer = control_plane.request("POST", path("SyncJob", namespace), least)
+    assert answer["spec"] == {
+        "source": {"type": "jsonl", "path": "imports/people.jsonl"},
+        "parallelism": 1,
+        "batchSize": 500,
+        "schedule": {"cron": "@daily", "timeZone": "Etc/UTC"},
+        "suspend": False,
+        "backoffLimit": 3,
+        "historyLimit": 5,
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     }
 
 

@@ -201,7 +201,7 @@ def test_a_missing_model_is_said_and_holds_the_change(looma: Looma):
     assert "sha256:" + "c" * 64 in models
 
 
-def test_a_sync_job_says_that_nothing_runs_it(looma: Looma):
+def test_a_sync_job_without_an_image_says_what_is_missing(looma: Looma):
     job = {
         "apiVersion": "looma.dev/v1alpha1",
         "kind": "SyncJob",
@@ -218,8 +218,8 @@ def test_a_sync_job_says_that_nothing_runs_it(looma: Looma):
         )
 
     looma.until(lambda: bool(conditions()), "the job is looked at")
-    assert conditions()[0]["reason"] == "WorkerUnavailable"
-    assert "no record was read or written" in conditions()[0]["message"]
+    assert conditions()[0]["reason"] == "NoImage"
+    assert "write spec.image" in conditions()[0]["message"]
 
 
 def test_a_service_of_somebody_else_is_not_taken_over(looma: Looma):

@@ -27,6 +27,7 @@ from .control_plane import ControlPlane, free_port
 
 Object = dict[str, Any]
 BIN = Path(sys.executable).parent
+MUTATING, VALIDATING = "mutatingwebhookconfigurations", "validatingwebhookconfigurations"
 START_SECONDS = 60
 PLAY_SECONDS = 0.05
 _counter = itertools.count(1)
@@ -141,9 +142,11 @@ class Looma:
 
     def _configure(self, port: int) -> None:
         authority = base64.b64encode((self.plane.pki.folder / "ca.crt").read_bytes()).decode()
-        for kind, plural, handler in (
-            ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "note-requester"),
-            ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "validate-aiservice"),
+        for kind, plural, handler, resource in (
+            ("MutatingWebhookConfiguration", MUTATING, "note-requester", "aiservices"),
+            ("MutatingWebhookConfiguration", MUTATING, "note-sync-requester", "syncjobs"),
+            ("ValidatingWebhookConfiguration", VALIDATING, "validate-aiservice", "aiservices"),
+            ("ValidatingWebhookConfiguration", VALIDATING, "validate-syncjob", "syncjobs"),
         ):
             webhook = {
                 "name": f"{handler}.looma.dev",
@@ -153,7 +156,7 @@ class Looma:
                         "apiGroups": ["looma.dev"],
                         "apiVersions": ["v1alpha1"],
                         "operations": ["CREATE", "UPDATE"],
-                        "resources": ["aiservices"],
+                        "resources": [resource],
                     }
                 ],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}},
@@ -262,7 +265,7 @@ class Looma:
             if holds():
                 return
             time.sleep(PLAY_SECONDS)
-        services = self.plane.kubectl("-n", self.namespace, "get", "ais", "-o", "yaml", check=False)
+        services = self.plane.kubectl("-n", self.namespace, "get", "ais,sj", "-o", "yaml", check=False)
         logs = "\n".join(f"--- {item.name}\n{item.log.read_text()[-2000:]}" for item in self.replicas)
         raise AssertionError(f"{sentence}: not within {seconds:g} s\n{services}\n{logs}")
 
@@ -276,8 +279,10 @@ class Looma:
         for replica in self.replicas:
             replica.stop()
         for plural, handler in (
-            ("mutatingwebhookconfigurations", "note-requester"),
-            ("validatingwebhookconfigurations", "validate-aiservice"),
+            (MUTATING, "note-requester"),
+            (MUTATING, "note-sync-requester"),
+            (VALIDATING, "validate-aiservice"),
+            (VALIDATING, "validate-syncjob"),
         ):
             name = f"{self.namespace}-{handler}"
             self.plane.request("DELETE", f"/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
