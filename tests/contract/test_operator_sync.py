@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import ssl
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from support.operator_process import Looma
+from looma_core.api.syncjob import CONTRACT, ExitCode, Variable
+from looma_engines.sync_worker.cluster import SyncJobInCluster
+from looma_engines.sync_worker.counting import CountingWorker
+from looma_engines.sync_worker.frame import Batch, Counts, run
+from looma_engines.sync_worker.inputs import Inputs, read_inputs
+from support.operator_process import BIN, Looma
 
 pytestmark = pytest.mark.control_plane
 BATCH, RBAC = "batch/v1", "rbac.authorization.k8s.io/v1"
@@ -229,14 +239,168 @@ def test_workers_may_report_and_nothing_else(looma: Looma):
         assert not may(verb, resource), (verb, resource)
 
 
+def shard(looma: Looma, job_name: str, folder: Path, index: int = 0) -> tuple[Inputs, SyncJobInCluster]:
+    """What a pod of the Job would be told, and its view of the SyncJob with its account's rights."""
+    spec = job(looma, job_name)["spec"]["template"]
+    told = {item["name"]: item["value"] for item in spec["spec"]["containers"][0]["env"] if "value" in item}
+    assert told[Variable.CONTRACT] == CONTRACT
+    inputs = read_inputs(
+        {
+            **told,
+            Variable.RUN: job_name,
+            Variable.EPOCH: spec["metadata"]["annotations"][EPOCH],
+            Variable.SHARD: str(index),
+            Variable.DATA: str(folder),
+        }
+    )
+    context = ssl.create_default_context(cafile=str(looma.plane.pki.folder / "ca.crt"))
+    context.load_cert_chain(looma.plane.pki.folder / "admin.crt", looma.plane.pki.folder / "admin.key")
+    account = f"system:serviceaccount:{looma.namespace}:{spec['spec']['serviceAccountName']}"
+    headers = {"Impersonate-User": account}
+    client = httpx.Client(base_url=looma.plane.server, verify=context, headers=headers)
+    return inputs, SyncJobInCluster(client, inputs)
+
+
+class Watched(CountingWorker):
+    """Counts, and lets the test do something after each batch."""
+
+    def __init__(self, then: Any) -> None:
+        self.batches_written = 0
+        self._then = then
+
+    def write(self, inputs: Inputs, batch: Batch) -> Counts:
+        self.batches_written += 1
+        self._then()
+        return super().write(inputs, batch)
+
+
+def people(folder: Path, count: int) -> None:
+    (folder / "people.csv").write_text("id\n" + "".join(f"{number}\n" for number in range(count)))
+
+
+def test_two_workers_with_their_accounts_rights_report_all_records(looma: Looma, tmp_path: Path):
+    people(tmp_path, 9)
+    made(looma, "real", parallelism=2, batchSize=2)
+    looma.until(lambda: "real-sync-1" in runs(looma, "real"), "it runs")
+    for index in range(2):
+        assert run(CountingWorker(), *shard(looma, "real-sync-1", tmp_path, index)) == ExitCode.DONE
+    end(looma, "real-sync-1")
+    phase(looma, "real", "Succeeded")
+    found = status(looma, "real")
+    assert (found["progress"]["read"], found["progress"]["total"]) == (9, 9)
+    assert found["runs"][0]["worker"] == "counting"
+    succeeded = next(item for item in found["conditions"] if item["type"] == "Succeeded")
+    assert "wrote nothing: this worker only counts" in succeeded["message"]
+
+
+def test_a_worker_of_a_run_that_was_canceled_writes_and_reports_nothing_more(looma: Looma, tmp_path: Path):
+    people(tmp_path, 20)
+    made(looma, "fenced", batchSize=2, schedule={"cron": "@yearly"})
+    phase(looma, "fenced", "Scheduled")
+    ask(looma, "fenced", "run", id="one")
+    looma.until(lambda: "fenced-sync-1" in runs(looma, "fenced"), "it runs")
+    inputs, view = shard(looma, "fenced-sync-1", tmp_path)
+
+    def cancel_and_run_again() -> None:
+        ask(looma, "fenced", "cancel", id="two")
+        looma.until(lambda: status(looma, "fenced").get("epoch") == 2, "the epoch rises")
+        ask(looma, "fenced", "run", id="three")
+        looma.until(lambda: "fenced-sync-3" in runs(looma, "fenced"), "another run goes on")
+
+    worker = Watched(cancel_and_run_again)
+    assert run(worker, inputs, view) == ExitCode.FENCED
+    assert worker.batches_written == 1
+    assert all(entry["read"] == 0 for entry in status(looma, "fenced")["shards"])
+    assert run(CountingWorker(), *shard(looma, "fenced-sync-3", tmp_path)) == ExitCode.DONE
+    assert status(looma, "fenced")["shards"][0]["epoch"] == 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"schedule": {"cron": "61 3 * * *"}}, "spec.schedule: no CronJob could be made of it"),
+        ({"schedule": {"cron": "@daily", "timeZone": "Mars/Olympus"}}, "unknown time zone Mars/Olympus"),
+        ({"podTemplate": {"spec": {"restartPolicy": "Always"}}}, "spec.podTemplate: no Job could be made of it"),
+    ],
+)
+def test_what_no_job_can_be_made_of_is_refused(looma: Looma, spec: Object, words: str):
+    code, answer = apply(looma, "refused", **spec)
+    assert code >= 400, answer
+    assert words in answer["message"]
+
+
+def test_a_request_that_is_none_is_refused(looma: Looma):
+    made(looma, "unknown", suspend=True)
+    code, answer = ask(looma, "unknown", "restart")
+    assert code == 400
+    assert "one of run, cancel" in answer["message"]
+
+
+def test_a_job_that_the_api_server_refuses_fails_the_run_once(looma: Looma):
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "no-jobs"},
+        "spec": {"hard": {"count/jobs.batch": "0"}},
+    }
+    path = looma.path("resourcequotas", "no-jobs", group="v1")
+    looma.plane.apply(path, quota)
+    state = {"status": {"hard": {"count/jobs.batch": "0"}, "used": {"count/jobs.batch": "0"}}}
+    looma.plane.request("PATCH", path + "/status", state, content_type="application/merge-patch+json")
+    try:
+        made(looma, "full")
+        phase(looma, "full", "Failed")
+        assert "exceeded quota" in status(looma, "full")["runs"][0]["message"]
+        assert status(looma, "full")["epoch"] == 1
+    finally:
+        looma.plane.request("DELETE", path)
+    ask(looma, "full", "run", id="again")
+    looma.until(lambda: "full-sync-2" in runs(looma, "full"), "asked again, it runs")
+
+
+def test_from_the_command_line_it_runs_is_followed_and_is_refused(looma: Looma):
+    made(looma, "typed", schedule={"cron": "@yearly"})
+    phase(looma, "typed", "Scheduled")
+    code, said = kubectl_looma(looma, "sync", "typed", "--reason", "because")
+    assert (code, said) == (0, "typed: a run begins\n")
+    code, said = kubectl_looma(looma, "sync", "typed")
+    assert code == 1
+    assert "only one at a time" in said
+    assert kubectl_looma(looma, "sync", "typed", "--cancel")[0] == 0
+    assert kubectl_looma(looma, "sync", "nobody")[0] == 3
+    following = subprocess.Popen(
+        [BIN / "kubectl-looma", "sync", "typed", "--watch", "-n", looma.namespace],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "KUBECONFIG": str(looma.plane.kubeconfig)},
+    )
+    looma.until(lambda: len(runs(looma, "typed")) == 1, "it runs again")
+    (name,) = runs(looma, "typed")
+    end(looma, name, "Failed", reason="BackoffLimitExceeded", message="no more tries")
+    said, _ = following.communicate(timeout=60)
+    assert following.returncode == 1
+    assert "Failed: 0 records read" in said
+
+
+def kubectl_looma(looma: Looma, *words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [BIN / "kubectl-looma", *words, "-n", looma.namespace],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KUBECONFIG": str(looma.plane.kubeconfig)},
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
 def test_an_operator_that_is_killed_makes_no_second_run(looma: Looma):
     made(looma, "killed", schedule={"cron": "@yearly"})
     phase(looma, "killed", "Scheduled")
-    for number in range(1, 5):
+    for number in range(1, 3):
         assert ask(looma, "killed", "run", id=f"r{number}")[0] == 200
         looma.replicas[-1].signal(signal.SIGKILL)
         looma.start(webhook=False, wait=False)
-        looma.until(lambda: len(runs(looma, "killed")) == 1, "it runs")
+        looma.until(lambda: len(runs(looma, "killed")) == 1, "it runs", seconds=90)
         (name,) = runs(looma, "killed")
         looma.until(lambda name=name: status(looma, "killed").get("activeJob") == name, "status knows it")
         end(looma, name)

@@ -10,9 +10,10 @@ import pytest
 import typer
 from prometheus_client.metrics import MetricWrapperBase
 
-from looma_operator import cli, metrics, options, webhooks
-from looma_operator.names import ConditionType, EventReason, Phase, Reason
+from looma_operator import cli, metrics, options, webhooks, webhooks_sync
+from looma_operator.names import ConditionType, EventReason, Phase, Reason, SyncConditionType, SyncPhase
 from looma_operator.plan.requests import Action
+from looma_operator.plan.sync_requests import SYNC_ACTIONS
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "operations.md").read_text()
@@ -21,7 +22,16 @@ METRICS = [value for value in vars(metrics).values() if isinstance(value, Metric
 COMMAND = typer.main.get_command(cli.app)
 
 
-@pytest.mark.parametrize("name", [*ConditionType, *Reason, *EventReason, *Phase, *Action.__args__])
+OF_SYNC_JOBS = (*SyncConditionType, *SyncPhase, *SYNC_ACTIONS)
+WEBHOOKS = (
+    *(webhooks.NOTE_REQUESTER, webhooks.VALIDATE_SERVICE),
+    *(webhooks_sync.NOTE_SYNC_REQUESTER, webhooks_sync.VALIDATE_SYNC_JOB),
+)
+
+
+@pytest.mark.parametrize(
+    "name", [*ConditionType, *Reason, *EventReason, *Phase, *Action.__args__, *OF_SYNC_JOBS]
+)
 def test_what_status_and_events_say_is_explained(name):
     assert str(name) in LISTED
 
@@ -40,7 +50,7 @@ def test_a_variable_is_listed():
     assert used <= LISTED
 
 
-@pytest.mark.parametrize("path", [webhooks.NOTE_REQUESTER, webhooks.VALIDATE_SERVICE])
+@pytest.mark.parametrize("path", WEBHOOKS)
 def test_a_webhook_path_is_listed(path):
     assert f"/{path}" in LISTED
 

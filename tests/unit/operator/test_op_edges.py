@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from looma_core.api.aiservice import annotation_patch, rollback_patch
 from looma_core.kube import KubeError
 from looma_operator import health, main, rbac
-from looma_operator.handlers import RouteBook, owner_key
+from looma_operator.handlers import RouteBook, owner_key, sync_key
 from looma_operator.kube.client import Kube, RefusedError
 from looma_operator.options import read_options
 from looma_operator.plan.author import spec_digest
@@ -141,6 +141,22 @@ def reference(**changes: Any) -> dict[str, Any]:
 )
 def test_whom_a_child_wakes(references, expected):
     assert owner_key({"metadata": {"namespace": "looma", "ownerReferences": references}}) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (
+            {"app.kubernetes.io/name": "sync-job", "app.kubernetes.io/instance": "people"},
+            Key("SyncJob", "looma", "people"),
+        ),
+        ({"app.kubernetes.io/name": "looma-migrate", "app.kubernetes.io/instance": "looma"}, None),
+        ({"app.kubernetes.io/name": "sync-job"}, None),
+        (None, None),
+    ],
+)
+def test_whom_a_run_wakes(labels, expected):
+    assert sync_key({"metadata": {"namespace": "looma", "labels": labels}}) == expected
 
 
 def test_whom_a_changed_service_wakes():
