@@ -42,7 +42,7 @@ def sync(  # noqa: PLR0917 - typer reads the parameters as options
     # The command line imports this module, to have the command.
     from . import cli
 
-    cluster = cli._connect(namespace, context)  # noqa: SLF001 - one command line in two modules
+    cluster = cli._connect(namespace, context)
     action = "cancel" if cancel else "run"
     made, operations = request_patch(_read(cluster, name), action=action, reason=reason)
     try:
@@ -52,14 +52,15 @@ def sync(  # noqa: PLR0917 - typer reads the parameters as options
             _content_type="application/json-patch+json",
         )
     except ApiException as error:
-        cli._fail(cli._message(error))  # noqa: SLF001
+        cli._fail(cli._message(error))
     record = _answer(cluster, name, made)
     if record is None:
-        cli._fail(  # noqa: SLF001
-            f"{action} of {name} was not dealt with in {ANSWER_SECONDS} s: does the operator run?", cli.TIMED_OUT
+        cli._fail(
+            f"{action} of {name} was not dealt with in {ANSWER_SECONDS} s: does the operator run?",
+            cli.TIMED_OUT,
         )
     if record["result"] == "Refused":
-        cli._fail(f"{action} of {name} was refused: {record['message']}")  # noqa: SLF001
+        cli._fail(f"{action} of {name} was refused: {record['message']}")
     typer.echo(f"{name}: {record['message']}")
     if watch and not cancel:
         _follow(cluster, name, str(record["at"]), timeout)
@@ -72,10 +73,8 @@ def _read(cluster: Cluster, name: str) -> Json:
         found = cluster.api.get_namespaced_custom_object(GROUP, VERSION, cluster.namespace, PLURAL, name)
     except ApiException as error:
         if error.status == 404:
-            cli._fail(  # noqa: SLF001
-                f"there is no SyncJob {name} in namespace {cluster.namespace}", cli.NOT_FOUND
-            )
-        cli._fail(cli._message(error))  # noqa: SLF001
+            cli._fail(f"there is no SyncJob {name} in namespace {cluster.namespace}", cli.NOT_FOUND)
+        cli._fail(cli._message(error))
     return cast("Json", found)
 
 
@@ -105,7 +104,7 @@ def _follow(cluster: Cluster, name: str, begun: str, timeout: float) -> None:
             (run for run in _status(cluster, name).get("runs") or [] if run["startedAt"] == begun), None
         )
         if found is None:
-            cli._fail(f"the run of {name} is not kept any more: see its events")  # noqa: SLF001
+            cli._fail(f"the run of {name} is not kept any more: see its events")
         line = _line(found)
         if line != said:
             typer.echo(line)
@@ -113,9 +112,9 @@ def _follow(cluster: Cluster, name: str, begun: str, timeout: float) -> None:
         if found["result"] == "Succeeded":
             return
         if found["result"] != "Running":
-            cli._fail(found.get("message") or found["result"])  # noqa: SLF001
+            cli._fail(found.get("message") or found["result"])
         time.sleep(cli.POLL_SECONDS)
-    cli._fail(f"the run of {name} did not end within {timeout:g} s", cli.TIMED_OUT)  # noqa: SLF001
+    cli._fail(f"the run of {name} did not end within {timeout:g} s", cli.TIMED_OUT)
 
 
 def _line(run: dict[str, Any]) -> str:

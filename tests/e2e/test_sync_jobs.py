@@ -118,12 +118,18 @@ def sync(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Sync]:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": f"{request.param}-files"},
-            "data": {"people.jsonl": lines, "few.jsonl": lines[: lines.index("\n")], "bad.jsonl": '{"id": 1}\nno record\n'},
+            "data": {
+                "people.jsonl": lines,
+                "few.jsonl": lines[: lines.index("\n")],
+                "bad.jsonl": '{"id": 1}\nno record\n',
+            },
         }
     )
     made = Sync(cluster, str(request.param))
     yield made
-    cluster.kubectl("delete", f"sj/{made.name}", f"cm/{made.name}-files", "--ignore-not-found", "--wait=false")
+    cluster.kubectl(
+        "delete", f"sj/{made.name}", f"cm/{made.name}-files", "--ignore-not-found", "--wait=false"
+    )
 
 
 def named(name: str) -> pytest.MarkDecorator:

@@ -108,16 +108,16 @@ def run(worker: Worker, inputs: Inputs, job: SyncJobInCluster) -> int:
         _log.warning("stopped: %s", error)
         return ExitCode.FENCED
     except BadInputError as error:
-        _log.error("bad input: %s", error)  # noqa: TRY400 - the sentence is all that helps
+        _log.error("bad input: %s", error)
         return shard.end("Failed", str(error), ExitCode.BAD_INPUT)
     except _StoppedError:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _log.info("told to stop")
         return shard.end("Running", "stopped; the next pod goes on here", STOPPED)
     except ClusterError as error:
-        _log.error("given up: %s", error)  # noqa: TRY400
+        _log.error("given up: %s", error)
         return FAILED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - logged with all it has; another pod tries again
         _log.exception("failed")
         # Its sentence may hold a record's data: that is for the pod's log, which takes personal data out.
         return shard.end("Running", f"{type(error).__name__}, see the pod's log", FAILED)

@@ -27,7 +27,7 @@ def start(worker: frame.Worker) -> int:
         inputs = read_inputs(os.environ)
         client = cluster.connect()
     except (BadInputError, cluster.ClusterError) as error:
-        _log.error("cannot start: %s", error)  # noqa: TRY400
+        _log.error("cannot start: %s", error)
         return ExitCode.BAD_INPUT if isinstance(error, BadInputError) else frame.FAILED
     with client:
         return frame.run(worker, inputs, cluster.SyncJobInCluster(client, inputs))

@@ -14,7 +14,7 @@
 | conditions| What does status say? |
 | service   | All of the above, for one AIService |
 | records   | The status of ModelVersions |
-| sync      | What to do for one SyncJob; `sync_runs`, `sync_requests`, `sync_schedule` and `sync_status` hold its parts |
+| sync      | What to do for one SyncJob; its parts are `sync_…` |
 
 Nothing here reads a clock, a socket or the environment; `now` is an argument.
 """

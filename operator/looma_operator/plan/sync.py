@@ -124,7 +124,7 @@ def plan_sync(
 
     return SyncPlan(
         setup=tuple(setup),
-        status=_status(observed, course, runs, asked, image, refused, now),
+        status=_status(observed, course, runs=runs, asked=asked, image=image, refusals=refused, now=now),
         then=tuple(course.then),
         notices=tuple(course.notices),
         ended=tuple(course.ended),
@@ -147,12 +147,13 @@ def refuse_run(
     course.put(ended)
     runs = keep(course.runs, job.spec.history_limit)
     image = job.spec.image or default_image
-    return _status(observed, course, runs, None, image, (), now), ended
+    return _status(observed, course, runs=runs, asked=None, image=image, refusals=(), now=now), ended
 
 
 def _status(
     observed: SyncObserved,
     course: _Course,
+    *,
     runs: tuple[Run, ...],
     asked: SyncRequestDecision | None,
     image: str,

@@ -86,7 +86,7 @@ def signed_by(annotations: Mapping[str, str], request: SyncRequest) -> str:
     return signed.by if signed.id == request.id else "unknown"
 
 
-def decide_sync_request(
+def decide_sync_request(  # noqa: PLR0911 - one rule a return
     *,
     annotations: Mapping[str, str],
     done: Sequence[RequestRecord],

@@ -230,7 +230,11 @@ def test_an_api_server_that_stays_away_is_given_up(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize(
     ("lines", "words"),
-    [('{"id": 1}\nnone\n', "line 2: no JSON object"), ("[1]\n", "line 1: no JSON object"), (None, "cannot be read")],
+    [
+        ('{"id": 1}\nnone\n', "line 2: no JSON object"),
+        ("[1]\n", "line 1: no JSON object"),
+        (None, "cannot be read"),
+    ],
 )
 def test_bad_input_is_said_and_not_tried_again(tmp_path: Path, lines: str | None, words: str) -> None:
     if lines is not None:
