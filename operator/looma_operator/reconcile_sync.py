@@ -57,17 +57,14 @@ async def look_at_sync_job(
         made = plan_sync(observed=observed, default_image=default_image, now=now, refusals=refusals)
     if made.status != job.status:
         await _write(kube, job, made.status)
+    # Before the Jobs: should one have changed meanwhile, the next look knows nothing of this one's news.
+    await _tell(
+        kube, job, [*made.notices, *_troubles(made.refusals, job.status, made.status)], made.ended, instance
+    )
+    _show(namespace, name, made.status)
     refusals = await carry_out(kube, namespace, made.then)
-    notices = [*made.notices, *_troubles(made.refusals, job.status, made.status)]
-    await _tell(kube, job, notices, instance)
-    status, ended = made.status, list(made.ended)
     if any(refusal.kind == kinds.JOB.name for refusal in refusals):
-        status, last = await _refused(kube, job, refusals, default_image=default_image, now=now)
-        if last is not None:
-            ended.append(last)
-            note = f"Run {last.epoch} ended, {FAILED}: {last.message}"
-            await _tell(kube, job, [Notice(reason=EventReason.RUN_FAILED, note=note, warning=True)], instance)
-    _show(namespace, name, status, ended)
+        await _refused(kube, job, refusals, default_image=default_image, instance=instance, now=now)
     return bool(made.refusals or refusals)
 
 
@@ -81,26 +78,35 @@ async def _write(kube: Kube, job: SyncJob, status: SyncJobStatus) -> None:
     )
 
 
-async def _tell(kube: Kube, job: SyncJob, notices: Sequence[Notice], instance: str) -> None:
+async def _tell(
+    kube: Kube, job: SyncJob, notices: Sequence[Notice], ended: Sequence[Run], instance: str
+) -> None:
     await post_events(kube, kind=kinds.SYNC_JOB, metadata=job.metadata, notices=notices, instance=instance)
     for notice in notices:
         EVENTS.labels(notice.reason).inc()
+    for run in ended:
+        SYNC_RUNS.labels(job.metadata.namespace, job.metadata.name, run.result).inc()
+        if run.ended_at is not None:
+            SYNC_RUN_SECONDS.labels(run.result).observe((run.ended_at - run.started_at).total_seconds())
 
 
 async def _refused(
-    kube: Kube, job: SyncJob, refusals: Sequence[Refusal], *, default_image: str, now: datetime
-) -> tuple[SyncJobStatus, Run | None]:
+    kube: Kube, job: SyncJob, refusals: Sequence[Refusal], *, default_image: str, instance: str, now: datetime
+) -> None:
     """End the run whose Job the API server would not take: it would be refused again and again."""
     try:
         current = parse_sync_job(await kube.get(kinds.SYNC_JOB, job.metadata.namespace, job.metadata.name))
     except NotFoundError:
-        return job.status, None
+        return
     answer = refuse_run(job=current, refusals=refusals, default_image=default_image, now=now)
     if answer is None:
-        return current.status, None
-    status, ended = answer
+        return
+    status, run = answer
     await _write(kube, current, status)
-    return status, ended
+    note = f"Run {run.epoch} ended, {FAILED}: {run.message}"
+    notice = Notice(reason=EventReason.RUN_FAILED, note=note, warning=True)
+    await _tell(kube, job, [notice], [run], instance)
+    _show(job.metadata.namespace, job.metadata.name, status)
 
 
 def _absent(actions: Iterable[Action]) -> list[tuple[str, str]]:
@@ -128,7 +134,7 @@ def _troubles(refusals: Sequence[Refusal], before: SyncJobStatus, now: SyncJobSt
     ]
 
 
-def _show(namespace: str, name: str, status: SyncJobStatus, ended: Sequence[Run]) -> None:
+def _show(namespace: str, name: str, status: SyncJobStatus) -> None:
     for phase in SyncPhase:
         SYNC_PHASE.labels(namespace, name, phase).set(status.phase == phase)
     SYNC_EPOCH.labels(namespace, name).set(status.epoch)
@@ -137,10 +143,6 @@ def _show(namespace: str, name: str, status: SyncJobStatus, ended: Sequence[Run]
             SYNC_RECORDS.labels(namespace, name, kind).set(getattr(status.progress, kind))
     if status.last_success_time is not None:
         SYNC_LAST_SUCCESS.labels(namespace, name).set(status.last_success_time.timestamp())
-    for run in ended:
-        SYNC_RUNS.labels(namespace, name, run.result).inc()
-        if run.ended_at is not None:
-            SYNC_RUN_SECONDS.labels(run.result).observe((run.ended_at - run.started_at).total_seconds())
 
 
 def _forget(namespace: str, name: str) -> None:

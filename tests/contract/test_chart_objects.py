@@ -19,7 +19,7 @@ from looma_core.settings import CoreSettings, load
 from looma_engines.gateway.settings import GatewaySettings
 from looma_engines.gateway.translate.addresses import HTTP, HTTPS, own
 from looma_engines.gateway.translate.index import index
-from looma_operator import rbac, webhooks
+from looma_operator import rbac, webhooks, webhooks_sync
 from looma_operator.render.common import selector
 from looma_operator.resources import AIService
 from support.chart import CHART, ENVIRONMENTS, Object, pick, pod_specs, render
@@ -128,15 +128,27 @@ def test_only_those_who_call_the_api_server_have_a_token(dev: list[Object]) -> N
 
 
 def test_the_webhooks_point_at_the_operators_handlers_and_never_stop_anybody(dev: list[Object]) -> None:
-    kinds = {"MutatingWebhookConfiguration": webhooks.NOTE_REQUESTER}
-    kinds["ValidatingWebhookConfiguration"] = webhooks.VALIDATE_SERVICE
-    for kind, handler in kinds.items():
-        (webhook,) = pick(dev, kind, "looma-looma")["webhooks"]
-        assert webhook["clientConfig"]["service"]["path"] == f"/{handler}"
-        assert webhook["failurePolicy"] == "Ignore"
-        assert webhook["namespaceSelector"]["matchExpressions"][0]["values"] == ["looma"]
-        certificate = pick(dev, "Secret", "looma-webhook")["data"]["tls.crt"]
-        assert webhook["clientConfig"]["caBundle"] == certificate
+    mutating = {"aiservices": webhooks.NOTE_REQUESTER, "syncjobs": webhooks_sync.NOTE_SYNC_REQUESTER}
+    validating = {"aiservices": webhooks.VALIDATE_SERVICE, "syncjobs": webhooks_sync.VALIDATE_SYNC_JOB}
+    kinds = {"MutatingWebhookConfiguration": mutating, "ValidatingWebhookConfiguration": validating}
+    for kind, handlers in kinds.items():
+        found = {
+            item["rules"][0]["resources"][0]: item for item in pick(dev, kind, "looma-looma")["webhooks"]
+        }
+        assert set(found) == set(handlers)
+        for plural, webhook in found.items():
+            assert webhook["clientConfig"]["service"]["path"] == f"/{handlers[plural]}"
+            assert webhook["failurePolicy"] == "Ignore"
+            assert webhook["namespaceSelector"]["matchExpressions"][0]["values"] == ["looma"]
+            certificate = pick(dev, "Secret", "looma-webhook")["data"]["tls.crt"]
+            assert webhook["clientConfig"]["caBundle"] == certificate
+
+
+def test_sync_workers_run_the_engines_image(dev: list[Object]) -> None:
+    specs = pod_specs(dev)
+    operator = settings_of(specs["Deployment/looma-operator"]["containers"][0])
+    migrate = next(spec for name, spec in specs.items() if name.startswith("Job/looma-migrate"))
+    assert operator["LOOMA_SYNC_IMAGE"] == migrate["containers"][0]["image"]
 
 
 def test_several_namespaces_each_have_their_role(tmp_path: Path) -> None:

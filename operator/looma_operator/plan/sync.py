@@ -135,11 +135,11 @@ def plan_sync(
 def refuse_run(
     *, job: SyncJob, refusals: Sequence[Refusal], default_image: str, now: datetime
 ) -> tuple[SyncJobStatus, Run] | None:
-    """The status after the API server refused the Job of the active run, and that run; None if none goes on."""
+    """The status after the API server refused the Job of the active run, and that run; None if it did not."""
     active = job.status.active
-    if active is None:
+    first = next((r for r in refusals if active is not None and (r.kind, r.name) == (JOB, active.job)), None)
+    if active is None or first is None:
         return None
-    first = refusals[0]
     message = f"{first.kind} {first.name} was refused: {first.message}"
     ended = end_run(active, result=FAILED, message=message, at=now, shards=job.status.shards)
     observed = SyncObserved(job=job)

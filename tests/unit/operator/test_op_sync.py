@@ -401,6 +401,15 @@ def test_what_belongs_to_somebody_else_is_left_alone_and_nothing_begins():
     assert world.running == ["people-sync-1"]
 
 
+def test_where_a_child_is_refused_nothing_begins_and_it_says_why():
+    refusal = Refusal(kind="CronJob", name="people-sync", reason="ChildRefused", message="no such time zone")
+    made = SyncWorld(spec=spec(schedule=NIGHTLY)).plan(refusals=(refusal,))
+    assert made.then == ()
+    ready = next(item for item in made.status.conditions if item.type == "Ready")
+    assert (ready.status, ready.reason) == ("False", "ChildRefused")
+    assert "no such time zone" in ready.message
+
+
 def test_without_an_image_nothing_begins_and_it_says_so():
     world = SyncWorld(image="")
     world.settle()
