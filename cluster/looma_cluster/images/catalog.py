@@ -121,6 +121,7 @@ RECIPES = (
             "looma_engines/main.py",
             "looma_engines/demo",
             "looma_engines/resume",
+            "looma_engines/sync_worker",
             "looma_engines/talent_sync",
             "looma_console/__init__.py",
             "looma_console/migrations",

@@ -18,11 +18,11 @@ import httpx
 import msgspec
 
 from looma_core.api.syncjob import GROUP, PLURAL, VERSION, ShardReport, field_manager
-from looma_core.kube import REQUEST_SECONDS, message_of
 
 from .inputs import Inputs
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+REQUEST_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0  # An API server that restarts is back by then; a pod that is tried again costs more.
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
@@ -141,8 +141,7 @@ class SyncJobInCluster:
 
     def _must(self, answer: httpx.Response) -> None:
         if answer.status_code >= 400:
-            said = message_of(answer.status_code, answer.text)
-            raise ClusterError(f"the API server answered {answer.status_code}: {said}")
+            raise ClusterError(f"the API server answered {answer.status_code}: {_sentence(answer)}")
 
     def _ask(
         self, method: str, path: str, *, params: dict[str, str] | None = None, body: object = None
@@ -166,3 +165,14 @@ class SyncJobInCluster:
                     return answer
             self._sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+
+
+def _sentence(answer: httpx.Response) -> str:
+    """The API server's own sentence, or the answer's beginning.
+
+    `looma_core.kube` has the same, beside a client that the engines' image does not hold.
+    """
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:500]

@@ -100,7 +100,7 @@ def plan_sync(
     course = _Course(epoch=status.epoch, runs=list(status.runs), active=status.active)
     _follow(course, observed, image, now)
     strays = _strays(course, observed)
-    course.then.extend(_delete(stray) for stray in strays)
+    course.then.extend(_delete(stray) for stray in strays if not stray.going)
     asked = None
     if course.active is not None or not strays:
         asked = decide_sync_request(

@@ -318,6 +318,22 @@ def test_a_scheduled_run_that_was_canceled_before_it_was_let_in_never_runs():
     assert world.seen == set()
 
 
+def test_a_run_begins_only_once_the_job_of_the_one_before_is_gone():
+    world = SyncWorld()
+    world.settle()
+    world.ask("cancel", "one")
+    world.look(crash_after=1)
+    world.jobs["people-sync-1"]["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+    world.ask("run", "two")
+    world.settle()
+    assert world.running == ["people-sync-1"], "its pods end"
+    assert [item["id"] for item in world.status["requests"]] == ["one"], "the request waits as well"
+    del world.jobs["people-sync-1"]
+    world.settle()
+    assert world.running == ["people-sync-3"]
+    assert [item["result"] for item in world.status["requests"]] == ["Done", "Done"]
+
+
 def test_suspend_stops_the_pods_and_keeps_the_epoch():
     world = SyncWorld()
     world.settle()
