@@ -97,7 +97,9 @@ def plan_sync(
     if refused:
         obstacle = f"{refused[0].kind} {refused[0].name}: {refused[0].message}"
 
-    course = _Course(epoch=status.epoch, runs=list(status.runs), active=status.active)
+    # A status that was lost, as by an operator from before runs, is no ground to give an epoch a second time.
+    highest = max((found.epoch for found in observed.jobs), default=0)
+    course = _Course(epoch=max(status.epoch, highest), runs=list(status.runs), active=status.active)
     _follow(course, observed, image, now)
     strays = _strays(course, observed)
     course.then.extend(_delete(stray) for stray in strays if not stray.going)

@@ -334,6 +334,18 @@ def test_a_run_begins_only_once_the_job_of_the_one_before_is_gone():
     assert [item["result"] for item in world.status["requests"]] == ["Done", "Done"]
 
 
+def test_where_the_status_was_lost_no_epoch_comes_twice():
+    world = SyncWorld()
+    world.settle()
+    world.status = {}
+    world.settle()
+    assert world.jobs == {}, "nobody knows the run of that Job any more"
+    assert world.status["epoch"] == 1
+    world.ask("run")
+    world.settle()
+    assert world.running == ["people-sync-2"]
+
+
 def test_suspend_stops_the_pods_and_keeps_the_epoch():
     world = SyncWorld()
     world.settle()
