@@ -98,7 +98,7 @@ unit-coverage: $(ASSETS)
 	@$(BIN)/coverage run --concurrency=thread -m pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
 contract: $(ASSETS) ## Definitions, operator and database against the real API server and PostgreSQL
-	@$(SUDO) $(BIN)/looma build --only binaries --only haproxy --only prometheus
+	@$(SUDO) $(BIN)/looma build --only binaries --only haproxy --only prometheus --only registry
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target contract-servers contract-database
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40

@@ -18,6 +18,7 @@ _MODULES = (
     "support.operator_process",
     "support.probe_service",
     "support.prometheus",
+    "support.registry",
 )
 pytest_plugins = [name for name in _MODULES if find_spec(name) is not None]
 

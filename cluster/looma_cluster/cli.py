@@ -15,7 +15,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from looma_cluster import access, binaries, doctor, lifecycle, logs, paths, person, record, status
+from looma_cluster import access, binaries, cli_models, doctor, lifecycle, logs, paths, person, record, status
 from looma_cluster.access import NoIssuerError
 from looma_cluster.binaries import NotBuiltError, SourcesMissingError
 from looma_cluster.builtin.cluster import ClusterError
@@ -25,6 +25,7 @@ from looma_cluster.commands import CommandError
 from looma_cluster.context import RegistryMissingError
 from looma_cluster.kubernetes import Kubectl
 from looma_cluster.lifecycle import BusyError, NotReadyError, NotRootError
+from looma_cluster.models import ModelError
 from looma_cluster.paths import InvalidNameError
 from looma_cluster.prerequisites import PrerequisiteError
 from looma_cluster.record import NoInstanceError
@@ -34,7 +35,7 @@ from looma_cluster.steps import StepError
 EXPECTED = (
     *(StepError, ChoiceError, BusyError, NotRootError, NotReadyError, NoRoomError, RegistryMissingError),
     *(NoInstanceError, InvalidNameError, CommandError, ClusterError, NotBuiltError, SourcesMissingError),
-    *(NoIssuerError, PrerequisiteError, httpx.HTTPError, LookupError, TimeoutError),
+    *(NoIssuerError, ModelError, PrerequisiteError, httpx.HTTPError, LookupError, TimeoutError),
 )
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ images_app = typer.Typer(help="Looma's container images.", no_args_is_help=True)
 demo_app = typer.Typer(help="The demonstration data of the environment dev.", no_args_is_help=True)
 app.add_typer(images_app, name="images")
 app.add_typer(demo_app, name="demo")
+app.add_typer(cli_models.app, name="model")
 
 Name = Annotated[
     str, typer.Option("--name", help="Which instance; each has its own cluster, data and ports.")
@@ -162,8 +164,8 @@ def build(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="`binaries`, `images`, or `haproxy` and `prometheus`, the file systems with these programs alone; "
-            "binaries and images if not given. May be repeated."
+            help="`binaries`, `images`, or the file system of one image alone: `haproxy`, the gateway's, `prometheus` or "
+            "`registry`; binaries and images if not given. May be repeated."
         ),
     ] = None,
 ) -> None:

@@ -37,6 +37,7 @@ OVERLAY = {
             "gateway": "4",
             "postgres": "5",
             "prometheus": "6",
+            "registry": "7",
         },
     }
 }

@@ -32,7 +32,7 @@ from looma_cluster.steps import Display, Report, Step, run_steps
 
 # A fresh database, its migrations, six images to start: 20 to 40 s on two cores, and ten times that on a bad day.
 READY_SECONDS = 300
-BUILDS = frozenset({"binaries", "images", "haproxy", "prometheus"})
+BUILDS = frozenset({"binaries", "images", "haproxy", "prometheus", "registry"})
 """What `build` can be asked for."""
 _IMAGES = "Looma's images"
 
@@ -193,9 +193,7 @@ def down(instance: Instance, report: Report, *, purge: bool) -> bool:
 
 
 def build(*, only: Sequence[str], display: Display | None = None) -> None:
-    """Build some of BUILDS without starting anything.
-
-    Those are programs (with what Go fetches for them), images, and the root file systems of HAProxy and Prometheus.
+    """Build some of BUILDS without starting anything: programs (with what Go fetches for them), images, single roots.
 
     Raises:
         StepError: if a build fails.
@@ -205,10 +203,7 @@ def build(*, only: Sequence[str], display: Display | None = None) -> None:
     if set(only) - {"binaries"}:
         _install_prerequisites(display)
     steps: list[Step] = []
-    if "haproxy" in only:
-        steps.append(_root_step("HAProxy", GATEWAY))
-    if "prometheus" in only:
-        steps.append(_root_step("Prometheus", PROMETHEUS))
+    steps += [_root_step(name) for name in ("haproxy", "prometheus", "registry") if name in only]
     if "binaries" in only:
         steps += [binaries.step(log=log), gateway_api.fetch_step()]
     if "images" in only:
@@ -216,16 +211,22 @@ def build(*, only: Sequence[str], display: Display | None = None) -> None:
     run_steps(steps, display=display)
 
 
-def _root_step(name: str, root: RootFs) -> Step:
-    """A root file system that an image stands on: contract tests run the program in it."""
+def _root_step(name: str) -> Step:
+    """The root file system that an image stands on: contract tests run the program in it."""
+    from looma_cluster.images import rootfs
+    from looma_cluster.images.catalog import GATEWAY, MODEL_REGISTRY, PROMETHEUS
+
+    title, root = {
+        "haproxy": ("HAProxy", GATEWAY),
+        "prometheus": ("Prometheus", PROMETHEUS),
+        "registry": ("registry", MODEL_REGISTRY),
+    }[name]
 
     def action(_: Report) -> None:
-        from looma_cluster.images import rootfs
-
         rootfs.make(root, cache=paths.cache() / "images")
 
     return Step(
-        name=name,
+        name=title,
         action=action,
         log=paths.cache() / "images" / "logs" / f"{root.name}.log",
         cure="Debian's package archive must be reachable; LOOMA_DEBIAN_MIRROR names another mirror",

@@ -4,12 +4,12 @@ kubectl finds the command `kubectl-looma` on the PATH and runs it as `kubectl lo
 (KUBECONFIG, or ~/.kube/config) and needs no more rights than reading and patching AIServices and reading
 ControllerRevisions.
 
-Exit status: 0 done, 1 failed or refused, 2 wrong command line, 3 no such service or revision, 4 not done in time.
+Exit status: 0 done, 1 failed or refused, 2 wrong command line, 3 no such service or revision, 4 not done in time; of
+`diff` 0 nothing differs, 1 something does, 2 they could not be compared.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import time
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
-import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from looma_core.api.aiservice import request_patch, roll_back
 
+from .cli_diff import diff
 from .cli_sync import sync
 from .names import GROUP, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF, VERSION
 from .resources import Json
@@ -156,8 +156,8 @@ def _connect(namespace: str | None, context: str | None) -> Cluster:
     )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    cells = [[str(cell) if cell not in (None, "") else "-" for cell in row] for row in (header, *rows)]
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str = "-") -> str:
+    cells = [[str(cell) if cell not in (None, "") else empty for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -277,26 +277,7 @@ def history(
     )
 
 
-@app.command()
-def diff(
-    name: Name,
-    old: Annotated[str, typer.Option("--from", help="Earlier revision, as r1.")],
-    new: Annotated[str, typer.Option("--to", help="Later revision, as r2.")],
-    namespace: Namespace = None,
-    context: Context = None,
-) -> None:
-    """What differs between two revisions, line by line."""
-    cluster = _connect(namespace, context)
-    cluster.service(name)
-    revisions = cluster.revisions(name)
-    texts = []
-    for asked in (old, new):
-        found = choose_revision(revisions=revisions, target="", asked=asked)
-        if found is None:
-            _fail(f"{name} keeps no revision {asked}", NOT_FOUND)
-        texts.append(yaml.safe_dump(found["data"], allow_unicode=True).splitlines(keepends=True))
-    before, after = texts
-    typer.echo("".join(difflib.unified_diff(before, after, fromfile=old, tofile=new)), nl=False)
+app.command()(diff)
 
 
 @app.command()

@@ -61,6 +61,8 @@ class RouteBook:
     def __init__(self) -> None:
         """Begin empty; the first listing fills it."""
         self._models: dict[Key, frozenset[str]] = {}
+        self._followed: dict[Key, frozenset[str]] = {}
+        self._versions: dict[tuple[str, str], frozenset[str]] = {}
         self._paths: dict[Key, frozenset[str]] = {}
         self._leads_to: dict[Key, frozenset[str]] = {}
         self._targets: dict[Key, str] = {}
@@ -68,7 +70,7 @@ class RouteBook:
     def note(
         self, key: Key, spec: Mapping[str, Any] | None, target: str = ""
     ) -> tuple[frozenset[str], frozenset[Key]]:
-        """Remember a service (None: it is gone) and its target revision.
+        """Remember a service (None: it is gone) and `target`: which revision it asks for and how far that has come.
 
         Answers the models for which something changed, and the services whose paths it met or meets, or whose route
         leads to it, if it has just come or gone.
@@ -78,9 +80,15 @@ class RouteBook:
         paths: frozenset[str] = frozenset()
         came_or_went = (key in self._leads_to) != (spec is not None)
         self._leads_to.pop(key, None)
+        self._followed.pop(key, None)
         if spec is not None:
             self._leads_to[key] = _leads_to(spec)
-            models = frozenset(reference["name"] for reference in spec.get("modelRefs") or [])
+            references = spec.get("modelRefs") or []
+            followed = frozenset(item["model"] for item in references if item.get("model"))
+            models = frozenset(item["name"] for item in references if item.get("name")).union(
+                *(self._versions.get((key.namespace, model), frozenset()) for model in followed)
+            )
+            self._followed[key] = followed
             paths = frozenset((spec.get("route") or {}).get("pathPrefixes") or [])
             self._models[key], self._paths[key] = models, paths
         moved = self._targets.pop(key, "") != target
@@ -96,11 +104,16 @@ class RouteBook:
         )
         return models | before_models if moved else models ^ before_models, rivals
 
-    def users_of(self, namespace: str, model: str) -> frozenset[Key]:
-        """The services that name the model."""
-        return frozenset(
-            key for key, models in self._models.items() if key.namespace == namespace and model in models
-        )
+    def users_of(self, namespace: str, name: str, model: str = "") -> frozenset[Key]:
+        """The services that name the ModelVersion, or follow a channel of its model; remembers that there is it."""
+        if model:
+            known = self._versions.get((namespace, model), frozenset())
+            self._versions[namespace, model] = known | {name}
+        named = {key for key, models in self._models.items() if key.namespace == namespace and name in models}
+        follow = {
+            key for key, models in self._followed.items() if key.namespace == namespace and model in models
+        }
+        return frozenset(named | follow)
 
 
 def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
@@ -114,14 +127,16 @@ def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
         namespace = namespace or ""
         key = Key(kinds.AI_SERVICE.name, namespace, name)
         gone = event["type"] == "DELETED"
-        models, rivals = book.note(key, None if gone else spec, str(status.get("targetRevision") or ""))
+        moved = [str(status.get(name) or "") for name in ("targetRevision", "stableRevision", "phase")]
+        models, rivals = book.note(key, None if gone else spec, "/".join(moved))
         for other in {key, *rivals, *(Key(kinds.MODEL_VERSION.name, namespace, model) for model in models)}:
             wake(other)
 
     @kopf.on.event(GROUP, VERSION, kinds.MODEL_VERSION.plural, registry=registry)
-    async def model_changed(namespace: str | None, name: str, **_: Any) -> None:
+    async def model_changed(namespace: str | None, name: str, spec: kopf.Spec, **_: Any) -> None:
         namespace = namespace or ""
-        for key in {Key(kinds.MODEL_VERSION.name, namespace, name), *book.users_of(namespace, name)}:
+        users = book.users_of(namespace, name, str(spec.get("model") or ""))
+        for key in {Key(kinds.MODEL_VERSION.name, namespace, name), *users}:
             wake(key)
 
     @kopf.on.event(GROUP, VERSION, kinds.SYNC_JOB.plural, registry=registry)

@@ -31,6 +31,7 @@ from .kube.watch import Follower
 from .leadership import Elector, Leadership
 from .names import API_VERSION, LABEL_PART_OF, PART_OF
 from .options import Options, read_options
+from .plan.models import Fetcher
 from .queueing import Key, WorkQueue
 from .rbac import (
     DEFINITIONS_RULES,
@@ -110,8 +111,13 @@ class Operator:
         self._kube, self._reader, elections, watches = clients
         self._state = health.Health()
         gateway = ParentGateway(name=options.gateway_name, namespace=options.gateway_namespace)
+        fetcher = Fetcher(image=options.model_fetch_image, plain_http_registry=options.plain_http_registry)
         self._reconciler = Reconciler(
-            self._kube, instance=options.identity, gateway=gateway, sync_image=options.sync_image
+            self._kube,
+            instance=options.identity,
+            gateway=gateway,
+            fetcher=fetcher,
+            sync_image=options.sync_image,
         )
         self._queue = WorkQueue(self._look)
         self._watching = asyncio.Event()

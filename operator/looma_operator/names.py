@@ -21,6 +21,8 @@ LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
 PART_OF: Final = "looma"
 LABEL_REVISION: Final = f"{GROUP}/revision"
 LABEL_HASH: Final = f"{GROUP}/hash"
+# Written by people on ModelVersions: services refer to the highest version with it.
+LABEL_CHANNEL: Final = f"{GROUP}/channel"
 
 # Written by the webhook.
 CHANGED_BY: Final = f"{GROUP}/changed-by"
@@ -34,6 +36,8 @@ REQUESTED_BY: Final = f"{GROUP}/requested-by"
 ACTIVATED_AT: Final = f"{GROUP}/activated-at"
 RENDERED: Final = f"{GROUP}/rendered"
 RESTARTED_AT: Final = f"{GROUP}/restarted-at"
+# On ControllerRevisions and Deployments: with what the pods of the revision fetch its models.
+FETCH: Final = f"{GROUP}/fetch"
 # Written by the operator on a Service: the revision that its requests are counted for, empty before the first.
 SERVING_REVISION: Final = f"{GROUP}/revision"
 
@@ -89,6 +93,8 @@ class Reason(StrEnum):
     MODELS_FOUND = "ModelsFound"
     MODEL_MISSING = "ModelMissing"
     MODEL_RETIRED = "ModelRetired"
+    MODEL_REJECTED = "ModelRejected"
+    CHANNEL_EMPTY = "ChannelEmpty"
     NO_ROUTE = "NoRoute"
     ACCEPTED = "Accepted"
     PATH_CONFLICT = "PathConflict"
@@ -101,6 +107,14 @@ class Reason(StrEnum):
     WAITING_FOR_GATEWAY = "WaitingForGateway"
     GATEWAY_API_MISSING = "GatewayApiMissing"
     NOT_FETCHED = "NotFetched"
+    VERIFIED = "Verified"
+    ARTIFACT_MISSING = "ArtifactMissing"
+    DIGEST_MISMATCH = "DigestMismatch"
+    UNREADABLE_FORMAT = "UnreadableFormat"
+    FETCH_FAILED = "FetchFailed"
+    NO_GATES = "NoGates"
+    GATES_PASSED = "GatesPassed"
+    EVALUATION_TOO_LOW = "EvaluationTooLow"
     RETIRED = "Retired"
     NOT_RETIRED = "NotRetired"
     NO_IMAGE = "NoImage"

@@ -14,7 +14,8 @@ class Options:
 
     namespaces are those it serves; namespace is its own, where the Lease is; certificates is the folder with tls.crt
     and tls.key of the webhook, None for none; a port of 0 is one that is free. HTTPRoutes name the Gateway
-    `gateway_name` in `gateway_namespace` as their parent. SyncJobs without an image of their own run `sync_image`.
+    `gateway_name` in `gateway_namespace` as their parent. SyncJobs without an image of their own run `sync_image`. New
+    revisions fetch their models with `model_fetch_image`, and without TLS from `plain_http_registry` (HOST:PORT).
     """
 
     namespaces: tuple[str, ...]
@@ -27,6 +28,8 @@ class Options:
     gateway_name: str
     gateway_namespace: str
     sync_image: str
+    model_fetch_image: str
+    plain_http_registry: str
     log_level: str
 
 
@@ -53,6 +56,8 @@ def read_options(environment: Mapping[str, str]) -> Options:
         gateway_name=environment.get("LOOMA_GATEWAY_NAME") or "looma",
         gateway_namespace=environment.get("LOOMA_GATEWAY_NAMESPACE") or namespace,
         sync_image=environment.get("LOOMA_SYNC_IMAGE", ""),
+        model_fetch_image=environment.get("LOOMA_MODEL_FETCH_IMAGE", ""),
+        plain_http_registry=environment.get("LOOMA_PLAIN_HTTP_REGISTRY", ""),
         log_level=environment.get("LOOMA_LOG_LEVEL", "info"),
     )
 

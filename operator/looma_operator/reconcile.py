@@ -11,13 +11,16 @@ from datetime import UTC, datetime
 
 from .kube import kinds
 from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
-from .kube.read import find_foreign, parse_model, parse_service, read_service
+from .kube.fetches import read_uses
+from .kube.read import find_foreign, parse_model, read_service
 from .kube.write import carry_out, post_events, write_status
 from .metrics import CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
 from .names import Phase
 from .plan.children import Apply
+from .plan.models import Fetcher
+from .plan.observed import Observed
 from .plan.records import decide_model_status
-from .plan.service import conclude, plan
+from .plan.service import Plan, conclude, plan
 from .queueing import Key
 from .reconcile_sync import look_at_sync_job
 from .render.route import ParentGateway
@@ -25,6 +28,7 @@ from .resources import Canary, own_status, to_json
 
 _log = logging.getLogger(__name__)
 REFUSED_SECONDS = 15.0  # A refused child may be taken later (a quota is raised, a name becomes free).
+FETCHING_SECONDS = 3.0  # Pods are not watched: why one of them cannot fetch its models is heard of this late.
 RESYNC_SECONDS = 300.0  # Should a watch ever miss an event, this is how late it is noticed.
 
 
@@ -37,14 +41,17 @@ def moment() -> datetime:
 class Reconciler:
     """Looks at objects through one client; keeps nothing between looks."""
 
-    def __init__(self, kube: Kube, *, instance: str, gateway: ParentGateway, sync_image: str = "") -> None:
+    def __init__(
+        self, kube: Kube, *, instance: str, gateway: ParentGateway, fetcher: Fetcher, sync_image: str = ""
+    ) -> None:
         """`instance` names this replica in the events that it posts; routes attach to `gateway`.
 
-        SyncJobs without an image of their own run `sync_image`.
+        New revisions fetch their models with `fetcher`; SyncJobs without an image of their own run `sync_image`.
         """
         self._kube = kube
         self._sync_image = sync_image
         self._gateway = gateway
+        self._fetcher = fetcher
         self._instance = instance
 
     async def look(self, key: Key) -> float | None:
@@ -83,7 +90,13 @@ class Reconciler:
             _show_canary(key, None)
             return None
         observed, now = reading.observed, moment()
-        made = plan(observed=observed, author=reading.author, now=now, gateway=self._gateway)
+
+        def make(seen: Observed) -> Plan:
+            return plan(
+                observed=seen, author=reading.author, now=now, gateway=self._gateway, fetcher=self._fetcher
+            )
+
+        made = make(observed)
         absent = [
             (action.kind, action.name)
             for action in made.actions
@@ -94,7 +107,7 @@ class Reconciler:
             foreign = await find_foreign(self._kube, key.namespace, observed.service.metadata.uid, absent)
             if foreign:
                 observed = replace(observed, foreign=foreign)
-                made = plan(observed=observed, author=reading.author, now=now, gateway=self._gateway)
+                made = make(observed)
         refusals = await carry_out(self._kube, key.namespace, made.actions)
         status, notices, wake = conclude(
             made=made, before=observed.service.status, refusals=refusals, now=now
@@ -120,6 +133,8 @@ class Reconciler:
             PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
         _show_canary(key, status.canary)
         again = REFUSED_SECONDS if refusals or made.facts.refusals else RESYNC_SECONDS
+        if reading.fetching:
+            again = min(again, FETCHING_SECONDS)
         return again if wake is None else min(wake, again)
 
     async def _model(self, key: Key) -> float | None:
@@ -128,8 +143,8 @@ class Reconciler:
         except NotFoundError:
             return None
         model = parse_model(raw)
-        services = [parse_service(item) for item in await self._kube.list(kinds.AI_SERVICE, key.namespace)]
-        status = decide_model_status(model=model, services=services, now=moment())
+        uses = await read_uses(self._kube, key.namespace, model)
+        status = decide_model_status(model=model, uses=uses, now=moment())
         if status != model.status:
             await write_status(
                 self._kube,
@@ -138,7 +153,7 @@ class Reconciler:
                 to_json(status),
                 resource_version=model.metadata.resource_version,
             )
-        return RESYNC_SECONDS
+        return FETCHING_SECONDS if any(use.fetching for use in uses) else RESYNC_SECONDS
 
     async def _sync_job(self, key: Key) -> float | None:
         refused = await look_at_sync_job(

@@ -51,9 +51,11 @@ class Condition(_Struct, frozen=True, kw_only=True):
 
 
 class ModelRef(_Struct, frozen=True, kw_only=True):
-    """Reference to a ModelVersion of the same namespace."""
+    """Reference to a ModelVersion of the same namespace: by its name, or to the highest of a model's channel."""
 
-    name: str
+    name: str = ""
+    model: str = ""
+    channel: str = ""
 
 
 class RouteTarget(_Struct, frozen=True, kw_only=True):
@@ -259,18 +261,34 @@ class Artifact(_Struct, frozen=True, kw_only=True):
         return self.uri.rpartition("@")[2]
 
 
+class Evaluation(_Struct, frozen=True, kw_only=True):
+    """How good a version is, as its author measured it."""
+
+    dataset: str
+    metric: str
+    value: float
+
+
+class Gates(_Struct, frozen=True, kw_only=True):
+    """What a version must reach before a service may use it."""
+
+    min_evaluation: float | None = None
+
+
 class ModelVersionSpec(_Struct, frozen=True, kw_only=True):
-    """spec of a ModelVersion; its evaluation is only kept for people to read."""
+    """spec of a ModelVersion."""
 
     model: str
     version: str
     artifact: Artifact
     format: str
+    evaluation: Evaluation | None = None
+    gates: Gates = Gates()
     retire: bool = False
 
 
 class ServedBy(_Struct, frozen=True, kw_only=True):
-    """A service whose spec refers to a model."""
+    """A service whose pods have a model and answer."""
 
     name: str
     revision: str = ""

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from looma_operator.cli import FAILED, NOT_FOUND, TIMED_OUT
+from looma_operator.cli_diff import DIFFERS, TROUBLE
 from support.operator_process import BIN, Looma
 
 pytestmark = pytest.mark.control_plane
@@ -66,10 +67,15 @@ def test_history_tells_who_and_why(rolled: Looma):
 
 
 def test_what_differs(rolled: Looma):
-    text = run(rolled, "diff", "road", "--from", "r1", "--to", "2").stdout
-    assert "-image: engine:1" in text
-    assert "+image: engine:2" in text
-    assert "-config:" in text
+    done = run(rolled, "diff", "ais/road", "r1", "2")
+    assert done.returncode == DIFFERS, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[0] == ["PART", "r1", "r2"]
+    assert ["*", "image", "engine:1", "engine:2"] in rows
+    assert ["*", "config.A", "1"] in rows
+    same = run(rolled, "diff", "road", "r1", "r1", "--output", "json")
+    assert same.returncode == 0
+    assert json.loads(same.stdout)["differs"] is False
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,8 @@ def test_what_differs(rolled: Looma):
     [
         (["status", "nobody"], NOT_FOUND, "there is no AIService nobody"),
         (["rollback", "road", "--to", "r9"], NOT_FOUND, "road keeps no revision r9"),
-        (["diff", "road", "--from", "r9", "--to", "r1"], NOT_FOUND, "road keeps no revision r9"),
+        (["diff", "road", "r9", "r1"], TROUBLE, "road keeps no revision r9"),
+        (["diff", "nobody", "r1", "r2"], TROUBLE, "there is no AIService nobody"),
         (["retry", "road"], FAILED, "no rollout was given up"),
         (["dance"], 2, "No such command"),
     ],

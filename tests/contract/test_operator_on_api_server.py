@@ -196,6 +196,9 @@ def test_a_missing_model_is_said_and_holds_the_change(looma: Looma):
         "and says who uses it",
     )
     assert model_status()["phase"] == "Serving"
+    # Without an image that fetches, pods are only told where it is, and nobody has looked at it.
+    verified = next(item for item in model_status()["conditions"] if item["type"] == "Verified")
+    assert (verified["status"], verified["reason"]) == ("Unknown", "NotFetched")
     container = looma.child("deployments", "models-r2", APPS)[1]["spec"]["template"]["spec"]["containers"][0]
     models = next(item["value"] for item in container["env"] if item["name"] == "LOOMA_MODELS")
     assert "sha256:" + "c" * 64 in models

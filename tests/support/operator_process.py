@@ -91,6 +91,7 @@ class Looma:
     namespace: str
     folder: Path
     replicas: list[Replica] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, *, webhook: bool = False, wait: bool = True) -> Replica:
         """Start one more replica; with `webhook` the API server asks it."""
@@ -106,6 +107,7 @@ class Looma:
             "POD_NAME": name,
             "LOOMA_HOST": "127.0.0.1",
             "LOOMA_PORT": str(http),
+            **self.environment,
         }
         if webhook:
             certificates = self.folder / f"{name}-tls"

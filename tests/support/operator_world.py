@@ -17,6 +17,7 @@ from looma_operator.names import LABEL_REVISION, EventReason
 from looma_operator.plan.author import Author
 from looma_operator.plan.children import Apply, Delete, Notice
 from looma_operator.plan.conditions import Refusal
+from looma_operator.plan.models import Fetcher
 from looma_operator.plan.observed import Observed, Peer
 from looma_operator.plan.service import Plan, conclude, plan
 from looma_operator.render.route import ParentGateway
@@ -56,6 +57,7 @@ class World:
     gateway_api: bool = True
     gateways: int | None = 1
     gateway: ParentGateway = field(default_factory=ParentGateway)
+    fetcher: Fetcher = field(default_factory=Fetcher)
     broken: set[str] = field(default_factory=set)
     author: Author = field(default_factory=lambda: Author(name="ada", reason="because"))
     now: datetime = START
@@ -140,12 +142,17 @@ class World:
 
     def plan(self) -> Plan:
         """The plan that would be made now."""
-        return plan(observed=self.observe(), author=self.author, now=self.now, gateway=self.gateway)
+        return self._plan(self.observe())
+
+    def _plan(self, observed: Observed) -> Plan:
+        return plan(
+            observed=observed, author=self.author, now=self.now, gateway=self.gateway, fetcher=self.fetcher
+        )
 
     def look(self, *, crash_after: int | None = None, refusals: tuple[Refusal, ...] = ()) -> float | None:
         """One reconcile; with `crash_after`, killed after that many of its writes."""
         observed = self.observe()
-        made = plan(observed=observed, author=self.author, now=self.now, gateway=self.gateway)
+        made = self._plan(observed)
         for index, action in enumerate(made.actions):
             if crash_after is not None and index >= crash_after:
                 return None

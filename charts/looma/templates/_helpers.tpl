@@ -49,6 +49,11 @@ securityContext:
 {{- if not (or .Values.postgres.url .Values.postgres.existingSecret) }}yes{{ end -}}
 {{- end }}
 
+{{/* The chart's own registry of models, HOST:PORT as pods see it; it has no TLS. */}}
+{{- define "looma.ownRegistry" -}}
+{{ printf "looma-registry.%s.svc:5000" .Release.Namespace }}
+{{- end }}
+
 {{/* Secret and key that hold a database URL; call with (dict "root" $ "role" "app" or "owner"). */}}
 {{- define "looma.databaseUrl" -}}
 secretKeyRef:

@@ -1,8 +1,8 @@
 """The images as data: one entry for each, read by everything else in this package.
 
 Four images hold Python and differ in their dependencies and in which of Looma's packages they carry, the gateway's in
-HAProxy too; the others are the database and Prometheus. A new image is a new entry here and, if it is no Python image,
-a Containerfile in `cluster/images`.
+HAProxy too; the others are the database, Prometheus and the registry of models. A new image is a new entry here and, if
+it is no Python image, a Containerfile in `cluster/images`.
 """
 
 from dataclasses import dataclass, field
@@ -106,6 +106,12 @@ PROMETHEUS = RootFs(
     packages=("prometheus",),
     official="debian:trixie-slim",
 )
+# Not `REGISTRY`, which is where images are: this one holds models.
+MODEL_REGISTRY = RootFs(
+    name="looma-base-registry",
+    packages=("docker-registry",),
+    official="debian:trixie-slim",
+)
 
 RECIPES = (
     Recipe(
@@ -120,6 +126,7 @@ RECIPES = (
             "looma_engines/__init__.py",
             "looma_engines/main.py",
             "looma_engines/demo",
+            "looma_engines/models",
             "looma_engines/resume",
             "looma_engines/sync_worker",
             "looma_engines/talent_sync",
@@ -166,5 +173,11 @@ RECIPES = (
         name="looma-prometheus",
         containerfile="prometheus.Containerfile",
         base=PROMETHEUS,
+    ),
+    Recipe(
+        name="looma-registry",
+        containerfile="registry.Containerfile",
+        base=MODEL_REGISTRY,
+        context=CONTAINERFILES / "registry",
     ),
 )

@@ -28,6 +28,7 @@ class Kind:
 
 DEPLOYMENT = Kind(name="Deployment", prefix="/apis/apps/v1", plural="deployments")
 REVISION = Kind(name="ControllerRevision", prefix="/apis/apps/v1", plural="controllerrevisions")
+POD = Kind(name="Pod", prefix="/api/v1", plural="pods")
 SERVICE = Kind(name="Service", prefix="/api/v1", plural="services")
 ACCOUNT = Kind(name="ServiceAccount", prefix="/api/v1", plural="serviceaccounts")
 BUDGET = Kind(name="PodDisruptionBudget", prefix="/apis/policy/v1", plural="poddisruptionbudgets")

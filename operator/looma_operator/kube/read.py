@@ -16,6 +16,7 @@ from ..names import (
     ACTIVATED_AT,
     CHANGE_REASON,
     CHANGED_BY,
+    FETCH,
     GATEWAY_ENGINE,
     LABEL_HASH,
     LABEL_INSTANCE,
@@ -33,6 +34,7 @@ from ..render.route import ParentGateway
 from ..resources import AIService, Json, ModelVersion, parse_time
 from . import kinds
 from .client import Kube, NotFoundError
+from .fetches import names_that_fetch, read_failures, with_failures
 
 FORBIDDEN = 403
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,11 +42,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What was read for one AIService, with who changed it last."""
+    """What was read for one AIService, with who changed it last; `fetching` while pods may still fetch models."""
 
     observed: Observed
     author: Author
     resource_version: str
+    fetching: bool = False
 
 
 def parse_service(raw: Json) -> AIService:
@@ -94,6 +97,7 @@ def stored_revision(raw: Json) -> StoredRevision | None:
         changed_by=annotations.get(CHANGED_BY, ""),
         reason=annotations.get(CHANGE_REASON, ""),
         restarted_at=annotations.get(RESTARTED_AT, ""),
+        fetch=annotations.get(FETCH, ""),
     )
 
 
@@ -193,12 +197,16 @@ async def read_service(kube: Kube, namespace: str, name: str, *, gateway: Parent
         if owned_by(item, service.metadata.uid) and not item["metadata"].get("deletionTimestamp")
     }
     revisions = _revisions(children)
+    pods = _pods(children)
+    fetching = names_that_fetch(revisions, pods)
+    if fetching:
+        pods = with_failures(pods, await read_failures(kube, namespace, selector), fetching)
     target = next((item for item in revisions if item.name == service.status.target_revision), None)
     return Reading(
         observed=Observed(
             service=service,
             revisions=revisions,
-            pods=_pods(children),
+            pods=pods,
             children=children,
             models={item["metadata"]["name"]: parse_model(item) for item in models},
             peers=_peers(services, name),
@@ -214,6 +222,7 @@ async def read_service(kube: Kube, namespace: str, name: str, *, gateway: Parent
             last_reason=target.reason if target else "",
         ),
         resource_version=service.metadata.resource_version,
+        fetching=bool(fetching),
     )
 
 

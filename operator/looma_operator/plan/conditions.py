@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ..names import ConditionType, Phase, Reason
 from ..resources import BY_WEIGHT, Condition, RolloutStatus
-from .content import ModelsMissing
+from .models import ModelsMissing
 from .programmed import Programmed
 from .routes import MissingTarget, PathConflict
 
@@ -40,6 +40,8 @@ class Facts:
     waiting: bool
     model_count: int
     models_missing: ModelsMissing | None
+    models_note: str
+    model_refused: str
     route_count: int
     conflicts: tuple[PathConflict, ...]
     target_count: int
@@ -178,7 +180,11 @@ def _models(facts: Facts) -> _Verdict:
         )
     if not facts.model_count:
         return _Verdict(status=True, reason=Reason.NO_MODELS, message="No models are asked for")
-    return _Verdict(status=True, reason=Reason.MODELS_FOUND, message=f"{facts.model_count} found")
+    if facts.model_refused:
+        return _Verdict(status=False, reason=Reason.MODEL_REJECTED, message=facts.model_refused)
+    found = f"{facts.model_count} found"
+    message = f"{found}. {facts.models_note}" if facts.models_note else found
+    return _Verdict(status=True, reason=Reason.MODELS_FOUND, message=message)
 
 
 def _route(facts: Facts) -> _Verdict:

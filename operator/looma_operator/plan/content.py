@@ -6,42 +6,22 @@ paused and the rollout's own settings are not part of it: changing them rolls no
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from ..names import Reason
 from ..resources import AIServiceSpec, Json, ModelVersion
+from .canonical import HASH_LENGTH, canonical, digest
+from .models import ModelsMissing, pin
 from .observed import StoredRevision
 
-HASH_LENGTH = 12  # 48 bits: two of a service's at most 52 revisions collide once in 10^11 services.
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelsMissing:
-    """Models that the spec names and that cannot be used."""
-
-    reason: Reason
-    names: tuple[str, ...]
-
-    @property
-    def message(self) -> str:
-        """What to do, in a sentence."""
-        names = ", ".join(self.names)
-        if self.reason is Reason.MODEL_RETIRED:
-            return f"ModelVersion {names} is retired: point modelRefs to another one"
-        return f"ModelVersion {names} does not exist in this namespace: create it, or correct modelRefs"
-
-
-def canonical(value: object) -> str:
-    """JSON with one spelling per value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def digest(value: object, length: int = HASH_LENGTH) -> str:
-    """The first `length` hexadecimal digits of the value's SHA-256."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:length]
+__all__ = [
+    "HASH_LENGTH",
+    "ModelsMissing",
+    "canonical",
+    "content_of",
+    "digest",
+    "find_revision",
+    "next_number",
+]
 
 
 def content_of(*, spec: AIServiceSpec, models: Mapping[str, ModelVersion]) -> Json | ModelsMissing:
@@ -49,18 +29,18 @@ def content_of(*, spec: AIServiceSpec, models: Mapping[str, ModelVersion]) -> Js
 
     A part that is empty is left out, so writing `config: {}` and writing nothing is the same revision.
     """
-    missing = tuple(ref.name for ref in spec.model_refs if ref.name not in models)
-    if missing:
-        return ModelsMissing(reason=Reason.MODEL_MISSING, names=missing)
+    pinned = pin(spec.model_refs, models)
+    if isinstance(pinned, ModelsMissing):
+        return pinned
     references = [
         {
-            "name": ref.name,
-            "model": models[ref.name].spec.model,
-            "version": models[ref.name].spec.version,
-            "format": models[ref.name].spec.format,
-            "uri": models[ref.name].spec.artifact.uri,
+            "name": model.metadata.name,
+            "model": model.spec.model,
+            "version": model.spec.version,
+            "format": model.spec.format,
+            "uri": model.spec.artifact.uri,
         }
-        for ref in sorted(spec.model_refs, key=lambda ref: ref.name)
+        for model in pinned
     ]
     parts: Json = {
         "engine": spec.engine,
@@ -71,11 +51,6 @@ def content_of(*, spec: AIServiceSpec, models: Mapping[str, ModelVersion]) -> Js
         "podTemplate": spec.pod_template,
     }
     return {name: part for name, part in parts.items() if part}
-
-
-def retired_models(*, spec: AIServiceSpec, models: Mapping[str, ModelVersion]) -> tuple[str, ...]:
-    """Names of the retired models that the spec refers to."""
-    return tuple(ref.name for ref in spec.model_refs if ref.name in models and models[ref.name].spec.retire)
 
 
 def find_revision(*, content: Json, revisions: Sequence[StoredRevision]) -> StoredRevision | None:

@@ -11,7 +11,10 @@ from ..resources import AIService, Json, ModelVersion
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRevision:
-    """A revision as its ControllerRevision holds it; `content` is what `plan.content` hashed."""
+    """A revision as its ControllerRevision holds it; `content` is what `plan.content` hashed.
+
+    `fetch` is how its pods fetch its models (`plan.models.note_fetching`), empty where they do not.
+    """
 
     number: int
     hash: str
@@ -21,6 +24,7 @@ class StoredRevision:
     changed_by: str = ""
     reason: str = ""
     restarted_at: str = ""
+    fetch: str = ""
 
     @property
     def name(self) -> str:

@@ -1,56 +1,129 @@
-"""The status of ModelVersions, which in this release are kept and checked, not carried out."""
+"""The status of ModelVersions, from what pods say of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+
+from looma_core.api.models import FETCH_FAILED, REFUSED, FetchFailure
 
 from ..names import Reason
 from ..resources import (
-    AIService,
+    Condition,
     ModelVersion,
     ModelVersionStatus,
     ServedBy,
 )
-from .conditions import timed
+from .conditions import find, timed
+from .models import VERIFIED, fails_gates, why_rejected
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelUse:
+    """A revision of a service whose pods use a model.
+
+    `available` is how many of them answer; `verifies` says whether they fetched it and so checked its digest,
+    `fetching` whether some may do so now, and `failure` why they could not.
+    """
+
+    service: str
+    revision: str
+    available: int = 0
+    verifies: bool = False
+    fetching: bool = False
+    failure: FetchFailure | None = None
+
+
+def _verified(model: ModelVersion, uses: Sequence[ModelUse]) -> tuple[str, str, str]:
+    """Status, reason and message of Verified.
+
+    | before    | a pod that fetched it answers | a pod says          | status                       |
+    | --------- | ----------------------------- | ------------------- | ---------------------------- |
+    | any       | yes                           | any                 | True                         |
+    | True      | no                            | any                 | True: the digest says it all |
+    | not True  | no                            | it is wrong         | False, with what is wrong    |
+    | False     | no                            | nothing, or no word | False                        |
+    | Unknown   | no                            | FetchFailed         | Unknown, with why            |
+    | Unknown   | no                            | nothing             | Unknown                      |
+    """
+    before = find(model.status.conditions, VERIFIED)
+    was = before.status if before is not None else "Unknown"
+    if was == "True" or any(use.verifies and use.available for use in uses):
+        return "True", Reason.VERIFIED, "Pods fetched it and checked digest and format"
+    failures = [use.failure for use in uses if use.failure is not None]
+    for failure in failures:
+        if failure.reason in REFUSED:
+            return "False", failure.reason, failure.message
+    if before is not None and was == "False":
+        return was, before.reason, before.message
+    for failure in failures:
+        return "Unknown", FETCH_FAILED, failure.message
+    if before is not None and before.reason == FETCH_FAILED:
+        return "Unknown", before.reason, before.message
+    return "Unknown", Reason.NOT_FETCHED, "No pod has fetched it yet"
+
+
+def _gates(model: ModelVersion) -> tuple[str, str, str]:
+    if model.spec.gates.min_evaluation is None:
+        return "True", Reason.NO_GATES, "No gates are asked for"
+    if fails_gates(model.spec):
+        return "False", Reason.EVALUATION_TOO_LOW, why_rejected(model)
+    return "True", Reason.GATES_PASSED, f"The evaluation is at least {model.spec.gates.min_evaluation:g}"
 
 
 def decide_model_status(
-    *, model: ModelVersion, services: Sequence[AIService], now: datetime
+    *, model: ModelVersion, uses: Sequence[ModelUse], now: datetime
 ) -> ModelVersionStatus:
     """What a ModelVersion's status says.
 
-    | retire | services refer to it | phase   |
-    | ------ | -------------------- | ------- |
-    | true   | any                  | Retired |
-    | false  | some                 | Serving |
-    | false  | none                 | Pending |
+    | retire | gates or Verified are False | pods with it answer | Verified | phase    |
+    | ------ | --------------------------- | ------------------- | -------- | -------- |
+    | true   | any                         | any                 | any      | Retired  |
+    | false  | yes                         | any                 | any      | Rejected |
+    | false  | no                          | yes                 | any      | Serving  |
+    | false  | no                          | no                  | True     | Verified |
+    | false  | no                          | no                  | other    | Pending  |
     """
-    name, generation = model.metadata.name, model.metadata.generation
-    served_by = tuple(
-        ServedBy(name=service.metadata.name, revision=service.status.target_revision)
-        for service in sorted(services, key=lambda service: service.metadata.name)
-        if any(ref.name == name for ref in service.spec.model_refs)
+    # Of a service in the middle of a rollout, the revision that has more pods.
+    most = {use.service: use.revision for use in sorted(uses, key=lambda use: use.available) if use.available}
+    served_by = tuple(ServedBy(name=name, revision=most[name]) for name in sorted(most))
+    retire = model.spec.retire
+    told = {
+        VERIFIED: _verified(model, uses),
+        "GatesPassed": _gates(model),
+        "Retired": (
+            ("True", Reason.RETIRED, "No new revision of a service may use it")
+            if retire
+            else ("False", Reason.NOT_RETIRED, "")
+        ),
+    }
+    conditions = tuple(
+        timed(
+            before=model.status.conditions,
+            kind=kind,
+            status=status,
+            reason=reason,
+            message=message,
+            generation=model.metadata.generation,
+            now=now,
+        )
+        for kind, (status, reason, message) in told.items()
     )
-    verified = timed(
-        before=model.status.conditions,
-        kind="Verified",
-        status="Unknown",
-        reason=Reason.NOT_FETCHED,
-        message="This release hands the artifact's address on to pods in LOOMA_MODELS and does not fetch it itself",
-        generation=generation,
-        now=now,
-    )
-    retired = timed(
-        before=model.status.conditions,
-        kind="Retired",
-        status="True" if model.spec.retire else "False",
-        reason=Reason.RETIRED if model.spec.retire else Reason.NOT_RETIRED,
-        message="No new revision of a service may use it" if model.spec.retire else "",
-        generation=generation,
-        now=now,
-    )
-    phase = "Retired" if model.spec.retire else "Serving" if served_by else "Pending"
     return ModelVersionStatus(
-        phase=phase, observed_generation=generation, conditions=(verified, retired), served_by=served_by
+        phase=_phase(retire, conditions, serving=bool(served_by)),
+        observed_generation=model.metadata.generation,
+        conditions=conditions,
+        served_by=served_by,
     )
+
+
+def _phase(retire: bool, conditions: Sequence[Condition], *, serving: bool) -> str:
+    status = {condition.type: condition.status for condition in conditions}
+    if retire:
+        return "Retired"
+    if "False" in (status[VERIFIED], status["GatesPassed"]):
+        return "Rejected"
+    if serving:
+        return "Serving"
+    return "Verified" if status[VERIFIED] == "True" else "Pending"

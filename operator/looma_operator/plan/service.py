@@ -22,8 +22,9 @@ from .canary import decide_canary
 from .canary_rollout import Asked, decide_canary_rollout, steps_of
 from .children import ROUTE, Action, Notice, child_actions, deletion_actions, route_deletion
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
-from .content import ModelsMissing, content_of, digest, find_revision, next_number, retired_models
+from .content import content_of, digest, find_revision, next_number
 from .history import decide_deletions
+from .models import Fetcher, ModelsMissing, note_fetching, passed_over, trouble, unusable
 from .observed import Observed, StoredRevision
 from .programmed import decide_programmed
 from .requests import decide_request, remember
@@ -72,7 +73,7 @@ def _known_number(observed: Observed, content_hash: str) -> int | None:
     return next((revision_number(name) for name in names if name not in taken), None)
 
 
-def _decide_target(observed: Observed, author: Author, now: datetime) -> _Target:
+def _decide_target(observed: Observed, author: Author, fetcher: Fetcher, now: datetime) -> _Target:
     service = observed.service
     previous = service.status.target_revision
     held = previous if any(revision.name == previous for revision in observed.revisions) else ""
@@ -80,9 +81,8 @@ def _decide_target(observed: Observed, author: Author, now: datetime) -> _Target
     if isinstance(content, ModelsMissing):
         return _Target(name=held, revisions=observed.revisions, missing=content)
     known = find_revision(content=content, revisions=observed.revisions)
-    retired = retired_models(spec=service.spec, models=observed.models)
-    if known is None and retired:
-        missing = ModelsMissing(reason=Reason.MODEL_RETIRED, names=retired)
+    missing = unusable(spec=service.spec, models=observed.models)
+    if known is None and missing is not None:
         return _Target(name=held, revisions=observed.revisions, missing=missing)
     if known is not None and known.name == previous:
         return _Target(name=previous, revisions=observed.revisions)
@@ -103,6 +103,7 @@ def _decide_target(observed: Observed, author: Author, now: datetime) -> _Target
             activated_at=now,
             changed_by=author.name,
             reason=author.reason,
+            fetch=note_fetching(fetcher=fetcher, content=content, models=observed.models),
         )
         return _Target(name=fresh.name, revisions=(*observed.revisions, fresh), created=remembered is None)
     rollback = decide_rollback(
@@ -114,6 +115,14 @@ def _decide_target(observed: Observed, author: Author, now: datetime) -> _Target
     active = replace(known, activated_at=now, changed_by=author.name, reason=author.reason)
     revisions = tuple(active if revision.name == known.name else revision for revision in observed.revisions)
     return _Target(name=known.name, revisions=revisions, rollback=rollback)
+
+
+def _who_moved(observed: Observed, author: Author) -> Author:
+    """Who asks for what is not yet there: where the spec was seen as it is, a channel that moved on does."""
+    service = observed.service
+    seen = service.status.observed_generation == service.metadata.generation
+    follows = any(ref.channel for ref in service.spec.model_refs)
+    return Author(name="looma", reason="A model's channel moved") if seen and follows else author
 
 
 def _stable(observed: Observed, target: str) -> str:
@@ -190,7 +199,14 @@ def _decide(
     return replace(decision, wake_after=_sooner(decision.wake_after, soon))
 
 
-def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGateway) -> Plan:
+def plan(
+    *,
+    observed: Observed,
+    author: Author,
+    now: datetime,
+    gateway: ParentGateway,
+    fetcher: Fetcher = Fetcher(),  # noqa: B008 - it is frozen
+) -> Plan:
     """What to write for one AIService, and what its status becomes.
 
     Args:
@@ -198,10 +214,12 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         author: who changed the spec last, used where the change begins a rollout.
         now: this moment.
         gateway: the parent of the service's HTTPRoute.
+        fetcher: what a new revision fetches its models with.
     """
     service, spec, status = observed.service, observed.service.spec, observed.service.status
     deadline = timedelta(seconds=spec.rollout.progress_deadline_seconds)
-    target = _decide_target(observed, author, now)
+    mover = _who_moved(observed, author)
+    target = _decide_target(observed, mover, fetcher, now)
     before: RolloutStatus | None = status.rollout
     conflicts = find_conflicts(
         name=service.metadata.name,
@@ -272,7 +290,7 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
     actions, repairs = child_actions(observed, children)
     deletions, deleted = deletion_actions(observed, doomed)
     rollback = last_rollback(
-        before=status.last_rollback, started=target.rollback, decision=decision, author=author, now=now
+        before=status.last_rollback, started=target.rollback, decision=decision, author=mover, now=now
     )
     told = rollout_notices(
         target=target.name,
@@ -311,6 +329,8 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         gateway=gateway,
         namespace=service.metadata.namespace,
     )
+    content = next((item.content for item in target.revisions if item.name == target.name), {})
+    model_trouble, model_refused = trouble(content, observed.models)
     facts = Facts(
         generation=service.metadata.generation,
         replicas=spec.replicas,
@@ -325,6 +345,8 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
         waiting=target.waiting,
         model_count=len(spec.model_refs),
         models_missing=target.missing,
+        models_note=passed_over(spec=spec, models=observed.models),
+        model_refused=model_trouble if model_refused else "",
         route_count=len(spec.route.path_prefixes),
         conflicts=conflicts,
         target_count=sum(target is not None for target in (spec.route.fallback, spec.route.shadow)),
@@ -332,7 +354,11 @@ def plan(*, observed: Observed, author: Author, now: datetime, gateway: ParentGa
             name=service.metadata.name, route=spec.route, peers=observed.peers
         ),
         programmed=programmed,
-        pod_failure=next((state.failure for state in pods.values() if state.failure), ""),
+        pod_failure=next(
+            (state.failure for state in pods.values() if state.failure),
+            # What pods that are gone again have said.
+            model_trouble if decision.rollout is not None else "",
+        ),
         refusals=tuple(
             Refusal(
                 kind=kind,

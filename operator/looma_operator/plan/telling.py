@@ -11,7 +11,7 @@ from ..names import EventReason
 from ..resources import RequestRecord, RevisionStatus, Rollback, RolloutStatus
 from .author import Author
 from .children import Notice
-from .content import ModelsMissing
+from .models import ModelsMissing
 from .observed import Pods, StoredRevision
 from .rollback import RollbackDecision, by_activity
 from .rollout import RolloutDecision

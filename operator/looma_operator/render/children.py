@@ -8,6 +8,7 @@ from ..names import (
     ACTIVATED_AT,
     CHANGE_REASON,
     CHANGED_BY,
+    FETCH,
     GATEWAY_ENGINE,
     GROUP,
     LABEL_HASH,
@@ -36,6 +37,7 @@ def _notes(revision: StoredRevision) -> dict[str, str]:
         CHANGED_BY: revision.changed_by,
         CHANGE_REASON: revision.reason,
         RESTARTED_AT: revision.restarted_at,
+        FETCH: revision.fetch,
     }
     return {name: value for name, value in notes.items() if value}
 

@@ -7,12 +7,13 @@ Security level: non-root, no privileges to gain, read-only root file system, def
 from __future__ import annotations
 
 from ..names import CONTAINER, GATEWAY_ENGINE, PORT, PORT_NAME, RESTARTED_AT
-from ..plan.content import canonical
+from ..plan.models import told_to_pods
 from ..plan.observed import StoredRevision
 from ..resources import AIService, Json
 from .common import deployment_name, labels, metadata, selector
 from .container import DRAIN_SECONDS, SHARED_SETTINGS, TMP, TMP_MOUNT, port, probe, restricted, settings
 from .gateway import gateway_pod
+from .models import with_models
 from .overlay import lay_over
 
 CUSTOM = "custom"
@@ -23,7 +24,7 @@ START_SECONDS = 600  # A first start waits for the database and its migrations.
 
 def _container(service: AIService, revision: StoredRevision) -> Json:
     content = revision.content
-    models = {"name": "LOOMA_MODELS", "value": canonical(content.get("models", []))}
+    models = {"name": "LOOMA_MODELS", "value": told_to_pods(content, fetched=bool(revision.fetch))}
     container: Json = {
         "name": CONTAINER,
         "image": content["image"],
@@ -48,12 +49,13 @@ def _container(service: AIService, revision: StoredRevision) -> Json:
 
 
 def _engine_pod(service: AIService, revision: StoredRevision) -> Json:
-    return {
+    pod: Json = {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "containers": [_container(service, revision)],
         "volumes": [TMP],
     }
+    return with_models(pod, revision) if revision.fetch else pod
 
 
 def render_template(service: AIService, revision: StoredRevision) -> Json:

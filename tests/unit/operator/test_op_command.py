@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from looma_operator import cli
 from looma_operator.cli import FAILED, NOT_FOUND, TIMED_OUT, Cluster
+from looma_operator.cli_diff import TROUBLE
 from looma_operator.names import REQUEST
 
 Json = dict[str, Any]
@@ -113,8 +114,8 @@ def test_services_that_may_not_be_listed_are_an_error(api: Api) -> None:
 
 def test_revisions_that_may_not_be_read_are_an_error(api: Api) -> None:
     api.refuses = refusal(403, '{"message": "no revisions for you"}')
-    assert run("diff", "resume", "--from", "r1", "--to", "r2") == (
-        FAILED,
+    assert run("diff", "resume", "r1", "r2") == (
+        TROUBLE,
         "kubectl looma: no revisions for you\n",
     )
 

@@ -16,16 +16,13 @@ from looma_operator.plan.content import canonical, content_of, digest
 from looma_operator.plan.drift import differs, parse_quantity
 from looma_operator.plan.history import decide_deletions
 from looma_operator.plan.observed import Peer, Pods, StoredRevision
-from looma_operator.plan.records import decide_model_status
 from looma_operator.plan.requests import KEPT, decide_request, parse_request, remember
 from looma_operator.plan.rollback import RollbackDecision, decide_rollback
 from looma_operator.plan.routes import find_conflicts
 from looma_operator.resources import (
-    AIService,
     AIServiceSpec,
     Artifact,
     Metadata,
-    ModelRef,
     ModelVersion,
     ModelVersionSpec,
     RequestRecord,
@@ -272,29 +269,6 @@ MODEL = ModelVersion(
 )
 
 
-def service(name: str, *models: str) -> AIService:
-    spec = AIServiceSpec(
-        engine="custom", image="a", model_refs=tuple(ModelRef(name=model) for model in models)
-    )
-    return AIService(metadata=Metadata(name=name), spec=spec)
-
-
-@pytest.mark.parametrize(
-    ("retire", "services", "phase", "served_by"),
-    [
-        (False, [], "Pending", []),
-        (False, [service("b", "ner"), service("a", "ner"), service("c", "other")], "Serving", ["a", "b"]),
-        (True, [service("a", "ner")], "Retired", ["a"]),
-    ],
-)
-def test_the_status_of_a_model(retire, services, phase, served_by):
-    import msgspec
-
-    model = msgspec.structs.replace(MODEL, spec=msgspec.structs.replace(MODEL.spec, retire=retire))
-    status = decide_model_status(model=model, services=services, now=START)
-    assert status.phase == phase
-    assert [item.name for item in status.served_by] == served_by
-    assert status.observed_generation == 2
 
 
 def test_content_is_the_same_however_it_is_written():
