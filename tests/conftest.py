@@ -15,6 +15,7 @@ _MODULES = (
     "support.database",
     "support.faults",
     "support.haproxy",
+    "support.observed_metrics",
     "support.operator_process",
     "support.probe_service",
     "support.prometheus",

@@ -203,6 +203,11 @@ def _describe(service: Json) -> str:
                 f"step {canary['step'] + 1} of {steps}" if canary["step"] < steps else "after its last step"
             )
             lines.append(f"  {where}" + (f", waits for {canary['waits']}" if canary.get("waits") else ""))
+    if analysis := status.get("analysis"):
+        rows = [
+            [item["run"], item["metric"], item.get("verdict"), item.get("message", "")] for item in analysis
+        ]
+        lines += ["", _table(["ANALYSIS", "METRIC", "VERDICT", "MESSAGE"], rows)]
     back = status.get("lastRollback")
     if back:
         done = f"done {back['completedAt']}" if back.get("completedAt") else "under way"

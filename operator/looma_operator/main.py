@@ -25,6 +25,8 @@ from looma_core.kube import SILENCE_SECONDS, KubeError, load_configuration
 from looma_core.logging import configure
 
 from . import definitions, handlers, health, webhooks, webhooks_sync
+from .analysis.clients import Clients
+from .analysis.measuring import Measuring
 from .kube import kinds
 from .kube.client import WATCH_SECONDS, Kube
 from .kube.watch import Follower
@@ -40,7 +42,7 @@ from .rbac import (
     LEASE_NAME,
     OPERATOR_RULES,
 )
-from .reconcile import Reconciler, all_keys
+from .reconcile import Reconciler, all_keys, moment
 from .render.route import ParentGateway
 from .resources import Json
 
@@ -111,11 +113,14 @@ class Operator:
         self._kube, self._reader, elections, watches = clients
         self._state = health.Health()
         gateway = ParentGateway(name=options.gateway_name, namespace=options.gateway_namespace)
+        self._sources = Clients(prometheus_url=options.prometheus_url, kube=self._reader)
+        self._measuring = Measuring(self._sources, wake=self._wake, clock=moment)
         fetcher = Fetcher(image=options.model_fetch_image, plain_http_registry=options.plain_http_registry)
         self._reconciler = Reconciler(
             self._kube,
             instance=options.identity,
             gateway=gateway,
+            measuring=self._measuring,
             fetcher=fetcher,
             sync_image=options.sync_image,
         )
@@ -170,6 +175,8 @@ class Operator:
             for task in (watches, ready, *others):
                 task.cancel()
             await asyncio.gather(watches, ready, *others, return_exceptions=True)
+            await self._measuring.close()
+            await self._sources.close()
         for task in done:
             # Whatever ended by itself but the watches ended by an error.
             task.result()

@@ -64,6 +64,12 @@ SYNC_LAST_SUCCESS = Gauge(
     "When a run of a SyncJob last succeeded, in seconds since 1970. Absent before that.",
     ["namespace", "name"],
 )
+ANALYSIS_VERDICTS = Counter(
+    "looma_operator_analysis_verdicts_total",
+    "Measurements of analyses, by metric (errorRate, latencyP95, latencyP99, compareErrorRate, compareLatency, "
+    "prometheus, http, probes) and verdict (Successful, Failed, Inconclusive, Error).",
+    ["metric", "verdict"],
+)
 ADMISSIONS = Counter(
     "looma_operator_admissions_total",
     "Admission requests by webhook and answer (allowed, refused, failed).",

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,7 @@ class Options:
     and tls.key of the webhook, None for none; a port of 0 is one that is free. HTTPRoutes name the Gateway
     `gateway_name` in `gateway_namespace` as their parent. SyncJobs without an image of their own run `sync_image`. New
     revisions fetch their models with `model_fetch_image`, and without TLS from `plain_http_registry` (HOST:PORT).
+    Analyses ask the Prometheus at `prometheus_url`, empty for none.
     """
 
     namespaces: tuple[str, ...]
@@ -30,6 +32,7 @@ class Options:
     sync_image: str
     model_fetch_image: str
     plain_http_registry: str
+    prometheus_url: str
     log_level: str
 
 
@@ -58,8 +61,17 @@ def read_options(environment: Mapping[str, str]) -> Options:
         sync_image=environment.get("LOOMA_SYNC_IMAGE", ""),
         model_fetch_image=environment.get("LOOMA_MODEL_FETCH_IMAGE", ""),
         plain_http_registry=environment.get("LOOMA_PLAIN_HTTP_REGISTRY", ""),
+        prometheus_url=_address(environment, "LOOMA_PROMETHEUS_URL"),
         log_level=environment.get("LOOMA_LOG_LEVEL", "info"),
     )
+
+
+def _address(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "").strip()
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ValueError(f"{name}: write an address as http://prometheus:9090, not {text!r}")
+    return text
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:

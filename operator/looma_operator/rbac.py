@@ -3,7 +3,8 @@ compares).
 
 Everything of the operator is namespaced. Kopf's scanning of namespaces and definitions is off, so nothing is listed
 cluster-wide; discovery of the API groups is open to every authenticated account. No wildcard, pods only to be listed
-(their init containers say why a model could not be fetched), and no Secrets but a gateway's own certificate.
+(their init containers say why a model could not be fetched), and no Secrets but one with headers for analyses and a
+gateway's own certificate.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .names import GATEWAY_GROUP, GROUP
+from .resources_analysis import ANALYSIS_SECRET, PROBES
 
 LEASE_NAME = "looma-operator"
 _WATCH = ("get", "list", "watch")
@@ -55,6 +57,8 @@ OPERATOR_RULES = (
     Rule(group="networking.k8s.io", resources=("networkpolicies",), verbs=_OWN),
     Rule(group=GATEWAY_GROUP, resources=("httproutes",), verbs=_OWN),
     Rule(group="events.k8s.io", resources=("events",), verbs=("create",)),
+    Rule(group="", resources=("secrets",), verbs=("get",), names=(ANALYSIS_SECRET,)),
+    Rule(group="", resources=("configmaps",), verbs=("get",), names=(PROBES,)),
     # A name cannot limit a create: the object's name is not known to the authorizer then.
     Rule(group="coordination.k8s.io", resources=("leases",), verbs=("create",)),
     Rule(group="coordination.k8s.io", resources=("leases",), verbs=("get", "update"), names=(LEASE_NAME,)),

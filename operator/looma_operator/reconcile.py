@@ -9,12 +9,13 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from .analysis.measuring import Measuring
 from .kube import kinds
 from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
 from .kube.fetches import read_uses
 from .kube.read import find_foreign, parse_model, read_service
 from .kube.write import carry_out, post_events, write_status
-from .metrics import CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
+from .metrics import ANALYSIS_VERDICTS, CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
 from .names import Phase
 from .plan.children import Apply
 from .plan.models import Fetcher
@@ -42,13 +43,21 @@ class Reconciler:
     """Looks at objects through one client; keeps nothing between looks."""
 
     def __init__(
-        self, kube: Kube, *, instance: str, gateway: ParentGateway, fetcher: Fetcher, sync_image: str = ""
+        self,
+        kube: Kube,
+        *,
+        instance: str,
+        gateway: ParentGateway,
+        measuring: Measuring,
+        fetcher: Fetcher,
+        sync_image: str = "",
     ) -> None:
         """`instance` names this replica in the events that it posts; routes attach to `gateway`.
 
         New revisions fetch their models with `fetcher`; SyncJobs without an image of their own run `sync_image`.
         """
         self._kube = kube
+        self._measuring = measuring
         self._sync_image = sync_image
         self._gateway = gateway
         self._fetcher = fetcher
@@ -88,8 +97,10 @@ class Reconciler:
         if reading is None:
             _forget_phase(key)
             _show_canary(key, None)
+            self._measuring.order(key, ())
             return None
         observed, now = reading.observed, moment()
+        observed = replace(observed, measured=self._measuring.answers(key))
 
         def make(seen: Observed) -> Plan:
             return plan(
@@ -120,6 +131,10 @@ class Reconciler:
                 own_status(status),
                 resource_version=reading.resource_version,
             )
+        # What was measured is forgotten only now that status has it.
+        self._measuring.order(key, made.orders)
+        for metric, verdict in made.taken:
+            ANALYSIS_VERDICTS.labels(metric, verdict).inc()
         await post_events(
             self._kube,
             kind=kinds.AI_SERVICE,

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from .resources_analysis import Analysis, MetricStatus
+
 Json = dict[str, Any]
 
 CANARY = "Canary"
@@ -84,6 +86,7 @@ class RolloutStep(_Struct, frozen=True, kw_only=True):
 
     set_weight: int | None = None
     pause: Pause | None = None
+    analysis: Analysis | None = None
 
 
 class Preview(_Struct, frozen=True, kw_only=True):
@@ -93,12 +96,15 @@ class Preview(_Struct, frozen=True, kw_only=True):
 
 
 class Rollout(_Struct, frozen=True, kw_only=True):
-    """How a new revision takes over; `steps` are those of a canary."""
+    """How a new revision takes over; `steps` are those of a canary, `analysis` goes on beside them."""
 
     strategy: str = "Rolling"
     steps: tuple[RolloutStep, ...] = ()
     auto_promote: bool = False
     preview: Preview | None = None
+    analysis: Analysis | None = None
+    pre_promotion_analysis: Analysis | None = None
+    post_promotion_analysis: Analysis | None = None
     scale_down_delay_seconds: int | None = None
     progress_deadline_seconds: int = 600
 
@@ -123,6 +129,8 @@ class AIServiceSpec(_Struct, frozen=True, kw_only=True):
 class RolloutStatus(_Struct, frozen=True, kw_only=True):
     """A rollout that goes on, or was given up (`failed`; `aborted` where somebody asked for that).
 
+    `analysis_failure` is why an analysis ended it.
+
     A canary's `step` is the number of the step that it is in, as many as there are when all are over; `weight` is the
     percent that its revision is to get. `traffic_off_at` is when all gateways were first seen to give it nothing, after it
     was given up. `paused` where somebody asked for that; a pause of the spec is the spec's.
@@ -141,6 +149,7 @@ class RolloutStatus(_Struct, frozen=True, kw_only=True):
     weight: int = 0
     aborted: bool = False
     traffic_off_at: datetime | None = None
+    analysis_failure: str = ""
     paused: bool = False
 
 
@@ -230,6 +239,7 @@ class AIServiceStatus(_Struct, frozen=True, kw_only=True):
     target_revision: str = ""
     rollout: RolloutStatus | None = None
     canary: Canary | None = None
+    analysis: tuple[MetricStatus, ...] = ()
     retained: Retained | None = None
     revisions: tuple[RevisionStatus, ...] = ()
     last_rollback: Rollback | None = None

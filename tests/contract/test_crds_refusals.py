@@ -70,6 +70,27 @@ def path(kind: str, namespace: str, name: str = "") -> str:
     return f"{base}/{name}" if name else base
 
 
+WELL = {"name": "errors", "builtIn": "errorRate", "max": 5}
+ANALYSIS = {"metrics": [WELL]}
+IN_A_STEP = {"strategy": "Canary", "steps": [{"analysis": ANALYSIS}]}
+
+
+def in_a_step(**changes: Any) -> Object:
+    """A rollout with an analysis that has something wrong."""
+    return {"strategy": "Canary", "steps": [{"analysis": ANALYSIS | changes}]}
+
+
+def measuring(**changes: Any) -> Object:
+    """A rollout with a metric that has something wrong, or lacks what is None."""
+    metric = {name: value for name, value in (WELL | changes).items() if value is not None}
+    return in_a_step(metrics=[metric])
+
+
+def asking(**changes: Any) -> Object:
+    """A rollout that asks an HTTP address, with something wrong about it."""
+    return measuring(builtIn=None, http={"url": "http://quality/score"} | changes)
+
+
 REFUSED = [
     # what was written, where, and words of the answer
     (SERVICE, "spec.engine", "resumee", 'supported values: "resume", "talent-sync", "gateway", "custom"'),
@@ -143,11 +164,64 @@ REFUSED = [
     *(
         (SERVICE, "spec.rollout", {"strategy": "Canary", "steps": [step]}, words)
         for step, words in (
-            ({}, "a step has one field: write setWeight or pause"),
+            ({}, "a step has one field: write setWeight, pause or analysis"),
+            ({"setWeight": 10, "analysis": ANALYSIS}, "a step has one field"),
             ({"setWeight": 10, "pause": {}}, "a step has one field"),
             ({"setWeight": 101}, "less than or equal to 100"),
             ({"setWeight": "10%"}, "must be of type integer"),
             ({"pause": {"seconds": 0}}, "greater than or equal to 1"),
+        )
+    ),
+    *(
+        (SERVICE, "spec.rollout", rollout, words)
+        for rollout, words in (
+            ({"analysis": ANALYSIS}, "only a Canary has an analysis in the background"),
+            ({"strategy": "BlueGreen", "analysis": ANALYSIS}, "or for BlueGreen prePromotionAnalysis"),
+            (
+                IN_A_STEP | {"analysis": ANALYSIS | {"count": 3}},
+                'unknown field "spec.rollout.analysis.count"',
+            ),
+            (IN_A_STEP | {"prePromotionAnalysis": ANALYSIS}, "are of BlueGreen: write that strategy"),
+            (IN_A_STEP | {"postPromotionAnalysis": ANALYSIS}, "for a Canary a step with an analysis"),
+            (in_a_step(metrics=None), "analysis.metrics: Required value"),
+            (in_a_step(metrics=[]), "should have at least 1 items"),
+            (in_a_step(metrics=[WELL, WELL]), "Duplicate value"),
+            (in_a_step(metrics=[WELL | {"name": f"m{n}"} for n in range(9)]), "must have at most 8 items"),
+            (in_a_step(intervalSeconds=1), "greater than or equal to 2"),
+            (in_a_step(initialDelaySeconds=-1), "greater than or equal to 0"),
+            (in_a_step(windowSeconds=9), "greater than or equal to 10"),
+            (in_a_step(minSamples=0), "greater than or equal to 1"),
+            (in_a_step(count=0), "greater than or equal to 1"),
+            (in_a_step(failureLimit=-1), "greater than or equal to 0"),
+            (in_a_step(inconclusiveLimit=-1), "greater than or equal to 0"),
+            (in_a_step(consecutiveErrorLimit=101), "less than or equal to 100"),
+            (measuring(name="error rate"), "write letters, digits and '-', beginning with a letter"),
+            (measuring(builtIn=None), "a metric has one source: write builtIn, compare, prometheus, http or"),
+            (measuring(compare="errorRate", max=None), "a metric has one source"),
+            (measuring(builtIn="saturation"), 'supported values: "errorRate", "latencyP95", "latencyP99"'),
+            (measuring(max=None), "write max or min, or both: without a limit nothing would fail"),
+            (measuring(max="5%"), "must be of type number"),
+            (measuring(min=6), "min is more than max: no value would do"),
+            (measuring(falseAlarmPercent=1), "only compare has falseAlarmPercent"),
+            (measuring(builtIn=None, compare="errorRate"), "compare has no max and no min"),
+            (measuring(builtIn=None, max=None, compare="p95"), 'supported values: "errorRate", "latency"'),
+            (
+                measuring(builtIn=None, max=None, compare="latency", falseAlarmPercent=0),
+                "falseAlarmPercent: write a number from 0.001",
+            ),
+            (measuring(builtIn=None, prometheus={}), "prometheus.query: Required value"),
+            (measuring(builtIn=None, prometheus={"query": ""}), "should be at least 1 chars long"),
+            (measuring(builtIn=None, probes={}), "probes.set: Required value"),
+            (measuring(builtIn=None, probes={"set": "a b"}), "write a key of the ConfigMap looma-probes"),
+            (asking(url="quality/score"), "write an address as http://quality.looma.svc/scores/"),
+            (asking(url="http://ada:secret@quality/"), "without a user or password"),
+            (asking(pointer="score"), "write a JSON pointer with a leading /"),
+            (asking(header={"name": "Authorization"}), "http.header.secretKey: Required value"),
+            (asking(header={"name": "X Token", "secretKey": "a"}), "write the name of a header"),
+            (
+                asking(header={"name": "X-Token", "secretKey": "a/b"}),
+                "write a key of the Secret looma-analysis",
+            ),
         )
     ),
     (SERVICE, "spec.route.timeoutSeconds", 0, "greater than or equal to 1"),
@@ -373,10 +447,46 @@ FULL_ROUTE: Object = {
 }
 
 
+FULL_ANALYSIS = in_a_step(
+    metrics=[
+        WELL,
+        {"name": "fails-more", "compare": "errorRate", "falseAlarmPercent": 0.5},
+        {"name": "slower", "compare": "latency"},
+        {"name": "slow", "builtIn": "latencyP99", "max": 0.5},
+        {"name": "own", "prometheus": {"query": 'sum(x{revision="$(REVISION)"})'}, "min": 0, "max": 1.5},
+        {
+            "name": "quality",
+            "http": {
+                "url": "https://quality.looma.svc:8443/scores/$(REVISION)?of=last",
+                "pointer": "/scores/0/f1",
+                "header": {"name": "Authorization", "secretKey": "quality.token"},
+            },
+            "min": 0.9,
+        },
+        {"name": "probes", "probes": {"set": "people.json"}, "min": 95},
+    ],
+    intervalSeconds=10,
+    initialDelaySeconds=0,
+    windowSeconds=60,
+    minSamples=100,
+    count=3,
+    failureLimit=1,
+    inconclusiveLimit=0,
+    consecutiveErrorLimit=0,
+) | {"analysis": ANALYSIS | {"failureLimit": 2}}
+ANALYSED_BLUE_GREEN = {
+    "strategy": "BlueGreen",
+    "prePromotionAnalysis": ANALYSIS | {"count": 1},
+    "postPromotionAnalysis": ANALYSIS | {"count": 10},
+}
+
+
 @pytest.mark.parametrize(
     ("base", "field", "value"),
     [
         (GATEWAY, "spec.replicas", 2),
+        (SERVICE, "spec.rollout", FULL_ANALYSIS),
+        (SERVICE, "spec.rollout", ANALYSED_BLUE_GREEN),
         (GATEWAY, "spec.route.pathPrefixes", []),
         (SERVICE, "spec.route", FULL_ROUTE),
         (SERVICE, "spec.route.auth", {"required": False, "roles": []}),

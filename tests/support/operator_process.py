@@ -93,8 +93,8 @@ class Looma:
     replicas: list[Replica] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
-    def start(self, *, webhook: bool = False, wait: bool = True) -> Replica:
-        """Start one more replica; with `webhook` the API server asks it."""
+    def start(self, *, webhook: bool = False, wait: bool = True, **variables: str) -> Replica:
+        """Start one more replica; with `webhook` the API server asks it. `variables` are further ones of its own."""
         name = f"operator-{len(self.replicas)}"
         user = f"{self.namespace}-{name}"
         grant(self.plane, self.namespace, user)
@@ -108,6 +108,7 @@ class Looma:
             "LOOMA_HOST": "127.0.0.1",
             "LOOMA_PORT": str(http),
             **self.environment,
+            **variables,
         }
         if webhook:
             certificates = self.folder / f"{name}-tls"

@@ -7,6 +7,7 @@ the same functions as in production (`kube.read`), so only HTTP is left out.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from looma_operator.names import LABEL_REVISION, EventReason
 from looma_operator.plan.author import Author
 from looma_operator.plan.children import Apply, Delete, Notice
 from looma_operator.plan.conditions import Refusal
+from looma_operator.plan.judging import Reading
+from looma_operator.plan.metric import Measured, Order
 from looma_operator.plan.models import Fetcher
 from looma_operator.plan.observed import Observed, Peer
 from looma_operator.plan.service import Plan, conclude, plan
@@ -45,7 +48,10 @@ def spec(**changes: Any) -> Object:
 
 @dataclass
 class World:
-    """One AIService and its children; `broken` images never come up."""
+    """One AIService and its children; `broken` images never come up.
+
+    `answer` is what a measurement reads; it is there by the next tick, and gone with a crash.
+    """
 
     spec: Object = field(default_factory=spec)
     status: Object = field(default_factory=dict)
@@ -63,6 +69,9 @@ class World:
     now: datetime = START
     generation: int = 1
     notices: list[Notice] = field(default_factory=list)
+    answer: Callable[[Order], Reading] = lambda _: Reading(error="not reached: no such host")
+    orders: tuple[Order, ...] = ()
+    measured: tuple[Measured, ...] = ()
     writes: int = 0
     _versions: int = 0
 
@@ -97,6 +106,7 @@ class World:
             foreign=self.foreign,
             gateway_api=self.gateway_api,
             gateways=self.gateways,
+            measured=self.measured,
         )
 
     def change(self, **changes: Any) -> None:
@@ -157,8 +167,10 @@ class World:
             if crash_after is not None and index >= crash_after:
                 return None
             self._carry_out(action)
+        self.measured, self.orders = (), ()
         if crash_after is not None:
             return None
+        self.orders = made.orders
         status, notices, wake = conclude(
             made=made, before=observed.service.status, refusals=refusals, now=self.now
         )
@@ -193,6 +205,9 @@ class World:
     def tick(self, seconds: float = 1) -> None:
         """Time passes, and every pod that can come up is there."""
         self.now += timedelta(seconds=seconds)
+        self.measured = tuple(
+            Measured(order=order, reading=self.answer(order), at=self.now) for order in self.orders
+        )
         for (kind, _), child in self.children.items():
             if kind == kinds.DEPLOYMENT.name:
                 wanted = child["spec"]["replicas"]

@@ -12,6 +12,11 @@
 | children  | Which writes do the children need, and which deletions? |
 | drift     | Does a child differ from what was rendered? |
 | conditions| What does status say? |
+| analysis  | Which analyses run, and what do they say of going on? |
+| metric    | When is a metric measured next, and what do its measurements come to? |
+| judging   | What is one measurement? |
+| comparing | Is the canary worse than chance explains? |
+| queries   | What is asked, and where? |
 | service   | All of the above, for one AIService |
 | records   | The status of ModelVersions |
 | sync      | What to do for one SyncJob; its parts are `sync_…` |

@@ -14,7 +14,8 @@ Pods are taken from a revision only when the gateways say that it gets nothing a
 before when its delay is over as well.
 
 BlueGreen is a canary without weights between none and all: all of its pods first, then it waits for somebody to promote
-it (or not, with autoPromote), then it gets all requests at once.
+it (or not, with autoPromote), then it gets all requests at once. An analysis before that is its first step, one after
+it the last: with all requests, and all pods of the revision before.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ..resources import BLUE_GREEN, Pause, Retained, Rollout, RolloutStatus, Rol
 from .counts import next_counts
 from .observed import Pods
 from .rollout import RolloutDecision, decide_rollout
-from .steps import LITTLE_LATER, WHOLE, Progress, StepDecision, decide_step, pods_for
+from .steps import LITTLE_LATER, WHOLE, Analysed, Progress, StepDecision, decide_step, pods_for
 
 BLUE_GREEN_DELAY_SECONDS = 30
 """How long the revision before keeps its pods where the spec says nothing; with Canary they go at once."""
@@ -37,9 +38,24 @@ BLUE_GREEN_DELAY_SECONDS = 30
 
 def steps_of(rollout: Rollout) -> tuple[RolloutStep, ...]:
     """The steps of a strategy by weights."""
-    if rollout.strategy == BLUE_GREEN:
-        return () if rollout.auto_promote else (RolloutStep(pause=Pause()),)
-    return rollout.steps
+    if rollout.strategy != BLUE_GREEN:
+        return rollout.steps
+    steps: list[RolloutStep] = []
+    if rollout.pre_promotion_analysis is not None:
+        steps.append(RolloutStep(analysis=rollout.pre_promotion_analysis))
+    if not rollout.auto_promote:
+        steps.append(RolloutStep(pause=Pause()))
+    if rollout.post_promotion_analysis is not None:
+        # It has all requests, and is not stable before it has passed: giving up is then a matter of weights.
+        steps += [RolloutStep(set_weight=WHOLE), RolloutStep(analysis=rollout.post_promotion_analysis)]
+    return tuple(steps)
+
+
+def least_pods(rollout: Rollout, *, replicas: int, routed: bool) -> int:
+    """Pods of the new revision before it has a weight; none where every pod gets its part at once."""
+    if not routed:
+        return 0
+    return replicas if rollout.strategy == BLUE_GREEN else 1
 
 
 def delay_of(rollout: Rollout) -> timedelta:
@@ -73,6 +89,7 @@ def decide_canary_rollout(
     direct: bool,
     asked: Asked,
     now: datetime,
+    analysed: Analysed = Analysed(),  # noqa: B008 - frozen
 ) -> RolloutDecision:
     """What the service's rollout does next; see the module's table.
 
@@ -92,6 +109,7 @@ def decide_canary_rollout(
         direct: a rollout that begins now leaves out the steps.
         asked: what people asked for.
         now: this moment.
+        analysed: what the analyses say.
     """
     deadline = timedelta(seconds=spec.progress_deadline_seconds)
     if not stable:
@@ -138,7 +156,7 @@ def decide_canary_rollout(
     decision = (
         _given_up(rollout, scene)
         if rollout.failed
-        else _go_on(rollout, scene, spec=spec, steps=steps, resumed=resumed, asked=asked)
+        else _go_on(rollout, scene, spec=spec, steps=steps, resumed=resumed, asked=asked, analysed=analysed)
     )
     return replace(decision, started=before is None)
 
@@ -190,11 +208,11 @@ def _go_on(
     steps: Sequence[RolloutStep],
     resumed: bool,
     asked: Asked,
+    analysed: Analysed,
 ) -> RolloutDecision:
     target, stable = rollout.revision, rollout.from_
     replicas, now = scene.replicas, scene.now
     serving = scene.pods.get(target, Pods()).serving
-    least = replicas if spec.strategy == BLUE_GREEN else 1
     step = decide_step(
         steps=steps,
         before=Progress(
@@ -206,10 +224,11 @@ def _go_on(
         now=now,
         promoted=asked.promote,
         promoted_fully=asked.promote_fully,
-        # Every pod gets its part at once where no gateway divides the requests.
-        least=least if scene.routed else 0,
+        least=least_pods(spec, replicas=replicas, routed=scene.routed),
+        analysed=analysed,
     )
-    rollout = _advanced(rollout, step, serving=serving, resumed=resumed, now=now)
+    promoted = asked.promote or asked.promote_fully
+    rollout = _advanced(rollout, step, serving=serving, resumed=resumed or promoted, now=now)
     if step.arrived:
         delay = delay_of(spec) if scene.routed else timedelta()
         kept = Retained(revision=stable, until=now + delay) if delay else None
@@ -247,12 +266,15 @@ def _go_on(
 def _advanced(
     rollout: RolloutStatus, step: StepDecision, *, serving: int, resumed: bool, now: datetime
 ) -> RolloutStatus:
-    """The rollout's record with what was decided; a step, a weight or a pod more is progress, a pause costs no time."""
+    """The rollout's record with what was decided; a step, a weight or a pod more is progress.
+
+    What waits for nobody else has no deadline, so its time is not noted: a status that says something new with each
+    look would have each look followed by another.
+    """
     got_on = (
         step.progress.step != rollout.step
         or step.progress.weight != rollout.weight
         or serving > rollout.available
-        or not step.waits_for_others
         or resumed
     )
     return msgspec.structs.replace(

@@ -87,12 +87,18 @@ def _ready(facts: Facts) -> _Verdict:
     )
 
 
+def _given_up(rollout: RolloutStatus) -> Reason:
+    if rollout.aborted:
+        return Reason.ABORTED
+    return Reason.ANALYSIS_FAILED if rollout.analysis_failure else Reason.PROGRESS_DEADLINE_EXCEEDED
+
+
 def _progressing(facts: Facts) -> _Verdict:
     rollout = facts.rollout
     if rollout is not None and rollout.failed:
         return _Verdict(
             status=False,
-            reason=Reason.ABORTED if rollout.aborted else Reason.PROGRESS_DEADLINE_EXCEEDED,
+            reason=_given_up(rollout),
             message=f"The rollout of {rollout.revision} was given up",
         )
     if rollout is not None and facts.paused:
@@ -141,6 +147,12 @@ def _degraded(facts: Facts, ready_before: Condition | None, now: datetime) -> _V
                 status=True,
                 reason=Reason.ABORTED,
                 message=f"The rollout of {rollout.revision} was aborted.{detail} {serves}",
+            )
+        if rollout.analysis_failure:
+            return _Verdict(
+                status=True,
+                reason=Reason.ANALYSIS_FAILED,
+                message=f"The analysis of {rollout.revision} failed: {rollout.analysis_failure}. {serves}",
             )
         got = "got no further" if rollout.strategy in BY_WEIGHT else "got no further pod"
         return _Verdict(

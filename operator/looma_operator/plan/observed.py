@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..resources import AIService, Json, ModelVersion
+from .metric import Measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,8 @@ class Observed:
 
     `children` has the objects it owns by (kind, name); `foreign` has names among those that Looma would use which
     belong to somebody else. `gateway_api` is false where the cluster does not serve HTTPRoutes.
-    `gateways` counts the pods of Looma's gateways, None where they could not be read.
+    `gateways` counts the pods of Looma's gateways, None where they could not be read. `measured` is what analyses asked
+    for and status does not have yet.
     """
 
     service: AIService
@@ -78,3 +80,4 @@ class Observed:
     peers: tuple[Peer, ...] = ()
     gateway_api: bool = True
     gateways: int | None = None
+    measured: tuple[Measured, ...] = ()

@@ -17,6 +17,8 @@ from ..render.children import render_children
 from ..render.common import selector, stable_service_name
 from ..render.route import ParentGateway
 from ..resources import BY_WEIGHT, AIServiceStatus, RolloutStatus, format_time
+from ..resources_analysis import Verdict
+from .analysis import Runs, closed, decide_runs, given_up
 from .author import Author
 from .canary import decide_canary
 from .canary_rollout import Asked, decide_canary_rollout, steps_of
@@ -24,6 +26,7 @@ from .children import ROUTE, Action, Notice, child_actions, deletion_actions, ro
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
 from .content import content_of, digest, find_revision, next_number
 from .history import decide_deletions
+from .metric import Order
 from .models import Fetcher, ModelsMissing, note_fetching, passed_over, trouble, unusable
 from .observed import Observed, StoredRevision
 from .programmed import decide_programmed
@@ -40,18 +43,23 @@ from .routing import (
     own_paths,
     service_deletions,
 )
-from .telling import last_rollback, revision_rows, rollout_notices
+from .telling import analysis_notices, last_rollback, revision_rows, rollout_notices
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Writes in their order, the status that they lead to, and when to look again (seconds, None for never)."""
+    """Writes in their order, the status that they lead to, and when to look again (seconds, None for never).
+
+    `orders` are measurements that analyses wait for; `taken` those that status has now, by source and verdict.
+    """
 
     actions: tuple[Action, ...]
     status: AIServiceStatus
     facts: Facts
     notices: tuple[Notice, ...]
     wake_after: float | None
+    orders: tuple[Order, ...] = ()
+    taken: tuple[tuple[str, Verdict], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +160,7 @@ def _decide(
     stable: str,
     before: RolloutStatus | None,
     asked: Asked,
+    runs: Runs,
     routed: bool,
     paused: bool,
     now: datetime,
@@ -194,6 +203,7 @@ def _decide(
         direct=direct,
         asked=asked,
         now=now,
+        analysed=runs.analysed,
     )
     soon = SETTLED.total_seconds() if unsettled else None
     return replace(decision, wake_after=_sooner(decision.wake_after, soon))
@@ -255,19 +265,35 @@ def plan(
 
     pods = dict(observed.pods)
     stable = _stable(observed, target.name)
+    asked = Asked(promote=does == "promote", promote_fully=does == "promote-full")
+    runs = decide_runs(
+        service=service,
+        rollout=before,
+        target=target.name,
+        stable=stable,
+        pods=pods,
+        measured=observed.measured,
+        routed=routed,
+        paused=paused,
+        promoted=asked.promote or asked.promote_fully,
+        now=now,
+    )
+    before = given_up(before, runs)
     if target.name:
         decision = _decide(
             observed,
             target=target,
             stable=stable,
             before=before,
-            asked=Asked(promote=does == "promote", promote_fully=does == "promote-full"),
+            asked=asked,
+            runs=runs,
             routed=routed,
             paused=paused,
             now=now,
         )
     else:
         decision = RolloutDecision(stable=stable, counts={}, rollout=None)
+    analysis = closed(runs, decision, now)
     doomed = decide_deletions(
         revisions=revisions,
         in_use={target.name, decision.stable},
@@ -304,7 +330,7 @@ def plan(
         request=request.record if request is not None else None,
         conflicts=conflicts,
     )
-    notices = [*told, *repairs, *deleted]
+    notices = [*told, *analysis_notices(status.analysis, analysis), *repairs, *deleted]
     if request is not None:
         refused = request.record.result == "Refused"
         reason = EventReason.REQUEST_REFUSED if refused else EventReason.REQUEST_DONE
@@ -377,6 +403,7 @@ def plan(
         target_revision=target.name,
         rollout=decision.rollout,
         canary=canary,
+        analysis=analysis,
         retained=decision.retained,
         revisions=revision_rows(kept, pods, target.name, decision),
         last_rollback=rollback,
@@ -396,7 +423,9 @@ def plan(
         status=outcome,
         facts=facts,
         notices=tuple(notices),
-        wake_after=_sooner(decision.wake_after, canary_holds_for),
+        wake_after=_sooner(_sooner(decision.wake_after, canary_holds_for), runs.wake_after),
+        orders=runs.orders,
+        taken=runs.taken,
     )
 
 

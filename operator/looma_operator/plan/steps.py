@@ -13,6 +13,8 @@ alone, and everything that comes back finds its place at once.
 | setWeight w  | `need` pods, other share   | weight w                                                       |
 | setWeight w  | `need` pods, share w       | the next step begins                                           |
 | pause        | any                        | weight and pods stay, until its time is over or it is promoted |
+| analysis     | fewer than the weight needs | those pods; it has not begun                                  |
+| analysis     | those pods                 | weight and pods stay, until it has succeeded or it is promoted |
 | after all    | fewer than D pods          | D pods; the weight stays                                       |
 | after all    | D pods, a share below 100  | weight 100                                                     |
 | after all    | D pods, share 100          | it may take over                                               |
@@ -24,10 +26,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..resources import Pause, RolloutStep
+from ..resources_analysis import Verdict
 
 WHOLE = 100
 CLOSE = 0.5
@@ -45,6 +48,20 @@ class Progress:
     step: int = 0
     since: datetime
     weight: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysed:
+    """What the analyses say of going on; those that failed have ended the rollout before a step is decided.
+
+    `verdict` is that of the step's own, None before it has begun, and `why` its reason. `hold` is why one in the
+    background keeps the rollout where it is, `unproven` what that one has not seen to be good yet; both empty for none.
+    """
+
+    verdict: Verdict | None = None
+    why: str = ""
+    hold: str = ""
+    unproven: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +108,7 @@ def decide_step(
     promoted: bool = False,
     promoted_fully: bool = False,
     least: int = 1,
+    analysed: Analysed = Analysed(),
 ) -> StepDecision:
     """What the canary does next; see the module's table. At most one step is gone on by a look.
 
@@ -104,18 +122,25 @@ def decide_step(
         promoted: somebody asked for the next step: a pause is over, a weight is not waited for.
         promoted_fully: somebody asked to leave out all further steps.
         least: pods of the new revision before it has a weight.
+        analysed: what the analyses say.
     """
     number = len(steps) if promoted_fully else min(before.step, len(steps))
     here = before if number == before.step else Progress(step=number, since=now, weight=before.weight)
+    as_it_is = pods_for(here.weight, replicas, least=least)
+    if analysed.hold and not (promoted or promoted_fully):
+        return StepDecision(progress=here, pods=as_it_is, waits=_undecided(analysed.hold))
     if number == len(steps):
-        return _after_all(here, replicas=replicas, serving=serving, share=share)
+        decision = _after_all(here, replicas=replicas, serving=serving, share=share)
+        waits = f"its analysis to see something good of {analysed.unproven}"
+        return replace(decision, arrived=False, waits=waits) if _is_unproven(decision, analysed) else decision
     after = Progress(step=number + 1, since=now, weight=here.weight)
-    if promoted:
-        return StepDecision(progress=after, pods=pods_for(here.weight, replicas, least=least), wake_after=0.0)
     step = steps[number]
+    if promoted:
+        return StepDecision(progress=after, pods=as_it_is, wake_after=0.0)
+    if step.analysis is not None:
+        return _analysing(here, after, analysed, pods=as_it_is)
     if step.pause is not None:
-        pods = pods_for(here.weight, replicas, least=least)
-        return _paused(here, after, step.pause, pods=pods, now=now)
+        return _paused(here, after, step.pause, pods=as_it_is, now=now)
     wanted = step.set_weight or 0
     need = pods_for(wanted, replicas, least=least)
     # Pods that carry what is there now go only when it has gone.
@@ -131,6 +156,25 @@ def _paused(here: Progress, after: Progress, pause: Pause, *, pods: int, now: da
         late = left + LITTLE_LATER
         return StepDecision(progress=here, pods=pods, waits="the end of its pause", wake_after=late)
     return StepDecision(progress=after, pods=pods, wake_after=0.0)
+
+
+def _is_unproven(decision: StepDecision, analysed: Analysed) -> bool:
+    return decision.arrived and bool(analysed.unproven)
+
+
+def _undecided(why: str) -> str:
+    return f"somebody to promote or abort it: its analysis is inconclusive, {why}"
+
+
+def _analysing(here: Progress, after: Progress, analysed: Analysed, *, pods: int) -> StepDecision:
+    if analysed.verdict is None:
+        return StepDecision(
+            progress=here, pods=pods, waits=f"{pods} of its pods to answer", waits_for_others=True
+        )
+    if analysed.verdict is Verdict.SUCCESSFUL:
+        return StepDecision(progress=after, pods=pods, wake_after=0.0)
+    waits = "its analysis" if analysed.verdict is Verdict.RUNNING else _undecided(analysed.why)
+    return StepDecision(progress=here, pods=pods, waits=waits)
 
 
 def _towards(

@@ -9,6 +9,7 @@ import msgspec
 
 from ..names import EventReason
 from ..resources import RequestRecord, RevisionStatus, Rollback, RolloutStatus
+from ..resources_analysis import MetricStatus, Verdict
 from .author import Author
 from .children import Notice
 from .models import ModelsMissing
@@ -113,6 +114,10 @@ def rollout_notices(
         where = f"step {rollout.step + 1} of {steps}" if rollout.step < steps else "after its last step"
         note = f"{rollout.revision} is at {where}, with {rollout.weight} % of the requests"
         notices.append(Notice(reason=EventReason.ROLLOUT_STEP, note=note))
+    ended = rollout.analysis_failure if rollout is not None else ""
+    if ended and rollout is not None and not (before is not None and before.analysis_failure):
+        note = f"{rollout.revision} was given up by its analysis; {decision.stable} serves. {ended}"
+        notices.append(Notice(reason=EventReason.ROLLOUT_FAILED, note=note, warning=True))
     if decision.failed_now:
         note = f"{target} got no further pod in time; {decision.stable or 'no other revision'} serves"
         notices.append(Notice(reason=EventReason.ROLLOUT_FAILED, note=note, warning=True))
@@ -123,3 +128,28 @@ def rollout_notices(
         for conflict in conflicts
     )
     return notices
+
+
+_ENDED = {
+    Verdict.SUCCESSFUL: EventReason.ANALYSIS_SUCCEEDED,
+    Verdict.FAILED: EventReason.ANALYSIS_FAILED,
+    Verdict.ERROR: EventReason.ANALYSIS_FAILED,
+    Verdict.INCONCLUSIVE: EventReason.ANALYSIS_INCONCLUSIVE,
+}
+
+
+def analysis_notices(before: Sequence[MetricStatus], entries: Sequence[MetricStatus]) -> list[Notice]:
+    """Events of metrics whose analysis ended with this look."""
+    known = {(entry.run, entry.metric, entry.started_at): entry.verdict for entry in before}
+    return [
+        Notice(
+            reason=_ENDED[entry.verdict],
+            note=f"{entry.revision}, {entry.run}, {entry.metric}: {entry.verdict}: {entry.message}".rstrip(
+                ": "
+            ),
+            warning=entry.verdict is not Verdict.SUCCESSFUL,
+        )
+        for entry in entries
+        if entry.verdict in _ENDED
+        and known.get((entry.run, entry.metric, entry.started_at), Verdict.RUNNING) is Verdict.RUNNING
+    ]

@@ -134,6 +134,12 @@ def test_the_last_rollback_is_told(api: Api, back: Json, says: str) -> None:
     assert says in run("status", "resume")[1]
 
 
+def test_what_an_analysis_found_is_told(api: Api) -> None:
+    found = {"run": "step-1", "metric": "errors", "verdict": "Failed", "message": "7 % of 90 requests failed"}
+    api.services = [service(analysis=[found])]
+    assert "step-1    errors  Failed   7 % of 90 requests failed" in run("status", "resume")[1]
+
+
 def test_a_service_that_never_ran_has_dashes_and_no_history(api: Api) -> None:
     api.services = [{"metadata": {"name": "resume"}, "spec": {"engine": "resume", "image": "a:1"}}]
     assert "resume  resume  -      0/1    -       -       a:1" in run("status", "resume")[1]

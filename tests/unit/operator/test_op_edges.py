@@ -195,6 +195,8 @@ def test_a_service_that_comes_or_goes_wakes_those_whose_routes_lead_to_it():
         ({"LOOMA_NAMESPACES": " , "}, "LOOMA_NAMESPACES"),
         ({"LOOMA_PORT": "http"}, "LOOMA_PORT: write a port"),
         ({"LOOMA_WEBHOOK_PORT": "70000"}, "LOOMA_WEBHOOK_PORT"),
+        ({"LOOMA_PROMETHEUS_URL": "prometheus:9090"}, "write an address as http://prometheus:9090"),
+        ({"LOOMA_PROMETHEUS_URL": "ftp://prometheus"}, "LOOMA_PROMETHEUS_URL: write an address"),
     ],
 )
 def test_a_wrong_environment_says_what_to_write(environment, message):
@@ -207,6 +209,7 @@ def test_options_have_defaults():
     assert (options.namespaces, options.identity, options.certificates) == (("ns",), "p", None)
     assert (options.http_port, options.webhook_port) == (8080, 8443)
     assert (options.gateway_name, options.gateway_namespace) == ("looma", "ns")
+    assert options.prometheus_url == ""
     assert read_options({"LOOMA_NAMESPACES": "a, b"}).namespaces == ("a", "b")
     elsewhere = read_options({"LOOMA_GATEWAY_NAME": "edge", "LOOMA_GATEWAY_NAMESPACE": "infra"})
     assert (elsewhere.gateway_name, elsewhere.gateway_namespace) == ("edge", "infra")
@@ -223,13 +226,15 @@ def test_kopf_only_watches():
     assert isinstance(with_webhook.admission.server, kopf.WebhookServer)
 
 
-def test_rights_have_no_wildcard_and_no_secrets():
+def test_rights_have_no_wildcard_and_one_secret():
     for rule in (*rbac.OPERATOR_RULES, *rbac.DEFINITIONS_RULES):
         words = {rule.group, *rule.resources, *rule.verbs}
         assert "*" not in words
-        assert not {"secrets", "pods/exec"} & words
+        assert "pods/exec" not in words
         # Why an init container could not fetch a model is in its pod alone.
         assert "pods" not in words or rule.verbs == ("list",)
+        if {"secrets", "configmaps"} & words:
+            assert (rule.verbs, len(rule.names)) == (("get",), 1)
     assert rbac.OPERATOR_RULES[-1].to_json()["resourceNames"] == ["looma-operator"]
 
 

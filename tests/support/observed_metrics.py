@@ -1,0 +1,149 @@
+"""A real Prometheus that scrapes a real little target: `observed` has both, for a whole module of tests.
+
+What is scraped are the metrics of engines and gateways, made by the same library, that a test counts up.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from looma_core.metrics import CONTENT_TYPE, Metrics
+
+from .prometheus import prometheuses
+
+CONFIGURATION = """
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}
+scrape_configs:
+  - job_name: looma
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+BEAT_SECONDS = 0.1
+
+
+@dataclass
+class Service:
+    """Requests of one AIService's revision, counted as its engine and its gateway do."""
+
+    engine: Metrics
+    seconds: float = 0.02
+    bad: float = 0.0
+    per_beat: int = 5
+    done: int = 0
+    failed: float = 0.0
+
+
+@dataclass
+class Target:
+    """What Prometheus scrapes: several revisions, each with requests that go on until the test says otherwise."""
+
+    namespace: str = ""
+    services: dict[tuple[str, str], Service] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    gateway: Metrics = field(default_factory=lambda: Metrics(service="gateway", revision="r1"))
+
+    def __post_init__(self) -> None:
+        self.attempts = self.gateway.counter(
+            "looma_gateway_attempts_total", "Attempts.", ["service", "revision", "code", "retry"]
+        )
+
+    def serve(self, name: str, revision: str, *, bad: float = 0.0, seconds: float = 0.02) -> None:
+        """From now on a revision answers requests, with such a share of failures, in so many seconds each."""
+        with self.lock:
+            made = self.services.get((name, revision))
+            if made is None:
+                made = Service(engine=Metrics(service=name, revision=revision))
+                self.services[name, revision] = made
+            made.bad, made.seconds = bad, seconds
+
+    def beat(self) -> None:
+        """A few more requests of each."""
+        with self.lock:
+            for (name, revision), service in self.services.items():
+                for _ in range(service.per_beat):
+                    service.failed += service.bad
+                    fails = service.failed >= 1
+                    service.failed -= fails
+                    code = 500 if fails else 200
+                    service.engine.observe_request(route="/x", code=code, seconds=service.seconds)
+                    labels = (f"{self.namespace}/{name}", revision, f"{code // 100}xx", "false")
+                    self.attempts.labels(*labels).inc()
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format; each engine's process is another, so its own series are left out."""
+        with self.lock:
+            engines = [
+                line
+                for service in self.services.values()
+                for line in service.engine.exposition().splitlines(keepends=True)
+                if line.startswith(b"looma_")
+            ]
+            return b"".join([*engines, self.gateway.exposition()])
+
+
+@dataclass
+class Observed:
+    """Prometheus and its target."""
+
+    url: str
+    target: Target
+    process: subprocess.Popen[bytes]
+
+    def query(self, text: str) -> str:
+        """The answer to an instant query, as text."""
+        body = urllib.parse.urlencode({"query": text}).encode()
+        with urllib.request.urlopen(f"{self.url}/api/v1/query", data=body, timeout=5) as answer:
+            return str(answer.read().decode())
+
+
+def _handler(target: Target) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = target.exposition()
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing to say."""
+
+    return Handler
+
+
+@pytest.fixture(scope="module")
+def observed(prometheus_root: Path) -> Iterator[Observed]:
+    """Prometheus, ready, with a target whose requests come until the module's end."""
+    target = Target()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(target))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(BEAT_SECONDS):
+            target.beat()
+
+    threading.Thread(target=go_on, daemon=True).start()
+    with prometheuses(prometheus_root) as make:
+        made = make()
+        made.write({"prometheus.yml": CONFIGURATION.format(port=server.server_address[1])})
+        api = made.start()
+        assert made.process is not None
+        try:
+            yield Observed(api.address, target, made.process)
+        finally:
+            # A test may have stopped it.
+            made.process.send_signal(signal.SIGCONT)
+            over.set()
+            server.shutdown()
+            server.server_close()
