@@ -23,7 +23,7 @@ from looma_cluster.builtin.cluster import BuiltIn
 from looma_cluster.choose import Kind
 from looma_cluster.context import ContextCluster
 from looma_cluster.images import Image
-from looma_cluster.images.catalog import GATEWAY, PROMETHEUS, RootFs
+from looma_cluster.images.catalog import GATEWAY, PROMETHEUS
 from looma_cluster.kind import KindCluster
 from looma_cluster.kubernetes import Kubectl, Object
 from looma_cluster.paths import Instance
@@ -214,7 +214,7 @@ def build(*, only: Sequence[str], display: Display | None = None) -> None:
 def _root_step(name: str) -> Step:
     """The root file system that an image stands on: contract tests run the program in it."""
     from looma_cluster.images import rootfs
-    from looma_cluster.images.catalog import GATEWAY, MODEL_REGISTRY, PROMETHEUS
+    from looma_cluster.images.catalog import MODEL_REGISTRY
 
     title, root = {
         "haproxy": ("HAProxy", GATEWAY),

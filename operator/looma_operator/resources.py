@@ -132,8 +132,8 @@ class RolloutStatus(_Struct, frozen=True, kw_only=True):
     `analysis_failure` is why an analysis ended it.
 
     A canary's `step` is the number of the step that it is in, as many as there are when all are over; `weight` is the
-    percent that its revision is to get. `traffic_off_at` is when all gateways were first seen to give it nothing, after it
-    was given up. `paused` where somebody asked for that; a pause of the spec is the spec's.
+    percent that its revision is to get. `traffic_off_at` is when all gateways were first seen to give it
+    nothing, after it was given up. `paused` where somebody asked for that; a pause of the spec is the spec's.
     """
 
     revision: str

@@ -20,9 +20,9 @@ from looma_core.metrics import Metrics
 from looma_engines.gateway.metrics import GatewayMetrics
 from looma_operator.plan import queries
 from support.control_plane import ControlPlane, free_port
+from support.observed_metrics import Observed
 from support.operator_process import Looma, make
 from support.operator_routes import route, say
-from support.observed_metrics import Observed
 
 pytestmark = pytest.mark.control_plane
 Object = dict[str, Any]

@@ -165,6 +165,17 @@ def _refusal(action: Action, *, target: str, rollout: RolloutStatus | None) -> s
     return "" if there_is[action] else _NEEDS[action]
 
 
+def after_request(rollout: RolloutStatus | None, does: Action | None) -> RolloutStatus | None:
+    """The rollout as what was asked for leaves it."""
+    if rollout is None or does == "retry":
+        return None
+    if does == "abort":
+        return msgspec.structs.replace(rollout, failed=True, aborted=True)
+    if does in ("pause", "resume"):
+        return msgspec.structs.replace(rollout, paused=does == "pause")
+    return rollout
+
+
 def remember(done: Sequence[RequestRecord], record: RequestRecord) -> tuple[RequestRecord, ...]:
     """The records with one more, the last `KEPT` of them."""
     return (*done, record)[-KEPT:]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ..names import GATEWAY_ENGINE, REQUEST, ConditionType, EventReason, Reason, revision_number
+from ..names import GATEWAY_ENGINE, REQUEST, ConditionType, EventReason, Reason
 from ..render.children import render_children
 from ..render.common import selector, stable_service_name
 from ..render.route import ParentGateway
@@ -24,14 +24,12 @@ from .canary import decide_canary
 from .canary_rollout import Asked, decide_canary_rollout, steps_of
 from .children import ROUTE, Action, Notice, child_actions, deletion_actions, route_deletion
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
-from .content import content_of, digest, find_revision, next_number
 from .history import decide_deletions
 from .metric import Order
-from .models import Fetcher, ModelsMissing, note_fetching, passed_over, trouble, unusable
-from .observed import Observed, StoredRevision
+from .models import Fetcher, passed_over, trouble
+from .observed import Observed
 from .programmed import decide_programmed
-from .requests import decide_request, remember
-from .rollback import RollbackDecision, decide_rollback
+from .requests import after_request, decide_request, remember
 from .rollout import RolloutDecision, decide_rollout
 from .routes import find_conflicts, find_missing_targets
 from .routing import (
@@ -43,6 +41,7 @@ from .routing import (
     own_paths,
     service_deletions,
 )
+from .target import Target, decide_target, who_moved
 from .telling import analysis_notices, last_rollback, revision_rows, rollout_notices
 
 
@@ -60,77 +59,6 @@ class Plan:
     wake_after: float | None
     orders: tuple[Order, ...] = ()
     taken: tuple[tuple[str, Verdict], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Target:
-    """The revision that is asked for and the revisions with it in them; `waiting` where a change waits for a pause."""
-
-    name: str
-    revisions: tuple[StoredRevision, ...]
-    created: bool = False
-    waiting: bool = False
-    missing: ModelsMissing | None = None
-    rollback: RollbackDecision | None = None
-
-
-def _known_number(observed: Observed, content_hash: str) -> int | None:
-    """Number that status remembers for a hash whose ControllerRevision was deleted by hand."""
-    names = [revision.name for revision in observed.service.status.revisions if revision.hash == content_hash]
-    taken = {revision.name for revision in observed.revisions}
-    return next((revision_number(name) for name in names if name not in taken), None)
-
-
-def _decide_target(observed: Observed, author: Author, fetcher: Fetcher, now: datetime) -> _Target:
-    service = observed.service
-    previous = service.status.target_revision
-    held = previous if any(revision.name == previous for revision in observed.revisions) else ""
-    content = content_of(spec=service.spec, models=observed.models)
-    if isinstance(content, ModelsMissing):
-        return _Target(name=held, revisions=observed.revisions, missing=content)
-    known = find_revision(content=content, revisions=observed.revisions)
-    missing = unusable(spec=service.spec, models=observed.models)
-    if known is None and missing is not None:
-        return _Target(name=held, revisions=observed.revisions, missing=missing)
-    if known is not None and known.name == previous:
-        return _Target(name=previous, revisions=observed.revisions)
-    if known is not None and previous and not any(row.name == known.name for row in service.status.revisions):
-        # Written by a look that got no further, so its rollout has not begun: it is as new as it was then.
-        return _Target(name=known.name, revisions=observed.revisions, created=True)
-
-    remembered = _known_number(observed, digest(content)) if known is None else None
-    if remembered is None and service.spec.paused and held:
-        return _Target(name=held, revisions=observed.revisions, waiting=True)
-    if known is None:
-        highest = max((revision_number(item.name) for item in service.status.revisions), default=0)
-        fresh = StoredRevision(
-            number=remembered or max(next_number(observed.revisions), highest + 1),
-            hash=digest(content),
-            content=content,
-            created_at=now,
-            activated_at=now,
-            changed_by=author.name,
-            reason=author.reason,
-            fetch=note_fetching(fetcher=fetcher, content=content, models=observed.models),
-        )
-        return _Target(name=fresh.name, revisions=(*observed.revisions, fresh), created=remembered is None)
-    rollback = decide_rollback(
-        previous_target=previous,
-        target=known,
-        revisions=observed.revisions,
-        window=service.spec.rollback_window,
-    )
-    active = replace(known, activated_at=now, changed_by=author.name, reason=author.reason)
-    revisions = tuple(active if revision.name == known.name else revision for revision in observed.revisions)
-    return _Target(name=known.name, revisions=revisions, rollback=rollback)
-
-
-def _who_moved(observed: Observed, author: Author) -> Author:
-    """Who asks for what is not yet there: where the spec was seen as it is, a channel that moved on does."""
-    service = observed.service
-    seen = service.status.observed_generation == service.metadata.generation
-    follows = any(ref.channel for ref in service.spec.model_refs)
-    return Author(name="looma", reason="A model's channel moved") if seen and follows else author
 
 
 def _stable(observed: Observed, target: str) -> str:
@@ -156,7 +84,7 @@ def _sooner(one: float | None, other: float | None) -> float | None:
 def _decide(
     observed: Observed,
     *,
-    target: _Target,
+    target: Target,
     stable: str,
     before: RolloutStatus | None,
     asked: Asked,
@@ -228,8 +156,8 @@ def plan(
     """
     service, spec, status = observed.service, observed.service.spec, observed.service.status
     deadline = timedelta(seconds=spec.rollout.progress_deadline_seconds)
-    mover = _who_moved(observed, author)
-    target = _decide_target(observed, mover, fetcher, now)
+    mover = who_moved(observed, author)
+    target = decide_target(observed, mover, fetcher, now)
     before: RolloutStatus | None = status.rollout
     conflicts = find_conflicts(
         name=service.metadata.name,
@@ -249,12 +177,7 @@ def plan(
     )
     revisions = target.revisions
     does = request.does if request is not None else None
-    if does == "retry":
-        before = None
-    if does == "abort" and before is not None:
-        before = msgspec.structs.replace(before, failed=True, aborted=True)
-    if does in ("pause", "resume") and before is not None:
-        before = msgspec.structs.replace(before, paused=does == "pause")
+    before = after_request(before, does)
     paused = spec.paused or (before is not None and before.paused and before.revision == target.name)
     if does == "restart":
         stamp = format_time(now)

@@ -269,8 +269,6 @@ MODEL = ModelVersion(
 )
 
 
-
-
 def test_content_is_the_same_however_it_is_written():
     plain = AIServiceSpec(engine="custom", image="a", config={"b": 1, "a": 2})
     other = AIServiceSpec(engine="custom", image="a", config={"a": 2, "b": 1}, pod_template={}, replicas=5)
