@@ -15,10 +15,10 @@ _MODULES = (
     "support.database",
     "support.faults",
     "support.haproxy",
+    "support.prometheus",
     "support.observed_metrics",
     "support.operator_process",
     "support.probe_service",
-    "support.prometheus",
     "support.registry",
 )
 pytest_plugins = [name for name in _MODULES if find_spec(name) is not None]

@@ -35,11 +35,15 @@ SETTLED = timedelta(seconds=2)
 
 @dataclass(frozen=True, kw_only=True)
 class Routing:
-    """The HTTPRoute or None, the revision to which NAME-stable is limited, and the revisions with a Service."""
+    """The HTTPRoute or None, the revision to which NAME-stable is limited, and the revisions with a Service.
+
+    wake_after is when a Service will have been there for long enough, in seconds.
+    """
 
     route: Json | None
     only: str | None = None
     with_service: tuple[str, ...] = ()
+    wake_after: float | None = None
 
 
 def is_routed(service: AIService, paths: Sequence[str], *, gateway_api: bool) -> bool:
@@ -141,7 +145,12 @@ def decide_routing(
     else:
         preview = _preview(observed, decision, now)
         route = render_route(service, paths=paths, backends=backends, gateway=gateway, preview=preview)
-    return Routing(route=route, only=decision.stable or None, with_service=names)
+    return Routing(
+        route=route,
+        only=decision.stable or None,
+        with_service=names,
+        wake_after=SETTLED.total_seconds() if unsettled else None,
+    )
 
 
 def _preview(observed: Observed, decision: RolloutDecision, now: datetime) -> tuple[str, str] | None:

@@ -77,8 +77,8 @@ def _stable(observed: Observed, target: str) -> str:
     return max(serving, key=lambda name: (serving[name], name == target, name))
 
 
-def _sooner(one: float | None, other: float | None) -> float | None:
-    return min((seconds for seconds in (one, other) if seconds is not None), default=None)
+def _sooner(*waits: float | None) -> float | None:
+    return min((seconds for seconds in waits if seconds is not None), default=None)
 
 
 def _decide(
@@ -346,7 +346,7 @@ def plan(
         status=outcome,
         facts=facts,
         notices=tuple(notices),
-        wake_after=_sooner(_sooner(decision.wake_after, canary_holds_for), runs.wake_after),
+        wake_after=_sooner(decision.wake_after, canary_holds_for, runs.wake_after, routing.wake_after),
         orders=runs.orders,
         taken=runs.taken,
     )

@@ -268,7 +268,7 @@ def test_a_service_that_becomes_a_canary_is_led_to_its_revision_when_gateways_kn
     turn(world, rounds=10)
     assert weights(world) == {"stable": 100}
     world.change(rollout=ROLLOUT)
-    world.look()
+    assert world.look() == 2.0, "nothing else tells it when gateways know the Service"
     assert ("Service", "resume-r1") in world.children
     assert weights(world) == {"stable": 100}
     turn(world, rounds=5)
