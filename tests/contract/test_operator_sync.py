@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from looma_core.api.syncjob import ExitCode
+from looma_engines.sync_worker import cluster
 from looma_engines.sync_worker.counting import CountingWorker
 from looma_engines.sync_worker.frame import Batch, Counts, run
 from looma_engines.sync_worker.inputs import Inputs
@@ -230,6 +231,32 @@ def test_two_workers_with_their_accounts_rights_report_all_records(looma: Looma,
     assert found["runs"][0]["worker"] == "counting"
     succeeded = next(item for item in found["conditions"] if item["type"] == "Succeeded")
     assert "wrote nothing: this worker only counts" in succeeded["message"]
+
+
+def test_a_worker_comes_in_by_its_pods_own_token(
+    looma: Looma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    people(tmp_path, 3)
+    made(looma, "token")
+    looma.until(lambda: "token-sync-1" in runs(looma, "token"), "it runs")
+    account = tmp_path / "account"
+    account.mkdir()
+    code, answer = looma.plane.request(
+        "POST", looma.path("serviceaccounts", "token-sync", group="v1") + "/token", {"spec": {}}
+    )
+    assert code == 201, answer
+    (account / "token").write_text(answer["status"]["token"])
+    (account / "ca.crt").write_bytes((looma.plane.pki.folder / "ca.crt").read_bytes())
+    monkeypatch.setattr(cluster, "ACCOUNT", account)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(looma.plane.port))
+    inputs, _ = shard(looma, "token-sync-1", tmp_path)
+    with cluster.connect() as client:
+        assert run(CountingWorker(), inputs, cluster.SyncJobInCluster(client, inputs)) == ExitCode.DONE
+        other = f"/apis/looma.dev/v1alpha1/namespaces/{looma.namespace}/syncjobs/once"
+        assert client.get(other).status_code == 403, "it sees no other SyncJob"
+        assert client.delete(other).status_code == 403
+    assert status(looma, "token")["shards"][0]["read"] == 3
 
 
 def test_a_worker_of_a_run_that_was_canceled_writes_and_reports_nothing_more(looma: Looma, tmp_path: Path):
