@@ -128,6 +128,8 @@ def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
         key = Key(kinds.AI_SERVICE.name, namespace, name)
         gone = event["type"] == "DELETED"
         moved = [str(status.get(name) or "") for name in ("targetRevision", "stableRevision", "phase")]
+        # Whether any pod answers is what its models tell; how many is nothing to them.
+        moved.append("answers" if status.get("readyReplicas") else "")
         models, rivals = book.note(key, None if gone else spec, "/".join(moved))
         for other in {key, *rivals, *(Key(kinds.MODEL_VERSION.name, namespace, model) for model in models)}:
             wake(other)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from looma_core.api.models import FetchFailure, parse_failure
+from looma_core.kube import KubeError
 
 from ..names import FETCH, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF
 from ..plan.observed import Pods, StoredRevision
@@ -18,6 +19,7 @@ from ..resources import Json, ModelVersion
 from . import kinds
 from .client import Kube
 
+FORBIDDEN = 403
 Failures = Mapping[tuple[str, str], FetchFailure]
 """The failure that a pod told of last, by service and revision."""
 
@@ -42,13 +44,19 @@ def failure_of(pod: Json) -> FetchFailure | None:
 
 
 async def read_failures(kube: Kube, namespace: str, selector: str) -> Failures:
-    """The failures of the pods with those labels.
+    """The failures of the pods with those labels; none where pods may not be listed, as a rollout needs no more.
 
     Raises:
         KubeError: if the API server does not answer.
     """
     found: dict[tuple[str, str], FetchFailure] = {}
-    for pod in await kube.list(kinds.POD, namespace, selector=selector):
+    try:
+        pods = await kube.list(kinds.POD, namespace, selector=selector)
+    except KubeError as error:
+        if error.code != FORBIDDEN:
+            raise
+        return found
+    for pod in pods:
         labels = pod["metadata"].get("labels") or {}
         failure = failure_of(pod)
         if failure is not None and not pod["metadata"].get("deletionTimestamp"):

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looma_core.api.models import FetchFailure, parse_failure
+from looma_core.kube import KubeError
 from looma_operator.handlers import RouteBook
-from looma_operator.kube.fetches import failure_of, use_of
+from looma_operator.kube.fetches import failure_of, read_failures, use_of
 from looma_operator.kube.read import parse_model
 from looma_operator.names import Reason
 from looma_operator.plan.content import content_of, digest
@@ -451,3 +452,19 @@ def test_a_change_of_a_version_wakes_who_names_it_and_who_follows_its_model():
     assert models == {"ner-1.0.0", "ner-2.0.0"}
     book.note(follower, None)
     assert book.users_of("looma", "ner-2.0.0", "ner") == frozenset()
+
+
+class Listing:
+    """Answers every list with an error of that code."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    async def list(self, *_path: object, **_options: object) -> list[dict]:
+        raise KubeError(self.code, "no")
+
+
+async def test_where_pods_may_not_be_listed_a_rollout_goes_on_without_what_they_say():
+    assert await read_failures(Listing(403), "looma", "") == {}
+    with pytest.raises(KubeError):
+        await read_failures(Listing(500), "looma", "")
