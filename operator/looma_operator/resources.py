@@ -150,6 +150,7 @@ class RolloutStatus(_Struct, frozen=True, kw_only=True):
     aborted: bool = False
     traffic_off_at: datetime | None = None
     analysis_failure: str = ""
+    failure: str = ""
     paused: bool = False
 
 

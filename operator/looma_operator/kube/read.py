@@ -35,6 +35,7 @@ from ..resources import AIService, Json, ModelVersion, parse_time
 from . import kinds
 from .client import Kube, NotFoundError
 from .fetches import names_that_fetch, read_failures, with_failures
+from .waiting import names_that_wait, with_waiting
 
 FORBIDDEN = 403
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -201,6 +202,9 @@ async def read_service(kube: Kube, namespace: str, name: str, *, gateway: Parent
     fetching = names_that_fetch(revisions, pods)
     if fetching:
         pods = with_failures(pods, await read_failures(kube, namespace, selector), fetching)
+    waiting = names_that_wait(service.status.rollout, pods, datetime.now(UTC))
+    if waiting:
+        pods = await with_waiting(kube, namespace, selector, pods, waiting)
     target = next((item for item in revisions if item.name == service.status.target_revision), None)
     return Reading(
         observed=Observed(

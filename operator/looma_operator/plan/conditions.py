@@ -141,7 +141,8 @@ def _degraded(facts: Facts, ready_before: Condition | None, now: datetime) -> _V
             if facts.stable
             else "No earlier revision exists. Apply a spec that differs"
         )
-        detail = f" {facts.pod_failure}" if facts.pod_failure else ""
+        said = rollout.failure or facts.pod_failure
+        detail = f" {said.rstrip('.')}." if said else ""
         if rollout.aborted:
             return _Verdict(
                 status=True,

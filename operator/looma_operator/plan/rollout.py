@@ -162,3 +162,10 @@ def _paused(
     return RolloutDecision(
         stable=stable, counts=frozen_counts(replicas=replicas, stable=holder, pods=pods), rollout=before
     )
+
+
+def with_failure(rollout: RolloutStatus | None, pods: Mapping[str, Pods]) -> RolloutStatus | None:
+    """The rollout with what its pods said when it was given up; they go, and status keeps it."""
+    if rollout is None or not rollout.failed or rollout.failure:
+        return rollout
+    return msgspec.structs.replace(rollout, failure=pods.get(rollout.revision, Pods()).failure)

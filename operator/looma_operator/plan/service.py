@@ -30,7 +30,7 @@ from .models import Fetcher, passed_over, trouble
 from .observed import Observed
 from .programmed import decide_programmed
 from .requests import after_request, decide_request, remember
-from .rollout import RolloutDecision, decide_rollout
+from .rollout import RolloutDecision, decide_rollout, with_failure
 from .routes import find_conflicts, find_missing_targets
 from .routing import (
     SETTLED,
@@ -216,6 +216,7 @@ def plan(
         )
     else:
         decision = RolloutDecision(stable=stable, counts={}, rollout=None)
+    decision = replace(decision, rollout=with_failure(decision.rollout, pods))
     analysis = closed(runs, decision, now)
     doomed = decide_deletions(
         revisions=revisions,
