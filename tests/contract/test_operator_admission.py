@@ -80,7 +80,7 @@ def test_a_pod_template_that_fits_is_taken(looma: Looma):
 def test_a_request_that_says_nothing_known_is_refused(looma: Looma, request_text):
     code, answer = looma.apply("requests", annotations={"looma.dev/request": request_text})
     assert code == 400
-    assert 'write {"id": "ANY-NEW-TEXT", "action": "restart" or "retry"' in answer["message"]
+    assert 'write {"id": "ANY-NEW-TEXT", "action": one of restart, retry, promote, ' in answer["message"]
 
 
 def test_who_and_why_follow_the_change_and_nobody_else(looma: Looma):
