@@ -72,7 +72,7 @@ def test_a_pod_template_that_fits_is_taken(looma: Looma):
     [
         "restart",
         '{"id":"1"}',
-        '{"id":"1","action":"promote"}',
+        '{"id":"1","action":"explode"}',
         '{"id":"","action":"retry"}',
         '{"id":"1","action":"retry","x":1}',
     ],
