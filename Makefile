@@ -104,7 +104,7 @@ contract: $(ASSETS) ## Definitions, operator and database against the real API s
 	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40
 
 contract-servers: $(READY)
-	@$(BIN)/pytest tests/contract -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/pytest tests/contract -m "not long" -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
 contract-database: $(READY)
 	@$(BIN)/coverage run -m pytest tests/unit -m database -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
@@ -112,8 +112,9 @@ contract-database: $(READY)
 cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of their own
 	@$(SUDO) tests/on-cluster $(TEST_NAME) $(KEYWORD)
 
-scenarios: $(READY) ## All scenarios of rollouts on a cluster, those that `make test` leaves out too
-	@$(SUDO) env TESTS="tests/e2e/test_canary.py tests/e2e/test_rollout_scenarios.py" MARK="long or not long" tests/on-cluster scenarios $(KEYWORD)
+scenarios: $(READY) ## All scenarios, of rollouts, models and SyncJobs, that `make test` leaves out for their time too
+	@$(SUDO) $(BIN)/pytest tests/contract -m long -q -n $(CONTRACT_WORKERS) $(KEYWORD) $(NONE_IS_FINE)
+	@$(SUDO) env TESTS=tests/e2e MARK="long or not long" tests/on-cluster scenarios $(KEYWORD)
 
 chaos: $(READY) ## All fault tests, the long ones too
 	@$(SUDO) env TESTS=tests/chaos MARK="long or not long" tests/on-cluster chaos $(KEYWORD)

@@ -33,6 +33,8 @@ from support.probe_service import Probe
 NAME = "aborted"
 PER_SECOND = 300
 ABORTS = 200
+LEAD_SECONDS = 1.5
+"""Until all of the client's connections are there and in use."""
 ROLLOUT = {"strategy": "Canary", "steps": [{"setWeight": 50}, {"pause": {}}]}
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
@@ -125,7 +127,7 @@ def once(cluster: Cluster, server: Server, runtime: Runtime, turn: int) -> tuple
             kept=True,
             stop=stop,
         )
-        time.sleep(0.4)
+        time.sleep(LEAD_SECONDS)
         asked_at = server.ask("abort", turn)
         time.sleep(1.0)
         stop.set()
@@ -179,6 +181,6 @@ def run(cluster: Cluster, *, aborts: int = ABORTS) -> list[Row]:
             value=sum(one[3] for one in taken),
             unit="failed",
             limit="0",
-            note="all that were asked, 1.4 s around each abort",
+            note="all that were asked, 2.5 s around each abort",
         ),
     ]

@@ -252,7 +252,7 @@ def test_given_a_road_when_the_operator_is_killed_at_any_of_its_writes_then_nobo
     assert wrong == []
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.long), "after"])
 def test_given_half_of_the_requests_at_a_canary_when_the_operator_is_killed_at_a_write_then_nobody_notices(
     cluster: Cluster, host: tuple[HostOperator, WriteProxy], when: When
 ) -> None:

@@ -150,8 +150,8 @@ def test_a_canary_that_is_well_goes_on_and_status_says_why(analysed: Looma, obse
     ("name", "metric", "ill"),
     [
         ("fails", ALL[0], {"bad": 0.2}),
-        ("fails-more", ALL[1], {"bad": 0.2}),
-        ("slow", ALL[2], {"seconds": 0.9}),
+        pytest.param("fails-more", ALL[1], {"bad": 0.2}, marks=pytest.mark.long),
+        pytest.param("slow", ALL[2], {"seconds": 0.9}, marks=pytest.mark.long),
         ("slower", ALL[3], {"seconds": 0.06}),
     ],
 )
@@ -186,6 +186,7 @@ def test_a_canary_without_requests_is_never_promoted_by_itself(analysed: Looma, 
     assert weights(analysed, "quiet") == {"r1": 75, "r2": 25}
 
 
+@pytest.mark.long
 def test_a_query_that_is_wrong_says_so_in_prometheus_own_words(analysed: Looma):
     wrong = {"name": "own", "prometheus": {"query": "sum(rate(x[5m])"}, "max": 1}
     begun(analysed, "wrong", in_a_step([wrong], consecutiveErrorLimit=1))
@@ -204,6 +205,7 @@ def test_an_operator_that_is_killed_in_the_middle_goes_on(analysed: Looma, obser
     assert weights(analysed, "killed")["r1"] == 100
 
 
+@pytest.mark.long
 def test_a_prometheus_that_hangs_delays_no_abort(analysed: Looma, observed: Observed):
     observed.target.serve("hangs", "r1")
     begun(analysed, "hangs", in_a_step(ALL[:1]))
@@ -232,6 +234,7 @@ def _age(looma: Looma, name: str) -> float:
     return (dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(begun)).total_seconds()
 
 
+@pytest.mark.long
 def test_a_prometheus_that_is_down_and_one_that_nobody_named_are_no_success(
     control_plane: ControlPlane, tmp_path: Path
 ):
@@ -302,6 +305,7 @@ def quality(address: str) -> Object:
     }
 
 
+@pytest.mark.long
 def test_blue_green_asks_an_address_before_and_after_and_its_token_is_nowhere(analysed: Looma, scores):
     address, by_path = scores
     keep_secret(analysed, "looma-analysis", quality=TOKEN)

@@ -327,6 +327,7 @@ def test_a_job_that_the_api_server_refuses_fails_the_run_once(looma: Looma):
     looma.until(lambda: "full-sync-2" in runs(looma, "full"), "asked again, it runs")
 
 
+@pytest.mark.long
 def test_from_the_command_line_it_runs_is_followed_and_is_refused(looma: Looma):
     made(looma, "typed", schedule={"cron": "@yearly"})
     phase(looma, "typed", "Scheduled")

@@ -174,6 +174,7 @@ def test_a_run_that_is_too_slow_has_failed(looma: Looma):
     assert "DeadlineExceeded" in status(looma, "slow")["runs"][0]["message"]
 
 
+@pytest.mark.long
 def test_at_its_minute_the_cron_jobs_job_is_let_in(looma: Looma, tmp_path: Path):
     people(tmp_path, 4)
     made(looma, "minutely", schedule={"cron": "* * * * *"})

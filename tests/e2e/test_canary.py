@@ -31,6 +31,7 @@ def stepping(cluster: Cluster) -> Iterator[Probe]:
         yield probe
 
 
+@pytest.mark.long
 def test_given_a_canary_when_it_goes_its_steps_and_is_promoted_then_its_share_is_counted_and_no_request_fails(
     cluster: Cluster, stepping: Probe, record_property: Callable[[str, object], None]
 ):
@@ -90,6 +91,7 @@ def test_given_a_canary_halfway_when_it_is_aborted_then_tried_again_then_promote
     assert traffic.failures() == []
 
 
+@pytest.mark.long
 def test_given_a_canary_halfway_when_the_first_version_is_applied_again_then_it_is_as_before(
     cluster: Cluster, stepping: Probe
 ):
@@ -104,6 +106,7 @@ def test_given_a_canary_halfway_when_the_first_version_is_applied_again_then_it_
     assert set(traffic.revisions("back")) == {"r1"}
 
 
+@pytest.mark.long
 def test_given_a_canary_halfway_when_a_newer_version_is_applied_then_that_one_goes_the_steps(
     cluster: Cluster, stepping: Probe
 ):
@@ -117,6 +120,7 @@ def test_given_a_canary_halfway_when_a_newer_version_is_applied_then_that_one_go
     assert set(traffic.revisions("third")) == {"r1", "r3"}
 
 
+@pytest.mark.long
 def test_given_a_canary_that_never_starts_when_its_deadline_passes_then_nobody_noticed(
     cluster: Cluster, stepping: Probe
 ):
@@ -131,6 +135,7 @@ def test_given_a_canary_that_never_starts_when_its_deadline_passes_then_nobody_n
     assert {one.revision for one in traffic.answers} == {"r1"}
 
 
+@pytest.mark.long
 def test_given_a_canary_took_over_when_it_is_rolled_back_then_steps_are_left_out(
     cluster: Cluster, stepping: Probe
 ):
@@ -144,6 +149,7 @@ def test_given_a_canary_took_over_when_it_is_rolled_back_then_steps_are_left_out
     assert traffic.failures() == []
 
 
+@pytest.mark.long
 def test_given_a_rolling_service_under_load_when_it_becomes_a_canary_and_back_then_no_request_fails(
     cluster: Cluster,
 ):

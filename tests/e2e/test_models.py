@@ -105,6 +105,7 @@ def test_given_a_service_that_follows_a_channel_when_a_version_is_pushed_then_it
     assert service["spec"]["modelRefs"] == [{"name": f"{MODEL}-1.0.0"}]
 
 
+@pytest.mark.long
 def test_given_versions_that_are_too_bad_or_wrong_when_they_come_then_none_ever_serves(
     cluster: Cluster, modelled: Probe, tmp_path: Path
 ):
@@ -143,6 +144,7 @@ def test_given_versions_that_are_too_bad_or_wrong_when_they_come_then_none_ever_
     assert set(traffic.revisions("first")) == {"r2"}
 
 
+@pytest.mark.long
 def test_given_a_named_version_with_a_wrong_digest_when_it_is_asked_for_then_the_rollout_is_given_up_with_the_reason(
     cluster: Cluster, modelled: Probe, tmp_path: Path
 ):

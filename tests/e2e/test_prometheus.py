@@ -96,6 +96,7 @@ def test_given_looma_when_it_is_up_then_prometheus_reaches_every_pod_of_it(
     assert jobs == {"engines", "gateways", "haproxy", "looma"}
 
 
+@pytest.mark.long
 def test_given_two_revisions_when_each_is_asked_then_prometheus_tells_their_requests_apart(
     cluster: Cluster, asked: PrometheusApi, measured: Object
 ):

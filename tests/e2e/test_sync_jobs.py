@@ -152,6 +152,7 @@ def test_given_a_file_when_a_syncjob_is_made_then_all_shards_count_it_and_it_can
 
 
 @named("sync-timed")
+@pytest.mark.long
 def test_given_a_schedule_when_its_minute_comes_then_a_run_is_let_in(sync: Sync):
     sync.apply(source={"type": "jsonl", "path": "few.jsonl"}, schedule={"cron": "* * * * *"})
     first = sync.wait(
@@ -185,6 +186,7 @@ def test_given_a_run_when_its_pod_is_killed_then_the_next_pod_goes_on_where_it_w
 
 
 @named("sync-held")
+@pytest.mark.long
 def test_given_a_run_when_it_is_suspended_then_its_pods_end_and_it_goes_on_later(sync: Sync):
     sync.apply(slow=True, pace=0.3)
     sync.wait_read(5)
@@ -201,6 +203,7 @@ def test_given_a_run_when_it_is_suspended_then_its_pods_end_and_it_goes_on_later
 
 
 @named("sync-late")
+@pytest.mark.long
 def test_given_a_deadline_when_it_passes_then_the_run_has_failed(sync: Sync):
     sync.apply(slow=True, pace=5, activeDeadlineSeconds=8)
     status = sync.wait_phase("Failed")
@@ -210,6 +213,7 @@ def test_given_a_deadline_when_it_passes_then_the_run_has_failed(sync: Sync):
 
 
 @named("sync-bad")
+@pytest.mark.long
 def test_given_bad_input_then_the_run_fails_in_the_workers_words_and_is_not_tried_again(sync: Sync):
     sync.apply(source={"type": "jsonl", "path": "bad.jsonl"}, backoffLimit=5)
     status = sync.wait_phase("Failed")
@@ -218,6 +222,7 @@ def test_given_bad_input_then_the_run_fails_in_the_workers_words_and_is_not_trie
 
 
 @named("sync-fenced")
+@pytest.mark.long
 def test_given_a_worker_that_does_not_end_when_another_run_begins_then_it_writes_nothing_more(sync: Sync):
     sync.apply(slow=True, pace=1, stubborn=True, schedule={"cron": "0 0 29 2 *"})
     sync.wait_phase("Scheduled")
