@@ -11,6 +11,8 @@ import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock
+
 from looma_cluster.images.catalog import SLIM_PATHS, RootFs
 from looma_cluster.images.content import digest
 from looma_cluster.images.process import run
@@ -85,17 +87,19 @@ def make(rootfs: RootFs, *, cache: Path, fresh: bool = False) -> BuiltRootFs:
     asked = digest([("command", " ".join(command(wanted, Path("out"), None)).encode()), ("trim", trim)])
     archive = cache / "rootfs" / f"{rootfs.name}-{asked}.tar"
     packages = archive.with_suffix(".packages")
-    if fresh or not (archive.is_file() and packages.is_file()):
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        partial = archive.with_suffix(".partial.tar")
-        run(
-            command(rootfs, partial, os.environ.get(MIRROR_VARIABLE)),
-            step=f"making the root file system {rootfs.name}",
-            log=cache / "logs" / f"{rootfs.name}.log",
-            env={"SOURCE_DATE_EPOCH": SAME_DATE},
-            cure=f"Is Debian's package archive reachable? {MIRROR_VARIABLE} names another mirror.",
-        )
-        packages.write_text(installed_packages(partial), encoding="utf-8")
-        partial.replace(archive)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    # An image and the tests of its program may want the same one at once.
+    with FileLock(archive.with_suffix(".lock")):
+        if fresh or not (archive.is_file() and packages.is_file()):
+            partial = archive.with_suffix(".partial.tar")
+            run(
+                command(rootfs, partial, os.environ.get(MIRROR_VARIABLE)),
+                step=f"making the root file system {rootfs.name}",
+                log=cache / "logs" / f"{rootfs.name}.log",
+                env={"SOURCE_DATE_EPOCH": SAME_DATE},
+                cure=f"Is Debian's package archive reachable? {MIRROR_VARIABLE} names another mirror.",
+            )
+            packages.write_text(installed_packages(partial), encoding="utf-8")
+            partial.replace(archive)
     listed = packages.read_bytes()
     return BuiltRootFs(archive=archive, identity=digest([("asked", asked.encode()), ("packages", listed)]))

@@ -6,6 +6,8 @@ import gettext
 import io
 import json
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ class Programs:
     def __call__(self, argv: list[str], *, step: str, log: Path, cwd: Path | None = None, **_: Any) -> str:
         self.calls.append(argv)
         if argv[0] == "mmdebstrap":
+            time.sleep(0.01)  # Long enough for who comes meanwhile.
             self._root_file_system(Path(next(word for word in argv if word.endswith(".tar"))))
         elif argv[0] == "npm":
             assert cwd is not None
@@ -66,6 +69,13 @@ def test_a_root_file_system_is_made_once(programs: Programs, tmp_path: Path) -> 
     assert rootfs.make(PYTHON, cache=tmp_path) == first
     assert len(programs.calls) == 1
     assert rootfs.make(POSTGRES, cache=tmp_path).identity != first.identity
+
+
+def test_two_who_want_one_at_once_have_it_made_once(programs: Programs, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        made = list(pool.map(lambda _: rootfs.make(PYTHON, cache=tmp_path), range(4)))
+    assert len(programs.calls) == 1
+    assert len({one.identity for one in made}) == 1
 
 
 def test_a_fresh_one_is_another_only_if_debian_has_changed(programs: Programs, tmp_path: Path) -> None:
