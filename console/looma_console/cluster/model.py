@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from looma_console.cluster.documents import Document, read_time
+from looma_console.cluster.rollouts import Analysed, Rollout, read_analysis, read_rollout
 from looma_core.api.gateway import FRESH_SECONDS
-
-Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,43 +110,6 @@ class Canary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step of a canary: a weight in percent, or a wait of `seconds`, or else until somebody promotes.
-
-    `state` is done, now or next.
-    """
-
-    weight: int | None
-    seconds: int | None
-    state: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """A rollout that goes on or was given up. `steps` are those of a canary; `by_weight` it `waits` for something."""
-
-    revision: str
-    source: str
-    started_at: dt.datetime | None
-    failed: bool
-    aborted: bool
-    paused: bool
-    by_weight: bool
-    steps: tuple[Step, ...]
-    waits: str
-
-    @property
-    def actions(self) -> tuple[str, ...]:
-        """What may be asked for now; see the operator's requests."""
-        if self.failed:
-            return ("retry",)
-        if self.paused:
-            return ("resume", "abort") if self.source else ("resume",)
-        ways = ("promote", "promote-full") if self.by_weight else ()
-        return (*ways, "pause", "abort") if self.source else ("pause",)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Service:
     """One AIService."""
 
@@ -175,6 +138,7 @@ class Service:
     revisions: tuple[Revision, ...]
     canary: Canary | None
     rollout: Rollout | None
+    analysis: tuple[Analysed, ...]
     last_rollback: Rollback | None
     traffic: tuple[Traffic, ...]
     resource_version: str
@@ -236,7 +200,8 @@ def read_service(document: Document) -> Service:
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
         revisions=tuple(_revision(item) for item in status.get("revisions") or ()),
         canary=_canary(status.get("canary")),
-        rollout=_rollout(status, spec),
+        rollout=read_rollout(status, spec),
+        analysis=read_analysis(status),
         last_rollback=_rollback(status.get("lastRollback")),
         traffic=tuple(_traffic(item) for item in status.get("traffic") or ()),
         resource_version=str(metadata.get("resourceVersion", "")),
@@ -281,16 +246,6 @@ def read_event(document: Document) -> Event:
         count=int(series.get("count") or document.get("count") or 1),
         at=read_time(at or document["metadata"].get("creationTimestamp")),
     )
-
-
-def read_time(value: object) -> dt.datetime | None:
-    """An RFC 3339 time of the Kubernetes API; None for anything else."""
-    if not isinstance(value, str):
-        return None
-    try:
-        return dt.datetime.fromisoformat(value)
-    except ValueError:
-        return None
 
 
 def newest_first(events: Iterable[Event], *, limit: int) -> list[Event]:
@@ -388,33 +343,6 @@ def _canary(item: Document | None) -> Canary | None:
         revision=str(item.get("revision", "")),
         requested=float(weight.get("requested") or 0),
         achieved=None if achieved is None else float(achieved),
-    )
-
-
-def _rollout(status: Document, spec: Document) -> Rollout | None:
-    item: Document | None = status.get("rollout")
-    if not item:
-        return None
-    asked = (spec.get("rollout") or {}).get("steps") or ()
-    at = int(item.get("step") or 0)
-    steps = asked if item.get("strategy") == "Canary" else ()
-    return Rollout(
-        revision=str(item.get("revision", "")),
-        source=str(item.get("from") or ""),
-        started_at=read_time(item.get("startedAt")),
-        failed=bool(item.get("failed")),
-        aborted=bool(item.get("aborted")),
-        paused=bool(item.get("paused")),
-        by_weight=item.get("strategy") in {"Canary", "BlueGreen"},
-        steps=tuple(
-            Step(
-                weight=step.get("setWeight"),
-                seconds=(step.get("pause") or {}).get("seconds"),
-                state="done" if number < at else "now" if number == at else "next",
-            )
-            for number, step in enumerate(steps)
-        ),
-        waits=str((status.get("canary") or {}).get("waits") or ""),
     )
 
 

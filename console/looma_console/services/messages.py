@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask_babel import LazyString, format_decimal, gettext, lazy_gettext, ngettext
 
-from looma_console.cluster.model import Budget, Canary, RateLimit, Step
+from looma_console.cluster.model import Budget, Canary, RateLimit
+from looma_console.cluster.rollouts import Step
 
 PHASES: dict[str, LazyString] = {
     "Pending": lazy_gettext("Pending"),
@@ -88,9 +89,21 @@ def step_words(step: Step) -> str:
     """One step of a canary, in the page's language."""
     if step.weight is not None:
         return f"{step.weight} %"
+    if step.analysis:
+        return str(gettext("analysis"))
     if step.seconds is not None:
         return str(gettext("wait %(seconds)d s", seconds=step.seconds))
     return str(gettext("wait for somebody"))
+
+
+VERDICTS: dict[str, LazyString] = {
+    "Running": lazy_gettext("Goes on"),
+    "Successful": lazy_gettext("Good"),
+    "Failed": lazy_gettext("Failed"),
+    "Inconclusive": lazy_gettext("Not known"),
+    "Error": lazy_gettext("Not to be measured"),
+}
+VERDICT_TONES = {"Running": "busy", "Successful": "good", "Failed": "bad", "Error": "bad"}
 
 
 def budget_words(budget: Budget) -> str:

@@ -233,6 +233,8 @@ def _service(name: str) -> dict[str, Any]:
         "canary_words": messages.canary_words,
         "step_words": messages.step_words,
         "action_words": messages.ACTIONS,
+        "verdicts": messages.VERDICTS,
+        "verdict_tones": messages.VERDICT_TONES,
         "states": messages.STATES,
         **_events(lambda event: event.service == name),
         **_words(),

@@ -271,6 +271,48 @@ def test_a_canary_shows_its_steps_and_what_may_be_asked(signed_in, parts) -> Non
     assert "Aborted" in text
 
 
+FOUND = {
+    "run": "step-1",
+    "metric": "errors",
+    "revision": "r3",
+    "verdict": "Running",
+    "query": 'sum(rate(errors{revision="r3"}[5m]))',
+    "startedAt": "2026-11-21T10:00:00Z",
+    "measurements": [
+        {"at": "2026-11-21T10:00:30Z", "verdict": "Successful", "value": 0.5, "samples": 100},
+        {"at": "2026-11-21T10:01:00Z", "verdict": "Error", "message": "Prometheus did not answer"},
+        {
+            "at": "2026-11-21T10:01:30Z",
+            "verdict": "Failed",
+            "value": 2.0,
+            "baseline": 0.25,
+            "samples": 120,
+            "message": "2 % of 120 requests failed",
+        },
+    ],
+}
+
+
+def test_an_analysis_shows_its_values_its_query_and_its_verdict(signed_in, parts) -> None:
+    document = canary_document()
+    document["spec"]["rollout"] = {**STEPS["rollout"], "steps": [{"setWeight": 25}, {"analysis": {}}]}
+    document["status"]["analysis"] = [FOUND, {"metric": "latency", "verdict": "Inconclusive"}]
+    parts.service_watch.replace([document])
+    text = signed_in(Role.OPERATOR).get("/services/resume").get_data(as_text=True)
+    assert '<li class="now" aria-current="step">analysis</li>' in text
+    table = text[text.index('id="analysis"') :]
+    table = table[: table.index("</table>")]
+    assert "sum(rate(errors{revision=&#34;r3&#34;}[5m]))" in table
+    assert '<polyline points="0.0,18.0 100.0,0.0 ">' in table, "what could not be measured has no point"
+    assert '<circle class="good" cx="0.0" cy="18.0" r="2">' in table
+    assert '<circle class="bad" cx="100.0" cy="0.0" r="2">' in table
+    assert "instead of 0.25" in table
+    assert "120 requests" in table
+    assert "2 % of 120 requests failed" in table
+    assert "Not known" in table
+    assert "unknown" in table, "a metric without a value"
+
+
 def test_an_action_is_asked_for_as_the_person_with_a_reason_and_audited(
     signed_in, cluster_fake, parts
 ) -> None:
