@@ -109,5 +109,12 @@ def to_json(comparison: Comparison) -> str:
 
 
 def to_rows(comparison: Comparison) -> list[list[str]]:
-    """Rows of a table for people: a mark where they differ, the part, and both values."""
-    return [["*" if row.differs else "", row.part, row.before, row.after] for row in comparison.rows]
+    """Rows of a table for people: a mark where they differ, the part, and both values, each on one line."""
+
+    def one_line(value: str) -> str:
+        return value.replace("\n", "\\n")
+
+    return [
+        ["*" if row.differs else "", row.part, one_line(row.before), one_line(row.after)]
+        for row in comparison.rows
+    ]

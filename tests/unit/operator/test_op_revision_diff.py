@@ -79,3 +79,9 @@ def test_contents_differ_just_if_they_are_not_the_same(one, other):
     if left == right and json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True):
         assert not found.differs
     assert not compare(service="s", before=("r1", left), after=("r1", left)).differs
+
+
+def test_a_value_of_several_lines_is_one_line_of_the_table():
+    before, after = {"image": "a", "args": ["one\ntwo"]}, {"image": "a", "args": ["one"]}
+    comparison = compare(service="road", before=("r1", before), after=("r2", after))
+    assert ["*", "args[0]", "one\\ntwo", "one"] in to_rows(comparison)
