@@ -17,7 +17,7 @@ from support.faults import more
 from support.probe_service import Probe, probing
 from support.traffic import Traffic
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.road]
 COUNTED = 400
 
 

@@ -17,7 +17,7 @@ from support.cluster import Cluster, Object
 from support.probe_service import Probe, probing
 from support.traffic import Traffic
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.road]
 MODEL = "probe-model"
 CHANNEL = [{"model": MODEL, "channel": "stable"}]
 

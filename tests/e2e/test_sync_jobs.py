@@ -172,6 +172,7 @@ def test_given_a_schedule_when_its_minute_comes_then_a_run_is_let_in(sync: Sync)
 
 
 @named("sync-killed")
+@pytest.mark.long
 def test_given_a_run_when_its_pod_is_killed_then_the_next_pod_goes_on_where_it_was(sync: Sync):
     sync.apply(slow=True, pace=0.3)
     sync.wait_read(10)

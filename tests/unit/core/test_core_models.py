@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import tarfile
 from pathlib import Path
@@ -28,7 +29,11 @@ LIGHTGBM = b"tree\nversion=v4\nnum_class=1\n\nTree=0\nnum_leaves=1\n\nend of tre
 def archive(**files: bytes) -> bytes:
     """A gzipped tar of a pipeline's folder."""
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+    # Its header has the time otherwise, and each of several test processes would name its cases by another one.
+    with (
+        gzip.GzipFile(fileobj=stream, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
         for name, content in files.items():
             info = tarfile.TarInfo(f"pipeline/{name.replace('_', '.')}")
             info.size = len(content)
