@@ -43,7 +43,8 @@ def settled(service: Object) -> bool:
 class Cluster:
     """A running instance of Looma.
 
-    address is the one URL of the console and the API; namespace is where Looma runs.
+    address is the one URL of the console and the API, https_address the same with TLS, empty without a port for it;
+    namespace is where Looma runs.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Cluster:
     kubeconfig: Path
     kubectl_path: Path
     namespace: str = "looma"
+    https_address: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *command: str, stdin: str | None = None, check: bool = True, timeout: float = 120) -> str:
@@ -209,6 +211,7 @@ def instance(name: str) -> Cluster:
         address=status["address"].rstrip("/"),
         kubeconfig=Path(kubeconfig),
         kubectl_path=binaries.path("kubectl"),
+        https_address=status.get("https_address") or "",
     )
 
 
