@@ -6,9 +6,11 @@ The gateway is not Looma's: it says that it serves each route, and requests are 
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 from looma_core.metrics import Metrics
 from looma_engines.gateway.metrics import GatewayMetrics
 from looma_operator.plan import queries
+from looma_operator.resources_analysis import Metric
 from support.control_plane import ControlPlane, free_port
 from support.observed_metrics import Observed
 from support.operator_process import Looma, make
@@ -125,6 +128,32 @@ def test_the_built_in_queries_ask_for_what_is_counted():
     assert {"service", "revision", "code"} <= kept[queries.ENGINE_SECONDS]
 
 
+def test_a_counter_that_appears_is_counted_with_all_that_it_has(observed: Observed):
+    """A new revision's first failures are all that it may have before it is given up."""
+    scene = queries.Scene(
+        namespace="new", service="new", engine="resume", revision="r2", stable="r1", routed=True, window=60
+    )
+    query = queries.resolve(Metric(name="errors", built_in="errorRate", max=5), scene)
+
+    def counted() -> dict[str, float]:
+        result = json.loads(observed.query(query))["data"]["result"]
+        return {series["metric"]["code"]: float(series["value"][1]) for series in result}
+
+    with observed.target.lock:
+        observed.target.attempts.labels("new/new", "r2", "5xx", "false").inc(7)
+        observed.target.attempts.labels("new/other", "r2", "5xx", "false").inc(100)
+    deadline = time.monotonic() + 20
+    while not counted() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert counted() == {"5xx": 7}
+    with observed.target.lock:
+        observed.target.attempts.labels("new/new", "r2", "2xx", "false").inc(3)
+        observed.target.attempts.labels("new/new", "r2", "5xx", "true").inc(2)
+    while counted() != {"5xx": 9, "2xx": 3} and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert counted() == {"5xx": 9, "2xx": 3}, "attempts that were repeated count as well"
+
+
 def test_a_canary_that_is_well_goes_on_and_status_says_why(analysed: Looma, observed: Observed):
     observed.target.serve("well", "r1")
     begun(analysed, "well", in_a_step())
@@ -226,8 +255,6 @@ def test_a_prometheus_that_hangs_delays_no_abort(analysed: Looma, observed: Obse
 
 def _age(looma: Looma, name: str) -> float:
     """Seconds that the analysis has run."""
-    import datetime as dt
-
     begun = entries(looma, name).get("errors", {}).get("startedAt")
     if begun is None:
         return 0.0
