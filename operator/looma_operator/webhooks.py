@@ -16,7 +16,8 @@ webhook would have refused shows up as a condition.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -139,6 +140,23 @@ async def check_service(kube: Kube, raw: Json, old: Json | None) -> None:
             ) from error
 
 
+@asynccontextmanager
+async def counted(webhook: str, what: str) -> AsyncIterator[None]:
+    """Count the answer of a check; where the API server does not answer, `what` is let through unchecked."""
+    answer = "failed"
+    try:
+        yield
+        answer = "allowed"
+    except kopf.AdmissionError:
+        answer = "refused"
+        raise
+    except KubeError as error:
+        # As with no webhook at all: the change is taken, and what is wrong with it becomes a condition.
+        _log.warning("%s was let through unchecked: %s", what, error.message)
+    finally:
+        ADMISSIONS.labels(webhook=webhook, answer=answer).inc()
+
+
 def register(registry: kopf.OperatorRegistry, kube: Kube) -> None:
     """Register both handlers; `kube` reads peers and tries Deployments without keeping them."""
 
@@ -148,7 +166,7 @@ def register(registry: kopf.OperatorRegistry, kube: Kube) -> None:
     ) -> None:
         if kwargs["operation"] == "DELETE":
             return
-        changes = note_change(old=_plain(kwargs["old"]), new=dict(body), who=requester(userinfo))
+        changes = note_change(old=plain(kwargs["old"]), new=dict(body), who=requester(userinfo))
         if changes:
             patch.metadata.annotations.update(changes)
         ADMISSIONS.labels(webhook=NOTE_REQUESTER, answer="allowed").inc()
@@ -157,19 +175,10 @@ def register(registry: kopf.OperatorRegistry, kube: Kube) -> None:
     async def validate_aiservice(body: kopf.Body, **kwargs: Any) -> None:
         if kwargs["operation"] == "DELETE":
             return
-        answer = "failed"
-        try:
-            await check_service(kube, dict(body), _plain(kwargs["old"]))
-            answer = "allowed"
-        except kopf.AdmissionError:
-            answer = "refused"
-            raise
-        except KubeError as error:
-            # As with no webhook at all: the change is taken, conflicts become conditions.
-            _log.warning("an AIService was let through unchecked: %s", error.message)
-        finally:
-            ADMISSIONS.labels(webhook=VALIDATE_SERVICE, answer=answer).inc()
+        async with counted(VALIDATE_SERVICE, "an AIService"):
+            await check_service(kube, dict(body), plain(kwargs["old"]))
 
 
-def _plain(body: kopf.Body | None) -> Json | None:
+def plain(body: kopf.Body | None) -> Json | None:
+    """The object as JSON; None for none."""
     return None if body is None else dict(body)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import kopf
-
-from looma_core.kube import KubeError
 
 from .kube import kinds
 from .kube.client import Kube, RefusedError
@@ -18,13 +15,13 @@ from .names import GROUP, REQUEST, REQUESTED_BY, VERSION
 from .plan.sync_requests import parse_sync_request, sign
 from .render.sync import render_cron_job, render_run
 from .resources import Json
+from .webhooks import counted, plain
 
 NOTE_SYNC_REQUESTER = "note-sync-requester"
 VALIDATE_SYNC_JOB = "validate-syncjob"
 TRIAL_IMAGE = (
     "trial"  # For a SyncJob without one: what the operator runs then is not the author's to correct.
 )
-_log = logging.getLogger(__name__)
 
 
 def _annotations(raw: Json | None) -> dict[str, str]:
@@ -82,7 +79,7 @@ def register(
     ) -> None:
         if kwargs["operation"] == "DELETE":
             return
-        changes = note_request(old=_plain(kwargs["old"]), new=dict(body), who=requester(userinfo))
+        changes = note_request(old=plain(kwargs["old"]), new=dict(body), who=requester(userinfo))
         if changes:
             patch.metadata.annotations.update(changes)
         ADMISSIONS.labels(webhook=NOTE_SYNC_REQUESTER, answer="allowed").inc()
@@ -91,18 +88,5 @@ def register(
     async def validate_syncjob(body: kopf.Body, **kwargs: Any) -> None:
         if kwargs["operation"] == "DELETE":
             return
-        answer = "failed"
-        try:
-            await check_sync_job(kube, dict(body), _plain(kwargs["old"]))
-            answer = "allowed"
-        except kopf.AdmissionError:
-            answer = "refused"
-            raise
-        except KubeError as error:
-            _log.warning("a SyncJob was let through unchecked: %s", error.message)
-        finally:
-            ADMISSIONS.labels(webhook=VALIDATE_SYNC_JOB, answer=answer).inc()
-
-
-def _plain(body: kopf.Body | None) -> Json | None:
-    return None if body is None else dict(body)
+        async with counted(VALIDATE_SYNC_JOB, "a SyncJob"):
+            await check_sync_job(kube, dict(body), plain(kwargs["old"]))

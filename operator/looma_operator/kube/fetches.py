@@ -8,7 +8,6 @@ from dataclasses import replace
 import msgspec
 
 from looma_core.api.models import FetchFailure, parse_failure
-from looma_core.kube import KubeError
 
 from ..names import FETCH, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF
 from ..plan.observed import Pods, StoredRevision
@@ -18,8 +17,8 @@ from ..render.models import FETCH_CONTAINER
 from ..resources import Json, ModelVersion
 from . import kinds
 from .client import Kube
+from .pods import list_pods
 
-FORBIDDEN = 403
 Failures = Mapping[tuple[str, str], FetchFailure]
 """The failure that a pod told of last, by service and revision."""
 
@@ -50,16 +49,10 @@ async def read_failures(kube: Kube, namespace: str, selector: str) -> Failures:
         KubeError: if the API server does not answer.
     """
     found: dict[tuple[str, str], FetchFailure] = {}
-    try:
-        pods = await kube.list(kinds.POD, namespace, selector=selector)
-    except KubeError as error:
-        if error.code != FORBIDDEN:
-            raise
-        return found
-    for pod in pods:
+    for pod in await list_pods(kube, namespace, selector):
         labels = pod["metadata"].get("labels") or {}
         failure = failure_of(pod)
-        if failure is not None and not pod["metadata"].get("deletionTimestamp"):
+        if failure is not None:
             found[labels.get(LABEL_INSTANCE, ""), labels.get(LABEL_REVISION, "")] = failure
     return found
 

@@ -6,15 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from looma_core.kube import KubeError
-
 from ..names import LABEL_REVISION
 from ..plan.observed import Pods
 from ..resources import Json, RolloutStatus
-from . import kinds
 from .client import Kube
+from .pods import list_pods
 
-FORBIDDEN = 403
 PATIENCE = timedelta(seconds=5)
 """A pod that starts as it should has answered by then, or is not worth a word yet."""
 STARTING = frozenset({"ContainerCreating", "PodInitializing"})
@@ -60,17 +57,11 @@ async def with_waiting(
     Raises:
         KubeError: if the API server does not answer.
     """
-    try:
-        listed = await kube.list(kinds.POD, namespace, selector=selector)
-    except KubeError as error:
-        if error.code != FORBIDDEN:
-            raise
-        return dict(pods)
     found: dict[str, str] = {}
-    for pod in listed:
+    for pod in await list_pods(kube, namespace, selector):
         name = (pod["metadata"].get("labels") or {}).get(LABEL_REVISION, "")
         failure = failure_of(pod)
-        if name in names and failure and not pod["metadata"].get("deletionTimestamp"):
+        if name in names and failure:
             found.setdefault(name, failure)
     return {
         name: replace(counted, failure=counted.failure or found.get(name, ""))
