@@ -18,27 +18,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
+from ..names import REQUEST
 from ..resources import BY_WEIGHT, RequestRecord, RolloutStatus
 
 KEPT = 20
 Action = Literal["restart", "retry", "promote", "promote-full", "pause", "resume", "abort"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
+AnyRequest = TypeVar("AnyRequest", bound="RequestText")
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request as the annotation holds it."""
+class RequestText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What requests of every kind of resource have in common in their annotation."""
 
     id: str
-    action: Action
     reason: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.id) <= 63:
             raise ValueError("id must have 1 to 63 characters")
+
+
+class Request(RequestText, frozen=True, kw_only=True):
+    """A request as the annotation of an AIService holds it."""
+
+    action: Action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +62,21 @@ def parse_request(text: str) -> Request:
     Raises:
         ValueError: if it is none, with a message that says what to write.
     """
+    return read_text(text, Request, ACTIONS)
+
+
+def read_text(text: str, kind: type[AnyRequest], actions: Sequence[str]) -> AnyRequest:
+    """The request of that kind that an annotation holds.
+
+    Raises:
+        ValueError: if it is none, with a message that says what to write.
+    """
     try:
-        return msgspec.json.decode(text, type=Request)
-    except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise ValueError(
-            f"annotation looma.dev/request: {error}; write "
-            f'{{"id": "ANY-NEW-TEXT", "action": one of {", ".join(ACTIONS)}, "reason": "WHY"}}'
+            f"annotation {REQUEST}: {error}; write "
+            f'{{"id": "ANY-NEW-TEXT", "action": one of {", ".join(actions)}, "reason": "WHY"}}'
         ) from error
 
 

@@ -18,21 +18,16 @@ import msgspec
 from ..names import REQUEST, REQUESTED_BY
 from ..resources import RequestRecord
 from ..sync_resources import Run
+from .requests import RequestText, read_text
 
 SyncAction = Literal["run", "cancel"]
 SYNC_ACTIONS: tuple[SyncAction, ...] = get_args(SyncAction)
 
 
-class SyncRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SyncRequest(RequestText, frozen=True, kw_only=True):
     """A request as the annotation holds it."""
 
-    id: str
     action: SyncAction
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        if not 1 <= len(self.id) <= 63:
-            raise ValueError("id must have 1 to 63 characters")
 
 
 class _Signed(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,13 +51,7 @@ def parse_sync_request(text: str) -> SyncRequest:
     Raises:
         ValueError: if it is none, with a message that says what to write.
     """
-    try:
-        return msgspec.json.decode(text, type=SyncRequest)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ValueError(
-            f"annotation {REQUEST}: {error}; write "
-            f'{{"id": "ANY-NEW-TEXT", "action": one of {", ".join(SYNC_ACTIONS)}, "reason": "WHY"}}'
-        ) from error
+    return read_text(text, SyncRequest, SYNC_ACTIONS)
 
 
 def sign(*, annotations: Mapping[str, str], before: Mapping[str, str], who: str) -> str | None:
