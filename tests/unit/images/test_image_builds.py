@@ -199,7 +199,8 @@ def test_a_change_rebuilds_only_the_image_that_has_it(
     kitchen = Kitchen(tmp_path, monkeypatch, bases)
     said: list[str] = []
     first = make.build(cache=tmp_path / "cache", report=said.append)
-    assert len(said) == len(RECIPES)
+    # What is still being made when it is looked at is told too, and that depends on the threads' order.
+    assert len([line for line in said if " built in " in line]) == len(RECIPES)
     assert all(image.archive.is_file() for image in first)
 
     said.clear()
