@@ -112,7 +112,8 @@ contract-database: $(READY)
 cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of their own
 	@$(SUDO) tests/on-cluster $(TEST_NAME) $(KEYWORD)
 
-scenarios: $(READY) ## All scenarios, of rollouts, models and SyncJobs, that `make test` leaves out for their time too
+scenarios: $(ASSETS) ## What `make test` leaves out for its time: many more examples, and all scenarios of rollouts, models and SyncJobs
+	@$(BIN)/pytest tests/unit -m "hypothesis and not database" --hypothesis-profile thorough -q -n $(WORKERS) $(KEYWORD) $(NONE_IS_FINE)
 	@$(SUDO) $(BIN)/pytest tests/contract -m long -q -n $(CONTRACT_WORKERS) $(KEYWORD) $(NONE_IS_FINE)
 	@$(SUDO) env TESTS=tests/e2e MARK="long or not long" tests/on-cluster scenarios $(KEYWORD)
 

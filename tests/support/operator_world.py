@@ -6,11 +6,12 @@ the same functions as in production (`kube.read`), so only HTTP is left out.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from looma_operator.kube import kinds
 from looma_operator.kube.read import _pods, _revisions, parse_model, parse_service
@@ -28,6 +29,11 @@ from looma_operator.resources import AIService, AIServiceStatus, format_time, ow
 
 Object = dict[str, Any]
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def copied(value: Object) -> Object:
+    """The same JSON in objects of its own, as a server answers it; several times faster than `copy.deepcopy`."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def spec(**changes: Any) -> Object:
@@ -100,7 +106,7 @@ class World:
             service=self.service,
             revisions=_revisions(self.children),
             pods=_pods(self.children),
-            children=copy.deepcopy(self.children),
+            children={key: copied(child) for key, child in self.children.items()},
             models={name: parse_model(raw) for name, raw in self.models.items()},
             peers=self.peers,
             foreign=self.foreign,
@@ -189,7 +195,7 @@ class World:
             return
         key = (action.kind, action.name)
         before = self.children.get(key, {})
-        child = copy.deepcopy(action.manifest)
+        child = copied(action.manifest)
         child["metadata"]["resourceVersion"] = str(self._versions)
         child["metadata"]["uid"] = f"uid-{self._versions}"
         child["metadata"]["creationTimestamp"] = before.get("metadata", {}).get(

@@ -6,7 +6,6 @@ functions as in production (`kube.read_sync`), so only HTTP is left out.
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +22,7 @@ from looma_operator.plan.sync_observed import SyncObserved
 from looma_operator.resources import format_time
 from looma_operator.sync_resources import Run, SyncJob, SyncJobStatus, own_sync_status
 
-from .operator_world import START
+from .operator_world import START, copied
 
 Object = dict[str, Any]
 IMAGE = "looma-engine:1"
@@ -88,8 +87,8 @@ class SyncWorld:
         """What would be read now."""
         return SyncObserved(
             job=self.job,
-            jobs=tuple(run_job(raw, cron_uid="cron") for raw in copy.deepcopy(self.jobs).values()),
-            children=copy.deepcopy(self.children),
+            jobs=tuple(run_job(raw, cron_uid="cron") for raw in copied(self.jobs).values()),
+            children={key: copied(child) for key, child in self.children.items()},
             foreign=self.foreign,
         )
 
@@ -144,7 +143,7 @@ class SyncWorld:
             else:
                 del self.children[action.kind, action.name]
             return
-        manifest = copy.deepcopy(action.manifest)
+        manifest = copied(action.manifest)
         if action.kind != kinds.JOB.name:
             manifest["metadata"]["resourceVersion"] = str(self.writes)
             manifest["metadata"]["uid"] = "cron" if action.kind == "CronJob" else f"uid-{action.name}"
@@ -191,7 +190,7 @@ class SyncWorld:
 
     def cron_fires(self, *, by_hand: bool = False) -> str:
         """What the CronJob's controller makes at its time, or `kubectl create job --from`; answers the name."""
-        template = copy.deepcopy(self.children["CronJob", "people-sync"]["spec"]["jobTemplate"])
+        template = copied(self.children["CronJob", "people-sync"]["spec"]["jobTemplate"])
         name = f"people-sync-{29000000 + self._made}"
         owner = {"apiVersion": "batch/v1", "kind": "CronJob", "uid": "cron", "controller": True}
         meta = {**template["metadata"], "name": name, "ownerReferences": [owner]}

@@ -36,6 +36,8 @@ LEAST_SHARE = 0.64
 """Share of pairs in which the canary is slower: a medium effect by Vargha and Delaney; 0.5 is none. A new pod is a
 little slower for many reasons that are no fault of its revision."""
 MESSAGE_LIMIT = 300
+MOST_COUNTED = 1e12
+"""Requests in one window: far more than any service has, and few enough for 64-bit floats in Fisher's test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +155,16 @@ def _chance(chance: float, level: float) -> str:
     return f"by chance with p = {chance:.2g}, {'less' if chance < level else 'not less'} than {level:.2g}"
 
 
+def _is_count(value: float) -> bool:
+    """Whether it can be a number of requests; beyond `MOST_COUNTED` the tests' logarithms of factorials say nothing."""
+    return math.isfinite(value) and value < MOST_COUNTED
+
+
 def _failures(reading: Reading, revision: str) -> tuple[int, int]:
     """Failures and all requests of a revision, as whole numbers: Prometheus extrapolates to the window's ends."""
     bad = whole = 0.0
     for sample in reading.samples:
-        if sample.labels.get("revision") == revision and math.isfinite(sample.value):
+        if sample.labels.get("revision") == revision and _is_count(sample.value):
             whole += sample.value
             bad += sample.value if _is_bad(sample.labels.get("code", "none")) else 0.0
     return min(round(bad), round(whole)), round(whole)
@@ -201,7 +208,7 @@ def _buckets(reading: Reading, *revisions: str) -> tuple[list[float], list[list[
     below: dict[str, dict[float, float]] = {name: defaultdict(float) for name in revisions}
     for sample in reading.samples:
         name, bound = sample.labels.get("revision", ""), _bound(sample.labels.get("le", ""))
-        if name in below and math.isfinite(sample.value) and not math.isnan(bound):
+        if name in below and _is_count(sample.value) and not math.isnan(bound):
             below[name][bound] += sample.value
     # A release may have other buckets than the one before.
     bounds = sorted(set.intersection(*(set(counts) for counts in below.values())))

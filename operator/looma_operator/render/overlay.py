@@ -6,7 +6,6 @@ Looma win, since selectors and history depend on them.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from ..resources import Json
@@ -35,23 +34,21 @@ _UNIONS = {
 
 
 def merge(base: Any, over: Any, field: str = "") -> Any:  # noqa: ANN401 - any JSON
-    """`over` laid over `base`; neither is changed."""
+    """`over` laid over `base`; neither is changed, and the result shares with both what it leaves as it was."""
     if isinstance(base, dict) and isinstance(over, dict):
         kept = base
         union = _UNIONS.get(field)
         if union and union & over.keys():
             kept = {key: value for key, value in base.items() if key not in union}
-        result = copy.deepcopy(kept)
-        for key, value in over.items():
-            result[key] = merge(kept[key], value, key) if key in kept else copy.deepcopy(value)
-        return result
+        laid = {key: merge(kept[key], value, key) if key in kept else value for key, value in over.items()}
+        return {**kept, **laid}
     if isinstance(base, list) and isinstance(over, list) and field in _KEYS:
         return _merge_list(base, over, _KEYS[field])
-    return copy.deepcopy(over)
+    return over
 
 
 def _merge_list(base: list[Any], over: list[Any], key: str) -> list[Any]:
-    result = [copy.deepcopy(item) for item in base]
+    result = [*base]
     for item in over:
         position = next(
             (
@@ -62,7 +59,7 @@ def _merge_list(base: list[Any], over: list[Any], key: str) -> list[Any]:
             None,
         )
         if position is None:
-            result.append(copy.deepcopy(item))
+            result.append(item)
         else:
             result[position] = merge(result[position], item)
     return result
@@ -75,5 +72,5 @@ def lay_over(template: Json, user: Json) -> Json:
         own = template.get("metadata", {}).get(part, {})
         theirs = user.get("metadata", {}).get(part, {})
         if own or theirs:
-            merged.setdefault("metadata", {})[part] = {**theirs, **own}
+            merged["metadata"] = {**merged.get("metadata", {}), part: {**theirs, **own}}
     return merged

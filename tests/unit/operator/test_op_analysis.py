@@ -421,7 +421,7 @@ events = st.lists(
 BLUE = {"strategy": "BlueGreen", "prePromotionAnalysis": ANALYSIS, "postPromotionAnalysis": ANALYSIS}
 
 
-@settings(max_examples=20)
+@settings(max_examples=settings().max_examples // 5)
 @given(events=events, rollout=st.sampled_from([INLINE, BACKGROUND, BLUE | {"progressDeadlineSeconds": 60}]))
 def test_whatever_happens_weights_are_whole_and_all_ends(events, rollout):
     world = World(spec=spec(rollout=rollout), answer=lambda _: says(GOOD))

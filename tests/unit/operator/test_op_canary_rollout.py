@@ -369,7 +369,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 5)
 @given(events=events, rollout=st.sampled_from([ROLLOUT, BLUE_GREEN]))
 def test_whatever_happens_weights_are_whole_carried_and_all_ends(events, rollout):
     world = World(spec=spec(rollout=rollout))

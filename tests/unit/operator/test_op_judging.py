@@ -197,6 +197,17 @@ def test_what_has_no_limit_or_no_source_is_an_error():
     )
 
 
+def test_a_number_that_no_window_can_have_is_no_count():
+    found = judged(
+        FAILS_MORE,
+        Sample(value=171, labels={"revision": "r1", "code": "2xx"}),
+        Sample(value=1.8e18, labels={"revision": "r2", "code": "5xx"}),
+        least=1,
+    )
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.samples == 0
+
+
 values = st.one_of(st.floats(), st.integers(-5, 500).map(float))
 samples_ = st.lists(
     st.builds(

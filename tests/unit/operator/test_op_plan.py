@@ -321,7 +321,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples // 2)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_whatever_happens_capacity_holds_and_the_end_is_the_spec(steps):
     """Changes, crashes between any two writes and deletions by hand: pods that serve are not taken below the spec."""
