@@ -187,7 +187,7 @@ def test_one_without_conditions_is_waited_for_again_and_any_other_error_is_told(
         if "wait" in command:
             asked.append(command)
             if said := answers[len(asked) - 1]:
-                raise CommandError(command, 1, said)
+                raise CommandError([str(word) for word in command], 1, said)
         return ""
 
     monkeypatch.setattr(gateway_api, "run", run)
