@@ -1,6 +1,6 @@
 """`make bench`: takes the figures on an instance of its own and keeps them in docs/reports.
 
-usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic,aborts]
+usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic,aborts,judging]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bench import (
     bench_aborts,
     bench_gateway,
     bench_http,
+    bench_judging,
     bench_reconcile,
     bench_resume,
     bench_traffic,
@@ -28,11 +29,13 @@ from support.cluster import BIN, Cluster, instance
 PARTS = ("up", "reconcile", "resume", "http", "gateway", "traffic")
 GATEWAY_PARTS = ("gateway", "traffic")
 ROLLOUT_PARTS = ("aborts",)
+JUDGING_PARTS = ("judging",)
 """Parts of a report of their own: each takes long."""
 REPORTS = (
     ("first", "The first table", PARTS),
     ("gateway", "What the gateway promises", GATEWAY_PARTS),
     ("rollouts", "What rollouts promise", ROLLOUT_PARTS),
+    ("judging", "How canaries are judged", JUDGING_PARTS),
 )
 
 
@@ -44,9 +47,15 @@ def main() -> None:
     parser.add_argument(
         "--aborts", type=int, default=bench_aborts.ABORTS, help="how many aborts are measured"
     )
+    parser.add_argument(
+        "--judged",
+        type=int,
+        default=bench_judging.RUNS,
+        help="how many canaries that are the same, and how many bad ones, are judged",
+    )
     options = parser.parse_args()
     parts = options.only.split(",")
-    known = (*PARTS, *ROLLOUT_PARTS)
+    known = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS)
     if unknown := set(parts) - set(known):
         parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     rows = taken(options, parts)
@@ -68,6 +77,7 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
         "gateway": bench_gateway.run,
         "traffic": bench_traffic.run,
         "aborts": lambda cluster: bench_aborts.run(cluster, aborts=options.aborts),
+        "judging": lambda cluster: bench_judging.run(cluster, runs=options.judged),
     }
     try:
         if "up" in parts:
