@@ -1,6 +1,6 @@
 """`make bench`: takes the figures on an instance of its own and keeps them in docs/reports.
 
-usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic,aborts,judging]
+usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic,aborts,rollbacks,judging]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bench import (
     bench_judging,
     bench_reconcile,
     bench_resume,
+    bench_rollbacks,
     bench_traffic,
     bench_up,
 )
@@ -28,7 +29,7 @@ from support.cluster import BIN, Cluster, instance
 
 PARTS = ("up", "reconcile", "resume", "http", "gateway", "traffic")
 GATEWAY_PARTS = ("gateway", "traffic")
-ROLLOUT_PARTS = ("aborts",)
+ROLLOUT_PARTS = ("aborts", "rollbacks")
 JUDGING_PARTS = ("judging",)
 """Parts of a report of their own: each takes long."""
 REPORTS = (
@@ -46,6 +47,9 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     parser.add_argument(
         "--aborts", type=int, default=bench_aborts.ABORTS, help="how many aborts are measured"
+    )
+    parser.add_argument(
+        "--rollbacks", type=int, default=bench_rollbacks.ROLLBACKS, help="how many rollbacks are measured"
     )
     parser.add_argument(
         "--judged",
@@ -77,6 +81,7 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
         "gateway": bench_gateway.run,
         "traffic": bench_traffic.run,
         "aborts": lambda cluster: bench_aborts.run(cluster, aborts=options.aborts),
+        "rollbacks": lambda cluster: bench_rollbacks.run(cluster, rollbacks=options.rollbacks),
         "judging": lambda cluster: bench_judging.run(cluster, runs=options.judged),
     }
     try:

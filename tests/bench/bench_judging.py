@@ -1,6 +1,7 @@
 """Are canaries judged rightly: one that is as good as stable is never given up, a bad one never takes over.
 
-Several services at once, each with a client of its own through the gateway; one canary after another, its kind by turns:
+Several services at once, each with a client of its own through the gateway; one canary after another, of all kinds by
+turns:
 
 | kind          | what its version does                                      | what ought to find it |
 | ------------- | ---------------------------------------------------------- | --------------------- |
