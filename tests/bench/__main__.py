@@ -1,6 +1,6 @@
 """`make bench`: takes the figures on an instance of its own and keeps them in docs/reports.
 
-usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic,aborts,rollbacks,judging]
+usage: python -m tests.bench [--name INSTANCE] [--only PART,PART]
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ GATEWAY_PARTS = ("gateway", "traffic")
 ROLLOUT_PARTS = ("aborts", "rollbacks")
 JUDGING_PARTS = ("judging",)
 """Parts of a report of their own: each takes long."""
+ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS)
 REPORTS = (
     ("first", "The first table", PARTS),
     ("gateway", "What the gateway promises", GATEWAY_PARTS),
@@ -44,7 +45,9 @@ def main() -> None:
     """Take the figures asked for, print the table, keep the report when all were taken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", default="bench", help="the instance to make; it is purged at the end")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
+    parser.add_argument(
+        "--only", default=",".join(PARTS), help=f"parts of {', '.join(ALL)}, separated by commas"
+    )
     parser.add_argument(
         "--aborts", type=int, default=bench_aborts.ABORTS, help="how many aborts are measured"
     )
@@ -59,9 +62,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     parts = options.only.split(",")
-    known = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS)
-    if unknown := set(parts) - set(known):
-        parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    if unknown := set(parts) - set(ALL):
+        parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
     rows = taken(options, parts)
     sys.stdout.write(table(rows) + "\n")
     for name, title, whole in REPORTS:

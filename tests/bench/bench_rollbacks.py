@@ -1,7 +1,7 @@
 """Rollbacks: the earlier spec is applied again, and a client says when the last answer of the bad version came.
 
-Two ways, each many times with requests all the time: while the earlier revision's pods are still there (BlueGreen keeps
-them for `scaleDownDelaySeconds`), and from no pods at all (Rolling). Counted is from the moment the spec was sent to the
+Two ways, each many times with requests all the time: while the earlier revision's pods are there (BlueGreen keeps them
+for `scaleDownDelaySeconds`), and from no pods at all (Rolling). Counted is from the moment the spec was sent to the
 start of the last request that the revision gone back from answered, and how many requests failed meanwhile. Beside
 each, on the same machine at the same time, the delivery of one change by a watch: the least that any operator can take.
 """
