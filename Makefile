@@ -11,6 +11,7 @@ CLUSTER ?= auto
 TEST_NAME ?= test
 SCENARIO ?=
 WORKERS ?= 2
+RUNS ?= 100
 # Of the tests with servers, which wait for those half of the time.
 CONTRACT_WORKERS ?= 3
 
@@ -43,7 +44,7 @@ KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 # One scenario is in one of several runs, and pytest says 5 where it found none.
 NONE_IS_FINE := $(if $(SCENARIO),|| test $$? -eq 5,)
 
-.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database contract-programs coverage cluster-tests scenarios chaos conformance lint format bench lock venv helmfile-check
+.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database contract-programs coverage cluster-tests scenarios chaos conformance lint format bench judging lock venv helmfile-check
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +134,9 @@ chaos: $(READY) ## All fault tests, the long ones too
 
 conformance: $(READY) ## The Gateway API's own tests against the gateway, and their table in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.conformance --name conformance $(if $(SCENARIO),--only "$(SCENARIO)",)
+
+judging: $(READY) ## 100 canaries that are as good and 100 bad ones, and how they were judged (RUNS=10 for fewer)
+	@$(SUDO) $(BIN)/python -m tests.bench --only judging --judged $(RUNS) --name judging
 
 bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench
