@@ -21,7 +21,12 @@ ONCALL = {
     "severity": "warning",
     "language": "zh-CN",
 }
-CI = {"type": "generic", "url": {"secret": "ci", "key": "hook"}, "events": ["RunFailed"], "services": ["resume"]}
+CI = {
+    "type": "generic",
+    "url": {"secret": "ci", "key": "hook"},
+    "events": ["RunFailed"],
+    "services": ["resume"],
+}
 
 
 def told(tmp_path: Path, **receivers: Any) -> list[Object]:
@@ -72,7 +77,9 @@ def test_secrets_are_files_by_receiver_and_none_keeps_the_operator_from_starting
 
 def test_a_change_makes_new_pods(tmp_path: Path) -> None:
     def stamp(receiver: Any) -> str:
-        return str(operator(told(tmp_path, ci=receiver))["metadata"]["annotations"]["looma.dev/notifications"])
+        return str(
+            operator(told(tmp_path, ci=receiver))["metadata"]["annotations"]["looma.dev/notifications"]
+        )
 
     assert stamp(CI) == stamp({**CI, "url": URL})
     assert stamp(CI) != stamp({**CI, "events": ["RolloutFailed"]})

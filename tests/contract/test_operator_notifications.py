@@ -239,7 +239,12 @@ def test_models_and_sync_jobs_are_told_of(stand: Stand):
 def no_jobs(looma: Looma) -> None:
     """The API server makes no Job in the namespace from now on, so that a run fails at once."""
     hard = {"count/jobs.batch": "0"}
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-jobs"}, "spec": {"hard": hard}}
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "no-jobs"},
+        "spec": {"hard": hard},
+    }
     path = looma.path("resourcequotas", "no-jobs", group="v1")
     looma.plane.apply(path, quota)
     state = {"status": {"hard": hard, "used": {"count/jobs.batch": "0"}}}

@@ -77,9 +77,10 @@ class Webhook:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-            do_GET = do_POST
+            def do_GET(self) -> None:
+                self.do_POST()
 
-            def log_message(self, format: str, *arguments: object) -> None:
+            def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
         class Server(ThreadingHTTPServer):
@@ -99,7 +100,9 @@ class Webhook:
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         return self
 
     def stop(self) -> None:
@@ -132,7 +135,9 @@ def write_receivers(
         for file in ("url", "signing-secret", "ca.crt"):
             if file in receiver:
                 (own / file).write_text(receiver[file])
-        settings.append({key: value for key, value in receiver.items() if key not in ("url", "signing-secret", "ca.crt")})
+        settings.append(
+            {key: value for key, value in receiver.items() if key not in ("url", "signing-secret", "ca.crt")}
+        )
     document = {"receivers": settings, "consoleUrl": console_url, "cluster": cluster}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "settings.json").write_text(json.dumps(document))

@@ -121,7 +121,7 @@ class Delivering:
         return frozenset(self._told.get(key, ()))
 
     def order(self, key: Key, letters: Sequence[tuple[Letter, Sequence[str]]]) -> None:
-        """What status has to be told now, with the receivers of each letter; the object's other letters are forgotten."""
+        """What status has to be told now, each letter with its receivers; the object's other letters are forgotten."""
         wanted = {(letter.message.id, name): letter for letter, names in letters for name in names}
         told = {pair for pair in self._told.get(key, ()) if pair in wanted}
         self._told.pop(key, None)

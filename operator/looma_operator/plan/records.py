@@ -19,7 +19,6 @@ from .children import Notice
 from .conditions import find, timed
 from .models import VERIFIED, fails_gates, why_rejected
 
-
 REJECTED = "Rejected"
 GATES_PASSED = "GatesPassed"
 

@@ -32,9 +32,11 @@ class Post:
         self.sent: list[tuple[str, str]] = []
         self.answers: dict[str, list[Verdict | Exception]] = {}
         self.holds: dict[str, asyncio.Event] = {}
+        self.news = asyncio.Event()
 
     async def send(self, receiver: Receiver, one: Letter) -> Verdict:
         self.sent.append((receiver.name, one.message.id))
+        self.news.set()
         if receiver.name in self.holds:
             await self.holds[receiver.name].wait()
         answers = self.answers.get(one.message.id, [])
@@ -67,7 +69,8 @@ class Stand:
     async def wait_sent(self, number: int) -> None:
         async with asyncio.timeout(5):
             while len(self.post.sent) < number:
-                await asyncio.sleep(0.01)
+                self.post.news.clear()
+                await self.post.news.wait()
         await self.settle()
 
 

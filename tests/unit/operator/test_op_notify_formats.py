@@ -187,7 +187,9 @@ def test_wecom_is_never_longer_than_it_takes(note, why, who, language):
 
 
 def test_a_long_note_of_wecom_is_cut_and_the_rest_stays():
-    message = Notification(id="1", reason="RunFailed", note="失" * 1000, at=AT, why="因" * 400, phase="Failed")
+    message = Notification(
+        id="1", reason="RunFailed", note="失" * 1000, at=AT, why="因" * 400, phase="Failed"
+    )
     letter = Letter(kind="SyncJob", namespace="looma", name="crm", message=message)
     content = json.loads(request("wecom", letter).body)["markdown"]["content"]
     assert len(content.encode()) > WECOM_BYTES - 8

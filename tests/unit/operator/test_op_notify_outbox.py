@@ -9,7 +9,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looma_operator.kube.read import parse_model
 from looma_operator.names import EventReason
+from looma_operator.plan.author import Author
 from looma_operator.plan.children import Notice
 from looma_operator.plan.outbox import (
     MOST,
@@ -22,7 +24,6 @@ from looma_operator.plan.outbox import (
 )
 from looma_operator.plan.receivers import Receiver
 from looma_operator.plan.records import ModelUse, decide_model_status, model_notices
-from looma_operator.kube.read import parse_model
 from looma_operator.resources_notifications import Notification
 from looma_operator.sync_resources import Run, SyncJobStatus
 from support.operator_world import START, World, spec
@@ -38,7 +39,9 @@ def waiting(identity: str = "1", *, to: tuple[str, ...] = ("oncall", "ci"), **mo
     return Notification(id=identity, reason="RolloutFailed", at=START, to=to, **more)
 
 
-def outbox(*before: Notification, news: tuple[Notice, ...] = (), told=(), receivers=(ONCALL, CI), later=0) -> Outbox:
+def outbox(
+    *before: Notification, news: tuple[Notice, ...] = (), told=(), receivers=(ONCALL, CI), later=0
+) -> Outbox:
     now = START + timedelta(seconds=later)
     return decide_outbox(
         subject=SUBJECT,
@@ -162,18 +165,12 @@ def test_an_abort_is_told_once_with_who_and_why():
     world.settle()
     world.change(image="looma-engine:2")
     until_told(world, "RolloutWaiting")
-    world.author = msgspec_author("grace")
+    world.author = Author(name="grace")
     world.annotations["looma.dev/request"] = '{"id": "1", "action": "abort", "reason": "too slow"}'
     told = told_of(world)
     assert [item.reason for item in told] == ["RolloutAborted"]
     assert (told[0].requested_by, told[0].why, told[0].warning) == ("grace", "too slow", True)
     assert (told[0].from_, told[0].revision) == ("r1", "r2")
-
-
-def msgspec_author(name: str):
-    from looma_operator.plan.author import Author
-
-    return Author(name=name)
 
 
 def test_a_rollback_is_told_from_where_to_where(running):
@@ -196,7 +193,13 @@ def test_a_rollout_that_gets_no_further_is_a_warning(running):
 
 def test_a_failed_run_is_told_with_who_asked_for_it():
     run = Run(
-        epoch=3, job="crm-3", trigger="Request", requested_by="ada", reason="again", started_at=START, result="Failed"
+        epoch=3,
+        job="crm-3",
+        trigger="Request",
+        requested_by="ada",
+        reason="again",
+        started_at=START,
+        result="Failed",
     )
     failed = Notice(reason=EventReason.RUN_FAILED, note="Run 3 ended, Failed", warning=True)
     status = SyncJobStatus(phase="Failed", runs=(run,))
@@ -262,7 +265,12 @@ class Post:
             for number in range(news)
         ]
         decided = decide_outbox(
-            subject=SUBJECT, before=self.waits, news=notices, receivers=(ONCALL, CI), told=self.told, now=START
+            subject=SUBJECT,
+            before=self.waits,
+            news=notices,
+            receivers=(ONCALL, CI),
+            told=self.told,
+            now=START,
         )
         if not crash:
             self.made += news
@@ -284,7 +292,8 @@ class Post:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["look", "crashing look", "deliver", "restart"]), st.integers(min_value=0, max_value=3)
+            st.sampled_from(["look", "crashing look", "deliver", "restart"]),
+            st.integers(min_value=0, max_value=3),
         ),
         max_size=60,
     )
