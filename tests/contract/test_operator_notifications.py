@@ -32,7 +32,7 @@ Object = dict[str, Any]
 
 TOKEN, SECRET = "a-token-that-nobody-else-may-see", "SEC-that-nobody-else-may-see"
 CANARY = {"strategy": "Canary", "steps": [{"setWeight": 25}, {"pause": {}}]}
-GOAL_SECONDS = 20
+GOAL_SECONDS = 20  # People are told within this time of what happens; it takes a fraction of a second.
 
 
 class Stand:

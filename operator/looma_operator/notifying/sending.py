@@ -6,6 +6,7 @@ Certificates are verified, redirects are not followed, and nothing of the enviro
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -84,10 +85,7 @@ class Sender:
         except aiohttp.ClientConnectorCertificateError:
             return Verdict(outcome=Outcome.RETRIED, why="its certificate is not one that is trusted here")
         except aiohttp.ClientConnectorError as error:
-            # Only the system's word: the error itself names the host, which may be nobody else's business.
-            return Verdict(
-                outcome=Outcome.RETRIED, why=f"not reached: {error.os_error.strerror or 'no such host'}"
-            )
+            return Verdict(outcome=Outcome.RETRIED, why=f"not reached: {_system_word(error.os_error)}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Verdict(outcome=Outcome.RETRIED, why=f"not reached: {type(error).__name__}")
 
@@ -101,6 +99,16 @@ class Sender:
             except ssl.SSLError:
                 raise UnusableError("ca.crt of its Secret has no certificates in PEM") from None
         return self._trust[1]
+
+
+def _system_word(error: OSError) -> str:
+    """What the system says of an error; the error's own words name the host, which the log need not know."""
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS with it: {error.reason}"
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    # A resolver's numbers are below zero, and its words name nobody.
+    return error.strerror or "no such host"
 
 
 def _without_secrets(text: str, address: Address) -> str:

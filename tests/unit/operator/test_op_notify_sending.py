@@ -100,8 +100,14 @@ async def test_a_receiver_that_is_slow_is_given_up_for_now(webhook, tmp_path, mo
 async def test_nobody_there_is_tried_again_without_the_address(tmp_path):
     verdict = await send(tmp_path, "generic", f"http://127.0.0.1:{free_port()}/{TOKEN}")
     assert verdict.outcome is Outcome.RETRIED
-    assert "not reached" in verdict.why
-    assert TOKEN not in verdict.why
+    assert verdict.why == "not reached: Connection refused"
+
+
+async def test_a_receiver_without_tls_is_not_sent_a_word(webhook, tmp_path):
+    verdict = await send(tmp_path, "wecom", f"https://127.0.0.1:{webhook.port}/{TOKEN}")
+    assert verdict.outcome is Outcome.RETRIED
+    assert verdict.why.startswith("not reached: no TLS with it: ")
+    assert webhook.got == []
 
 
 async def test_no_such_host_is_tried_again(tmp_path):
