@@ -32,8 +32,11 @@ from .kube.client import WATCH_SECONDS, Kube
 from .kube.watch import Follower
 from .leadership import Elector, Leadership
 from .names import API_VERSION, LABEL_PART_OF, PART_OF
+from .notifying.files import load_settings
+from .notifying.telling import Telling
 from .options import Options, read_options
 from .plan.models import Fetcher
+from .plan.receivers import NotificationSettings
 from .queueing import Key, WorkQueue
 from .rbac import (
     DEFINITIONS_RULES,
@@ -105,7 +108,11 @@ class Operator:
     """One replica: its clients, its part in the election, its queue and its watches."""
 
     def __init__(
-        self, options: Options, clients: tuple[Kube, Kube, Kube, Kube], leadership: Leadership
+        self,
+        options: Options,
+        clients: tuple[Kube, Kube, Kube, Kube],
+        leadership: Leadership,
+        notifications: NotificationSettings,
     ) -> None:
         """`clients` are for fenced writes, for the webhook's reads, for the election, and for watches of routes."""
         self._options = options
@@ -115,12 +122,21 @@ class Operator:
         gateway = ParentGateway(name=options.gateway_name, namespace=options.gateway_namespace)
         self._sources = Clients(prometheus_url=options.prometheus_url, kube=self._reader)
         self._measuring = Measuring(self._sources, wake=self._wake, clock=moment)
+        self._telling = Telling(
+            notifications,
+            options.notifications,
+            namespace=options.namespace,
+            wake=self._wake,
+            may_send=lambda: leadership.leads,
+            clock=moment,
+        )
         fetcher = Fetcher(image=options.model_fetch_image, plain_http_registry=options.plain_http_registry)
         self._reconciler = Reconciler(
             self._kube,
             instance=options.identity,
             gateway=gateway,
             measuring=self._measuring,
+            telling=self._telling,
             fetcher=fetcher,
             sync_image=options.sync_image,
         )
@@ -164,6 +180,7 @@ class Operator:
                 ("election", self._elector.run()),
                 ("queue", self._queue.run()),
                 ("routes", self._routes.run()),
+                ("notifications", self._telling.run()),
                 ("http", health.serve(self._state, host=self._options.host, port=self._options.http_port)),
             )
         ]
@@ -201,6 +218,7 @@ class Operator:
             self._wake(key)
 
     async def _leading(self) -> None:
+        self._telling.begin()
         # Beside the election, which must not wait for a long list.
         task = asyncio.create_task(_fill(self._queue, self._kube, self._leadership, self._options.namespaces))
         self._fills.add(task)
@@ -224,7 +242,7 @@ class Operator:
             await _webhook_stands(self._state, self._options.webhook_port)
 
 
-async def run(options: Options) -> None:
+async def run(options: Options, notifications: NotificationSettings) -> None:
     """Serve with clients of its own until SIGTERM."""
     leadership = Leadership()
     clients = (
@@ -235,7 +253,7 @@ async def run(options: Options) -> None:
         Kube(await load_configuration(), connections=len(options.namespaces) + 1),
     )
     try:
-        await Operator(options, clients, leadership).run()
+        await Operator(options, clients, leadership, notifications).run()
     finally:
         for client in clients:
             await client.close()
@@ -289,7 +307,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (KubeError, TimeoutError) as error:
             sys.exit(f"looma-operator: the definitions could not be applied: {error or 'not served in time'}")
     else:
-        asyncio.run(run(options))
+        try:
+            notifications = load_settings(options.notifications)
+        except ValueError as error:
+            sys.exit(f"looma-operator: {error}")
+        asyncio.run(run(options, notifications))
 
 
 if __name__ == "__main__":

@@ -75,3 +75,18 @@ ADMISSIONS = Counter(
     "Admission requests by webhook and answer (allowed, refused, failed).",
     ["webhook", "answer"],
 )
+NOTIFICATIONS = Counter(
+    "looma_operator_notifications_total",
+    "Tries to tell a receiver, by outcome: delivered, retried (it comes again), refused (it does not), and dropped "
+    "(untold for a day, or one of too many).",
+    ["receiver", "type", "outcome"],
+)
+NOTIFICATIONS_WAITING = Gauge(
+    "looma_operator_notifications_waiting", "Messages that wait to be sent.", ["receiver"]
+)
+NOTIFICATION_SECONDS = Histogram(
+    "looma_operator_notification_seconds",
+    "Time from a happening to the receiver's answer that it has it, in seconds.",
+    ["receiver"],
+    buckets=(0.25, 0.5, 1, 2, 5, 10, 20, 60, 300, 3600, 86400),
+)

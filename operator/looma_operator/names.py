@@ -129,7 +129,7 @@ class Reason(StrEnum):
 
 
 class EventReason(StrEnum):
-    """Reasons of the events that Looma posts about AIServices and SyncJobs."""
+    """Reasons of the events that Looma posts about AIServices, ModelVersions and SyncJobs."""
 
     REVISION_CREATED = "RevisionCreated"
     ROLLOUT_STARTED = "RolloutStarted"
@@ -137,6 +137,7 @@ class EventReason(StrEnum):
     ROLLOUT_FAILED = "RolloutFailed"
     ROLLOUT_ABORTED = "RolloutAborted"
     ROLLOUT_STEP = "RolloutStep"
+    ROLLOUT_WAITING = "RolloutWaiting"
     ANALYSIS_SUCCEEDED = "AnalysisSucceeded"
     ANALYSIS_FAILED = "AnalysisFailed"
     ANALYSIS_INCONCLUSIVE = "AnalysisInconclusive"
@@ -147,6 +148,7 @@ class EventReason(StrEnum):
     CHILD_REFUSED = "ChildRefused"
     NAME_TAKEN = "NameTaken"
     MODEL_MISSING = "ModelMissing"
+    MODEL_REJECTED = "ModelRejected"
     PATH_CONFLICT = "PathConflict"
     REQUEST_DONE = "RequestDone"
     REQUEST_REFUSED = "RequestRefused"

@@ -17,7 +17,8 @@ class Options:
     and tls.key of the webhook, None for none; a port of 0 is one that is free. HTTPRoutes name the Gateway
     `gateway_name` in `gateway_namespace` as their parent. SyncJobs without an image of their own run `sync_image`. New
     revisions fetch their models with `model_fetch_image`, and without TLS from `plain_http_registry` (HOST:PORT).
-    Analyses ask the Prometheus at `prometheus_url`, empty for none.
+    Analyses ask the Prometheus at `prometheus_url`, empty for none. `notifications` is the folder with who is told of
+    what, None for nobody.
     """
 
     namespaces: tuple[str, ...]
@@ -33,6 +34,7 @@ class Options:
     model_fetch_image: str
     plain_http_registry: str
     prometheus_url: str
+    notifications: Path | None
     log_level: str
 
 
@@ -48,6 +50,7 @@ def read_options(environment: Mapping[str, str]) -> Options:
     if not namespaces:
         raise ValueError("LOOMA_NAMESPACES: write the namespaces to serve, separated by commas")
     folder = environment.get("LOOMA_WEBHOOK_CERT_DIR", "")
+    notifications = environment.get("LOOMA_NOTIFICATIONS_DIR", "")
     return Options(
         namespaces=namespaces,
         namespace=namespace,
@@ -62,6 +65,7 @@ def read_options(environment: Mapping[str, str]) -> Options:
         model_fetch_image=environment.get("LOOMA_MODEL_FETCH_IMAGE", ""),
         plain_http_registry=environment.get("LOOMA_PLAIN_HTTP_REGISTRY", ""),
         prometheus_url=_address(environment, "LOOMA_PROMETHEUS_URL"),
+        notifications=Path(notifications) if notifications else None,
         log_level=environment.get("LOOMA_LOG_LEVEL", "info"),
     )
 

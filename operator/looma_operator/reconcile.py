@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+
+import msgspec
 
 from .analysis.measuring import Measuring
 from .kube import kinds
@@ -17,15 +20,16 @@ from .kube.read import find_foreign, parse_model, read_service
 from .kube.write import carry_out, post_events, write_status
 from .metrics import ANALYSIS_VERDICTS, CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
 from .names import Phase
-from .plan.children import Apply
+from .notifying.telling import Telling
+from .plan.children import Apply, Notice
 from .plan.models import Fetcher
 from .plan.observed import Observed
-from .plan.records import decide_model_status
+from .plan.records import decide_model_status, model_notices
 from .plan.service import Plan, conclude, plan
 from .queueing import Key
 from .reconcile_sync import look_at_sync_job
 from .render.route import ParentGateway
-from .resources import Canary, own_status, to_json
+from .resources import Canary, Metadata, own_status, to_json
 
 _log = logging.getLogger(__name__)
 REFUSED_SECONDS = 15.0  # A refused child may be taken later (a quota is raised, a name becomes free).
@@ -49,6 +53,7 @@ class Reconciler:
         instance: str,
         gateway: ParentGateway,
         measuring: Measuring,
+        telling: Telling,
         fetcher: Fetcher,
         sync_image: str = "",
     ) -> None:
@@ -58,6 +63,7 @@ class Reconciler:
         """
         self._kube = kube
         self._measuring = measuring
+        self._telling = telling
         self._sync_image = sync_image
         self._gateway = gateway
         self._fetcher = fetcher
@@ -98,6 +104,7 @@ class Reconciler:
             _forget_phase(key)
             _show_canary(key, None)
             self._measuring.order(key, ())
+            self._telling.order(key, ())
             return None
         observed, now = reading.observed, moment()
         observed = replace(observed, measured=self._measuring.answers(key))
@@ -123,6 +130,10 @@ class Reconciler:
         status, notices, wake = conclude(
             made=made, before=observed.service.status, refusals=refusals, now=now
         )
+        waits = self._telling.of_service(
+            observed.service.metadata, notices, before=observed.service.status, status=status, now=now
+        )
+        status = msgspec.structs.replace(status, notifications=waits)
         if status != observed.service.status:
             await write_status(
                 self._kube,
@@ -133,17 +144,10 @@ class Reconciler:
             )
         # What was measured is forgotten only now that status has it.
         self._measuring.order(key, made.orders)
+        self._telling.order(key, waits)
         for metric, verdict in made.taken:
             ANALYSIS_VERDICTS.labels(metric, verdict).inc()
-        await post_events(
-            self._kube,
-            kind=kinds.AI_SERVICE,
-            metadata=observed.service.metadata,
-            notices=notices,
-            instance=self._instance,
-        )
-        for notice in notices:
-            EVENTS.labels(notice.reason).inc()
+        await self._post(kinds.AI_SERVICE, observed.service.metadata, notices)
         for phase in Phase:
             PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
         _show_canary(key, status.canary)
@@ -152,14 +156,23 @@ class Reconciler:
             again = min(again, FETCHING_SECONDS)
         return again if wake is None else min(wake, again)
 
+    async def _post(self, kind: kinds.Kind, metadata: Metadata, notices: Sequence[Notice]) -> None:
+        await post_events(self._kube, kind=kind, metadata=metadata, notices=notices, instance=self._instance)
+        for notice in notices:
+            EVENTS.labels(notice.reason).inc()
+
     async def _model(self, key: Key) -> float | None:
         try:
             raw = await self._kube.get(kinds.MODEL_VERSION, key.namespace, key.name)
         except NotFoundError:
+            self._telling.order(key, ())
             return None
-        model = parse_model(raw)
+        model, now = parse_model(raw), moment()
         uses = await read_uses(self._kube, key.namespace, model)
-        status = decide_model_status(model=model, uses=uses, now=moment())
+        status = decide_model_status(model=model, uses=uses, now=now)
+        notices = model_notices(model.status, status)
+        waits = self._telling.of_model(model.metadata, notices, before=model.status, status=status, now=now)
+        status = msgspec.structs.replace(status, notifications=waits)
         if status != model.status:
             await write_status(
                 self._kube,
@@ -168,6 +181,8 @@ class Reconciler:
                 to_json(status),
                 resource_version=model.metadata.resource_version,
             )
+        self._telling.order(key, waits)
+        await self._post(kinds.MODEL_VERSION, model.metadata, notices)
         return FETCHING_SECONDS if any(use.fetching for use in uses) else RESYNC_SECONDS
 
     async def _sync_job(self, key: Key) -> float | None:
@@ -177,6 +192,7 @@ class Reconciler:
             key.name,
             default_image=self._sync_image,
             instance=self._instance,
+            telling=self._telling,
             now=moment(),
         )
         return None if refused is None else REFUSED_SECONDS if refused else RESYNC_SECONDS

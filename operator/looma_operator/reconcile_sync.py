@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import msgspec
+
 from .kube import kinds
 from .kube.client import Kube, NotFoundError
 from .kube.read import find_foreign
@@ -22,16 +24,25 @@ from .metrics import (
     SYNC_RUNS,
 )
 from .names import EventReason, Reason, SyncConditionType, SyncPhase
+from .notifying.telling import Telling
 from .plan.children import Action, Apply, Notice
 from .plan.conditions import Refusal, find
 from .plan.sync import plan_sync, refuse_run
+from .queueing import Key
 from .sync_resources import FAILED, Run, SyncJob, SyncJobStatus, own_sync_status
 
 RECORDS = ("read", "created", "updated", "unchanged", "failed")
 
 
 async def look_at_sync_job(
-    kube: Kube, namespace: str, name: str, *, default_image: str, instance: str, now: datetime
+    kube: Kube,
+    namespace: str,
+    name: str,
+    *,
+    default_image: str,
+    instance: str,
+    telling: Telling,
+    now: datetime,
 ) -> bool | None:
     """Reconcile one SyncJob; answers whether something was refused, None where it is gone.
 
@@ -42,6 +53,7 @@ async def look_at_sync_job(
     observed = await read_sync_job(kube, namespace, name)
     if observed is None:
         _forget(namespace, name)
+        telling.order(Key(kinds.SYNC_JOB.name, namespace, name), ())
         return None
     job = observed.job
     made = plan_sync(observed=observed, default_image=default_image, now=now)
@@ -55,17 +67,27 @@ async def look_at_sync_job(
     refusals = await carry_out(kube, namespace, made.setup)
     if refusals:
         made = plan_sync(observed=observed, default_image=default_image, now=now, refusals=refusals)
-    if made.status != job.status:
-        await _write(kube, job, made.status)
+    notices = [*made.notices, *_troubles(made.refusals, job.status, made.status)]
+    status = _with_outbox(telling, job, made.status, notices, now)
+    if status != job.status:
+        await _write(kube, job, status)
+    telling.order(Key(kinds.SYNC_JOB.name, namespace, name), status.notifications)
     # Before the Jobs: should one have changed meanwhile, the next look knows nothing of this one's news.
-    await _tell(
-        kube, job, [*made.notices, *_troubles(made.refusals, job.status, made.status)], made.ended, instance
-    )
+    await _tell(kube, job, notices, made.ended, instance)
     _show(namespace, name, made.status)
     refusals = await carry_out(kube, namespace, made.then)
     if any(refusal.kind == kinds.JOB.name for refusal in refusals):
-        await _refused(kube, job, refusals, default_image=default_image, instance=instance, now=now)
+        await _refused(
+            kube, job, refusals, default_image=default_image, instance=instance, telling=telling, now=now
+        )
     return bool(made.refusals or refusals)
+
+
+def _with_outbox(
+    telling: Telling, job: SyncJob, status: SyncJobStatus, notices: Sequence[Notice], now: datetime
+) -> SyncJobStatus:
+    waits = telling.of_sync_job(job.metadata, notices, before=job.status, status=status, now=now)
+    return msgspec.structs.replace(status, notifications=waits)
 
 
 async def _write(kube: Kube, job: SyncJob, status: SyncJobStatus) -> None:
@@ -91,7 +113,14 @@ async def _tell(
 
 
 async def _refused(
-    kube: Kube, job: SyncJob, refusals: Sequence[Refusal], *, default_image: str, instance: str, now: datetime
+    kube: Kube,
+    job: SyncJob,
+    refusals: Sequence[Refusal],
+    *,
+    default_image: str,
+    instance: str,
+    telling: Telling,
+    now: datetime,
 ) -> None:
     """End the run whose Job the API server would not take: it would be refused again and again."""
     try:
@@ -102,9 +131,11 @@ async def _refused(
     if answer is None:
         return
     status, run = answer
-    await _write(kube, current, status)
     note = f"Run {run.epoch} ended, {FAILED}: {run.message}"
     notice = Notice(reason=EventReason.RUN_FAILED, note=note, warning=True)
+    status = _with_outbox(telling, current, status, [notice], now)
+    await _write(kube, current, status)
+    telling.order(Key(kinds.SYNC_JOB.name, job.metadata.namespace, job.metadata.name), status.notifications)
     await _tell(kube, job, [notice], [run], instance)
     _show(job.metadata.namespace, job.metadata.name, status)
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from .resources_analysis import Analysis, MetricStatus
+from .resources_notifications import Notification
 
 Json = dict[str, Any]
 
@@ -245,6 +246,7 @@ class AIServiceStatus(_Struct, frozen=True, kw_only=True):
     revisions: tuple[RevisionStatus, ...] = ()
     last_rollback: Rollback | None = None
     requests: tuple[RequestRecord, ...] = ()
+    notifications: tuple[Notification, ...] = ()
     replicas: int = 0
     ready_replicas: int = 0
     selector: str = ""
@@ -312,6 +314,7 @@ class ModelVersionStatus(_Struct, frozen=True, kw_only=True):
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = ()
     served_by: tuple[ServedBy, ...] = ()
+    notifications: tuple[Notification, ...] = ()
 
 
 class ModelVersion(_Struct, frozen=True, kw_only=True):

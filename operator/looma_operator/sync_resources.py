@@ -9,6 +9,7 @@ import msgspec
 from looma_core.api.syncjob import ShardReport
 
 from .resources import Condition, Json, Metadata, RequestRecord, to_json
+from .resources_notifications import Notification
 
 RUNNING, SUCCEEDED, FAILED, CANCELED = "Running", "Succeeded", "Failed", "Canceled"
 """What `result` of a run may be."""
@@ -92,6 +93,7 @@ class SyncJobStatus(_Struct, frozen=True, kw_only=True):
     shards: tuple[ShardReport, ...] = ()
     runs: tuple[Run, ...] = ()
     requests: tuple[RequestRecord, ...] = ()
+    notifications: tuple[Notification, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
     @property

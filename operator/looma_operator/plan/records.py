@@ -8,15 +8,19 @@ from datetime import datetime
 
 from looma_core.api.models import FETCH_FAILED, REFUSED, FetchFailure
 
-from ..names import Reason
+from ..names import EventReason, Reason
 from ..resources import (
     Condition,
     ModelVersion,
     ModelVersionStatus,
     ServedBy,
 )
+from .children import Notice
 from .conditions import find, timed
 from .models import VERIFIED, fails_gates, why_rejected
+
+REJECTED = "Rejected"
+GATES_PASSED = "GatesPassed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +95,7 @@ def decide_model_status(
     retire = model.spec.retire
     told = {
         VERIFIED: _verified(model, uses),
-        "GatesPassed": _gates(model),
+        GATES_PASSED: _gates(model),
         "Retired": (
             ("True", Reason.RETIRED, "No new revision of a service may use it")
             if retire
@@ -122,8 +126,19 @@ def _phase(retire: bool, conditions: Sequence[Condition], *, serving: bool) -> s
     status = {condition.type: condition.status for condition in conditions}
     if retire:
         return "Retired"
-    if "False" in (status[VERIFIED], status["GatesPassed"]):
-        return "Rejected"
+    if "False" in (status[VERIFIED], status[GATES_PASSED]):
+        return REJECTED
     if serving:
         return "Serving"
     return "Verified" if status[VERIFIED] == "True" else "Pending"
+
+
+def model_notices(before: ModelVersionStatus, now: ModelVersionStatus) -> list[Notice]:
+    """The event of a model that no revision may use from now on, since its gates or its artifact are bad."""
+    if now.phase != REJECTED or before.phase == REJECTED:
+        return []
+    bad = [
+        item for item in now.conditions if item.status == "False" and item.type in (VERIFIED, GATES_PASSED)
+    ]
+    why = "; ".join(f"{item.reason}: {item.message}" for item in bad)
+    return [Notice(reason=EventReason.MODEL_REJECTED, note=f"It is refused: {why}", warning=True)]

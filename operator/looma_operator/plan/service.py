@@ -42,7 +42,7 @@ from .routing import (
     service_deletions,
 )
 from .target import Target, decide_target, who_moved
-from .telling import analysis_notices, last_rollback, revision_rows, rollout_notices
+from .telling import analysis_notices, last_rollback, revision_rows, rollout_notices, waiting_notices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -366,7 +366,7 @@ def conclude(
     status = msgspec.structs.replace(
         made.status, conditions=conditions, phase=decide_phase(facts=facts, conditions=conditions)
     )
-    notices = [*made.notices]
+    notices = [*made.notices, *waiting_notices(before.canary, status.canary)]
     for refusal in facts.refusals:
         reason = EventReason.NAME_TAKEN if refusal.reason is Reason.NAME_TAKEN else EventReason.CHILD_REFUSED
         notices.append(

@@ -36,6 +36,8 @@ WHOLE = 100
 CLOSE = 0.5
 """Percent by which a reported share may be off: shares are exact to a thousandth, reports are rounded to a tenth."""
 LITTLE_LATER = 0.05
+FOR_SOMEBODY = "somebody to"
+"""How `waits` begins where a person is waited for, and nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +152,7 @@ def decide_step(
 
 def _paused(here: Progress, after: Progress, pause: Pause, *, pods: int, now: datetime) -> StepDecision:
     if pause.seconds is None:
-        return StepDecision(progress=here, pods=pods, waits="somebody to promote it")
+        return StepDecision(progress=here, pods=pods, waits=f"{FOR_SOMEBODY} promote it")
     left = (here.since + timedelta(seconds=pause.seconds) - now).total_seconds()
     if left > 0:
         late = left + LITTLE_LATER
@@ -163,7 +165,7 @@ def _is_unproven(decision: StepDecision, analysed: Analysed) -> bool:
 
 
 def _undecided(why: str) -> str:
-    return f"somebody to promote or abort it: its analysis is inconclusive, {why}"
+    return f"{FOR_SOMEBODY} promote or abort it: its analysis is inconclusive, {why}"
 
 
 def _analysing(here: Progress, after: Progress, analysed: Analysed, *, pods: int) -> StepDecision:

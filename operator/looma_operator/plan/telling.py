@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from ..names import EventReason
-from ..resources import RequestRecord, RevisionStatus, Rollback, RolloutStatus
+from ..resources import Canary, RequestRecord, RevisionStatus, Rollback, RolloutStatus
 from ..resources_analysis import MetricStatus, Verdict
 from .author import Author
 from .children import Notice
@@ -17,6 +17,7 @@ from .observed import Pods, StoredRevision
 from .rollback import RollbackDecision, by_activity
 from .rollout import RolloutDecision
 from .routes import PathConflict
+from .steps import FOR_SOMEBODY
 
 
 def revision_rows(
@@ -153,3 +154,14 @@ def analysis_notices(before: Sequence[MetricStatus], entries: Sequence[MetricSta
         if entry.verdict in _ENDED
         and known.get((entry.run, entry.metric, entry.started_at), Verdict.RUNNING) is Verdict.RUNNING
     ]
+
+
+def waiting_notices(before: Canary | None, now: Canary | None) -> list[Notice]:
+    """The event of a rollout that has begun to wait for a person, once for each step that it does so in."""
+    if now is None or not now.waits.startswith(FOR_SOMEBODY):
+        return []
+    waited = before is not None and before.waits.startswith(FOR_SOMEBODY)
+    if waited and before is not None and (before.revision, before.step) == (now.revision, now.step):
+        return []
+    note = f"{now.revision} waits for {now.waits}, with {now.weight.requested:g} % of the requests"
+    return [Notice(reason=EventReason.ROLLOUT_WAITING, note=note)]

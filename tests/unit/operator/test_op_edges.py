@@ -209,7 +209,7 @@ def test_options_have_defaults():
     assert (options.namespaces, options.identity, options.certificates) == (("ns",), "p", None)
     assert (options.http_port, options.webhook_port) == (8080, 8443)
     assert (options.gateway_name, options.gateway_namespace) == ("looma", "ns")
-    assert options.prometheus_url == ""
+    assert (options.prometheus_url, options.notifications) == ("", None)
     assert read_options({"LOOMA_NAMESPACES": "a, b"}).namespaces == ("a", "b")
     elsewhere = read_options({"LOOMA_GATEWAY_NAME": "edge", "LOOMA_GATEWAY_NAMESPACE": "infra"})
     assert (elsewhere.gateway_name, elsewhere.gateway_namespace) == ("edge", "infra")
