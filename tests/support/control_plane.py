@@ -32,6 +32,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from .audit import write_policy
+
 Object = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60  # A cold 2-core machine that builds something else beside.
@@ -253,8 +255,14 @@ def _wait_ready(plane: ControlPlane) -> None:
     raise RuntimeError(f"the API server was not ready within {START_SECONDS} s; see {plane.folder}")
 
 
-def start(folder: Path) -> ControlPlane:
-    """Start etcd and an API server with their state in `folder`.
+def _auditing(folder: Path, log: Path | None) -> list[str]:
+    if log is None:
+        return []
+    return [f"--audit-policy-file={write_policy(folder / 'audit.yaml')}", f"--audit-log-path={log}"]
+
+
+def start(folder: Path, *, audit: Path | None = None) -> ControlPlane:
+    """Start etcd and an API server with their state in `folder`; with `audit` its record of requests is that file.
 
     Raises:
         RuntimeError: if one of them ends or is not ready in time; its log is in the message.
@@ -291,6 +299,7 @@ def start(folder: Path) -> ControlPlane:
         "--endpoint-reconciler-type=none",
         # Pods are not made here; the token of an account that nobody signs would only be missed.
         "--disable-admission-plugins=ServiceAccount",
+        *_auditing(folder, audit),
     )
     try:
         _wait_ready(plane)
