@@ -125,6 +125,7 @@ conformance: $(READY) ## The Gateway API's own tests against the gateway, and th
 
 bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench
+	@$(BIN)/python -m tests.bench --only scale
 
 lock: $(READY) ## Resolve the dependencies anew, with hashes and without addresses
 	@echo 'uv' | $(BIN)/uv pip compile - --upgrade $(LOCK) -o locks/bootstrap.txt

@@ -1,6 +1,6 @@
 """`make bench`: takes the figures on an instance of its own and keeps them in docs/reports.
 
-usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic,aborts]
+usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic,aborts,scale]
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bench import (
     bench_http,
     bench_reconcile,
     bench_resume,
+    bench_scale,
     bench_traffic,
     bench_up,
 )
@@ -28,11 +29,13 @@ from support.cluster import BIN, Cluster, instance
 PARTS = ("up", "reconcile", "resume", "http", "gateway", "traffic")
 GATEWAY_PARTS = ("gateway", "traffic")
 ROLLOUT_PARTS = ("aborts",)
+SCALE_PARTS = ("scale",)
 """Parts of a report of their own: each takes long."""
 REPORTS = (
     ("first", "The first table", PARTS),
     ("gateway", "What the gateway promises", GATEWAY_PARTS),
     ("rollouts", "What rollouts promise", ROLLOUT_PARTS),
+    ("scale", "A thousand AIServices", SCALE_PARTS),
 )
 
 
@@ -44,9 +47,15 @@ def main() -> None:
     parser.add_argument(
         "--aborts", type=int, default=bench_aborts.ABORTS, help="how many aborts are measured"
     )
+    parser.add_argument(
+        "--count", type=int, default=bench_scale.COUNT, help="how many AIServices the scale part makes"
+    )
+    parser.add_argument(
+        "--soak-minutes", type=float, default=bench_scale.SOAK_MINUTES, help="how long they rest after that"
+    )
     options = parser.parse_args()
     parts = options.only.split(",")
-    known = (*PARTS, *ROLLOUT_PARTS)
+    known = (*PARTS, *ROLLOUT_PARTS, *SCALE_PARTS)
     if unknown := set(parts) - set(known):
         parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     rows = taken(options, parts)
@@ -58,9 +67,11 @@ def main() -> None:
 
 def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
     """Bring an instance up, take the figures of the parts, and take it away again."""
-    # The part without a cluster first: a running node would share its two cores.
+    # The parts without a cluster first: a running node would share its two cores.
     rows = bench_resume.run() if "resume" in parts else []
-    if not set(parts) - {"resume"}:
+    if "scale" in parts:
+        rows += bench_scale.run(count=options.count, minutes=options.soak_minutes)
+    if not set(parts) - {"resume", "scale"}:
         return rows
     on_cluster: dict[str, Callable[[Cluster], list[Row]]] = {
         "reconcile": bench_reconcile.run,

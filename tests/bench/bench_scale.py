@@ -1,4 +1,4 @@
-"""1,000 AIServices: until all children exist, at once and at 20 creations a second, and what the operator needs at rest.
+"""1,000 AIServices: until all children exist, at once and at 20 creations a second; what it needs at rest.
 
 Takes no cluster: an API server with etcd, as the contract tests have it, and the operator beside it as a process with
 its webhook. There is no kubelet and no controller manager, so a figure is the operator's and the API server's alone;
@@ -83,7 +83,9 @@ class Bare:
         self._server = server
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    async def send(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Object:
+    async def send(
+        self, method: str, path: str, body: object = None, kind: str = "application/json"
+    ) -> Object:
         """The answer's JSON; at most AT_ONCE at a time."""
         data = None if body is None else json.dumps(body).encode()
         async with (
@@ -338,9 +340,7 @@ async def paced(bare: Bare, looma: Looma, replica: Replica, count: int) -> list[
     ]
 
 
-async def at_rest(
-    looma: Looma, replica: Replica, log: AuditLog, count: int, *, minutes: float
-) -> list[Row]:
+async def at_rest(looma: Looma, replica: Replica, log: AuditLog, count: int, *, minutes: float) -> list[Row]:
     """Memory, its slope and the requests while nothing changes."""
     samples: list[tuple[float, float]] = []
     begun, cpu = time.monotonic(), used(replica)
@@ -380,10 +380,12 @@ async def at_rest(
     ]
 
 
-async def measure(folder: Path, *, count: int, minutes: float, tell: Callable[[Iterable[Row]], None]) -> list[Row]:
+async def measure(
+    folder: Path, *, count: int, minutes: float, tell: Callable[[Iterable[Row]], None]
+) -> list[Row]:
     """All rows."""
-    log = AuditLog(folder / "audit.log")
-    plane = control_plane.start(folder / "plane", audit=log.path)
+    plane = control_plane.start(folder / "plane")
+    log = AuditLog(plane.audit)
     rows: list[Row] = []
 
     def took(more: list[Row]) -> None:

@@ -42,12 +42,11 @@ class _Status(msgspec.Struct):
     code: int = 0
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, rename="camel"):
     verb: str
-    requestURI: str
     user: _User = msgspec.field(default_factory=_User)
-    objectRef: _Object = msgspec.field(default_factory=_Object)
-    responseStatus: _Status = msgspec.field(default_factory=_Status)
+    object_ref: _Object = msgspec.field(default_factory=_Object)
+    response_status: _Status = msgspec.field(default_factory=_Status)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,6 @@ class Entry:
     resource: str
     name: str
     subresource: str
-    uri: str
     status: int
 
     @property
@@ -74,7 +72,9 @@ class AuditLog:
 
     path: Path
     _from: int = 0
-    _decoder: msgspec.json.Decoder[_Line] = field(default_factory=lambda: msgspec.json.Decoder(_Line), repr=False)
+    _decoder: msgspec.json.Decoder[_Line] = field(
+        default_factory=lambda: msgspec.json.Decoder(_Line), repr=False
+    )
 
     def skip(self) -> None:
         """Leave out what is there so far."""
@@ -93,9 +93,8 @@ class AuditLog:
                 yield Entry(
                     user=found.user.username,
                     verb=found.verb,
-                    resource=found.objectRef.resource,
-                    name=found.objectRef.name,
-                    subresource=found.objectRef.subresource,
-                    uri=found.requestURI,
-                    status=found.responseStatus.code,
+                    resource=found.object_ref.resource,
+                    name=found.object_ref.name,
+                    subresource=found.object_ref.subresource,
+                    status=found.response_status.code,
                 )

@@ -128,6 +128,11 @@ class ControlPlane:
         return self.folder / "admin.kubeconfig"
 
     @property
+    def audit(self) -> Path:
+        """The API server's record of the requests of everybody but administrators (`support.audit` reads it)."""
+        return self.folder / "audit.log"
+
+    @property
     def server(self) -> str:
         """Address of the API server."""
         return f"https://127.0.0.1:{self.port}"
@@ -255,14 +260,8 @@ def _wait_ready(plane: ControlPlane) -> None:
     raise RuntimeError(f"the API server was not ready within {START_SECONDS} s; see {plane.folder}")
 
 
-def _auditing(folder: Path, log: Path | None) -> list[str]:
-    if log is None:
-        return []
-    return [f"--audit-policy-file={write_policy(folder / 'audit.yaml')}", f"--audit-log-path={log}"]
-
-
-def start(folder: Path, *, audit: Path | None = None) -> ControlPlane:
-    """Start etcd and an API server with their state in `folder`; with `audit` its record of requests is that file.
+def start(folder: Path) -> ControlPlane:
+    """Start etcd and an API server with their state in `folder`.
 
     Raises:
         RuntimeError: if one of them ends or is not ready in time; its log is in the message.
@@ -299,7 +298,8 @@ def start(folder: Path, *, audit: Path | None = None) -> ControlPlane:
         "--endpoint-reconciler-type=none",
         # Pods are not made here; the token of an account that nobody signs would only be missed.
         "--disable-admission-plugins=ServiceAccount",
-        *_auditing(folder, audit),
+        f"--audit-policy-file={write_policy(folder / 'audit.yaml')}",
+        f"--audit-log-path={plane.audit}",
     )
     try:
         _wait_ready(plane)
