@@ -248,7 +248,8 @@ async def run(options: Options) -> None:
     """Serve with clients of its own until SIGTERM."""
     leadership = Leadership()
     clients = (
-        Kube(await load_configuration(), fence=leadership),
+        # Eight looks at once, each of which reads eight kinds.
+        Kube(await load_configuration(), fence=leadership, connections=32),
         Kube(await load_configuration()),
         Kube(await load_configuration(), connections=2),
         # A watch holds its connection.

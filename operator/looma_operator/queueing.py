@@ -51,7 +51,7 @@ class WorkQueue:
         self,
         look: Callable[[Key], Awaitable[float | None]],
         *,
-        workers: int = 4,
+        workers: int = 8,
         is_echo: Callable[[Key, Hashable], bool] = lambda _key, _seen: False,
     ) -> None:
         """`look` answers when to look at the key again, in seconds, or None; `is_echo` whether a look wrote that."""

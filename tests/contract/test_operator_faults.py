@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from support import hasty_operator
 from support.control_plane import ControlPlane
 from support.faulty_proxy import FaultyProxy, faulty, is_read, is_watch, is_write, writes_status
 from support.operator_process import Looma, grant, make
 from support.operator_routes import route, say
 
 pytestmark = pytest.mark.control_plane
+HASTY = Path(__file__).resolve().parents[1] / "support" / "hasty_operator.py"
 NEVER = "3600"
 SOON = "2"
 LONGEST_SECONDS = 90
@@ -32,7 +32,7 @@ def behind(control_plane: ControlPlane, tmp_path: Path) -> Iterator[tuple[Looma,
     looma = make(control_plane, tmp_path)
     user = f"{looma.namespace}-proxied"
     grant(control_plane, looma.namespace, user)
-    looma.command = [sys.executable, str(Path(hasty_operator.__file__))]
+    looma.command = [sys.executable, str(HASTY)]
     with faulty(control_plane, user, tmp_path, namespace=looma.namespace) as (proxy, kubeconfig):
         looma.environment["KUBECONFIG"] = str(kubeconfig)
         try:

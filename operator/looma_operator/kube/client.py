@@ -190,6 +190,18 @@ class Kube:
         """
         return await self.request("GET", kind.path(namespace, name))
 
+    async def serves(self, kind: Kind) -> bool:
+        """Whether the cluster serves the kind.
+
+        Raises:
+            KubeError: if the API server does not answer.
+        """
+        try:
+            answer = await self.request("GET", kind.prefix)
+        except NotFoundError:
+            return False
+        return any(item.get("name") == kind.plural for item in answer.get("resources", []))
+
     async def list(self, kind: Kind, namespace: str, *, selector: str = "") -> list[Json]:
         """All objects of a kind in a namespace, with kind and apiVersion in each as a single read has them."""
         query = {"labelSelector": selector} if selector else {}

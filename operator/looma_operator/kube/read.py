@@ -190,7 +190,9 @@ async def read_service(
     supposed = suppose_new and service.status.observed_generation == 0
     selector = f"{LABEL_INSTANCE}={name},{LABEL_PART_OF}={PART_OF}"
     routes, neighbours, (*children_by_kind, models) = await asyncio.gather(
-        _list_if_served(kube, kinds.HTTP_ROUTE, namespace, selector),
+        _none_if_served(kube, kinds.HTTP_ROUTE)
+        if supposed
+        else _list_if_served(kube, kinds.HTTP_ROUTE, namespace, selector),
         _neighbours(kube, namespace, peers),
         asyncio.gather(
             *(kube.list(kind, namespace, selector=selector) for kind in kinds.CHILDREN if not supposed),
@@ -243,6 +245,11 @@ async def _list_if_served(kube: Kube, kind: kinds.Kind, namespace: str, selector
         return await kube.list(kind, namespace, selector=selector)
     except NotFoundError:
         return None
+
+
+async def _none_if_served(kube: Kube, kind: kinds.Kind) -> list[Json] | None:
+    """No objects, or None where the cluster does not serve the kind; a list waits until the server's cache is fresh."""
+    return [] if await kube.serves(kind) else None
 
 
 async def _nothing() -> list[Json]:
