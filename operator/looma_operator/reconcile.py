@@ -1,7 +1,8 @@
 """One look at one object: read, plan, write, tell. Called by the work queue, only where this replica leads.
 
-After writes the plan is asked once more, of the API server's answers to them: if it wants nothing more, the look is
-over, and hearing of these writes is no reason for another (`echoes`).
+After writes to children the plan is asked once more, of the API server's answers to them, so that status is written
+once; and again after that. If it wants nothing more, the look is over, and hearing of these writes is no reason for
+another (`echoes`).
 """
 
 from __future__ import annotations
@@ -170,6 +171,14 @@ class Reconciler:
         status, notices, wake = conclude(
             made=made, before=observed.service.status, refusals=refusals, now=now
         )
+        last = made
+        if answers.changed:
+            # What was just written may be all that status waits for: then it is written once.
+            then = make(afterwards(observed, answers, status=status))
+            if not then.actions:
+                last = then
+                status, more, wake = conclude(made=then, before=status, refusals=refusals, now=now)
+                notices = (*notices, *more)
         if status != observed.service.status:
             answers.service = await write_status(
                 self._kube,
@@ -180,7 +189,7 @@ class Reconciler:
             )
             self._wrote(key, answers, answers.service, reading.resource_version)
         # What was measured is forgotten only now that status has it.
-        self._measuring.order(key, made.orders)
+        self._measuring.order(key, last.orders)
         for metric, verdict in made.taken:
             ANALYSIS_VERDICTS.labels(metric, verdict).inc()
         for notice in notices:
@@ -197,12 +206,12 @@ class Reconciler:
         _show_canary(key, status.canary)
         fetching = reading.fetching
         if answers.changed:
-            seen = afterwards(observed, answers)
-            then = make(seen)
-            after, _, wake = conclude(made=then, before=seen.service.status, refusals=refusals, now=now)
-            if then.actions or after != seen.service.status:
+            seen = afterwards(observed, answers, status=status)
+            last = make(seen)
+            after, _, wake = conclude(made=last, before=seen.service.status, refusals=refusals, now=now)
+            if last.actions or after != seen.service.status:
                 return 0.0
-            self._measuring.order(key, then.orders)
+            self._measuring.order(key, last.orders)
             fetching = bool(names_that_fetch(seen.revisions, seen.pods))
         again = REFUSED_SECONDS if refusals or made.facts.refusals else resync_seconds()
         if fetching:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from ..plan.observed import Observed
-from ..resources import Json
+from ..resources import AIServiceStatus, Json
 from .read import _pods, _revisions, owned_by, parse_service
 
 
@@ -25,9 +27,15 @@ class Answers:
     changed: bool = False
 
 
-def afterwards(observed: Observed, answers: Answers) -> Observed:
-    """The observation that reading again would give, if nobody else wrote meanwhile."""
-    service = observed.service if answers.service is None else parse_service(answers.service)
+def afterwards(observed: Observed, answers: Answers, *, status: AIServiceStatus) -> Observed:
+    """The observation that reading again would give, if nobody else wrote meanwhile.
+
+    `status` is what the service's status is to become, where it was not answered for yet.
+    """
+    if answers.service is None:
+        service = msgspec.structs.replace(observed.service, status=status)
+    else:
+        service = parse_service(answers.service)
     children = {key: child for key, child in observed.children.items() if key not in answers.gone}
     children |= {
         key: child

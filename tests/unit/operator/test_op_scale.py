@@ -126,7 +126,7 @@ def test_what_is_made_of_the_answers_is_what_would_be_read(image: str):
             answers.children[key] = {"kind": key[0], **copied(child)}
     for child in answers.children.values():
         child["metadata"]["ownerReferences"] = [{"uid": "u1", "controller": True}]
-    seen = afterwards(observed, answers)
+    seen = afterwards(observed, answers, status=observed.service.status)
     read = world.observe()
     assert (seen.revisions, seen.pods) == (read.revisions, read.pods)
     assert seen.children.keys() == read.children.keys()
@@ -136,7 +136,11 @@ def test_a_child_that_was_deleted_is_not_there_afterwards():
     world = World()
     world.settle()
     observed = world.observe()
-    seen = afterwards(observed, Answers(gone={("Deployment", "resume-r1")}, changed=True))
+    seen = afterwards(
+        observed,
+        Answers(gone={("Deployment", "resume-r1")}, changed=True),
+        status=observed.service.status,
+    )
     assert ("Deployment", "resume-r1") not in seen.children
     assert seen.pods == {}
 
