@@ -20,7 +20,8 @@ from .render.sync import SYNC
 class Wake(Protocol):
     """Wakes the queue for an object; `seen` is what was heard of it, None for a reason that another's change gives."""
 
-    def __call__(self, key: Key, seen: Seen | None = None) -> None: ...
+    def __call__(self, key: Key, seen: Seen | None = None) -> None:
+        """Have the object looked at."""
 
 
 WATCHED_RUNS = ("jobs", "cronjobs")

@@ -16,8 +16,8 @@ from typing import Any
 from .kube.client import NotLeaderError
 
 _log = logging.getLogger(__name__)
-WAITING = 1000
-PATIENCE_SECONDS = 5.0
+WAITING = 2000
+PATIENCE_SECONDS = 15.0
 """An event is not held back for longer than this while others are looked at."""
 Post = Callable[[], Coroutine[Any, Any, None]]
 
@@ -40,7 +40,7 @@ class Posting:
         loop = asyncio.get_running_loop()
         while True:
             post, context, due = await self._waiting.get()
-            while self._busy() and loop.time() < due and not self._waiting.full():
+            while self._busy() and loop.time() < due and not self._waiting.full():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             try:
                 await loop.create_task(post(), context=context)

@@ -13,6 +13,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from .metrics import QUEUE_DEPTH, RETRIES
 
@@ -52,7 +53,7 @@ class WorkQueue:
         look: Callable[[Key], Awaitable[float | None]],
         *,
         workers: int = 8,
-        is_echo: Callable[[Key, Hashable], bool] = lambda _key, _seen: False,
+        is_echo: Callable[[Key, Any], bool] = lambda _key, _seen: False,
     ) -> None:
         """`look` answers when to look at the key again, in seconds, or None; `is_echo` whether a look wrote that."""
         self._look = look

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +28,7 @@ from .kube.read import find_existing, owned_by, parse_model, read_service
 from .kube.write import carry_out, event_body, post_event, write_status
 from .metrics import ANALYSIS_VERDICTS, CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
 from .names import Phase
-from .plan.children import Action, Apply
+from .plan.children import Action, Apply, Notice
 from .plan.models import Fetcher
 from .plan.observed import Observed
 from .plan.records import decide_model_status
@@ -35,7 +37,7 @@ from .posting import Posting
 from .queueing import Key
 from .reconcile_sync import look_at_sync_job
 from .render.route import ParentGateway
-from .resources import Canary, Json, own_status, to_json
+from .resources import AIServiceStatus, Canary, Json, Metadata, own_status, to_json
 
 _log = logging.getLogger(__name__)
 REFUSED_SECONDS = 15.0  # A refused child may be taken later (a quota is raised, a name becomes free).
@@ -74,7 +76,8 @@ class Reconciler:
     ) -> None:
         """`instance` names this replica in the events that it posts; routes attach to `gateway`.
 
-        `echoes` hears of what was written, `posting` of what there is to tell. New revisions fetch their models with `fetcher`; SyncJobs without an image of their own run `sync_image`.
+        `echoes` hears of what was written, `posting` of what there is to tell.
+        New revisions fetch their models with `fetcher`; SyncJobs without an image of their own run `sync_image`.
         """
         self._kube = kube
         self._measuring = measuring
@@ -141,36 +144,20 @@ class Reconciler:
             )
 
         made = make(observed)
-        absent = [
-            (action.kind, action.name)
-            for action in made.actions
-            if isinstance(action, Apply) and action.resource_version is None
-        ]
-        if absent:
-            # Never taken over from somebody else, not even an empty Service of the same name.
-            existing = await find_existing(self._kube, key.namespace, absent)
-            if existing and reading.supposed:
-                return await self._service(key, suppose_new=False)
-            uid = observed.service.metadata.uid
-            foreign = frozenset(child for child, raw in existing.items() if not owned_by(raw, uid))
-            if foreign:
-                observed = replace(observed, foreign=foreign)
-                made = make(observed)
+        existing = await self._existing(key, made, cached=reading.supposed)
+        if existing and reading.supposed:
+            return await self._service(key, suppose_new=False)
+        uid = observed.service.metadata.uid
+        foreign = frozenset(child for child, raw in existing.items() if not owned_by(raw, uid))
+        if foreign:
+            observed = replace(observed, foreign=foreign)
+            made = make(observed)
         answers = Answers()
-
-        def answered(action: Action, raw: Json | None) -> None:
-            if raw is None:
-                answers.gone.add((action.kind, action.name))
-                answers.changed = True
-                return
-            answers.children[action.kind, action.name] = raw
-            before = action.resource_version if isinstance(action, Apply) else None
-            self._wrote(key, answers, raw, before)
-
-        refusals = await carry_out(self._kube, key.namespace, made.actions, answered=answered)
-        status, notices, wake = conclude(
-            made=made, before=observed.service.status, refusals=refusals, now=now
+        refusals = await carry_out(
+            self._kube, key.namespace, made.actions, answered=partial(self._answered, key, answers)
         )
+        before = observed.service.status
+        status, notices, wake = conclude(made=made, before=before, refusals=refusals, now=now)
         last = made
         if answers.changed:
             # What was just written may be all that status waits for: then it is written once.
@@ -179,7 +166,7 @@ class Reconciler:
                 last = then
                 status, more, wake = conclude(made=then, before=status, refusals=refusals, now=now)
                 notices = (*notices, *more)
-        if status != observed.service.status:
+        if status != before:
             answers.service = await write_status(
                 self._kube,
                 kinds.AI_SERVICE,
@@ -192,18 +179,7 @@ class Reconciler:
         self._measuring.order(key, last.orders)
         for metric, verdict in made.taken:
             ANALYSIS_VERDICTS.labels(metric, verdict).inc()
-        for notice in notices:
-            body = event_body(
-                kind=kinds.AI_SERVICE,
-                metadata=observed.service.metadata,
-                notice=notice,
-                instance=self._instance,
-            )
-            await self._posting.add(partial(post_event, self._kube, body))
-            EVENTS.labels(notice.reason).inc()
-        for phase in Phase:
-            PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
-        _show_canary(key, status.canary)
+        await self._tell(key, observed.service.metadata, notices, status)
         fetching = reading.fetching
         if answers.changed:
             seen = afterwards(observed, answers, status=status)
@@ -213,10 +189,43 @@ class Reconciler:
                 return 0.0
             self._measuring.order(key, last.orders)
             fetching = bool(names_that_fetch(seen.revisions, seen.pods))
-        again = REFUSED_SECONDS if refusals or made.facts.refusals else resync_seconds()
-        if fetching:
-            again = min(again, FETCHING_SECONDS)
-        return again if wake is None else min(wake, again)
+        refused = bool(refusals or made.facts.refusals)
+        return min(
+            REFUSED_SECONDS if refused else resync_seconds(),
+            FETCHING_SECONDS if fetching else math.inf,
+            math.inf if wake is None else wake,
+        )
+
+    async def _existing(self, key: Key, made: Plan, *, cached: bool) -> dict[tuple[str, str], Json]:
+        """What there is of the children that would be made: never taken over from others, not even an empty Service."""
+        absent = [
+            (action.kind, action.name)
+            for action in made.actions
+            if isinstance(action, Apply) and action.resource_version is None
+        ]
+        return await find_existing(self._kube, key.namespace, absent, cached=cached) if absent else {}
+
+    def _answered(self, key: Key, answers: Answers, action: Action, raw: Json | None) -> None:
+        if raw is None:
+            answers.gone.add((action.kind, action.name))
+            answers.changed = True
+            return
+        answers.children[action.kind, action.name] = raw
+        self._wrote(key, answers, raw, action.resource_version if isinstance(action, Apply) else None)
+
+    async def _tell(
+        self, key: Key, metadata: Metadata, notices: Sequence[Notice], status: AIServiceStatus
+    ) -> None:
+        """Events and metrics of what was done."""
+        for notice in notices:
+            body = event_body(
+                kind=kinds.AI_SERVICE, metadata=metadata, notice=notice, instance=self._instance
+            )
+            await self._posting.add(partial(post_event, self._kube, body))
+            EVENTS.labels(notice.reason).inc()
+        for phase in Phase:
+            PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
+        _show_canary(key, status.canary)
 
     def _wrote(self, key: Key, answers: Answers, raw: Json, before: str | None) -> None:
         """Note an answer to a write, if the write changed the object."""

@@ -236,7 +236,9 @@ async def write_bare(bare: Bare, namespace: str, like: list[tuple[str, Object]],
 
     began = time.perf_counter()
     owners = f"/apis/looma.dev/v1alpha1/namespaces/{namespace}/aiservices"
-    await asyncio.gather(*(bare.send("POST", owners, service(f"bare-{number:04}")) for number in range(count)))
+    await asyncio.gather(
+        *(bare.send("POST", owners, service(f"bare-{number:04}")) for number in range(count))
+    )
     await asyncio.gather(*(apply(plural, body, number) for number in range(count) for plural, body in like))
     return time.perf_counter() - began
 

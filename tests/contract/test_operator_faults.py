@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.control_plane import ControlPlane
-from support.faulty_proxy import FaultyProxy, faulty, is_read, is_watch, is_write, writes_status
+from support.faulty_proxy import FaultyProxy, faulty, is_read, is_write, writes_status
 from support.operator_process import Looma, grant, make
 from support.operator_routes import route, say
 
@@ -142,7 +142,7 @@ def test_given_watches_whose_version_is_too_old_when_they_begin_anew_then_nothin
     start(looma, silence=SOON)
     up(looma, "seen")
     # Every watch is opened anew after its silence, and then refused once or more.
-    proxy.answer(is_watch, 410, times=16)
+    proxy.expire(times=16)
     proxy.freeze(later_ones_too=False)
     looma.apply("seen", image="engine:2", replicas=4)
     looma.play(lambda: ready(looma, "seen", "r2"), "r2 serves", seconds=LONGEST_SECONDS, floor=4)

@@ -172,13 +172,15 @@ def there(looma: Looma, name: str) -> Object:
         "rules": route(looma, name)["spec"]["rules"],
         "revisions": sorted(item["metadata"]["name"] for item in items("controllerrevisions", "apps/v1")),
         "status": {
-            key: status.get(key) for key in ("phase", "stableRevision", "targetRevision", "replicas", "canary")
+            key: status.get(key)
+            for key in ("phase", "stableRevision", "targetRevision", "replicas", "canary")
         },
         "rollout": {
             key: value for key, value in (status.get("rollout") or {}).items() if not key.endswith("At")
         },
         "conditions": {
-            item["type"]: (item["status"], item["reason"], item.get("message")) for item in status["conditions"]
+            item["type"]: (item["status"], item["reason"], item.get("message"))
+            for item in status["conditions"]
         },
         "states": {row["name"]: (row["state"], row.get("image")) for row in status["revisions"]},
         "requests": [(item["action"], item["result"]) for item in status.get("requests", [])],
@@ -248,7 +250,11 @@ def take_away(looma: Looma, name: str) -> None:
     """Delete the service, then its children: nobody collects them here, and the next road counts its own pods."""
     assert looma.plane.request("DELETE", looma.path("aiservices", name))[0] == 200
     selector = f"?labelSelector=app.kubernetes.io/instance%3D{name}"
-    for plural, group in (("deployments", "apps/v1"), ("controllerrevisions", "apps/v1"), ("httproutes", GATEWAY)):
+    for plural, group in (
+        ("deployments", "apps/v1"),
+        ("controllerrevisions", "apps/v1"),
+        ("httproutes", GATEWAY),
+    ):
         assert looma.plane.request("DELETE", looma.path(plural, group=group) + selector)[0] == 200
 
 

@@ -71,7 +71,11 @@ def test_given_a_canary_when_an_autoscaler_scales_the_service_then_stable_follow
         return current(service) and waits_at(3, "r2")(service) and answer.get("r1", 0) == 2 * REPLICAS
 
     found = cluster.watch(
-        "aiservice", probe.name, holds, sentence="stable has the new number, the canary its share", seconds=120
+        "aiservice",
+        probe.name,
+        holds,
+        sentence="stable has the new number, the canary its share",
+        seconds=120,
     )
     # Half of the requests: half of the pods that they would need alone.
     assert rows(found)["r2"] == REPLICAS
@@ -79,7 +83,9 @@ def test_given_a_canary_when_an_autoscaler_scales_the_service_then_stable_follow
     cluster.watch(
         "aiservice",
         probe.name,
-        lambda service: current(service) and rows(service).get("r1") == REPLICAS and waits_at(3, "r2")(service),
+        lambda service: (
+            current(service) and rows(service).get("r1") == REPLICAS and waits_at(3, "r2")(service)
+        ),
         sentence="both go back, and the step stays",
         seconds=120,
     )
@@ -163,7 +169,9 @@ def test_given_a_release_with_a_canary_when_helm_rolls_it_back_then_the_first_ve
     release = ("--namespace", cluster.namespace, "--kubeconfig", str(cluster.kubeconfig))
     service = cluster.get("aiservice", name)
     stable, path = service["status"]["stableRevision"], service["spec"]["route"]["pathPrefixes"][0]
-    revision = json.loads(cluster.run(str(binaries.path("helm")), "status", "looma", "--output", "json", *release))["version"]
+    revision = json.loads(
+        cluster.run(str(binaries.path("helm")), "status", "looma", "--output", "json", *release)
+    )["version"]
     settings = [
         f"engines.services.{name}.spec.rollout.strategy=Canary",
         f"engines.services.{name}.spec.rollout.steps[0].setWeight=50",

@@ -3,6 +3,7 @@
 | fault       | what the client sees                                                                  |
 | ----------- | ------------------------------------------------------------------------------------- |
 | `answer`    | the next requests of a sort are answered with an error, and never reach the server    |
+| `expire`    | the next watches begin, and say that the version they were to begin with is too old   |
 | `cut`       | the next requests of a sort are carried out, and their connections closed unanswered  |
 | `freeze`    | watches that are open (or all) stay open and say nothing any more, not even bookmarks |
 | `interpose` | somebody else writes between the client's read and its next write of a sort           |
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from aiohttp import web
 from .control_plane import ControlPlane
 from .write_proxy import WriteProxy, serving
 
+EXPIRED = 410
 Sort = Callable[[web.Request], bool]
 
 
@@ -79,6 +82,10 @@ class FaultyProxy(WriteProxy):
         """Answer requests of the sort with an error: every so many-th, until it was so many times."""
         self._faults.append(_Fault(sort, status, times, every))
 
+    def expire(self, *, times: int) -> None:
+        """Answer watches as the API server does that has forgotten what was in between."""
+        self._faults.append(_Fault(is_watch, EXPIRED, times, 1))
+
     def cut(self, sort: Sort, *, times: int, every: int = 1) -> None:
         """Carry requests of the sort out and close their connections before an answer."""
         self._faults.append(_Fault(sort, 0, times, every))
@@ -110,8 +117,11 @@ class FaultyProxy(WriteProxy):
                 raise ConnectionResetError
             await request.read()
             told = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": fault.status}
+            if fault.status == EXPIRED:
+                error = {"type": "ERROR", "object": {**told, "message": "too old", "reason": "Expired"}}
+                return web.Response(body=json.dumps(error).encode() + b"\n", content_type="application/json")
             return web.json_response(
-                {**told, "message": "not now", "reason": "Expired" if fault.status == 410 else "Test"},
+                {**told, "message": "not now", "reason": "Test"},
                 status=fault.status,
                 headers={"Retry-After": "1"} if fault.status in (429, 503) else None,
             )

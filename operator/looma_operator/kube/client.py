@@ -7,7 +7,7 @@ the fields that are meant. Connection, TLS and token renewal are the library's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -112,7 +112,7 @@ def _raise_for(status: int, text: str) -> None:
 
 
 async def _lines(response: aiohttp.ClientResponse, shape: Any) -> AsyncIterator[Json]:  # noqa: ANN401 - a type
-    """The JSON values of a stream, one a line, as `shape` has them; a line may be longer than aiohttp's own reader takes."""
+    """The values of a stream as `shape` has them, one a line, which may be longer than aiohttp's own reader takes."""
     decoder = msgspec.json.Decoder(shape)
     pending = b""
     while True:
@@ -182,18 +182,20 @@ class Kube:
         finally:
             _guard.reset(token)
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
-        """One object.
+    async def get(self, kind: Kind, namespace: str, name: str, *, cached: bool = False) -> Json:
+        """One object; `cached` as the API server's own watch has it, which may be a moment old and costs little.
 
         Raises:
             NotFoundError: if it does not exist.
         """
-        return await self.request("GET", kind.path(namespace, name))
+        query = {"resourceVersion": "0"} if cached else None
+        return await self.request("GET", kind.path(namespace, name), query=query)
 
     async def serves(self, kind: Kind) -> bool:
-        """Whether the cluster serves the kind.
+        """Whether the cluster serves the kind; everybody may ask that, unless a cluster was made so that nobody may.
 
         Raises:
+            RefusedError: if it may not be asked.
             KubeError: if the API server does not answer.
         """
         try:
@@ -211,7 +213,7 @@ class Kube:
 
     async def pages(
         self, kind: Kind, namespace: str, *, size: int = 100
-    ) -> AsyncIterator[tuple[list[Json], str]]:
+    ) -> AsyncIterator[tuple[Sequence[Json], str]]:
         """All objects of a kind in a namespace, some at a time, each with the version of the whole list.
 
         Raises:

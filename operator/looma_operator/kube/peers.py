@@ -73,7 +73,7 @@ class Peers:
     """Keeps the AIServices of the namespaces that are watched."""
 
     def __init__(self, kube: Kube, namespaces: Collection[str], *, news: Callable[[str, str], None]) -> None:
-        """Begin with nothing; `kube` lists. `news` gets namespace and name of what a listing knew before the watches."""
+        """Begin with nothing; `kube` lists. `news` gets what a listing knew before the watches: namespace, name."""
         self._kube = kube
         self._news = news
         self._known: dict[str, dict[str, _Known]] = {namespace: {} for namespace in namespaces}

@@ -32,7 +32,7 @@ from ..render.children import CONTENT
 from ..render.route import ParentGateway
 from ..resources import AIService, Json, ModelVersion, parse_time
 from . import kinds
-from .client import Kube, NotFoundError
+from .client import Kube, NotFoundError, RefusedError
 from .fetches import names_that_fetch, read_failures, with_failures
 from .peers import Neighbours, Peers, gateways_of, peer_of
 from .waiting import names_that_wait, with_waiting
@@ -190,7 +190,7 @@ async def read_service(
     supposed = suppose_new and service.status.observed_generation == 0
     selector = f"{LABEL_INSTANCE}={name},{LABEL_PART_OF}={PART_OF}"
     routes, neighbours, (*children_by_kind, models) = await asyncio.gather(
-        _none_if_served(kube, kinds.HTTP_ROUTE)
+        _none_if_served(kube, kinds.HTTP_ROUTE, namespace, selector)
         if supposed
         else _list_if_served(kube, kinds.HTTP_ROUTE, namespace, selector),
         _neighbours(kube, namespace, peers),
@@ -247,9 +247,12 @@ async def _list_if_served(kube: Kube, kind: kinds.Kind, namespace: str, selector
         return None
 
 
-async def _none_if_served(kube: Kube, kind: kinds.Kind) -> list[Json] | None:
+async def _none_if_served(kube: Kube, kind: kinds.Kind, namespace: str, selector: str) -> list[Json] | None:
     """No objects, or None where the cluster does not serve the kind; a list waits until the server's cache is fresh."""
-    return [] if await kube.serves(kind) else None
+    try:
+        return [] if await kube.serves(kind) else None
+    except RefusedError:
+        return await _list_if_served(kube, kind, namespace, selector)
 
 
 async def _nothing() -> list[Json]:
@@ -257,14 +260,15 @@ async def _nothing() -> list[Json]:
 
 
 async def find_existing(
-    kube: Kube, namespace: str, names: Sequence[tuple[str, str]]
+    kube: Kube, namespace: str, names: Sequence[tuple[str, str]], *, cached: bool = False
 ) -> dict[tuple[str, str], Json]:
-    """Those of (kind, name) that exist, whosever they are."""
+    """Those of (kind, name) that exist, whosever they are; `cached` as the API server knew a moment ago."""
     found: dict[tuple[str, str], Json] = {}
+    options = {"cached": True} if cached else {}
 
     async def look(kind: str, name: str) -> None:
         with contextlib.suppress(NotFoundError):
-            found[kind, name] = await kube.get(kinds.BY_NAME[kind], namespace, name)
+            found[kind, name] = await kube.get(kinds.BY_NAME[kind], namespace, name, **options)
 
     await asyncio.gather(*(look(kind, name) for kind, name in names))
     return found

@@ -18,11 +18,13 @@ from looma_operator import posting
 from looma_operator.echoes import LIMIT, Echoes, Seen
 from looma_operator.kube import kinds, peers
 from looma_operator.kube.afterwards import Answers, afterwards
-from looma_operator.kube.client import Kube, NotLeaderError
+from looma_operator.kube.client import Kube, NotLeaderError, RefusedError
 from looma_operator.kube.peers import Peers
+from looma_operator.kube.read import read_service
 from looma_operator.posting import Posting
 from looma_operator.queueing import Key, WorkQueue
-from support.operator_world import World, copied
+from looma_operator.render.route import ParentGateway
+from support.operator_world import World, copied, spec
 
 Json = dict[str, Any]
 A = Key("AIService", "looma", "a")
@@ -243,7 +245,7 @@ async def test_a_list_that_cannot_be_had_is_asked_for_again(monkeypatch: pytest.
     monkeypatch.setattr(book, "refresh", trying)
     task = asyncio.create_task(book.run())
     async with asyncio.timeout(5):
-        while not listed.asked:
+        while not listed.asked:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     task.cancel()
     assert "not now" in caplog.text
@@ -273,6 +275,59 @@ async def test_a_long_list_is_read_in_pages():
             await kube.close()
     assert pages == [(["a"], "9"), (["b"], "9")]
     assert asked == [{"limit": "1"}, {"limit": "1", "continue": "there"}]
+
+
+SERVICE: Json = {
+    "metadata": {"name": "a", "namespace": "looma", "uid": "u1", "resourceVersion": "7", "generation": 1},
+    "spec": spec(),
+}
+
+
+class Reads:
+    """A client of a cluster with one service and, if so, a ControllerRevision; notes what is listed."""
+
+    def __init__(self, *, serves: bool | Exception = True, status: Json | None = None) -> None:
+        self.raw = SERVICE | {"status": status or {}}
+        self.answer = serves
+        self.listed: list[str] = []
+
+    async def get(self, *_: Any) -> Json:
+        return self.raw
+
+    async def serves(self, _kind: kinds.Kind) -> bool:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def list(self, kind: kinds.Kind, _namespace: str, **_: Any) -> list[Json]:
+        self.listed.append(kind.name)
+        return []
+
+
+@pytest.mark.parametrize(
+    ("kube", "gateway_api", "listed"),
+    [
+        pytest.param(Reads(), True, {"AIService"}, id="new"),
+        pytest.param(Reads(serves=False), False, {"AIService"}, id="new, without the Gateway API"),
+        pytest.param(
+            Reads(serves=RefusedError(403, "no")), True, {"AIService", "HTTPRoute"}, id="new, and may not ask"
+        ),
+        pytest.param(
+            Reads(status={"observedGeneration": 1}),
+            True,
+            {"AIService", "HTTPRoute", *(kind.name for kind in kinds.CHILDREN)},
+            id="not new",
+        ),
+    ],
+)
+async def test_children_of_a_service_without_a_status_are_not_listed(
+    kube: Reads, gateway_api: bool, listed: set[str]
+):
+    reading = await read_service(kube, "looma", "a", gateway=ParentGateway(), suppose_new=True)  # type: ignore[arg-type]
+    assert reading is not None
+    assert reading.supposed is ("ControllerRevision" not in listed)
+    assert reading.observed.gateway_api is gateway_api
+    assert set(kube.listed) == listed
 
 
 # ---- events ------------------------------------------------------------------------------------------------
