@@ -140,6 +140,7 @@ judging: $(READY) ## 100 canaries that are as good and 100 bad ones, and how the
 
 bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench
+	@$(BIN)/python -m tests.bench --only scale
 
 lock: $(READY) ## Resolve the dependencies anew, with hashes and without addresses
 	@echo 'uv' | $(BIN)/uv pip compile - --upgrade $(LOCK) -o locks/bootstrap.txt

@@ -6,24 +6,24 @@ Only `on.event` handlers are used, so Kopf itself writes nothing either: no fina
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import kopf
 
+from .echoes import Seen
 from .kube import kinds
 from .names import GROUP, LABEL_INSTANCE, LABEL_NAME, LABEL_PART_OF, PART_OF, VERSION
 from .queueing import Key
 from .render.sync import SYNC
 
-Wake = Callable[[Key], None]
-WATCHED_CHILDREN = (
-    ("apps", "v1", "deployments"),
-    ("apps", "v1", "controllerrevisions"),
-    ("", "v1", "services"),
-    ("", "v1", "serviceaccounts"),
-    ("policy", "v1", "poddisruptionbudgets"),
-    ("networking.k8s.io", "v1", "networkpolicies"),
-)
+
+class Wake(Protocol):
+    """Wakes the queue for an object; `seen` is what was heard of it, None for a reason that another's change gives."""
+
+    def __call__(self, key: Key, seen: Seen | None = None) -> None:
+        """Have the object looked at."""
+
+
 WATCHED_RUNS = ("jobs", "cronjobs")
 
 
@@ -95,12 +95,14 @@ class RouteBook:
         if spec is not None:
             self._targets[key] = target
         touched = before_paths ^ paths
+        if not touched and not came_or_went:
+            return models | before_models if moved else models ^ before_models, frozenset()
         rivals = frozenset(
             other
             for other, theirs in self._paths.items()
-            if other != key
+            if (theirs & touched or (came_or_went and key.name in self._leads_to[other]))
+            and other != key
             and other.namespace == key.namespace
-            and (theirs & touched or (came_or_went and key.name in self._leads_to[other]))
         )
         return models | before_models if moved else models ^ before_models, rivals
 
@@ -116,8 +118,8 @@ class RouteBook:
         return frozenset(named | follow)
 
 
-def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
-    """Register the watches; `wake` gets the key of every object that may want a look."""
+def register(registry: kopf.OperatorRegistry, wake: Wake, note: Callable[..., object]) -> None:
+    """Register the watches; `wake` gets the key of every object that may want a look, `note` each AIService before."""
     book = RouteBook()
 
     @kopf.on.event(GROUP, VERSION, kinds.AI_SERVICE.plural, registry=registry)
@@ -127,11 +129,14 @@ def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
         namespace = namespace or ""
         key = Key(kinds.AI_SERVICE.name, namespace, name)
         gone = event["type"] == "DELETED"
+        raw = event["object"]
+        note(raw, gone=gone)
         moved = [str(status.get(name) or "") for name in ("targetRevision", "stableRevision", "phase")]
         # Whether any pod answers is what its models tell; how many is nothing to them.
         moved.append("answers" if status.get("readyReplicas") else "")
         models, rivals = book.note(key, None if gone else spec, "/".join(moved))
-        for other in {key, *rivals, *(Key(kinds.MODEL_VERSION.name, namespace, model) for model in models)}:
+        wake(key, None if gone else Seen(key.kind, name, raw["metadata"]["resourceVersion"]))
+        for other in {*rivals, *(Key(kinds.MODEL_VERSION.name, namespace, model) for model in models)}:
             wake(other)
 
     @kopf.on.event(GROUP, VERSION, kinds.MODEL_VERSION.plural, registry=registry)
@@ -144,16 +149,6 @@ def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
     @kopf.on.event(GROUP, VERSION, kinds.SYNC_JOB.plural, registry=registry)
     async def sync_job_changed(namespace: str | None, name: str, **_: Any) -> None:
         wake(Key(kinds.SYNC_JOB.name, namespace or "", name))
-
-    async def child_changed(body: kopf.Body, **_: Any) -> None:
-        key = owner_key(body)
-        if key is not None:
-            wake(key)
-
-    for group, version, plural in WATCHED_CHILDREN:
-        kopf.on.event(
-            group, version, plural, registry=registry, id=f"child-{plural}", labels={LABEL_PART_OF: PART_OF}
-        )(child_changed)
 
     async def run_changed(body: kopf.Body, **_: Any) -> None:
         key = sync_key(body)

@@ -17,6 +17,7 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import kopf
 import yaml
@@ -27,8 +28,10 @@ from looma_core.logging import configure
 from . import definitions, handlers, health, webhooks, webhooks_sync
 from .analysis.clients import Clients
 from .analysis.measuring import Measuring
+from .echoes import Echoes, Seen
 from .kube import kinds
 from .kube.client import WATCH_SECONDS, Kube
+from .kube.peers import Peers
 from .kube.watch import Follower
 from .leadership import Elector, Leadership
 from .names import API_VERSION, LABEL_PART_OF, PART_OF
@@ -37,6 +40,7 @@ from .notifying.telling import Telling
 from .options import Options, read_options
 from .plan.models import Fetcher
 from .plan.receivers import NotificationSettings
+from .posting import Posting
 from .queueing import Key, WorkQueue
 from .rbac import (
     DEFINITIONS_RULES,
@@ -51,6 +55,7 @@ from .resources import Json
 
 _log = logging.getLogger(__name__)
 REFILL_SECONDS = 2.0
+FOLLOWED = (*kinds.CHILDREN, *kinds.OPTIONAL_CHILDREN)
 
 
 def kopf_settings(options: Options) -> kopf.OperatorSettings:
@@ -114,7 +119,7 @@ class Operator:
         leadership: Leadership,
         notifications: NotificationSettings,
     ) -> None:
-        """`clients` are for fenced writes, for the webhook's reads, for the election, and for watches of routes."""
+        """`clients` are for fenced writes, for the webhook's reads, for the election, and for watches of children."""
         self._options = options
         self._leadership = leadership
         self._kube, self._reader, elections, watches = clients
@@ -130,6 +135,10 @@ class Operator:
             may_send=lambda: leadership.leads,
             clock=moment,
         )
+        self._echoes = Echoes()
+        self._queue = WorkQueue(self._look, is_echo=self._echoes.heard)
+        self._posting = Posting(busy=lambda: len(self._queue) > 0)
+        self._peers = Peers(self._reader, options.namespaces, news=self._service_missed)
         fetcher = Fetcher(image=options.model_fetch_image, plain_http_registry=options.plain_http_registry)
         self._reconciler = Reconciler(
             self._kube,
@@ -138,26 +147,31 @@ class Operator:
             measuring=self._measuring,
             telling=self._telling,
             fetcher=fetcher,
+            peers=self._peers,
+            posting=self._posting,
+            echoes=self._echoes,
             sync_image=options.sync_image,
         )
-        self._queue = WorkQueue(self._look)
         self._watching = asyncio.Event()
         self._fills: set[asyncio.Task[None]] = set()
         self._registry = kopf.OperatorRegistry()
         kopf.on.login(registry=self._registry)(login)
-        handlers.register(self._registry, self._wake)
+        handlers.register(self._registry, self._wake, self._peers.note)
         if options.certificates is not None:
-            webhooks.register(self._registry, self._reader)
+            webhooks.register(self._registry, self._reader, self._peers)
             webhooks_sync.register(self._registry, self._reader, webhooks.requester)
             self._state.missing.add("webhook")
-        self._routes = Follower(
-            watches,
-            kinds.HTTP_ROUTE,
-            options.namespaces,
-            selector=f"{LABEL_PART_OF}={PART_OF}",
-            changed=self._route_changed,
-            appeared=self._wake_all,
-        )
+        self._followers = [
+            Follower(
+                watches,
+                kind,
+                options.namespaces,
+                selector=f"{LABEL_PART_OF}={PART_OF}",
+                changed=partial(self._child_changed, kind),
+                appeared=self._wake_all,
+            )
+            for kind in FOLLOWED
+        ]
         self._elector = Elector(
             kube=elections,
             namespace=options.namespace,
@@ -179,8 +193,10 @@ class Operator:
             for name, job in (
                 ("election", self._elector.run()),
                 ("queue", self._queue.run()),
-                ("routes", self._routes.run()),
                 ("notifications", self._telling.run()),
+                ("posting", self._posting.run()),
+                ("peers", self._peers.run()),
+                *((follower.kind.plural, follower.run()) for follower in self._followers),
                 ("http", health.serve(self._state, host=self._options.host, port=self._options.http_port)),
             )
         ]
@@ -204,14 +220,18 @@ class Operator:
         self._leadership.enter()
         return await self._reconciler.look(key)
 
-    def _wake(self, key: Key) -> None:
+    def _wake(self, key: Key, seen: Seen | None = None) -> None:
         if self._leadership.leads:
-            self._queue.add(key)
+            self._queue.add(key, seen)
 
-    def _route_changed(self, route: Json) -> None:
-        key = handlers.owner_key(route)
+    def _service_missed(self, namespace: str, name: str) -> None:
+        self._wake(Key(kinds.AI_SERVICE.name, namespace, name))
+
+    def _child_changed(self, kind: kinds.Kind, child: Json) -> None:
+        key = handlers.owner_key(child)
         if key is not None:
-            self._wake(key)
+            meta = child["metadata"]
+            self._wake(key, Seen(kind.name, meta["name"], meta["resourceVersion"]))
 
     async def _wake_all(self, namespace: str) -> None:
         for key in await all_keys(self._reader, namespace):
@@ -246,11 +266,12 @@ async def run(options: Options, notifications: NotificationSettings) -> None:
     """Serve with clients of its own until SIGTERM."""
     leadership = Leadership()
     clients = (
-        Kube(await load_configuration(), fence=leadership),
+        # Eight looks at once, each of which reads eight kinds.
+        Kube(await load_configuration(), fence=leadership, connections=32),
         Kube(await load_configuration()),
         Kube(await load_configuration(), connections=2),
         # A watch holds its connection.
-        Kube(await load_configuration(), connections=len(options.namespaces) + 1),
+        Kube(await load_configuration(), connections=len(options.namespaces) * len(FOLLOWED) + 1),
     )
     try:
         await Operator(options, clients, leadership, notifications).run()

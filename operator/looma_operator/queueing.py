@@ -1,7 +1,8 @@
 """The work queue: keys that want a look, each at most once in it and at most one look at a time.
 
 Level-triggered: a wake-up carries no content, so ten of them before a look are one look. A key that is woken during
-its own look is looked at again. A look that fails is put back with a growing, jittered delay.
+its own look is looked at again, unless all that woke it was what the look itself wrote. A look that fails is put back
+with a growing, jittered delay.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import asyncio
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from .metrics import QUEUE_DEPTH, RETRIES
 
@@ -46,13 +48,20 @@ def backoff(failures: int, *, draw: float) -> float:
 class WorkQueue:
     """Keys to look at, with delays; `run` looks at them, `workers` at a time."""
 
-    def __init__(self, look: Callable[[Key], Awaitable[float | None]], *, workers: int = 4) -> None:
-        """`look` answers when to look at the key again, in seconds, or None."""
+    def __init__(
+        self,
+        look: Callable[[Key], Awaitable[float | None]],
+        *,
+        workers: int = 8,
+        is_echo: Callable[[Key, Any], bool] = lambda _key, _seen: False,
+    ) -> None:
+        """`look` answers when to look at the key again, in seconds, or None; `is_echo` whether a look wrote that."""
         self._look = look
+        self._is_echo = is_echo
         self._workers = workers
         self._ready: OrderedDict[Key, None] = OrderedDict()
         self._running: set[Key] = set()
-        self._dirty: set[Key] = set()
+        self._dirty: dict[Key, set[Hashable]] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
         self._wakened = asyncio.Condition()
@@ -62,14 +71,18 @@ class WorkQueue:
         """Keys that wait now, without those whose time has not come."""
         return len(self._ready)
 
-    def add(self, key: Key) -> None:
-        """Look at the key as soon as a worker is free."""
+    def add(self, key: Key, seen: Hashable = None) -> None:
+        """Look at the key as soon as a worker is free; `seen` is what was heard of it, None for a reason that stays."""
+        if key in self._running:
+            # What the look has written is known once it ends.
+            self._dirty.setdefault(key, set()).add(seen)
+            return
+        if seen is not None and self._is_echo(key, seen):
+            return
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
-        if key in self._running:
-            self._dirty.add(key)
-        elif key not in self._ready:
+        if key not in self._ready:
             self._ready[key] = None
             QUEUE_DEPTH.set(len(self._ready))
             task = asyncio.ensure_future(self._notify())
@@ -128,9 +141,8 @@ class WorkQueue:
                     self.add_after(key, again)
             finally:
                 self._running.discard(key)
-            if key in self._dirty:
-                self._dirty.discard(key)
-                self.add(key)
+            for seen in self._dirty.pop(key, ()):
+                self.add(key, seen)
 
     def _retry(self, key: Key, error: Exception) -> None:
         failures = self._failures.get(key, 0) + 1

@@ -1,40 +1,53 @@
-"""One look at one object: read, plan, write, tell. Called by the work queue, only where this replica leads."""
+"""One look at one object: read, plan, write, tell. Called by the work queue, only where this replica leads.
+
+After writes to children the plan is asked once more, of the API server's answers to them, so that status is written
+once; and again after that. If it wants nothing more, the look is over, and hearing of these writes is no reason for
+another (`echoes`).
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
+import math
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
 from .analysis.measuring import Measuring
+from .echoes import Echoes, Seen
 from .kube import kinds
+from .kube.afterwards import Answers, afterwards
 from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
-from .kube.fetches import read_uses
-from .kube.read import find_foreign, parse_model, read_service
-from .kube.write import carry_out, post_events, write_status
+from .kube.fetches import names_that_fetch, read_uses
+from .kube.peers import Peers
+from .kube.read import find_existing, owned_by, parse_model, read_service
+from .kube.write import carry_out, event_body, post_event, write_status
 from .metrics import ANALYSIS_VERDICTS, CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
 from .names import Phase
 from .notifying.telling import Telling
-from .plan.children import Apply, Notice
+from .plan.children import Action, Apply, Notice
 from .plan.models import Fetcher
 from .plan.observed import Observed
 from .plan.records import decide_model_status, model_notices
 from .plan.service import Plan, conclude, plan
+from .posting import Posting
 from .queueing import Key
 from .reconcile_sync import look_at_sync_job
 from .render.route import ParentGateway
-from .resources import Canary, Metadata, own_status, to_json
+from .resources import Canary, Json, Metadata, own_status, to_json
 
 _log = logging.getLogger(__name__)
 REFUSED_SECONDS = 15.0  # A refused child may be taken later (a quota is raised, a name becomes free).
 FETCHING_SECONDS = 3.0  # Pods are not watched: why one of them cannot fetch its models is heard of this late.
-RESYNC_SECONDS = 300.0  # Should a watch ever miss an event, this is how late it is noticed.
+RESYNC_SECONDS = (
+    300.0  # Should a watch ever miss an event, this is how late it is noticed, give or take a fifth.
+)
 
 
 def moment() -> datetime:
@@ -43,8 +56,13 @@ def moment() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+def resync_seconds() -> float:
+    """When an object that rests is looked at again: what was made at once is not looked at again at once."""
+    return RESYNC_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
+
+
 class Reconciler:
-    """Looks at objects through one client; keeps nothing between looks."""
+    """Looks at objects through one client; keeps nothing between looks that a restart would miss."""
 
     def __init__(
         self,
@@ -55,15 +73,22 @@ class Reconciler:
         measuring: Measuring,
         telling: Telling,
         fetcher: Fetcher,
+        peers: Peers,
+        posting: Posting,
+        echoes: Echoes,
         sync_image: str = "",
     ) -> None:
         """`instance` names this replica in the events that it posts; routes attach to `gateway`.
 
+        `echoes` hears of what was written, `posting` of what there is to tell.
         New revisions fetch their models with `fetcher`; SyncJobs without an image of their own run `sync_image`.
         """
         self._kube = kube
         self._measuring = measuring
         self._telling = telling
+        self._peers = peers
+        self._posting = posting
+        self._echoes = echoes
         self._sync_image = sync_image
         self._gateway = gateway
         self._fetcher = fetcher
@@ -85,6 +110,7 @@ class Reconciler:
             return await self._sync_job(key)
         except NotLeaderError as error:
             result = "fenced"
+            self._echoes.forget(key)
             _log.warning("%s %s/%s left to the leader: %s", key.kind, key.namespace, key.name, error)
             return None
         except ConflictError as error:
@@ -94,13 +120,22 @@ class Reconciler:
             return 0.05
         except BaseException:
             result = "failed"
+            self._echoes.forget(key)
             raise
         finally:
             RECONCILE_SECONDS.labels(kind=key.kind, result=result).observe(time.monotonic() - begun)
 
-    async def _service(self, key: Key) -> float | None:
-        reading = await read_service(self._kube, key.namespace, key.name, gateway=self._gateway)
+    async def _service(self, key: Key, *, suppose_new: bool = True) -> float | None:
+        reading = await read_service(
+            self._kube,
+            key.namespace,
+            key.name,
+            gateway=self._gateway,
+            peers=self._peers,
+            suppose_new=suppose_new,
+        )
         if reading is None:
+            self._echoes.forget(key)
             _forget_phase(key)
             _show_canary(key, None)
             self._measuring.order(key, ())
@@ -115,51 +150,97 @@ class Reconciler:
             )
 
         made = make(observed)
-        absent = [
-            (action.kind, action.name)
-            for action in made.actions
-            if isinstance(action, Apply) and action.resource_version is None
-        ]
-        if absent:
-            # Never taken over from somebody else, not even an empty Service of the same name.
-            foreign = await find_foreign(self._kube, key.namespace, observed.service.metadata.uid, absent)
-            if foreign:
-                observed = replace(observed, foreign=foreign)
-                made = make(observed)
-        refusals = await carry_out(self._kube, key.namespace, made.actions)
-        status, notices, wake = conclude(
-            made=made, before=observed.service.status, refusals=refusals, now=now
+        existing = await self._existing(key, made, cached=reading.supposed)
+        if existing and reading.supposed:
+            return await self._service(key, suppose_new=False)
+        uid = observed.service.metadata.uid
+        foreign = frozenset(child for child, raw in existing.items() if not owned_by(raw, uid))
+        if foreign:
+            observed = replace(observed, foreign=foreign)
+            made = make(observed)
+        answers = Answers()
+        refusals = await carry_out(
+            self._kube, key.namespace, made.actions, answered=partial(self._answered, key, answers)
         )
+        before = observed.service.status
+        status, notices, wake = conclude(made=made, before=before, refusals=refusals, now=now)
+        last = made
+        if answers.changed:
+            # What was just written may be all that status waits for: then it is written once.
+            then = make(afterwards(observed, answers, status=status))
+            if not then.actions:
+                last = then
+                status, more, wake = conclude(made=then, before=status, refusals=refusals, now=now)
+                notices = (*notices, *more)
         waits = self._telling.of_service(
-            observed.service.metadata, notices, before=observed.service.status, status=status, now=now
+            observed.service.metadata, notices, before=before, status=status, now=now
         )
         status = msgspec.structs.replace(status, notifications=waits)
-        if status != observed.service.status:
-            await write_status(
+        if status != before:
+            answers.service = await write_status(
                 self._kube,
                 kinds.AI_SERVICE,
                 observed.service.metadata,
                 own_status(status),
                 resource_version=reading.resource_version,
             )
+            self._wrote(key, answers, answers.service, reading.resource_version)
         # What was measured is forgotten only now that status has it.
-        self._measuring.order(key, made.orders)
+        self._measuring.order(key, last.orders)
         self._telling.order(key, waits)
         for metric, verdict in made.taken:
             ANALYSIS_VERDICTS.labels(metric, verdict).inc()
-        await self._post(kinds.AI_SERVICE, observed.service.metadata, notices)
+        await self._tell(kinds.AI_SERVICE, observed.service.metadata, notices)
         for phase in Phase:
             PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
         _show_canary(key, status.canary)
-        again = REFUSED_SECONDS if refusals or made.facts.refusals else RESYNC_SECONDS
-        if reading.fetching:
-            again = min(again, FETCHING_SECONDS)
-        return again if wake is None else min(wake, again)
+        fetching = reading.fetching
+        if answers.changed:
+            seen = afterwards(observed, answers, status=status)
+            last = make(seen)
+            after, _, wake = conclude(made=last, before=seen.service.status, refusals=refusals, now=now)
+            after = msgspec.structs.replace(after, notifications=waits)
+            if last.actions or after != seen.service.status:
+                return 0.0
+            self._measuring.order(key, last.orders)
+            fetching = bool(names_that_fetch(seen.revisions, seen.pods))
+        refused = bool(refusals or made.facts.refusals)
+        return min(
+            REFUSED_SECONDS if refused else resync_seconds(),
+            FETCHING_SECONDS if fetching else math.inf,
+            math.inf if wake is None else wake,
+        )
 
-    async def _post(self, kind: kinds.Kind, metadata: Metadata, notices: Sequence[Notice]) -> None:
-        await post_events(self._kube, kind=kind, metadata=metadata, notices=notices, instance=self._instance)
+    async def _existing(self, key: Key, made: Plan, *, cached: bool) -> dict[tuple[str, str], Json]:
+        """What there is of the children that would be made: never taken over from others, not even an empty Service."""
+        absent = [
+            (action.kind, action.name)
+            for action in made.actions
+            if isinstance(action, Apply) and action.resource_version is None
+        ]
+        return await find_existing(self._kube, key.namespace, absent, cached=cached) if absent else {}
+
+    def _answered(self, key: Key, answers: Answers, action: Action, raw: Json | None) -> None:
+        if raw is None:
+            answers.gone.add((action.kind, action.name))
+            answers.changed = True
+            return
+        answers.children[action.kind, action.name] = raw
+        self._wrote(key, answers, raw, action.resource_version if isinstance(action, Apply) else None)
+
+    async def _tell(self, kind: kinds.Kind, metadata: Metadata, notices: Sequence[Notice]) -> None:
+        """Events of what was done."""
         for notice in notices:
+            body = event_body(kind=kind, metadata=metadata, notice=notice, instance=self._instance)
+            await self._posting.add(partial(post_event, self._kube, body))
             EVENTS.labels(notice.reason).inc()
+
+    def _wrote(self, key: Key, answers: Answers, raw: Json, before: str | None) -> None:
+        """Note an answer to a write, if the write changed the object."""
+        meta = raw["metadata"]
+        if meta["resourceVersion"] != before:
+            answers.changed = True
+            self._echoes.wrote(key, Seen(raw["kind"], meta["name"], meta["resourceVersion"]))
 
     async def _model(self, key: Key) -> float | None:
         try:
@@ -182,8 +263,8 @@ class Reconciler:
                 resource_version=model.metadata.resource_version,
             )
         self._telling.order(key, waits)
-        await self._post(kinds.MODEL_VERSION, model.metadata, notices)
-        return FETCHING_SECONDS if any(use.fetching for use in uses) else RESYNC_SECONDS
+        await self._tell(kinds.MODEL_VERSION, model.metadata, notices)
+        return FETCHING_SECONDS if any(use.fetching for use in uses) else resync_seconds()
 
     async def _sync_job(self, key: Key) -> float | None:
         refused = await look_at_sync_job(
@@ -195,15 +276,15 @@ class Reconciler:
             telling=self._telling,
             now=moment(),
         )
-        return None if refused is None else REFUSED_SECONDS if refused else RESYNC_SECONDS
+        return None if refused is None else REFUSED_SECONDS if refused else resync_seconds()
 
 
 async def all_keys(kube: Kube, namespace: str) -> list[Key]:
     """Every object of the three kinds in a namespace: what a new leader looks at first."""
-    lists = await asyncio.gather(*(kube.list(kind, namespace) for kind in kinds.OWN))
     return [
         Key(kind.name, namespace, item["metadata"]["name"])
-        for kind, items in zip(kinds.OWN, lists, strict=True)
+        for kind in kinds.OWN
+        async for items, _ in kube.pages(kind, namespace)
         for item in items
     ]
 

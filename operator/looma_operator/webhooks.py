@@ -27,6 +27,7 @@ from looma_core.kube import KubeError
 
 from .kube import kinds
 from .kube.client import Kube, RefusedError
+from .kube.peers import Peers
 from .kube.read import parse_service
 from .metrics import ADMISSIONS
 from .names import CHANGE_REASON, CHANGED_BY, CHANGED_DIGEST, GROUP, REQUEST, VERSION
@@ -104,8 +105,8 @@ def trial_deployment(raw: Json) -> Json:
     return manifest
 
 
-async def check_service(kube: Kube, raw: Json, old: Json | None) -> None:
-    """Refuse what one object alone cannot show.
+async def check_service(kube: Kube, raw: Json, old: Json | None, peers: Peers | None = None) -> None:
+    """Refuse what one object alone cannot show; other services are of `peers`, where that keeps the namespace.
 
     Raises:
         kopf.AdmissionError: with a message that says what to write.
@@ -121,7 +122,11 @@ async def check_service(kube: Kube, raw: Json, old: Json | None) -> None:
         raise kopf.AdmissionError(
             f"annotation {CHANGE_REASON}: write at most {REASON_LIMIT} characters", code=400
         )
-    taken = path_owner(raw=raw, others=await kube.list(kinds.AI_SERVICE, meta["namespace"]))
+    if peers is not None and peers.watches(meta["namespace"]):
+        paths = ((raw.get("spec") or {}).get("route") or {}).get("pathPrefixes") or []
+        taken = await peers.owner_of(meta["namespace"], paths, other_than=meta["name"])
+    else:
+        taken = path_owner(raw=raw, others=await kube.list(kinds.AI_SERVICE, meta["namespace"]))
     if taken is not None:
         path, owner = taken
         raise kopf.AdmissionError(
@@ -157,8 +162,8 @@ async def counted(webhook: str, what: str) -> AsyncIterator[None]:
         ADMISSIONS.labels(webhook=webhook, answer=answer).inc()
 
 
-def register(registry: kopf.OperatorRegistry, kube: Kube) -> None:
-    """Register both handlers; `kube` reads peers and tries Deployments without keeping them."""
+def register(registry: kopf.OperatorRegistry, kube: Kube, peers: Peers) -> None:
+    """Register both handlers; `peers` knows whose path is whose, `kube` tries Deployments without keeping them."""
 
     @kopf.on.mutate(GROUP, VERSION, kinds.AI_SERVICE.plural, id=NOTE_REQUESTER, registry=registry)
     async def note_requester(
@@ -176,7 +181,7 @@ def register(registry: kopf.OperatorRegistry, kube: Kube) -> None:
         if kwargs["operation"] == "DELETE":
             return
         async with counted(VALIDATE_SERVICE, "an AIService"):
-            await check_service(kube, dict(body), plain(kwargs["old"]))
+            await check_service(kube, dict(body), plain(kwargs["old"]), peers)
 
 
 def plain(body: kopf.Body | None) -> Json | None:

@@ -21,6 +21,7 @@ from bench import (
     bench_reconcile,
     bench_resume,
     bench_rollbacks,
+    bench_scale,
     bench_traffic,
     bench_up,
 )
@@ -31,13 +32,15 @@ PARTS = ("up", "reconcile", "resume", "http", "gateway", "traffic")
 GATEWAY_PARTS = ("gateway", "traffic")
 ROLLOUT_PARTS = ("aborts", "rollbacks")
 JUDGING_PARTS = ("judging",)
+SCALE_PARTS = ("scale",)
 """Parts of a report of their own: each takes long."""
-ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS)
+ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS)
 REPORTS = (
     ("first", "The first table", PARTS),
     ("gateway", "What the gateway promises", GATEWAY_PARTS),
     ("rollouts", "What rollouts promise", ROLLOUT_PARTS),
     ("judging", "How canaries are judged", JUDGING_PARTS),
+    ("scale", "A thousand AIServices", SCALE_PARTS),
 )
 
 
@@ -60,6 +63,12 @@ def main() -> None:
         default=bench_judging.RUNS,
         help="how many canaries that are the same, and how many bad ones, are judged",
     )
+    parser.add_argument(
+        "--count", type=int, default=bench_scale.COUNT, help="how many AIServices the scale part makes"
+    )
+    parser.add_argument(
+        "--soak-minutes", type=float, default=bench_scale.SOAK_MINUTES, help="how long they rest after that"
+    )
     options = parser.parse_args()
     parts = options.only.split(",")
     if unknown := set(parts) - set(ALL):
@@ -73,9 +82,11 @@ def main() -> None:
 
 def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
     """Bring an instance up, take the figures of the parts, and take it away again."""
-    # The part without a cluster first: a running node would share its two cores.
+    # The parts without a cluster first: a running node would share its two cores.
     rows = bench_resume.run() if "resume" in parts else []
-    if not set(parts) - {"resume"}:
+    if "scale" in parts:
+        rows += bench_scale.run(count=options.count, minutes=options.soak_minutes)
+    if not set(parts) - {"resume", "scale"}:
         return rows
     on_cluster: dict[str, Callable[[Cluster], list[Row]]] = {
         "reconcile": bench_reconcile.run,

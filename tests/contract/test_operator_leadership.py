@@ -5,13 +5,17 @@ The promise of takeover is six seconds (docs/operations.md); the Lease's own tim
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from datetime import UTC, datetime
 
 import pytest
 
+from looma_operator.names import REQUEST
+from support.audit import AuditLog
 from support.operator_process import Looma, Replica
+from support.operator_routes import GATEWAY, MERGE, route, say
 
 pytestmark = pytest.mark.control_plane
 TAKEOVER_SECONDS = 6.0
@@ -117,6 +121,72 @@ def test_a_leader_that_slept_writes_nothing(pair: Looma):
         assert code == 200
         assert event["eventTime"] < stopped
     assert holder(pair) == standby.name
+
+
+def test_a_leader_that_slept_in_a_canary_writes_nothing(pair: Looma):
+    """Stopped with half of the requests at the canary, overtaken, and woken when the canary is given up.
+
+    By the API server's own record: of all that the sleeper sent after it woke, nothing but an event was taken.
+    """
+    leader, standby = roles(pair)
+    canary = {"strategy": "Canary", "steps": [{"setWeight": 50}, {"pause": {}}]}
+    paths = {"pathPrefixes": ["/api/v1/split"]}
+
+    def step() -> None:
+        if route(pair, "split"):
+            say(pair, "split")
+
+    def at(phase: str, serves: str) -> bool:
+        step()
+        status = pair.status("split")
+        return (status.get("phase"), status.get("stableRevision")) == (phase, serves)
+
+    def waits() -> bool:
+        step()
+        return bool((pair.status("split").get("rollout") or {}).get("step") == 1)
+
+    pair.apply("split", replicas=4, rollout=canary, route=paths)
+    pair.play(lambda: at("Ready", "r1"), "r1 serves")
+    pair.apply("split", replicas=4, rollout=canary, route=paths, image="engine:2")
+    pair.play(waits, "half of the requests are the canary's", floor=4)
+
+    # The sleeper hears of both, and has begun to carry them out or not: it stops in the middle.
+    request = {"metadata": {"annotations": {REQUEST: json.dumps({"id": "on", "action": "promote-full"})}}}
+    path = pair.path("aiservices", "split")
+    assert pair.plane.request("PATCH", path, request, content_type=MERGE)[0] == 200
+    leader.signal(signal.SIGSTOP)
+    pair.until(lambda: holder(pair) == standby.name, "the standby takes over", seconds=TAKEOVER_SECONDS)
+    pair.play(lambda: at("Ready", "r2"), "the other one promotes it", floor=4)
+    pair.play(lambda: pair.counts("split") == {"r1": 0, "r2": 4}, "r1 has no pods", floor=4)
+    # Back to where the sleeper believes to be, as far as the objects' versions let anyone believe it.
+    pair.apply("split", replicas=4, rollout=canary, route=paths, image="engine:3")
+    pair.play(waits, "the next canary waits", floor=4)
+
+    log = AuditLog(pair.plane.audit)
+    log.skip()
+    before = _versions(pair) | _routes(pair)
+    leader.signal(signal.SIGCONT)
+    pair.until(
+        lambda: "looma_operator_leader 0.0" in leader.get("/metrics"),
+        "the sleeper knows that it does not lead",
+    )
+    deadline = time.monotonic() + 3
+    pair.until(lambda: time.monotonic() > deadline, "its old work runs out", seconds=10)
+    sleeper = f"{pair.namespace}-{leader.name}"
+    taken = [
+        entry for entry in log.read() if entry.user == sleeper and entry.writes and entry.status in (200, 201)
+    ]
+    assert {entry.resource for entry in taken} <= {"events"}
+    assert len(taken) <= WORKERS
+    after = _versions(pair) | _routes(pair)
+    written = {name for name in after if after[name] != before.get(name)}
+    assert {name for name in written if not name.startswith("events/")} == set()
+    assert pair.counts("split") == {"r1": 0, "r2": 4, "r3": 2}
+
+
+def _routes(looma: Looma) -> dict[str, str]:
+    items = looma.plane.request("GET", looma.path("httproutes", group=GATEWAY))[1]["items"]
+    return {f"httproutes/{item['metadata']['name']}": item["metadata"]["resourceVersion"] for item in items}
 
 
 def _versions(looma: Looma) -> dict[str, str]:

@@ -32,6 +32,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from .audit import write_policy
+
 Object = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60  # A cold 2-core machine that builds something else beside.
@@ -124,6 +126,11 @@ class ControlPlane:
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         return self.folder / "admin.kubeconfig"
+
+    @property
+    def audit(self) -> Path:
+        """The API server's record of the requests of everybody but administrators (`support.audit` reads it)."""
+        return self.folder / "audit.log"
 
     @property
     def server(self) -> str:
@@ -291,6 +298,8 @@ def start(folder: Path) -> ControlPlane:
         "--endpoint-reconciler-type=none",
         # Pods are not made here; the token of an account that nobody signs would only be missed.
         "--disable-admission-plugins=ServiceAccount",
+        f"--audit-policy-file={write_policy(folder / 'audit.yaml')}",
+        f"--audit-log-path={plane.audit}",
     )
     try:
         _wait_ready(plane)

@@ -92,6 +92,7 @@ class Looma:
     folder: Path
     replicas: list[Replica] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    command: list[str] = field(default_factory=lambda: [str(BIN / "looma-operator"), "run"])
 
     def start(self, *, webhook: bool = False, wait: bool = True, **variables: str) -> Replica:
         """Start one more replica; with `webhook` the API server asks it. `variables` are further ones of its own."""
@@ -120,9 +121,7 @@ class Looma:
             environment |= {"LOOMA_WEBHOOK_CERT_DIR": str(certificates), "LOOMA_WEBHOOK_PORT": str(port)}
         log = self.folder / f"{name}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [str(BIN / "looma-operator"), "run"], env=environment, stdout=output, stderr=subprocess.STDOUT
-            )
+            process = subprocess.Popen(self.command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         replica = Replica(name, process, log, http)
         self.replicas.append(replica)
         if wait:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import aiohttp
 import yaml
@@ -102,12 +102,24 @@ class WriteProxy:
         ) as answer:
             kept = {key: value for key, value in answer.headers.items() if key.lower() not in HOP_BY_HOP}
             if not counted:
-                return await _stream(request, answer, kept)
+                return await self.stream(request, answer, kept)
             whole = await answer.read()
             self.writes[number] = Write(request.method, request.path, answer.status)
             if self._struck(number, "after"):
                 raise ConnectionResetError
             return web.Response(status=answer.status, body=whole, headers=kept)
+
+    async def stream(
+        self, request: web.Request, answer: aiohttp.ClientResponse, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """Hand an answer on as it comes."""
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            async for chunk in answer.content.iter_any():
+                await response.write(chunk)
+            await response.write_eof()
+        return response
 
     def kubeconfig(self, path: Path, *, namespace: str) -> Path:
         """Write a kubeconfig that leads here."""
@@ -126,18 +138,7 @@ class WriteProxy:
 
 
 SESSION = web.AppKey("session", aiohttp.ClientSession)
-
-
-async def _stream(
-    request: web.Request, answer: aiohttp.ClientResponse, headers: dict[str, str]
-) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, headers=headers)
-    await response.prepare(request)
-    with contextlib.suppress(ConnectionError, aiohttp.ClientError):
-        async for chunk in answer.content.iter_any():
-            await response.write(chunk)
-        await response.write_eof()
-    return response
+Proxy = TypeVar("Proxy", bound=WriteProxy)
 
 
 def api_server(kubeconfig: Path, folder: Path) -> tuple[str, Path]:
@@ -151,9 +152,17 @@ def api_server(kubeconfig: Path, folder: Path) -> tuple[str, Path]:
 
 
 @contextmanager
-def proxying(*, server: str, authority: Path, token: str) -> Iterator[WriteProxy]:
-    """A running proxy, in a thread of its own."""
-    proxy = WriteProxy(server, authority, token)
+def proxying(
+    *, server: str, authority: Path, token: str = "", certificate: tuple[Path, Path] | None = None
+) -> Iterator[WriteProxy]:
+    """A running proxy, in a thread of its own, as whom a token or a certificate (and its key) names."""
+    with serving(WriteProxy(server, authority, token), certificate=certificate) as proxy:
+        yield proxy
+
+
+@contextmanager
+def serving(proxy: Proxy, *, certificate: tuple[Path, Path] | None = None) -> Iterator[Proxy]:
+    """Run a proxy in a thread of its own."""
     ready = threading.Event()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -162,7 +171,9 @@ def proxying(*, server: str, authority: Path, token: str) -> Iterator[WriteProxy
         running.append((asyncio.get_running_loop(), ended))
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/{rest:.*}", proxy.pass_on)
-        context = ssl.create_default_context(cafile=str(authority))
+        context = ssl.create_default_context(cafile=str(proxy.authority))
+        if certificate is not None:
+            context.load_cert_chain(*certificate)
         timeout = aiohttp.ClientTimeout(total=None)
         connector = aiohttp.TCPConnector(ssl=context, limit=0)
         async with aiohttp.ClientSession(

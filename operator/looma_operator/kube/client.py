@@ -7,14 +7,14 @@ the fields that are meant. Connection, TLS and token renewal are the library's.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
@@ -111,8 +111,9 @@ def _raise_for(status: int, text: str) -> None:
     raise KubeError(status, message)
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
-    """The JSON values of a stream, one a line; a line may be longer than aiohttp's own reader takes."""
+async def _lines(response: aiohttp.ClientResponse, shape: Any) -> AsyncIterator[Json]:  # noqa: ANN401 - a type
+    """The values of a stream as `shape` has them, one a line, which may be longer than aiohttp's own reader takes."""
+    decoder = msgspec.json.Decoder(shape)
     pending = b""
     while True:
         async with asyncio.timeout(SILENCE_SECONDS):
@@ -122,7 +123,7 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:
             if line.strip():
-                yield json.loads(line)
+                yield decoder.decode(line)
 
 
 class Kube:
@@ -164,11 +165,11 @@ class Kube:
         try:
             async with asyncio.timeout(seconds):
                 answer = await self._api.rest_client.request(method, url, headers=headers, body=body)  # type: ignore[no-untyped-call]
-                text = (await answer.response.read()).decode()
+                text = await answer.response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubeError(0, f"{method} {path}: {error or type(error).__name__}") from error
-        _raise_for(answer.status, text)
-        parsed: Json = json.loads(text) if text else {}
+        _raise_for(answer.status, text.decode() if answer.status >= 400 else "")
+        parsed: Json = msgspec.json.decode(text) if text else {}
         return parsed
 
     async def _write(self, method: str, path: str, **options: Any) -> Json:
@@ -181,13 +182,27 @@ class Kube:
         finally:
             _guard.reset(token)
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
-        """One object.
+    async def get(self, kind: Kind, namespace: str, name: str, *, cached: bool = False) -> Json:
+        """One object; `cached` as the API server's own watch has it, which may be a moment old and costs little.
 
         Raises:
             NotFoundError: if it does not exist.
         """
-        return await self.request("GET", kind.path(namespace, name))
+        query = {"resourceVersion": "0"} if cached else None
+        return await self.request("GET", kind.path(namespace, name), query=query)
+
+    async def serves(self, kind: Kind) -> bool:
+        """Whether the cluster serves the kind; everybody may ask that, unless a cluster was made so that nobody may.
+
+        Raises:
+            RefusedError: if it may not be asked.
+            KubeError: if the API server does not answer.
+        """
+        try:
+            answer = await self.request("GET", kind.prefix)
+        except NotFoundError:
+            return False
+        return any(item.get("name") == kind.plural for item in answer.get("resources", []))
 
     async def list(self, kind: Kind, namespace: str, *, selector: str = "") -> list[Json]:
         """All objects of a kind in a namespace, with kind and apiVersion in each as a single read has them."""
@@ -196,13 +211,30 @@ class Kube:
         items: list[Json] = answer.get("items", [])
         return [{"apiVersion": kind.api_version, "kind": kind.name, **item} for item in items]
 
+    async def pages(
+        self, kind: Kind, namespace: str, *, size: int = 100
+    ) -> AsyncIterator[tuple[Sequence[Json], str]]:
+        """All objects of a kind in a namespace, some at a time, each with the version of the whole list.
+
+        Raises:
+            KubeError: if the API server does not answer; `code` 410 where reading took too long.
+        """
+        query = {"limit": str(size)}
+        while True:
+            answer = await self.request("GET", kind.path(namespace), query=query)
+            meta: Json = answer.get("metadata") or {}
+            yield answer.get("items", []), str(meta.get("resourceVersion", ""))
+            if not meta.get("continue"):
+                return
+            query = {"limit": str(size), "continue": meta["continue"]}
+
     @asynccontextmanager
     async def watch(
-        self, kind: Kind, namespace: str, *, selector: str, version: str = ""
+        self, kind: Kind, namespace: str, *, selector: str, version: str = "", shape: object = Json
     ) -> AsyncIterator[AsyncIterator[Json]]:
         """Events after `version` of a kind's objects (without one: all that are there first), until the server ends.
 
-        Entered once the server has taken the watch.
+        Entered once the server has taken the watch. Of each event only what `shape`, a TypedDict, names is kept.
 
         Raises:
             NotFoundError: if the kind is not served.
@@ -222,7 +254,7 @@ class Kube:
             async with response:
                 if response.status >= 400:
                     _raise_for(response.status, await response.text())
-                yield _lines(response)
+                yield _lines(response, shape)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubeError(0, f"watch of {kind.plural}: {error or type(error).__name__}") from error
 

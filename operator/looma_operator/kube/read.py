@@ -17,7 +17,6 @@ from ..names import (
     CHANGE_REASON,
     CHANGED_BY,
     FETCH,
-    GATEWAY_ENGINE,
     LABEL_HASH,
     LABEL_INSTANCE,
     LABEL_PART_OF,
@@ -28,13 +27,14 @@ from ..names import (
 )
 from ..plan.author import Author, decide_author
 from ..plan.content import digest
-from ..plan.observed import Observed, Peer, Pods, StoredRevision
+from ..plan.observed import Observed, Pods, StoredRevision
 from ..render.children import CONTENT
 from ..render.route import ParentGateway
 from ..resources import AIService, Json, ModelVersion, parse_time
 from . import kinds
-from .client import Kube, NotFoundError
+from .client import Kube, NotFoundError, RefusedError
 from .fetches import names_that_fetch, read_failures, with_failures
+from .peers import Neighbours, Peers, gateways_of, peer_of
 from .waiting import names_that_wait, with_waiting
 
 FORBIDDEN = 403
@@ -43,12 +43,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What was read for one AIService, with who changed it last; `fetching` while pods may still fetch models."""
+    """What was read for one AIService, with who changed it last; `fetching` while pods may still fetch models.
+
+    `supposed` where children were not read, but supposed not to be there.
+    """
 
     observed: Observed
     author: Author
     resource_version: str
     fetching: bool = False
+    supposed: bool = False
 
 
 def parse_service(raw: Json) -> AIService:
@@ -135,42 +139,41 @@ def _pods(children: Mapping[tuple[str, str], Json]) -> dict[str, Pods]:
     }
 
 
-def _peers(services: Sequence[Json], name: str) -> tuple[Peer, ...]:
-    return tuple(
-        Peer(
-            name=raw["metadata"]["name"],
-            created_at=parse_time(raw["metadata"].get("creationTimestamp")) or EPOCH,
-            path_prefixes=tuple(((raw.get("spec") or {}).get("route") or {}).get("pathPrefixes") or ()),
-        )
-        for raw in services
-        if raw["metadata"]["name"] != name and not raw["metadata"].get("deletionTimestamp")
+async def _neighbours(kube: Kube, namespace: str, peers: Peers | None) -> Neighbours:
+    """The AIServices of a namespace, from `peers` where it keeps them."""
+    if peers is not None and peers.watches(namespace):
+        return await peers.of(namespace)
+    services = await kube.list(kinds.AI_SERVICE, namespace)
+    return Neighbours(
+        peers=[peer for raw in services if (peer := peer_of(raw)) is not None],
+        gateways=sum(gateways_of(raw) for raw in services),
     )
 
 
-async def _gateways(kube: Kube, namespace: str) -> int | None:
-    """How many pods the gateways of a namespace have, also such as are not ready or end; None if it may not be read."""
+async def _gateways(kube: Kube, namespace: str, peers: Peers | None) -> int | None:
+    """How many pods the gateways of a namespace have; None if it may not be read."""
     try:
-        services = await kube.list(kinds.AI_SERVICE, namespace)
+        return (await _neighbours(kube, namespace, peers)).gateways
     except KubeError as error:
         if error.code != FORBIDDEN:
             raise
         return None
-    return count_gateways(services)
 
 
-def count_gateways(services: Sequence[Json]) -> int:
-    """How many pods those of these AIServices have that are gateways."""
-    return sum(
-        int((raw.get("status") or {}).get("replicas") or 0)
-        for raw in services
-        if (raw.get("spec") or {}).get("engine") == GATEWAY_ENGINE
-    )
-
-
-async def read_service(kube: Kube, namespace: str, name: str, *, gateway: ParentGateway) -> Reading | None:
+async def read_service(
+    kube: Kube,
+    namespace: str,
+    name: str,
+    *,
+    gateway: ParentGateway,
+    peers: Peers | None = None,
+    suppose_new: bool = False,
+) -> Reading | None:
     """Everything a plan for one AIService needs, or None where it is gone or going.
 
-    Gateway pods are counted in the namespace of `gateway`, where the chart has them.
+    Gateway pods are counted in the namespace of `gateway`, where the chart has them. Other services are of `peers`,
+    where that keeps the namespace. With `suppose_new` a service without a status is supposed to have no children yet:
+    whoever is about to make them asks for each by its name anyway, and reads the whole if one is there.
 
     Raises:
         KubeError: if the API server does not answer.
@@ -182,12 +185,17 @@ async def read_service(kube: Kube, namespace: str, name: str, *, gateway: Parent
     service = parse_service(raw)
     if service.metadata.deletion_timestamp is not None:
         return None
+    if peers is not None:
+        peers.note(raw)
+    supposed = suppose_new and service.status.observed_generation == 0
     selector = f"{LABEL_INSTANCE}={name},{LABEL_PART_OF}={PART_OF}"
-    routes, (*children_by_kind, services, models) = await asyncio.gather(
-        _list_if_served(kube, kinds.HTTP_ROUTE, namespace, selector),
+    routes, neighbours, (*children_by_kind, models) = await asyncio.gather(
+        _none_if_served(kube, kinds.HTTP_ROUTE, namespace, selector)
+        if supposed
+        else _list_if_served(kube, kinds.HTTP_ROUTE, namespace, selector),
+        _neighbours(kube, namespace, peers),
         asyncio.gather(
-            *(kube.list(kind, namespace, selector=selector) for kind in kinds.CHILDREN),
-            kube.list(kinds.AI_SERVICE, namespace),
+            *(kube.list(kind, namespace, selector=selector) for kind in kinds.CHILDREN if not supposed),
             kube.list(kinds.MODEL_VERSION, namespace) if service.spec.model_refs else _nothing(),
         ),
     )
@@ -213,11 +221,11 @@ async def read_service(kube: Kube, namespace: str, name: str, *, gateway: Parent
             pods=pods,
             children=children,
             models={item["metadata"]["name"]: parse_model(item) for item in models},
-            peers=_peers(services, name),
+            peers=tuple(peer for peer in neighbours.peers if peer.name != name),
             gateway_api=routes is not None,
-            gateways=count_gateways(services)
+            gateways=neighbours.gateways
             if gateway.in_namespace(namespace) == namespace
-            else await _gateways(kube, gateway.namespace),
+            else await _gateways(kube, gateway.namespace, peers),
         ),
         author=decide_author(
             annotations=service.metadata.annotations,
@@ -227,6 +235,7 @@ async def read_service(kube: Kube, namespace: str, name: str, *, gateway: Parent
         ),
         resource_version=service.metadata.resource_version,
         fetching=bool(fetching),
+        supposed=supposed,
     )
 
 
@@ -238,21 +247,36 @@ async def _list_if_served(kube: Kube, kind: kinds.Kind, namespace: str, selector
         return None
 
 
+async def _none_if_served(kube: Kube, kind: kinds.Kind, namespace: str, selector: str) -> list[Json] | None:
+    """No objects, or None where the cluster does not serve the kind; a list waits until the server's cache is fresh."""
+    try:
+        return [] if await kube.serves(kind) else None
+    except RefusedError:
+        return await _list_if_served(kube, kind, namespace, selector)
+
+
 async def _nothing() -> list[Json]:
     return []
+
+
+async def find_existing(
+    kube: Kube, namespace: str, names: Sequence[tuple[str, str]], *, cached: bool = False
+) -> dict[tuple[str, str], Json]:
+    """Those of (kind, name) that exist, whosever they are; `cached` as the API server knew a moment ago."""
+    found: dict[tuple[str, str], Json] = {}
+    options = {"cached": True} if cached else {}
+
+    async def look(kind: str, name: str) -> None:
+        with contextlib.suppress(NotFoundError):
+            found[kind, name] = await kube.get(kinds.BY_NAME[kind], namespace, name, **options)
+
+    await asyncio.gather(*(look(kind, name) for kind, name in names))
+    return found
 
 
 async def find_foreign(
     kube: Kube, namespace: str, uid: str, names: Sequence[tuple[str, str]]
 ) -> frozenset[tuple[str, str]]:
     """Those of (kind, name) that exist and belong to somebody else than the owner with that uid."""
-    found: set[tuple[str, str]] = set()
-
-    async def look(kind: str, name: str) -> None:
-        with contextlib.suppress(NotFoundError):
-            raw = await kube.get(kinds.BY_NAME[kind], namespace, name)
-            if not owned_by(raw, uid):
-                found.add((kind, name))
-
-    await asyncio.gather(*(look(kind, name) for kind, name in names))
-    return frozenset(found)
+    found = await find_existing(kube, namespace, names)
+    return frozenset(key for key, raw in found.items() if not owned_by(raw, uid))

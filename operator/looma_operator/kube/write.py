@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from looma_core.kube import KubeError
@@ -17,12 +17,18 @@ from ..resources import Json, Metadata
 from . import kinds
 from .client import ConflictError, Kube, NotFoundError, RefusedError
 
+Answered = Callable[[Action, Json | None], None]
+
 _log = logging.getLogger(__name__)
 NOTE_LIMIT = 1000  # In bytes; the API server's limit is 1024, and a Chinese character has three.
 
 
-async def carry_out(kube: Kube, namespace: str, actions: Sequence[Action]) -> list[Refusal]:
+async def carry_out(
+    kube: Kube, namespace: str, actions: Sequence[Action], *, answered: Answered | None = None
+) -> list[Refusal]:
     """Carry the actions out in their order; answers the children that the API server will not take.
+
+    `answered` hears of each write that was taken, and what the API server said to it.
 
     Raises:
         ConflictError: if something changed since it was read: the caller reads anew.
@@ -35,14 +41,17 @@ async def carry_out(kube: Kube, namespace: str, actions: Sequence[Action]) -> li
         verb = "apply" if isinstance(action, Apply) else "delete"
         result = "done"
         try:
+            answer: Json | None = None
             if isinstance(action, Apply):
-                await kube.apply(
+                answer = await kube.apply(
                     kind, action.manifest, resource_version=action.resource_version, manager=action.manager
                 )
             elif isinstance(action, Delete):
                 await kube.delete(
                     kind, namespace, action.name, uid=action.uid, resource_version=action.resource_version
                 )
+            if answered is not None:
+                answered(action, answer)
         except RefusedError as error:
             result = "refused"
             refusals.append(
@@ -64,8 +73,8 @@ async def carry_out(kube: Kube, namespace: str, actions: Sequence[Action]) -> li
 
 async def write_status(
     kube: Kube, kind: kinds.Kind, metadata: Metadata, status: Json, *, resource_version: str
-) -> None:
-    """Write a status as a whole, on the state that it was made from.
+) -> Json:
+    """Write a status as a whole, on the state that it was made from; answers the object as it is then.
 
     Raises:
         ConflictError: if the object changed since: the caller reads anew.
@@ -78,7 +87,7 @@ async def write_status(
     }
     result = "done"
     try:
-        await kube.apply(kind, manifest, resource_version=resource_version, subresource="status")
+        return await kube.apply(kind, manifest, resource_version=resource_version, subresource="status")
     except KubeError as error:
         result = "conflict" if isinstance(error, ConflictError) else "failed"
         raise
@@ -91,27 +100,38 @@ async def post_events(
 ) -> None:
     """Post the notices as events; an event that cannot be posted is logged and forgotten."""
     for notice in notices:
-        moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        body: Json = {
-            "apiVersion": "events.k8s.io/v1",
-            "kind": "Event",
-            "metadata": {"name": f"{metadata.name}.{secrets.token_hex(8)}", "namespace": metadata.namespace},
-            "eventTime": moment,
-            "reportingController": CONTROLLER,
-            "reportingInstance": instance,
-            "action": "Reconcile",
-            "reason": str(notice.reason),
-            "type": "Warning" if notice.warning else "Normal",
-            "note": notice.note.encode()[:NOTE_LIMIT].decode(errors="ignore"),
-            "regarding": {
-                "apiVersion": API_VERSION,
-                "kind": kind.name,
-                "name": metadata.name,
-                "namespace": metadata.namespace,
-                "uid": metadata.uid,
-            },
-        }
-        try:
-            await kube.create(kinds.EVENT, metadata.namespace, body)
-        except KubeError as error:
-            _log.warning("event %s about %s was not posted: %s", notice.reason, metadata.name, error.message)
+        await post_event(kube, event_body(kind=kind, metadata=metadata, notice=notice, instance=instance))
+
+
+def event_body(*, kind: kinds.Kind, metadata: Metadata, notice: Notice, instance: str) -> Json:
+    """The event of this moment that tells of a notice."""
+    moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata.name}.{secrets.token_hex(8)}", "namespace": metadata.namespace},
+        "eventTime": moment,
+        "reportingController": CONTROLLER,
+        "reportingInstance": instance,
+        "action": "Reconcile",
+        "reason": str(notice.reason),
+        "type": "Warning" if notice.warning else "Normal",
+        "note": notice.note.encode()[:NOTE_LIMIT].decode(errors="ignore"),
+        "regarding": {
+            "apiVersion": API_VERSION,
+            "kind": kind.name,
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+        },
+    }
+
+
+async def post_event(kube: Kube, body: Json) -> None:
+    """Post one event; one that cannot be posted is logged and forgotten."""
+    try:
+        await kube.create(kinds.EVENT, body["metadata"]["namespace"], body)
+    except KubeError as error:
+        _log.warning(
+            "event %s about %s was not posted: %s", body["reason"], body["regarding"]["name"], error.message
+        )

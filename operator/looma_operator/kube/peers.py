@@ -1,0 +1,164 @@
+"""The AIServices of a namespace as far as each other needs them: whose path is whose, and how many gateways there are.
+
+Listed in pages when they are first asked for and every few minutes after that; in between, watches tell of each change
+(`note`). So a look at one of a thousand services does not read the other 999. A listing brings back what a watch
+missed, and takes away what went without a word.
+
+Only namespaces that are watched may be asked for: in others nothing would be heard of changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from looma_core.kube import KubeError
+
+from ..names import GATEWAY_ENGINE
+from ..plan.observed import Peer
+from ..resources import Json, parse_time
+from . import kinds
+from .client import Kube
+
+_log = logging.getLogger(__name__)
+REFRESH_SECONDS = 300.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A service as it was in `version`; no `peer` for one that is gone or going."""
+
+    version: int
+    peer: Peer | None
+    gateways: int = 0
+
+
+def _version(meta: Json) -> int:
+    text = str(meta.get("resourceVersion", ""))
+    return int(text) if text.isdigit() else 0
+
+
+def peer_of(raw: Json) -> Peer | None:
+    """What others need of an AIService, or None where it is going."""
+    meta = raw["metadata"]
+    if meta.get("deletionTimestamp"):
+        return None
+    return Peer(
+        name=meta["name"],
+        created_at=parse_time(meta.get("creationTimestamp")) or EPOCH,
+        path_prefixes=tuple(((raw.get("spec") or {}).get("route") or {}).get("pathPrefixes") or ()),
+    )
+
+
+def gateways_of(raw: Json) -> int:
+    """How many pods an AIService has that are gateways, also such as are not ready or end."""
+    if (raw.get("spec") or {}).get("engine") != GATEWAY_ENGINE:
+        return 0
+    return int((raw.get("status") or {}).get("replicas") or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """The AIServices of one namespace."""
+
+    peers: Collection[Peer]
+    gateways: int
+
+
+class Peers:
+    """Keeps the AIServices of the namespaces that are watched."""
+
+    def __init__(self, kube: Kube, namespaces: Collection[str], *, news: Callable[[str, str], None]) -> None:
+        """Begin with nothing; `kube` lists. `news` gets what a listing knew before the watches: namespace, name."""
+        self._kube = kube
+        self._news = news
+        self._known: dict[str, dict[str, _Known]] = {namespace: {} for namespace in namespaces}
+        self._listed: set[str] = set()
+        self._listing = {namespace: asyncio.Lock() for namespace in namespaces}
+
+    def watches(self, namespace: str) -> bool:
+        """Whether the namespace is one of those that are kept."""
+        return namespace in self._known
+
+    def note(self, raw: Json, *, gone: bool = False) -> bool:
+        """Take in one service as a watch or a read tells of it, and whether it is news; what is older is left."""
+        meta = raw["metadata"]
+        known = self._known.get(meta.get("namespace", ""))
+        if known is None:
+            return False
+        version = _version(meta)
+        before = known.get(meta["name"])
+        if before is not None and (before.version > version or (before.version == version and not gone)):
+            return False
+        peer = None if gone else peer_of(raw)
+        known[meta["name"]] = _Known(version, peer, 0 if gone else gateways_of(raw))
+        return True
+
+    async def of(self, namespace: str) -> Neighbours:
+        """The services of the namespace, as new as the last `note`.
+
+        Raises:
+            KubeError: if they were never listed yet and the API server does not answer.
+        """
+        if namespace not in self._listed:
+            async with self._listing[namespace]:
+                if namespace not in self._listed:
+                    await self.refresh(namespace)
+        entries = self._known[namespace].values()
+        return Neighbours(
+            peers=[entry.peer for entry in entries if entry.peer is not None],
+            gateways=sum(entry.gateways for entry in entries),
+        )
+
+    async def owner_of(
+        self, namespace: str, paths: Collection[str], *, other_than: str
+    ) -> tuple[str, str] | None:
+        """The first of the paths that a service of another name has, and that service's name.
+
+        Raises:
+            KubeError: as `of` does.
+        """
+        peers = (await self.of(namespace)).peers
+        return next(
+            (
+                (path, peer.name)
+                for peer in peers
+                if peer.name != other_than
+                for path in paths
+                if path in peer.path_prefixes
+            ),
+            None,
+        )
+
+    async def refresh(self, namespace: str) -> None:
+        """List the namespace; what is known in a later version than the list's stays as it is.
+
+        Raises:
+            KubeError: if the API server does not answer.
+        """
+        known = self._known[namespace]
+        there: set[str] = set()
+        version = 0
+        async for items, listed in self._kube.pages(kinds.AI_SERVICE, namespace):
+            version = int(listed) if listed.isdigit() else version
+            for item in items:
+                there.add(item["metadata"]["name"])
+                if self.note(item) and namespace in self._listed:
+                    self._news(namespace, item["metadata"]["name"])
+        for name in [name for name, entry in known.items() if entry.version <= version and name not in there]:
+            del known[name]
+        self._listed.add(namespace)
+
+    async def run(self) -> None:
+        """List every namespace anew now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            for namespace in self._known:
+                try:
+                    await self.refresh(namespace)
+                except KubeError as error:
+                    _log.warning("the AIServices of %s were not listed: %s", namespace, error.message)

@@ -1,0 +1,465 @@
+"""1,000 AIServices: until all children exist, at once and at 20 creations a second; what it needs at rest.
+
+Takes no cluster: an API server with etcd, as the contract tests have it, and the operator beside it as a process with
+its webhook. There is no kubelet and no controller manager, so a figure is the operator's and the API server's alone;
+once all children exist, Deployments are told that their pods answer, so that what rests afterwards is Ready.
+
+| figure                 | from                         | until                                     |
+| ---------------------- | ---------------------------- | ----------------------------------------- |
+| all at once            | the first creation is sent   | a watch has seen the last child           |
+| bare client            | its first write is sent      | its last write is answered                |
+| one service (p50, p99) | its own creation is answered | a watch has seen the last of its children |
+
+The bare client writes the services themselves as well, since they are written in the operator's time too. Requests at
+rest are of the API server's audit log, by the operator's user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import ssl
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import linear_regression, quantiles
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from bench.report import Row
+from support import control_plane
+from support.audit import AuditLog
+from support.control_plane import ControlPlane
+from support.operator_process import Looma, Replica, make
+
+COUNT = 1000
+SOAK_MINUTES = 30.0
+AT_ONCE = 16
+PER_SECOND = 20
+LONGEST_SECONDS = 900.0
+SAMPLE_SECONDS = 5.0
+SETTLE_SECONDS = 20.0
+"""After the last write of the operator; what is still under way would count as rest."""
+LABEL = "app.kubernetes.io/instance"
+OURS = "app.kubernetes.io/part-of=looma"
+APPLY = "application/apply-patch+yaml"
+Object = dict[str, Any]
+
+KINDS = {
+    "controllerrevisions": ("/apis/apps/v1", "ControllerRevision"),
+    "deployments": ("/apis/apps/v1", "Deployment"),
+    "services": ("/api/v1", "Service"),
+    "serviceaccounts": ("/api/v1", "ServiceAccount"),
+    "poddisruptionbudgets": ("/apis/policy/v1", "PodDisruptionBudget"),
+    "networkpolicies": ("/apis/networking.k8s.io/v1", "NetworkPolicy"),
+    "httproutes": ("/apis/gateway.networking.k8s.io/v1", "HTTPRoute"),
+}
+
+
+class _Meta(msgspec.Struct):
+    labels: dict[str, str] = {}
+
+
+class _Seen(msgspec.Struct):
+    metadata: _Meta
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: _Seen
+
+
+class Bare:
+    """A client without any opinion: one connection pool, JSON."""
+
+    def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
+        self._session = session
+        self._server = server
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def send(
+        self, method: str, path: str, body: object = None, kind: str = "application/json"
+    ) -> Object:
+        """The answer's JSON; at most AT_ONCE at a time."""
+        data = None if body is None else json.dumps(body).encode()
+        async with (
+            self._gate,
+            self._session.request(
+                method, self._server + path, data=data, headers={"Content-Type": kind}
+            ) as answer,
+        ):
+            text = await answer.read()
+            if answer.status >= 400:
+                raise RuntimeError(f"{method} {path} answered {answer.status}: {text[:500]!r}")
+            found: Object = json.loads(text)
+            return found
+
+    async def watch(self, path: str) -> AsyncIterator[bytes]:
+        """Lines of a watch, until cancelled."""
+        timeout = aiohttp.ClientTimeout(total=None)
+        async with self._session.get(self._server + path, timeout=timeout) as answer:
+            answer.raise_for_status()
+            pending = b""
+            async for chunk in answer.content.iter_any():
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    yield line
+
+
+@dataclass
+class Watched:
+    """When each service's children were there: the moment of the last one, in seconds of the running clock."""
+
+    created: dict[str, float] = field(default_factory=dict)
+    complete: dict[str, float] = field(default_factory=dict)
+    _kinds: dict[str, set[str]] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def saw(self, plural: str, service: str) -> None:
+        """A child of that kind is there."""
+        kinds = self._kinds.setdefault(service, set())
+        kinds.add(plural)
+        if len(kinds) == len(KINDS) and service not in self.complete:
+            self.complete[service] = time.perf_counter()
+            self.changed.set()
+
+    async def until(self, count: int) -> None:
+        """Wait until that many services have all children.
+
+        Raises:
+            TimeoutError: after LONGEST_SECONDS, with what is missing.
+        """
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                while len(self.complete) < count:
+                    self.changed.clear()
+                    await self.changed.wait()
+        except TimeoutError as error:
+            missing = Counter(
+                plural for kinds in self._kinds.values() for plural in KINDS if plural not in kinds
+            )
+            raise TimeoutError(f"{len(self.complete)} of {count} are complete; missing: {missing}") from error
+
+    def waits(self) -> list[float]:
+        """Seconds from each creation until all children were there, sorted."""
+        return sorted(self.complete[name] - self.created[name] for name in self.created)
+
+
+@asynccontextmanager
+async def watching(bare: Bare, namespace: str) -> AsyncIterator[Watched]:
+    """Watches of all kinds of children in a namespace, which begin before anything is created."""
+    watched = Watched()
+    decoder = msgspec.json.Decoder(_Event)
+
+    async def follow(plural: str) -> None:
+        query = f"watch=true&labelSelector={OURS.replace('=', '%3D')}&resourceVersion=0"
+        async for line in bare.watch(f"{KINDS[plural][0]}/namespaces/{namespace}/{plural}?{query}"):
+            event = decoder.decode(line)
+            if event.type == "ADDED":
+                watched.saw(plural, event.object.metadata.labels[LABEL])
+
+    tasks = [asyncio.create_task(follow(plural)) for plural in KINDS]
+    try:
+        await asyncio.sleep(0.5)
+        yield watched
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def client(plane: ControlPlane) -> AsyncIterator[Bare]:
+    """A bare client as the administrator."""
+    context = ssl.create_default_context(cafile=str(plane.pki.folder / "ca.crt"))
+    context.load_cert_chain(plane.pki.folder / "admin.crt", plane.pki.folder / "admin.key")
+    connector = aiohttp.TCPConnector(ssl=context, limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield Bare(session, plane.server)
+
+
+def service(name: str) -> Object:
+    """A service with a pod and a path of its own."""
+    return {
+        "apiVersion": "looma.dev/v1alpha1",
+        "kind": "AIService",
+        "metadata": {"name": name},
+        "spec": {
+            "engine": "custom",
+            "image": "engine:1",
+            "replicas": 1,
+            "route": {"pathPrefixes": [f"/api/v1/{name}"]},
+        },
+    }
+
+
+async def create(bare: Bare, looma: Looma, watched: Watched, name: str) -> None:
+    """Create one service."""
+    await bare.send("POST", looma.path("aiservices"), service(name))
+    watched.created[name] = time.perf_counter()
+
+
+async def children(bare: Bare, looma: Looma, name: str) -> list[tuple[str, Object]]:
+    """The children that the operator made for a service, as a bare client would write them for another."""
+    found = []
+    for plural, (prefix, kind) in KINDS.items():
+        answer = await bare.send(
+            "GET", f"{prefix}/namespaces/{looma.namespace}/{plural}?labelSelector={LABEL}%3D{name}"
+        )
+        for item in answer["items"]:
+            meta = item["metadata"]
+            body = {key: value for key, value in item.items() if key not in {"metadata", "status"}}
+            for given in ("clusterIP", "clusterIPs"):
+                body.get("spec", {}).pop(given, None)
+            kept = {key: meta[key] for key in ("name", "labels", "annotations") if key in meta}
+            version = prefix.removeprefix("/apis/").removeprefix("/api/")
+            found.append((plural, {"apiVersion": version, "kind": kind, **body, "metadata": kept}))
+    return found
+
+
+async def write_bare(bare: Bare, namespace: str, like: list[tuple[str, Object]], count: int) -> float:
+    """Seconds that the bare client needs for the same objects, the services first."""
+
+    async def apply(plural: str, body: Object, number: int) -> None:
+        text = json.dumps(body).replace("sample", f"bare-{number:04}")
+        named = json.loads(text)
+        path = f"{KINDS[plural][0]}/namespaces/{namespace}/{plural}/{named['metadata']['name']}"
+        await bare.send("PATCH", f"{path}?fieldManager=bench&force=true", named, APPLY)
+
+    began = time.perf_counter()
+    owners = f"/apis/looma.dev/v1alpha1/namespaces/{namespace}/aiservices"
+    await asyncio.gather(
+        *(bare.send("POST", owners, service(f"bare-{number:04}")) for number in range(count))
+    )
+    await asyncio.gather(*(apply(plural, body, number) for number in range(count) for plural, body in like))
+    return time.perf_counter() - began
+
+
+def resident(replica: Replica) -> float:
+    """Memory of the operator's process, in MiB."""
+    text = Path(f"/proc/{replica.process.pid}/status").read_text()
+    return int(text.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def used(replica: Replica) -> float:
+    """Seconds of processor time that the operator's process has used."""
+    fields = Path(f"/proc/{replica.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+async def quiet(log: AuditLog, replica: Replica) -> None:
+    """Wait until the operator has written nothing for a while."""
+    deadline = time.monotonic() + LONGEST_SECONDS
+    before, since = -1, time.monotonic()
+    while time.monotonic() - since < SETTLE_SECONDS:
+        now = sum(1 for entry in log.read() if entry.writes and entry.resource != "leases")
+        if now != before:
+            before, since = now, time.monotonic()
+        if time.monotonic() > deadline:
+            raise TimeoutError("the operator goes on writing")
+        await asyncio.sleep(1)
+
+
+async def answer_for_pods(bare: Bare, looma: Looma) -> None:
+    """Tell every Deployment that its pod answers, as the controller manager would."""
+    base = f"/apis/apps/v1/namespaces/{looma.namespace}/deployments"
+    status = {"status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "updatedReplicas": 1}}
+    items = (await bare.send("GET", f"{base}?labelSelector={OURS.replace('=', '%3D')}"))["items"]
+    await asyncio.gather(
+        *(
+            bare.send(
+                "PATCH", f"{base}/{item['metadata']['name']}/status", status, "application/merge-patch+json"
+            )
+            for item in items
+        )
+    )
+
+
+async def at_once(bare: Bare, looma: Looma, replica: Replica, count: int) -> list[Row]:
+    """The first rows: all at once, beside the bare client."""
+    async with watching(bare, looma.namespace) as first:
+        await create(bare, looma, first, "sample")
+        await first.until(1)
+    like = await children(bare, looma, "sample")
+    await bare.send("POST", "/api/v1/namespaces", {"metadata": {"name": "bare"}})
+    await bare.send("POST", "/api/v1/namespaces", {"metadata": {"name": "first"}})
+    await write_bare(bare, "first", like, 20)
+    took = await write_bare(bare, "bare", like, count)
+    names = [f"bench-{number:04}" for number in range(count)]
+    async with watching(bare, looma.namespace) as watched:
+        began, cpu = time.perf_counter(), used(replica)
+        await asyncio.gather(*(create(bare, looma, watched, name) for name in names))
+        created = time.perf_counter() - began
+        await watched.until(count + 1)
+        ours, cpu = time.perf_counter() - began, used(replica) - cpu
+    waits = watched.waits()
+    objects, written = len(like) * count, (len(like) + 1) * count
+    return [
+        Row(
+            what=f"{count:,} AIServices at once, until all {objects:,} children exist",
+            value=ours,
+            unit="s",
+            baseline=took,
+            baseline_name=f"bare client, the same {count:,} services and {objects:,} children, {AT_ONCE} at once "
+            f"({written / took:.0f} writes/s)",
+            limit="≤ 1.5 ×",
+            note=f"creating them took {created:.1f} s of it; the operator used {cpu:.1f} s of processor time",
+        ),
+        Row(
+            what="one of them, from its creation to its last child, p99",
+            value=quantiles(waits, n=100)[98],
+            unit="s",
+            note=f"p50 {quantiles(waits, n=2)[0]:.2f} s",
+        ),
+    ]
+
+
+async def paced(bare: Bare, looma: Looma, replica: Replica, count: int) -> list[Row]:
+    """The same at PER_SECOND creations a second, in a namespace of its own."""
+    async with watching(bare, looma.namespace) as watched:
+        began, cpu = time.perf_counter(), used(replica)
+        tasks = []
+        for number in range(count):
+            await asyncio.sleep(max(0.0, began + number / PER_SECOND - time.perf_counter()))
+            tasks.append(asyncio.create_task(create(bare, looma, watched, f"bench-{number:04}")))
+        await asyncio.gather(*tasks)
+        pace = count / (time.perf_counter() - began)
+        await watched.until(count)
+        cpu = used(replica) - cpu
+    waits = watched.waits()
+    return [
+        Row(
+            what=f"{count:,} AIServices at {PER_SECOND} creations a second, from a creation to its last child, p99",
+            value=quantiles(waits, n=100)[98],
+            unit="s",
+            limit="≤ 2 s",
+            note=f"p50 {quantiles(waits, n=2)[0]:.2f} s, most {waits[-1]:.2f} s; {pace:.1f} a second came about; "
+            f"the operator used {cpu:.1f} s of processor time",
+        )
+    ]
+
+
+async def at_rest(looma: Looma, replica: Replica, log: AuditLog, count: int, *, minutes: float) -> list[Row]:
+    """Memory, its slope and the requests while nothing changes."""
+    samples: list[tuple[float, float]] = []
+    begun, cpu = time.monotonic(), used(replica)
+    log.skip()
+    while (now := time.monotonic() - begun) < minutes * 60:
+        samples.append((now, resident(replica)))
+        await asyncio.sleep(SAMPLE_SECONDS)
+    cpu = (used(replica) - cpu) / (time.monotonic() - begun)
+    asked = Counter(
+        f"{entry.verb} {entry.resource}" for entry in log.read() if entry.user.startswith(looma.namespace)
+    )
+    # The first third may still give back what the burst took.
+    later = samples[len(samples) // 3 :]
+    slope = linear_regression([at for at, _ in later], [size for _, size in later]).slope * 3600
+    kinds = ", ".join(f"{name} {number / minutes:.0f}" for name, number in asked.most_common(4))
+    return [
+        Row(
+            what=f"memory of the operator with {count:,} AIServices at rest",
+            value=later[-1][1],
+            unit="MiB",
+            limit="≤ 150 MiB",
+            note=f"resident, at the end of {minutes:g} minutes; most {max(size for _, size in samples):.0f} MiB",
+        ),
+        Row(
+            what="its slope",
+            value=slope,
+            unit="MiB an hour",
+            limit="about 0",
+            note=f"least squares over the last two thirds of {minutes:g} minutes",
+        ),
+        Row(
+            what="requests that it makes of the API server at rest",
+            value=sum(asked.values()) / minutes,
+            unit="a minute",
+            note=f"by the API server's audit log; {kinds}; {cpu:.1%} of a core",
+        ),
+    ]
+
+
+async def measure(
+    folder: Path, *, count: int, minutes: float, tell: Callable[[Iterable[Row]], None]
+) -> list[Row]:
+    """All rows."""
+    plane = control_plane.start(folder / "plane")
+    log = AuditLog(plane.audit)
+    rows: list[Row] = []
+
+    def took(more: list[Row]) -> None:
+        rows.extend(more)
+        tell(more)
+
+    try:
+        control_plane.define(
+            plane, [*control_plane.loomas_definitions(), *control_plane.gateway_api_definitions()]
+        )
+        async with client(plane) as bare:
+            burst = make(plane, folder)
+            with contextlib.closing(_Stopping(burst)):
+                replica = await asyncio.to_thread(burst.start, webhook=True)
+                took(await at_once(bare, burst, replica, count))
+                await answer_for_pods(bare, burst)
+                await quiet(log, replica)
+                took(
+                    [
+                        Row(
+                            what="memory after the burst",
+                            value=resident(replica),
+                            unit="MiB",
+                            limit="≤ 150 MiB",
+                            note="resident, all services Ready",
+                        )
+                    ]
+                )
+                if minutes:
+                    took(await at_rest(burst, replica, log, count, minutes=minutes))
+            calm = make(plane, folder / "calm")
+            (folder / "calm").mkdir()
+            with contextlib.closing(_Stopping(calm)):
+                replica = await asyncio.to_thread(calm.start, webhook=True)
+                took(await paced(bare, calm, replica, count))
+    finally:
+        plane.stop()
+    return rows
+
+
+@dataclass
+class _Stopping:
+    looma: Looma
+
+    def close(self) -> None:
+        self.looma.stop()
+
+
+def run(*, count: int = COUNT, minutes: float = SOAK_MINUTES) -> list[Row]:
+    """Rows of the scale benchmark; takes no instance."""
+    with tempfile.TemporaryDirectory(prefix="looma-scale-", ignore_cleanup_errors=True) as folder:
+
+        def tell(rows: Iterable[Row]) -> None:
+            for row in rows:
+                print(f"{row.what}: {row.value:.4g} {row.unit} {row.ratio} ({row.note})", flush=True)
+
+        return asyncio.run(measure(Path(folder), count=count, minutes=minutes, tell=tell))
+
+
+def main() -> None:
+    """Take the figures with fewer services or a shorter soak, and print them only."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--soak-minutes", type=float, default=SOAK_MINUTES)
+    options = parser.parse_args()
+    run(count=options.count, minutes=options.soak_minutes)
+
+
+if __name__ == "__main__":
+    main()
