@@ -16,6 +16,7 @@ _MODULES = (
     "support.database",
     "support.faults",
     "support.haproxy",
+    "support.job_controllers",
     "support.prometheus",
     "support.observed_metrics",
     "support.operator_process",

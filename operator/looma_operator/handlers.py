@@ -13,6 +13,7 @@ import kopf
 from .kube import kinds
 from .names import GROUP, LABEL_INSTANCE, LABEL_NAME, LABEL_PART_OF, PART_OF, VERSION
 from .queueing import Key
+from .render.analysis_job import ANALYSIS_JOB
 from .render.sync import SYNC
 
 Wake = Callable[[Key], None]
@@ -154,6 +155,10 @@ def register(registry: kopf.OperatorRegistry, wake: Wake) -> None:
         kopf.on.event(
             group, version, plural, registry=registry, id=f"child-{plural}", labels={LABEL_PART_OF: PART_OF}
         )(child_changed)
+    measures = {LABEL_PART_OF: PART_OF, LABEL_NAME: ANALYSIS_JOB}
+    kopf.on.event("batch", "v1", "jobs", registry=registry, id="analysis-jobs", labels=measures)(
+        child_changed
+    )
 
     async def run_changed(body: kopf.Body, **_: Any) -> None:
         key = sync_key(body)

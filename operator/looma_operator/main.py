@@ -26,6 +26,7 @@ from looma_core.logging import configure
 
 from . import definitions, handlers, health, webhooks, webhooks_sync
 from .analysis.clients import Clients
+from .analysis.jobs import Jobs
 from .analysis.measuring import Measuring
 from .kube import kinds
 from .kube.client import WATCH_SECONDS, Kube
@@ -113,7 +114,8 @@ class Operator:
         self._kube, self._reader, elections, watches = clients
         self._state = health.Health()
         gateway = ParentGateway(name=options.gateway_name, namespace=options.gateway_namespace)
-        self._sources = Clients(prometheus_url=options.prometheus_url, kube=self._reader)
+        jobs = Jobs(self._kube, clock=moment)
+        self._sources = Clients(prometheus_url=options.prometheus_url, kube=self._reader, jobs=jobs)
         self._measuring = Measuring(self._sources, wake=self._wake, clock=moment)
         fetcher = Fetcher(image=options.model_fetch_image, plain_http_registry=options.plain_http_registry)
         self._reconciler = Reconciler(
