@@ -16,10 +16,10 @@ _MODULES = (
     "support.database",
     "support.faults",
     "support.haproxy",
-    "support.job_controllers",
     "support.prometheus",
     "support.observed_metrics",
     "support.operator_process",
+    "support.job_controllers",
     "support.probe_service",
     "support.registry",
 )

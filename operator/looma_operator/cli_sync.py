@@ -87,7 +87,6 @@ def _status(cluster: Cluster, name: str) -> dict[str, Any]:
 
 
 def _answer(cluster: Cluster, name: str, request: str) -> dict[str, Any] | None:
-    from . import cli
 
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:

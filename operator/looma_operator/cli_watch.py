@@ -102,7 +102,7 @@ def follow(read: Callable[[], Json], revision: str, *, timeout: float, to_stderr
         try:
             last = look_at(read(), revision)
         except (ApiException, HTTPError) as error:
-            if isinstance(error, ApiException) and error.status < 500 and error.status != 429:  # noqa: PLR2004
+            if isinstance(error, ApiException) and error.status < 500 and error.status != 429:
                 raise
             last = Look(line=f"the API server does not answer: {_reason(error)}")
         if last.line and last.line != said:

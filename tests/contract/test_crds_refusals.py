@@ -206,7 +206,9 @@ REFUSED = [
             (in_a_step(inconclusiveLimit=-1), "greater than or equal to 0"),
             (in_a_step(consecutiveErrorLimit=101), "less than or equal to 100"),
             (measuring(name="error rate"), "write letters, digits and '-', beginning with a letter"),
-            (measuring(builtIn=None), "a metric has one source: write builtIn, compare, prometheus, http, probes or job",
+            (
+                measuring(builtIn=None),
+                "a metric has one source: write builtIn, compare, prometheus, http, probes or job",
             ),
             (measuring(compare="errorRate", max=None), "a metric has one source"),
             (measuring(builtIn="latency"), '"latencyP99", "saturation", "shadowDifference"'),

@@ -38,7 +38,7 @@ class Service:
 
     engine: Metrics
     copies: Observer
-    usage: Usage = Usage(cpu_seconds=0, memory_bytes=2**27)
+    usage: Usage = field(default_factory=lambda: Usage(cpu_seconds=0, memory_bytes=2**27))
     cores: float = 0.01
     seconds: float = 0.02
     bad: float = 0.0

@@ -1,4 +1,4 @@
-"""Asking once: Prometheus' HTTP API, a JSON document, or a Job. Whatever goes wrong is part of the reading, never raised.
+"""Asking once: Prometheus' HTTP API, a JSON document, or a Job. Whatever goes wrong is part of the reading.
 
 Answers are read up to a limit and redirects are not followed: an address that an AIService names is asked, no other.
 The value of a header never leaves this module: no message has it.

@@ -178,9 +178,7 @@ def decide_runs(
     )
 
 
-def _with_job(
-    order: Order, entry: MetricStatus, *, service: AIService, stable: str, routed: bool
-) -> Order:
+def _with_job(order: Order, entry: MetricStatus, *, service: AIService, stable: str, routed: bool) -> Order:
     """The order with the Job that carries it out, which is what status names as its query."""
     template = order.metric.job
     if template is None:

@@ -310,7 +310,9 @@ def _shadow_difference(metric: Metric, reading: Reading, case: Case) -> Measurem
     whole = round(other + counts.get("same", 0.0))
     if whole < max(1, case.min_samples):
         hint = "" if whole else ": set route.shadow with canary: true, and an engine that sends copies"
-        few = f"{whole} answers of copies to {case.revision} were compared, {case.min_samples} are needed{hint}"
+        few = (
+            f"{whole} answers of copies to {case.revision} were compared, {case.min_samples} are needed{hint}"
+        )
         return _said(case, Verdict.INCONCLUSIVE, few if whole else f"no data: {few}", samples=whole)
     percent = 100 * min(round(other), whole) / whole
     silent = round(counts.get("failed", 0.0))

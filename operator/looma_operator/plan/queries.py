@@ -18,7 +18,7 @@ with for what was there before, and the first failures of a new revision are jus
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..render.common import deployment_name
 from ..resources_analysis import ERROR_RATE, SATURATION, SHADOW_DIFFERENCE, Metric
@@ -45,13 +45,11 @@ class Scene:
     stable: str
     routed: bool
     window: int
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 def resolve(metric: Metric, scene: Scene) -> str:
     """The query that is sent to Prometheus, or the address that is asked; empty where there is none."""
-    if metric.job is not None:
-        return ""
     if metric.prometheus is not None:
         return fill_in(metric.prometheus.query, scene)
     if metric.http is not None:
@@ -60,6 +58,12 @@ def resolve(metric: Metric, scene: Scene) -> str:
         # Only a revision that requests are divided for by a gateway has a Service of its own.
         name = deployment_name(scene.service, scene.revision)
         return f"http://{name}.{scene.namespace}.svc" if scene.routed else ""
+    # A Job's name says what is measured, and is made where the Job is.
+    return _measured_by_looma(metric, scene) if metric.job is None else ""
+
+
+def _measured_by_looma(metric: Metric, scene: Scene) -> str:
+    """The query of what is built in or compared."""
     if metric.built_in == SATURATION:
         return saturation_query(
             scene.limits, labels=_of_engine(scene), requests=_requests(scene), window=scene.window

@@ -300,8 +300,7 @@ def plan(
         route_count=len(spec.route.path_prefixes),
         conflicts=conflicts,
         target_count=sum(
-            target is not None and bool(target.service)
-            for target in (spec.route.fallback, spec.route.shadow)
+            target is not None and bool(target.service) for target in (spec.route.fallback, spec.route.shadow)
         ),
         missing_targets=find_missing_targets(
             name=service.metadata.name, route=spec.route, peers=observed.peers

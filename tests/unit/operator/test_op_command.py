@@ -230,9 +230,7 @@ def test_watching_tells_each_change_once_and_ends_when_it_is_done(api: Api) -> N
     going = conditions(progressing="RollingBack")
     rolling = service(target="r1", revisions=[PODS], conditions=going, **ROLLING)
     not_seen_yet = {**service(), "metadata": {"name": "resume", "generation": 2, "resourceVersion": "8"}}
-    done = service(
-        target="r1", revisions=[{**PODS, "availableReplicas": 2}], conditions=conditions(), **DONE
-    )
+    done = service(target="r1", revisions=[{**PODS, "availableReplicas": 2}], conditions=conditions(), **DONE)
     api.services = [service(), not_seen_yet, rolling, rolling, done]
     code, told = run("rollback", "resume", "--to", "r1", "--watch")
     assert code == 0

@@ -80,8 +80,13 @@ async def test_an_order_is_carried_out_once_and_its_answer_waits(measuring, sour
     measuring.order(KEY, [order()])
     assert measuring.answers(KEY) == (answer,)
     assert measuring.answers(OTHER) == ()
+    # One that has written it down asks for the next.
+    measuring.order(KEY, [order(number=1)])
+    assert measuring.answers(KEY) == ()
+    await settle()
+    assert source.asked == ["errors", "errors"]
     # One that asks another metric of the same name begins anew.
-    other = replace(order(), metric=Metric(name="errors", built_in="errorRate", max=6))
+    other = replace(order(number=1), metric=Metric(name="errors", built_in="errorRate", max=6))
     measuring.order(KEY, [other])
     assert measuring.answers(KEY) == ()
     await settle()
@@ -102,11 +107,6 @@ async def test_a_reading_that_is_pending_is_no_answer_and_is_asked_for_by_the_ne
     await settle()
     assert len(measuring.answers(KEY)) == 1
     assert measuring.woken == [KEY]
-    # One that has written it down asks for the next.
-    measuring.order(KEY, [order(number=1)])
-    assert measuring.answers(KEY) == ()
-    await settle()
-    assert source.asked == ["errors", "errors"]
 
 
 async def test_what_nobody_waits_for_any_more_is_forgotten(measuring, source):

@@ -94,7 +94,11 @@ def _shadow(owned: Owned, route: ServiceRoute, found: Index) -> Shadow | None:
         target, place = owned.name, f"{owned.name}-{revision}"
     else:
         target, place = asked.service, f"{asked.service}-stable"
-    if asked.canary != bool(revision) or (target == owned.name) != asked.canary or not is_service_name(target):
+    if (
+        asked.canary != bool(revision)
+        or (target == owned.name) != asked.canary
+        or not is_service_name(target)
+    ):
         return None
     service = found.services.get((owned.namespace, place))
     if service is None or port_of(service, SERVICE_PORT) is None:
