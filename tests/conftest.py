@@ -19,6 +19,7 @@ _MODULES = (
     "support.prometheus",
     "support.observed_metrics",
     "support.operator_process",
+    "support.job_controllers",
     "support.probe_service",
     "support.registry",
 )

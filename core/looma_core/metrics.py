@@ -21,8 +21,10 @@ from prometheus_client import (
     generate_latest,
 )
 
+from looma_core.container import ContainerCollector, Usage, read_usage
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -36,15 +38,19 @@ class Metrics:
     Args:
         service: name of the AIService; a label of every request.
         revision: revision of the AIService; a label of every request.
+        usage: reads what the container uses.
     """
 
-    def __init__(self, *, service: str, revision: str) -> None:
+    def __init__(
+        self, *, service: str, revision: str, usage: Callable[[], Usage | None] = read_usage
+    ) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._service = service
         self._revision = revision
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        self.registry.register(ContainerCollector(service=service, revision=revision, usage=usage))
         self._requests = Histogram(
             "looma_http_request_seconds",
             "Time from the request's first byte to the answer's last, by route.",

@@ -15,7 +15,7 @@ from typing import Final
 from looma_core.problems import ProblemError
 
 TARGET_HEADER: Final = "X-Looma-Shadow"
-"""Names the AIService that gets a copy."""
+"""Names the AIService that gets a copy, or, as `NAME/r2`, one revision of it: a canary."""
 
 IGNORE_HEADER: Final = "X-Looma-Shadow-Ignore"
 """Places of an answer whose differences count for nothing, with commas between."""
@@ -25,6 +25,9 @@ COPY_HEADER: Final = "X-Looma-Shadowed"
 
 # Of an AIService, as its definition has it: a label of RFC 1035 that leaves room for `-stable`.
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,38}[a-z0-9])?")
+
+_REVISION = re.compile(r"r[1-9][0-9]{0,8}")
+_STABLE = "{name}-stable"
 
 # A JSON pointer of plain names, of which `*` stands for any one; no comma and nothing that HAProxy would read.
 _PLACE = re.compile(r"(?:/(?:\*|[A-Za-z0-9_.-]+))+")
@@ -43,6 +46,29 @@ class CopyRefused(ProblemError):
 def is_service_name(text: str) -> bool:
     """Whether this can be an AIService's name, and nothing more than a name."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_target(text: str) -> bool:
+    """Whether this can name who gets a copy: a service, or one revision of it."""
+    name, slash, revision = text.partition("/")
+    return is_service_name(name) and (not slash or _REVISION.fullmatch(revision) is not None)
+
+
+def address_of(target: str, template: str, *, namespace: str) -> str:
+    """The base URL of who gets a copy, from that of an AIService with `{name}` and `{namespace}`.
+
+    A revision has a Service of its own, which is named after it where a service's ends in `-stable`.
+
+    | target    | template                        | answer                |
+    | --------- | ------------------------------- | --------------------- |
+    | people    | http://{name}-stable.{namespace} | http://people-stable.looma |
+    | people/r2 | http://{name}-stable.{namespace} | http://people-r2.looma     |
+    | people/r2 | http://127.0.0.1:9000           | http://127.0.0.1:9000 |
+    """
+    name, _, revision = target.partition("/")
+    if revision:
+        template = template.replace(_STABLE, f"{{name}}-{revision}")
+    return template.format(name=name, namespace=namespace)
 
 
 def is_place(text: str) -> bool:

@@ -24,12 +24,13 @@ from looma_core.api.aiservice import request_patch, roll_back
 
 from .cli_diff import diff
 from .cli_sync import sync
+from .cli_text import HEADER, describe, service_row, table
+from .cli_watch import POLL_SECONDS, follow
 from .names import GROUP, LABEL_INSTANCE, LABEL_PART_OF, LABEL_REVISION, PART_OF, VERSION
 from .resources import Json
 from .rollback_patch import choose_revision
 
 FAILED, NOT_FOUND, TIMED_OUT = 1, 3, 4
-POLL_SECONDS = 0.5
 PLURAL = "aiservices"
 
 app = typer.Typer(
@@ -50,7 +51,8 @@ Output = Annotated[str, typer.Option("--output", "-o", help="text or json.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the history and in status.lastRollback.")]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Wait until it is done, and tell how it goes.")]
 Timeout = Annotated[
-    float, typer.Option("--timeout", help="With --watch: give up waiting after so many seconds.")
+    float,
+    typer.Option("--timeout", min=0, help="With --watch: give up waiting after so many seconds; 0 is never."),
 ]
 
 
@@ -65,12 +67,24 @@ class Cluster:
     def service(self, name: str) -> Json:
         """The AIService; ends the command with 3 if there is none."""
         try:
-            found = self.api.get_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURAL, name)
+            return self.read(name)
         except ApiException as error:
-            if error.status == 404:
-                _fail(f"there is no AIService {name} in namespace {self.namespace}", NOT_FOUND)
-            _fail(_message(error))
+            self.refuse(name, error)
+
+    def read(self, name: str) -> Json:
+        """The AIService.
+
+        Raises:
+            ApiException: the API server refuses to say; 404 where there is none.
+        """
+        found = self.api.get_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURAL, name)
         return cast("Json", found)
+
+    def refuse(self, name: str, error: ApiException) -> NoReturn:
+        """End the command in the API server's words."""
+        if error.status == 404:
+            _fail(f"there is no AIService {name} in namespace {self.namespace}", NOT_FOUND)
+        _fail(_message(error))
 
     def services(self) -> list[Json]:
         """All AIServices of the namespace."""
@@ -156,70 +170,6 @@ def _connect(namespace: str | None, context: str | None) -> Cluster:
     )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str = "-") -> str:
-    cells = [[str(cell) if cell not in (None, "") else empty for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    )
-
-
-def _row(service: Json) -> list[Any]:
-    status, spec = service.get("status") or {}, service["spec"]
-    return [
-        service["metadata"]["name"],
-        spec["engine"],
-        status.get("phase"),
-        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}",
-        status.get("stableRevision"),
-        status.get("targetRevision"),
-        spec["image"],
-    ]
-
-
-def _share(canary: Json) -> str:
-    """A new revision's part of the requests: `20 % asked for, 18.5 % given`."""
-    weight = canary["weight"]
-    given = (
-        f"{weight['achieved']:g} % given" if "achieved" in weight else f"unknown: {canary.get('message', '')}"
-    )
-    return f"{weight['requested']:g} % asked for, {given}"
-
-
-def _describe(service: Json) -> str:
-    status = service.get("status") or {}
-    lines = [_table(["NAME", "ENGINE", "PHASE", "READY", "STABLE", "TARGET", "IMAGE"], [_row(service)]), ""]
-    conditions = [
-        [item["type"], item["status"], item["reason"], item.get("message", "")]
-        for item in status.get("conditions", [])
-    ]
-    lines.append(_table(["CONDITION", "STATUS", "REASON", "MESSAGE"], conditions))
-    if canary := status.get("canary"):
-        lines += ["", f"Share of {canary['revision']}: {_share(canary)}"]
-        steps = len((service["spec"].get("rollout") or {}).get("steps") or [])
-        if "step" in canary:
-            where = (
-                f"step {canary['step'] + 1} of {steps}" if canary["step"] < steps else "after its last step"
-            )
-            lines.append(f"  {where}" + (f", waits for {canary['waits']}" if canary.get("waits") else ""))
-    if analysis := status.get("analysis"):
-        rows = [
-            [item["run"], item["metric"], item.get("verdict"), item.get("message", "")] for item in analysis
-        ]
-        lines += ["", _table(["ANALYSIS", "METRIC", "VERDICT", "MESSAGE"], rows)]
-    back = status.get("lastRollback")
-    if back:
-        done = f"done {back['completedAt']}" if back.get("completedAt") else "under way"
-        lines += [
-            "",
-            f"Last rollback: {back['from']} to {back['to']}, {done}",
-            f"  asked for by {back.get('requestedBy') or 'unknown'} at {back['startedAt']}",
-            f"  reason: {back.get('reason') or '-'}",
-        ]
-    return "\n".join(lines)
-
-
 @app.command()
 def status(  # noqa: PLR0917 - typer reads the parameters as options
     name: Annotated[
@@ -233,24 +183,20 @@ def status(  # noqa: PLR0917 - typer reads the parameters as options
 ) -> None:
     """What runs: all services, or one with its conditions and its last rollback.
 
-    With --watch, one service is followed until what its spec asks for serves, or was given up.
+    With --watch, one service is followed until what its spec asks for is Ready (exit status 0), or was given up (1).
     """
     cluster = _connect(namespace, context)
     if watch and not name:
         raise typer.BadParameter("name the service to watch", param_hint="--watch")
     if watch and name:
-        _wait(cluster, name, "", timeout)
+        _wait(cluster, name, "", timeout, to_stderr=output == "json")
     found = [cluster.service(name)] if name else cluster.services()
     if output == "json":
         typer.echo(json.dumps(found[0] if name else found, indent=2, ensure_ascii=False))
     elif name:
-        typer.echo(_describe(found[0]))
+        typer.echo(describe(found[0]))
     else:
-        typer.echo(
-            _table(
-                ["NAME", "ENGINE", "PHASE", "READY", "STABLE", "TARGET", "IMAGE"], [_row(s) for s in found]
-            )
-        )
+        typer.echo(table(HEADER, [service_row(service) for service in found]))
 
 
 @app.command()
@@ -264,7 +210,7 @@ def history(
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     typer.echo(
-        _table(
+        table(
             ["REVISION", "STATE", "PODS", "ACTIVATED", "BY", "REASON", "IMAGE"],
             [
                 [
@@ -379,33 +325,16 @@ def _request(cluster: Cluster, name: str, action: str, reason: str) -> None:
     _fail(f"{action} of {name} was not dealt with in 30 s: does the operator run?", TIMED_OUT)
 
 
-def _wait(cluster: Cluster, name: str, revision: str, timeout: float) -> None:
+def _wait(cluster: Cluster, name: str, revision: str, timeout: float, *, to_stderr: bool = False) -> None:
     """Tell how a rollout goes until `revision` serves, or, if that is empty, whichever the spec asks for."""
-    deadline = time.monotonic() + timeout
-    said = ""
-    while time.monotonic() < deadline:
-        service = cluster.service(name)
-        state = service.get("status") or {}
-        if state.get("observedGeneration") == service["metadata"]["generation"]:
-            rows = {row["name"]: row for row in state.get("revisions") or []}
-            pods = ", ".join(
-                f"{row['name']} {row.get('availableReplicas', 0)}/{row.get('replicas', 0)}"
-                for row in rows.values()
-                if row.get("replicas")
-            )
-            line = f"{state.get('phase')}: {pods or 'no pods'}"
-            if line != said:
-                typer.echo(line)
-                said = line
-            if state.get("phase") == "Degraded":
-                degraded = next(item for item in state["conditions"] if item["type"] == "Degraded")
-                _fail(degraded.get("message", "degraded"))
-            target = state.get("targetRevision")
-            done = target and state.get("stableRevision") == target and revision in ("", target)
-            if done and not state.get("rollout"):
-                return
-        time.sleep(POLL_SECONDS)
-    _fail(f"{name} was not at {revision or 'what its spec asks for'} within {timeout:g} s", TIMED_OUT)
+    try:
+        last = follow(lambda: cluster.read(name), revision, timeout=timeout, to_stderr=to_stderr)
+    except ApiException as error:
+        cluster.refuse(name, error)
+    if last.outcome == "failed":
+        _fail(last.why)
+    if last.outcome == "waits":
+        _fail(f"{name} was not at {revision or 'what its spec asks for'} within {timeout:g} s", TIMED_OUT)
 
 
 def main() -> None:

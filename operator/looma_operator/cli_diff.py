@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import revision_diff
+from .cli_text import table
 from .names import LABEL_REVISION
 from .rollback_patch import choose_revision
 
@@ -43,7 +44,7 @@ def diff(  # noqa: PLR0917 - typer reads the parameters as options
         typer.echo(revision_diff.to_json(found))
     else:
         header = ["", "PART", found.before, found.after]
-        typer.echo(cli._table(header, revision_diff.to_rows(found), empty=""))
+        typer.echo(table(header, revision_diff.to_rows(found), empty=""))
     raise typer.Exit(DIFFERS if found.differs else 0)
 
 

@@ -11,6 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from looma_core.api.aiservice import request_patch
 from looma_core.api.syncjob import PLURAL
 
+from .cli_watch import FOR_EVER, POLL_SECONDS
 from .names import GROUP, VERSION
 from .resources import Json
 
@@ -35,7 +36,10 @@ def sync(  # noqa: PLR0917 - typer reads the parameters as options
         bool, typer.Option("--watch", "-w", help="Wait until the run ended, and tell how it goes.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", help="With --watch: give up waiting after so many seconds.")
+        float,
+        typer.Option(
+            "--timeout", min=0, help="With --watch: give up waiting after so many seconds; 0 is never."
+        ),
     ] = 600,
 ) -> None:
     """Begin a run of a SyncJob now; with --watch the exit status says how it ended."""
@@ -83,14 +87,13 @@ def _status(cluster: Cluster, name: str) -> dict[str, Any]:
 
 
 def _answer(cluster: Cluster, name: str, request: str) -> dict[str, Any] | None:
-    from . import cli
 
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
         for record in _status(cluster, name).get("requests") or []:
             if record["id"] == request:
                 return cast("dict[str, Any]", record)
-        time.sleep(cli.POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
     return None
 
 
@@ -99,7 +102,7 @@ def _follow(cluster: Cluster, name: str, begun: str, timeout: float) -> None:
     from . import cli
 
     deadline, said = time.monotonic() + timeout, ""
-    while time.monotonic() < deadline:
+    while timeout == FOR_EVER or time.monotonic() < deadline:
         found = next(
             (run for run in _status(cluster, name).get("runs") or [] if run["startedAt"] == begun), None
         )
@@ -113,7 +116,7 @@ def _follow(cluster: Cluster, name: str, begun: str, timeout: float) -> None:
             return
         if found["result"] != "Running":
             cli._fail(found.get("message") or found["result"])
-        time.sleep(cli.POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
     cli._fail(f"the run of {name} did not end within {timeout:g} s", cli.TIMED_OUT)
 
 

@@ -14,6 +14,7 @@ from .echoes import Seen
 from .kube import kinds
 from .names import GROUP, LABEL_INSTANCE, LABEL_NAME, LABEL_PART_OF, PART_OF, VERSION
 from .queueing import Key
+from .render.analysis_job import ANALYSIS_JOB
 from .render.sync import SYNC
 
 
@@ -149,6 +150,16 @@ def register(registry: kopf.OperatorRegistry, wake: Wake, note: Callable[..., ob
     @kopf.on.event(GROUP, VERSION, kinds.SYNC_JOB.plural, registry=registry)
     async def sync_job_changed(namespace: str | None, name: str, **_: Any) -> None:
         wake(Key(kinds.SYNC_JOB.name, namespace or "", name))
+
+    async def analysis_job_changed(body: kopf.Body, **_: Any) -> None:
+        key = owner_key(body)
+        if key is not None:
+            wake(key)
+
+    measures = {LABEL_PART_OF: PART_OF, LABEL_NAME: ANALYSIS_JOB}
+    kopf.on.event("batch", "v1", "jobs", registry=registry, id="analysis-jobs", labels=measures)(
+        analysis_job_changed
+    )
 
     async def run_changed(body: kopf.Body, **_: Any) -> None:
         key = sync_key(body)

@@ -27,6 +27,7 @@ from looma_core.logging import configure
 
 from . import definitions, handlers, health, webhooks, webhooks_sync
 from .analysis.clients import Clients
+from .analysis.jobs import Jobs
 from .analysis.measuring import Measuring
 from .echoes import Echoes, Seen
 from .kube import kinds
@@ -125,7 +126,8 @@ class Operator:
         self._kube, self._reader, elections, watches = clients
         self._state = health.Health()
         gateway = ParentGateway(name=options.gateway_name, namespace=options.gateway_namespace)
-        self._sources = Clients(prometheus_url=options.prometheus_url, kube=self._reader)
+        jobs = Jobs(self._kube, clock=moment)
+        self._sources = Clients(prometheus_url=options.prometheus_url, kube=self._reader, jobs=jobs)
         self._measuring = Measuring(self._sources, wake=self._wake, clock=moment)
         self._telling = Telling(
             notifications,

@@ -12,7 +12,8 @@ RECONCILE_SECONDS = Histogram(
 )
 ACTIONS = Counter(
     "looma_operator_actions_total",
-    "Writes by kind of object, action (apply, delete, status) and result (done, refused, gone, conflict, failed).",
+    "Writes by kind of object, action (apply, create, delete, status) and result (done, refused, gone, conflict, "
+    "failed).",
     ["kind", "action", "result"],
 )
 QUEUE_DEPTH = Gauge("looma_operator_queue_depth", "Objects that wait for their reconcile.")
@@ -66,8 +67,9 @@ SYNC_LAST_SUCCESS = Gauge(
 )
 ANALYSIS_VERDICTS = Counter(
     "looma_operator_analysis_verdicts_total",
-    "Measurements of analyses, by metric (errorRate, latencyP95, latencyP99, compareErrorRate, compareLatency, "
-    "prometheus, http, probes) and verdict (Successful, Failed, Inconclusive, Error).",
+    "Measurements of analyses, by metric (errorRate, latencyP95, latencyP99, saturation, shadowDifference, "
+    "compareErrorRate, compareLatency, prometheus, http, probes, job) and verdict (Successful, Failed, Inconclusive, "
+    "Error).",
     ["metric", "verdict"],
 )
 ADMISSIONS = Counter(

@@ -62,9 +62,9 @@ class ModelRef(_Struct, frozen=True, kw_only=True):
 
 
 class RouteTarget(_Struct, frozen=True, kw_only=True):
-    """Another AIService of the namespace, to which a route leads as well."""
+    """Another AIService of the namespace, to which a route leads as well; none for a shadow that is the canary."""
 
-    service: str
+    service: str = ""
 
 
 class Route(_Struct, frozen=True, kw_only=True):

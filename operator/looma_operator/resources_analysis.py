@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,8 @@ ERROR_RATE = "errorRate"
 LATENCY_P95 = "latencyP95"
 LATENCY_P99 = "latencyP99"
 LATENCY = "latency"
+SATURATION = "saturation"
+SHADOW_DIFFERENCE = "shadowDifference"
 QUANTILES = {LATENCY_P95: 0.95, LATENCY_P99: 0.99}
 
 
@@ -65,8 +68,16 @@ class ProbeSet(_Struct, frozen=True, kw_only=True):
     header: SecretHeader | None = None
 
 
+class JobTemplate(_Struct, frozen=True, kw_only=True):
+    """A Job for each measurement: its pod as it was written, its tries beyond the first, and its longest time."""
+
+    pod_spec: dict[str, Any]
+    backoff_limit: int = 0
+    active_deadline_seconds: int = 300
+
+
 class Metric(_Struct, frozen=True, kw_only=True):
-    """One metric: one of its five sources is set. `max` and `min` are in the source's own unit."""
+    """One metric: one of its six sources is set. `max` and `min` are in the source's own unit."""
 
     name: str
     built_in: str | None = None
@@ -74,6 +85,7 @@ class Metric(_Struct, frozen=True, kw_only=True):
     prometheus: PrometheusQuery | None = None
     http: HttpSource | None = None
     probes: ProbeSet | None = None
+    job: JobTemplate | None = None
     max: float | None = None
     min: float | None = None
     false_alarm_percent: float = 0.1
@@ -85,7 +97,7 @@ class Metric(_Struct, frozen=True, kw_only=True):
             return f"compare{self.compare[:1].upper()}{self.compare[1:]}"
         if self.built_in is not None:
             return self.built_in
-        named = {"http": self.http, "probes": self.probes}
+        named = {"http": self.http, "probes": self.probes, "job": self.job}
         return next((name for name, source in named.items() if source is not None), "prometheus")
 
 

@@ -91,6 +91,16 @@ def asking(**changes: Any) -> Object:
     return measuring(builtIn=None, http={"url": "http://quality/score"} | changes)
 
 
+ASKS = {"containers": [{"name": "ask", "image": "checker:1"}]}
+
+
+def job(**changes: Any) -> Object:
+    """A rollout that asks a Job, with something wrong about it."""
+    limits = {name: changes.pop(name, None) for name in ("max", "min")}
+    made = {name: value for name, value in ({"podSpec": ASKS} | changes).items() if value is not None}
+    return measuring(builtIn=None, job=made, **limits)
+
+
 REFUSED = [
     # what was written, where, and words of the answer
     (SERVICE, "spec.engine", "resumee", 'supported values: "resume", "talent-sync", "gateway", "custom"'),
@@ -196,9 +206,12 @@ REFUSED = [
             (in_a_step(inconclusiveLimit=-1), "greater than or equal to 0"),
             (in_a_step(consecutiveErrorLimit=101), "less than or equal to 100"),
             (measuring(name="error rate"), "write letters, digits and '-', beginning with a letter"),
-            (measuring(builtIn=None), "a metric has one source: write builtIn, compare, prometheus, http or"),
+            (
+                measuring(builtIn=None),
+                "a metric has one source: write builtIn, compare, prometheus, http, probes or job",
+            ),
             (measuring(compare="errorRate", max=None), "a metric has one source"),
-            (measuring(builtIn="saturation"), 'supported values: "errorRate", "latencyP95", "latencyP99"'),
+            (measuring(builtIn="latency"), '"latencyP99", "saturation", "shadowDifference"'),
             (measuring(max=None), "write max or min, or both: without a limit nothing would fail"),
             (measuring(max="5%"), "must be of type number"),
             (measuring(min=6), "min is more than max: no value would do"),
@@ -213,6 +226,19 @@ REFUSED = [
             (measuring(builtIn=None, prometheus={"query": ""}), "should be at least 1 chars long"),
             (measuring(builtIn=None, probes={}), "probes.set: Required value"),
             (measuring(builtIn=None, probes={"set": "a b"}), "write a key of the ConfigMap looma-probes"),
+            (job(max=5), "job has no max and no min: it succeeds or fails"),
+            (job(podSpec=None), "job.podSpec: Required value"),
+            (job(podSpec={}), "podSpec.containers: Required value"),
+            (job(podSpec={"containers": []}), "should have at least 1 items"),
+            (job(podSpec={"containers": [{"name": "ask"}]}), "containers[0].image: Required value"),
+            (job(podSpec={"containers": [{"image": "a"}]}), "containers[0].name: Required value"),
+            (job(podSpec={**ASKS, "initContainers": [{"name": "get"}]}), "initContainers[0].image: Required"),
+            (job(podSpec={**ASKS, "restartPolicy": "Always"}), 'supported values: "Never"'),
+            (job(backoffLimit=-1), "greater than or equal to 0"),
+            (job(backoffLimit=11), "less than or equal to 10"),
+            (job(activeDeadlineSeconds=4), "greater than or equal to 5"),
+            (job(activeDeadlineSeconds=86401), "less than or equal to 86400"),
+            (job(suspend=True), "job.suspend"),
             (asking(url="quality/score"), "write an address as http://quality.looma.svc/scores/"),
             (asking(url="http://ada:secret@quality/"), "without a user or password"),
             (asking(pointer="score"), "write a JSON pointer with a leading /"),
@@ -289,7 +315,20 @@ REFUSED = [
     (SERVICE, "spec.route.fallback", {"service": "Talents"}, "write the name of an AIService"),
     (SERVICE, "spec.route.fallback", {"service": "http://x"}, "write the name of an AIService"),
     (SERVICE, "spec.route.fallback", {"service": ""}, "write the name of an AIService"),
-    (SERVICE, "spec.route.shadow", {"percent": 1}, "spec.route.shadow.service: Required value"),
+    (SERVICE, "spec.route.shadow", {"percent": 1}, "route.shadow: write service, or canary: true"),
+    (
+        SERVICE,
+        "spec.route.shadow",
+        {"percent": 1, "canary": False},
+        "route.shadow: write service, or canary: true",
+    ),
+    (
+        SERVICE,
+        "spec.route.shadow",
+        {"percent": 1, "canary": True, "service": "chat"},
+        "route.shadow: write service, or canary: true",
+    ),
+    (SERVICE, "spec.route.shadow", {"percent": 1, "canary": "yes"}, "must be of type boolean"),
     (SERVICE, "spec.route.shadow", {"service": "chat"}, "spec.route.shadow.percent: Required value"),
     (SERVICE, "spec.route.shadow", {"service": "resume", "percent": 1}, "this one has the requests already"),
     (SERVICE, "spec.route.shadow", {"service": "a.b", "percent": 1}, "write the name of an AIService"),
@@ -463,7 +502,19 @@ FULL_ANALYSIS = in_a_step(
             },
             "min": 0.9,
         },
-        {"name": "probes", "probes": {"set": "people.json"}, "min": 95},
+        {
+            "name": "answers",
+            "job": {
+                "podSpec": {
+                    **ASKS,
+                    "restartPolicy": "Never",
+                    "initContainers": [{"name": "get", "image": "a", "args": ["$(LOOMA_URL)"]}],
+                    "nodeSelector": {"kind": "quiet"},
+                },
+                "backoffLimit": 2,
+                "activeDeadlineSeconds": 60,
+            },
+        },
     ],
     intervalSeconds=10,
     initialDelaySeconds=0,
@@ -474,6 +525,11 @@ FULL_ANALYSIS = in_a_step(
     inconclusiveLimit=0,
     consecutiveErrorLimit=0,
 ) | {"analysis": ANALYSIS | {"failureLimit": 2}}
+MORE_SOURCES = [
+    {"name": "probes", "probes": {"set": "people.json"}, "min": 95},
+    {"name": "full", "builtIn": "saturation", "max": 80},
+    {"name": "otherwise", "builtIn": "shadowDifference", "max": 2},
+]
 ANALYSED_BLUE_GREEN = {
     "strategy": "BlueGreen",
     "prePromotionAnalysis": ANALYSIS | {"count": 1},
@@ -489,6 +545,8 @@ ANALYSED_BLUE_GREEN = {
         (SERVICE, "spec.rollout", ANALYSED_BLUE_GREEN),
         (GATEWAY, "spec.route.pathPrefixes", []),
         (SERVICE, "spec.route", FULL_ROUTE),
+        (SERVICE, "spec.route", FULL_ROUTE | {"shadow": {"canary": True, "percent": 20}}),
+        (SERVICE, "spec.rollout", in_a_step(metrics=MORE_SOURCES)),
         (SERVICE, "spec.route.auth", {"required": False, "roles": []}),
         (
             SERVICE,

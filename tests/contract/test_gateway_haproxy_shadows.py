@@ -122,6 +122,19 @@ def test_each_target_of_a_split_has_its_share_and_answers_of_a_fallback_have_non
     assert set(count(gateway, 20)) == {("other",)}
 
 
+def test_a_canary_is_named_to_the_engines_of_the_revision_before_alone(new_gateway, new_engine):
+    ports = {ENGINE: new_engine("stable").port, CANARY: new_engine("canary").port}
+    split = (Target(backend=ENGINE, weight=80), Target(backend=CANARY, weight=20))
+    shadow = Shadow(service="a", revision="r2", spares=CANARY, percent=10)
+    gateway = new_gateway(plane(ports, shadow, *split))
+    assert gateway.haproxy.check() == ""
+    seen = count(gateway, 1000)
+    assert seen["canary",] == 200
+    assert seen["stable",] + seen["stable", "a/r2"] == 800
+    # A tenth of eight hundred: only of any thousand it is exact.
+    assert abs(seen["stable", "a/r2"] - 80) <= 2
+
+
 def test_a_reload_goes_on_counting(new_gateway, new_engine):
     (peers_port,) = free_ports(1)
     known = msgspec.structs.replace(

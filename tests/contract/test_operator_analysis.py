@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
+from looma_core.http.shadow.observing import Observer
 from looma_core.metrics import Metrics
 from looma_engines.gateway.metrics import GatewayMetrics
-from looma_operator.plan import queries
+from looma_operator.plan import queries, saturation
 from looma_operator.resources_analysis import Metric
 from support.control_plane import ControlPlane, free_port
 from support.observed_metrics import Observed
@@ -116,6 +117,7 @@ def test_the_built_in_queries_ask_for_what_is_counted():
     gateway, engine = Metrics(service="gateway", revision="r1"), Metrics(service="resume", revision="r1")
     GatewayMetrics(gateway)
     engine.observe_request(route="/x", code=200, seconds=0.1)
+    Observer(engine, service="resume")
     kept = {
         name.removesuffix("_total"): set(collector._labelnames)
         for metrics in (gateway, engine)
@@ -126,6 +128,10 @@ def test_the_built_in_queries_ask_for_what_is_counted():
     assert {"service", "revision", "code"} <= kept[queries.GATEWAY_ATTEMPTS.removesuffix("_total")]
     assert {"service", "revision"} <= kept[queries.GATEWAY_SECONDS]
     assert {"service", "revision", "code"} <= kept[queries.ENGINE_SECONDS]
+    assert {"service", "shadow", "outcome"} <= kept[queries.SHADOW_REQUESTS.removesuffix("_total")]
+    engines = engine.exposition().decode()
+    for name in (*saturation.CPU_SERIES, *saturation.MEMORY_SERIES):
+        assert f"# TYPE {name} " in engines
 
 
 def test_a_counter_that_appears_is_counted_with_all_that_it_has(observed: Observed):
@@ -196,6 +202,91 @@ def test_a_canary_that_is_ill_is_given_up(analysed: Looma, observed: Observed, n
     assert condition(analysed, name, "Degraded") == ("True", "AnalysisFailed")
     assert entries(analysed, name)[metric["name"]]["verdict"] == "Failed"
     analysed.is_told(name, "AnalysisFailed", "RolloutFailed")
+
+
+FULL = {"name": "full", "builtIn": "saturation", "max": 80}
+OTHERWISE = {"name": "otherwise", "builtIn": "shadowDifference", "max": 5}
+LIMITED = {"limits": {"cpu": "500m", "memory": "1Gi"}}
+
+
+def limited(looma: Looma, name: str, image: str, rollout: Object, **shadow: Any) -> None:
+    code, answer = looma.apply(
+        name,
+        engine="resume",
+        image=image,
+        replicas=4,
+        resources=LIMITED,
+        rollout=rollout,
+        route={"pathPrefixes": [f"/api/v1/{name}"], **shadow},
+    )
+    assert code in (200, 201), answer
+
+
+@pytest.mark.parametrize(
+    ("name", "uses", "said"),
+    [
+        ("roomy", {"cores": 0.1, "memory": 2**28}, "Successful: memory 25 % used (cpu"),
+        ("busy", {"cores": 0.9, "memory": 2**28}, "Failed: cpu 1"),
+        pytest.param(
+            "large",
+            {"cores": 0.1, "memory": 950 << 20},
+            "Failed: memory 92.8 % used",
+            marks=pytest.mark.long,
+        ),
+    ],
+)
+def test_a_canary_that_is_too_full_is_given_up(analysed: Looma, observed: Observed, name, uses, said):
+    rollout = in_a_step([FULL])
+    observed.target.serve(name, "r1")
+    limited(analysed, name, "engine:1", rollout)
+    play(analysed, name, lambda: analysed.status(name).get("phase") == "Ready", "r1 serves")
+    limited(analysed, name, "engine:2", rollout)
+    play(analysed, name, lambda: rollout_of(analysed, name).get("step") == 1, "the analysis begins")
+    observed.target.serve(name, "r2", **uses)
+    verdict = said.partition(":")[0]
+    play(
+        analysed,
+        name,
+        lambda: entries(analysed, name).get("full", {}).get("verdict") == verdict,
+        f"it is {verdict}",
+    )
+    last = entries(analysed, name)["full"]["measurements"][-1]
+    assert f"{verdict}: {last['message']}".startswith(said)
+    assert last["samples"] >= 20
+
+
+@pytest.mark.parametrize(
+    ("name", "otherwise", "verdict"), [("alike", 0, "Successful"), ("unlike", 1, "Failed")]
+)
+def test_a_canary_that_answers_copies_otherwise_is_given_up(
+    analysed: Looma, observed: Observed, name, otherwise, verdict
+):
+    rollout = {
+        "strategy": "Canary",
+        "steps": [
+            {"setWeight": 0},
+            {"analysis": {"metrics": [OTHERWISE], "count": 2, **QUICK}},
+            {"pause": {}},
+        ],
+    }
+    shadow = {"shadow": {"canary": True, "percent": 50}}
+    observed.target.serve(name, "r1")
+    limited(analysed, name, "engine:1", rollout, **shadow)
+    play(analysed, name, lambda: analysed.status(name).get("phase") == "Ready", "r1 serves")
+    assert condition(analysed, name, "RouteTargetsFound") == ("True", "NoTargets")
+    limited(analysed, name, "engine:2", rollout, **shadow)
+    observed.target.copy(name, "r1", to="r2", otherwise=otherwise)
+    play(
+        analysed,
+        name,
+        lambda: entries(analysed, name).get("otherwise", {}).get("verdict") == verdict,
+        f"it is {verdict}",
+    )
+    found = entries(analysed, name)["otherwise"]
+    assert f'shadow="{name}/r2"' in found["query"]
+    assert found["measurements"][-1]["value"] == pytest.approx(10 * otherwise, abs=3)
+    if otherwise:
+        play(analysed, name, lambda: rollout_of(analysed, name).get("failed", False), "it is given up")
 
 
 def test_a_canary_without_requests_is_never_promoted_by_itself(analysed: Looma, observed: Observed):

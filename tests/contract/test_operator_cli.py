@@ -137,6 +137,31 @@ def test_watching_ends_when_time_is_up(looma: Looma):
     assert "slow was not at what its spec asks for within 1 s" in done.stderr
 
 
+def test_watching_says_how_a_rollout_ended(looma: Looma):
+    steps = {"strategy": "Canary", "steps": [{"setWeight": 50}, {"pause": {}}]}
+    looma.apply("watched", replicas=2, rollout=steps)
+    looma.play(lambda: looma.status("watched").get("phase") == "Ready", "r1 serves")
+    looma.apply("watched", replicas=2, rollout=steps, image="engine:2")
+    looma.play(
+        lambda: "promote" in (looma.status("watched").get("canary") or {}).get("waits", ""),
+        "the canary waits for somebody",
+    )
+    done = run(looma, "status", "watched", "--watch", "--timeout", "1")
+    assert done.returncode == TIMED_OUT, done.stdout + done.stderr
+    assert "step 2 of 2, waits for somebody to promote" in done.stdout
+    assert run(looma, "abort", "watched", "--reason", "slow").returncode == 0
+    looma.play(lambda: looma.status("watched").get("phase") == "Degraded", "it is aborted")
+    done = run(looma, "status", "watched", "--watch", "--timeout", "20")
+    assert done.returncode == FAILED, done.stdout + done.stderr
+    assert "The rollout of r2 was aborted" in done.stderr
+    looma.apply("watched", replicas=2, rollout=steps)
+    looma.play(lambda: looma.status("watched").get("phase") == "Ready", "r1 is asked for again")
+    done = run(looma, "status", "watched", "--watch", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"]["phase"] == "Ready"
+    assert run(looma, "status", "nobody", "--watch").returncode == NOT_FOUND
+
+
 def test_a_service_that_serves_what_is_asked_for_is_watched_no_longer(rolled: Looma):
     done = run(rolled, "status", "road", "--watch", "--timeout", "20")
     assert done.returncode == 0, done.stderr

@@ -106,6 +106,59 @@ def test_given_a_version_that_is_worse_when_it_is_measured_then_it_is_given_up_a
     record_property("answers_of_the_bad_version", sum(one.revision == "r2" for one in traffic.answers))
 
 
+ASK = """
+import os, sys, urllib.request as request
+with request.urlopen(os.environ["LOOMA_URL"] + sys.argv[1], timeout=10) as answer:
+    of, version = answer.headers["X-Looma-Revision"], answer.headers["X-Probe-Version"]
+if of != os.environ["LOOMA_REVISION"]:
+    sys.exit(f"it is answered by {of}")
+if version == "wrong":
+    sys.exit(f"version {version} answers wrongly")
+"""
+
+
+def by_job(probe: Probe) -> Object:
+    """A rollout whose canary is asked by a Job before anybody gets it."""
+    image = probe.manifest()["spec"]["image"]
+    container = {"name": "ask", "image": image, "command": ["python3", "-c", ASK, probe.path]}
+    metric = {
+        "name": "asked",
+        "job": {"podSpec": {"containers": [container]}, "activeDeadlineSeconds": 90},
+    }
+    analysis = {"metrics": [metric], "count": 1, "initialDelaySeconds": 0, "consecutiveErrorLimit": 0}
+    return {
+        "strategy": "Canary",
+        "steps": [{"setWeight": 0}, {"analysis": analysis}],
+        "progressDeadlineSeconds": 120,
+    }
+
+
+def test_given_a_version_when_a_job_asks_it_and_succeeds_then_it_takes_over(cluster: Cluster, judged: Probe):
+    with cluster.api() as api, Traffic(api, judged.path) as traffic:
+        judged.apply(replicas=REPLICAS, rollout=by_job(judged), version="2")
+        service = judged.wait(stable="r2", sentence="the new version serves")
+    assert traffic.failures() == []
+    one = found(service)["asked"]
+    assert (one["verdict"], one["successful"]) == ("Successful", 1)
+    job = cluster.get("job", one["query"].removeprefix("Job "))
+    assert job["metadata"]["ownerReferences"][0]["uid"] == service["metadata"]["uid"]
+    assert job["status"]["succeeded"] == 1
+
+
+def test_given_a_version_when_a_job_asks_it_and_fails_then_it_is_given_up_and_status_says_why(
+    cluster: Cluster, judged: Probe
+):
+    with cluster.api() as api, Traffic(api, judged.path) as traffic:
+        judged.apply(replicas=REPLICAS, rollout=by_job(judged), version="wrong")
+        service = cluster.watch("aiservice", judged.name, given_up, sentence="it is given up", seconds=150)
+        gone(cluster, judged, "r2")
+        more(traffic, 20)
+    assert "version wrong answers wrongly" in service["status"]["rollout"]["analysisFailure"]
+    assert found(service)["asked"]["verdict"] == "Failed"
+    assert {answer.revision for answer in traffic.answers} == {"r1"}, "nobody got an answer of it"
+    assert traffic.failures() == []
+
+
 def test_given_no_requests_when_a_version_is_measured_then_it_waits_for_somebody(
     cluster: Cluster, judged: Probe
 ):

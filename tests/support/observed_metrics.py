@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from looma_core.container import Usage
+from looma_core.http.shadow.observing import Observer
 from looma_core.metrics import CONTENT_TYPE, Metrics
 
 from .prometheus import prometheuses
@@ -35,9 +37,14 @@ class Service:
     """Requests of one AIService's revision, counted as its engine and its gateway do."""
 
     engine: Metrics
+    copies: Observer
+    usage: Usage = field(default_factory=lambda: Usage(cpu_seconds=0, memory_bytes=2**27))
+    cores: float = 0.01
     seconds: float = 0.02
     bad: float = 0.0
     per_beat: int = 5
+    copied_to: str = ""
+    otherwise: int = 0
     done: int = 0
     failed: float = 0.0
 
@@ -56,19 +63,48 @@ class Target:
             "looma_gateway_attempts_total", "Attempts.", ["service", "revision", "code", "retry"]
         )
 
-    def serve(self, name: str, revision: str, *, bad: float = 0.0, seconds: float = 0.02) -> None:
-        """From now on a revision answers requests, with such a share of failures, in so many seconds each."""
+    def serve(
+        self,
+        name: str,
+        revision: str,
+        *,
+        bad: float = 0.0,
+        seconds: float = 0.02,
+        cores: float = 0.01,
+        memory: int = 2**27,
+    ) -> None:
+        """From now on a revision answers requests, with such a share of failures, in so many seconds each.
+
+        It uses so much of its container's processor, in cores, and memory, in bytes.
+        """
         with self.lock:
             made = self.services.get((name, revision))
             if made is None:
-                made = Service(engine=Metrics(service=name, revision=revision))
+                engine = Metrics(service=name, revision=revision, usage=lambda: self._usage(name, revision))
+                made = Service(engine=engine, copies=Observer(engine, service=name))
                 self.services[name, revision] = made
-            made.bad, made.seconds = bad, seconds
+            made.bad, made.seconds, made.cores = bad, seconds, cores
+            made.usage = Usage(cpu_seconds=made.usage.cpu_seconds, memory_bytes=memory)
+
+    def copy(self, name: str, revision: str, *, to: str, otherwise: int = 0) -> None:
+        """From now on so many of ten copies of a revision's requests are answered otherwise by another one."""
+        with self.lock:
+            made = self.services[name, revision]
+            made.copied_to, made.otherwise = f"{name}/{to}", otherwise
+
+    def _usage(self, name: str, revision: str) -> Usage | None:
+        # Asked for the first time before there is the service.
+        found = self.services.get((name, revision))
+        return found.usage if found is not None else None
 
     def beat(self) -> None:
         """A few more requests of each."""
         with self.lock:
             for (name, revision), service in self.services.items():
+                service.usage = Usage(
+                    cpu_seconds=service.usage.cpu_seconds + service.cores * BEAT_SECONDS,
+                    memory_bytes=service.usage.memory_bytes,
+                )
                 for _ in range(service.per_beat):
                     service.failed += service.bad
                     fails = service.failed >= 1
@@ -77,6 +113,10 @@ class Target:
                     service.engine.observe_request(route="/x", code=code, seconds=service.seconds)
                     labels = (f"{self.namespace}/{name}", revision, f"{code // 100}xx", "false")
                     self.attempts.labels(*labels).inc()
+                    service.done += 1
+                    if service.copied_to:
+                        differs = service.done % 10 < service.otherwise
+                        service.copies.count(service.copied_to, "different" if differs else "same")
 
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format; each engine's process is another, so its own series are left out."""

@@ -93,7 +93,7 @@ class CircuitBreaker:
 
 @dataclass(frozen=True, kw_only=True)
 class Shadow:
-    """The service that gets copies of `percent` of the requests with these methods."""
+    """The service that gets copies of `percent` of the requests with these methods, or `canary` for its own."""
 
     service: str
     percent: int
@@ -319,7 +319,7 @@ def _shadow(item: Document | None) -> Shadow | None:
     if item is None:
         return None
     return Shadow(
-        service=str(item.get("service", "")),
+        service="canary" if item.get("canary") else str(item.get("service", "")),
         percent=int(item.get("percent") or 0),
         methods=tuple(item.get("methods") or ("GET", "HEAD")),
     )

@@ -29,6 +29,7 @@ from looma_core.http.shadow import Limits, Sender, ShadowLayer
 from looma_core.key_sets import KeySets, addresses
 from looma_core.metrics import CONTENT_TYPE, Metrics
 from looma_core.problems import NotReady
+from looma_core.shadowing import address_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -91,7 +92,7 @@ def create_app(
     sender = Sender(
         counted,
         service=settings.service,
-        address=lambda name: settings.engine_address.format(name=name, namespace=settings.namespace),
+        address=lambda target: address_of(target, settings.engine_address, namespace=settings.namespace),
         limits=shadow_limits,
     )
     started: list[Any] = [*lifespan, _sending(sender)]

@@ -132,13 +132,21 @@ class Auth(_Struct, frozen=True, kw_only=True):
 class Shadow(_Struct, frozen=True, kw_only=True):
     """Of the requests with these methods, the engine sends `percent` to the AIService `service` as well.
 
-    `ignored` are places of the answers, as JSON pointers, whose differences count for nothing.
+    With `revision` they go to that one's pods alone, whose backend `spares` makes no copies itself. `ignored` are
+    places of the answers, as JSON pointers, whose differences count for nothing.
     """
 
     service: str
     percent: int
+    revision: str = ""
+    spares: str = ""
     methods: tuple[str, ...] = ("GET", "HEAD")
     ignored: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """Who gets copies, as engines are told."""
+        return f"{self.service}/{self.revision}" if self.revision else self.service
 
 
 class Policy(_Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Asking once: Prometheus' HTTP API, or a JSON document. Whatever goes wrong is part of the reading, never raised.
+"""Asking once: Prometheus' HTTP API, a JSON document, or a Job. Whatever goes wrong is part of the reading.
 
 Answers are read up to a limit and redirects are not followed: an address that an AIService names is asked, no other.
 The value of a header never leaves this module: no message has it.
@@ -21,6 +21,7 @@ from ..kube.client import Kube, NotFoundError, RefusedError
 from ..plan.judging import Reading, Sample
 from ..plan.metric import Order
 from ..resources_analysis import ANALYSIS_SECRET, PROBES, HttpSource, ProbeSet, SecretHeader
+from .jobs import Jobs
 from .pointer import point
 from .probing import Unmeasurable, probe, read_probes
 
@@ -61,10 +62,11 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel"):
 class Clients:
     """Where measurements are read; one session for all of them."""
 
-    def __init__(self, *, prometheus_url: str, kube: Kube) -> None:
-        """Open nothing yet; `kube` reads the Secret with the headers' values."""
+    def __init__(self, *, prometheus_url: str, kube: Kube, jobs: Jobs) -> None:
+        """Open nothing yet; `kube` reads the Secret with the headers' values, `jobs` makes Jobs and reads them."""
         self._prometheus_url = prometheus_url.rstrip("/")
         self._kube = kube
+        self._jobs = jobs
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -73,7 +75,12 @@ class Clients:
             await self._session.close()
 
     async def read(self, namespace: str, order: Order) -> Reading:
-        """Carry an order out, within `MEASURE_SECONDS`, or `PROBING_SECONDS` for a set of probes."""
+        """Carry an order out, within `MEASURE_SECONDS`, or `PROBING_SECONDS` for a set of probes.
+
+        A Job is only looked at: its reading is pending until it has ended.
+        """
+        if order.job is not None:
+            return await self._jobs.read(order.job)
         seconds = MEASURE_SECONDS if order.metric.probes is None else PROBING_SECONDS
         try:
             async with asyncio.timeout(seconds):

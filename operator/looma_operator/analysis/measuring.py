@@ -2,7 +2,7 @@
 
 A look hands over what its plan ordered, and goes on. Each order is carried out once at a time; its answer waits here
 until a look has written it into status. What is lost with the process is ordered again by the next look: nothing here
-is needed to go on.
+is needed to go on. An order whose reading is pending, as of a Job that runs, is carried out anew by the next look.
 """
 
 from __future__ import annotations
@@ -49,7 +49,12 @@ class Measuring:
     def order(self, key: Key, orders: Sequence[Order]) -> None:
         """What the service waits for now. Answers to anything else are forgotten: status has them, or wants others."""
         wanted = {order.identity: order for order in orders}
-        kept = {name: found for name, found in self._answers.get(key, {}).items() if name in wanted}
+        kept = {
+            name: found
+            for name, found in self._answers.get(key, {}).items()
+            # An answer to what the metric was before its spec changed is none.
+            if name in wanted and found.order.metric == wanted[name].metric
+        }
         self._answers.pop(key, None)
         if kept:
             self._answers[key] = kept
@@ -74,6 +79,8 @@ class Measuring:
                     # A fault of ours is no success either: the analysis gets an error, and the log the trace.
                     _log.exception("measuring %s of %s/%s", order.metric.name, key.namespace, key.name)
                     reading = Reading(error=f"a fault of the operator, see its log: {type(error).__name__}")
+            if reading.pending:
+                return
             measured = Measured(order=order, reading=reading, at=self._clock())
             self._answers.setdefault(key, {})[order.identity] = measured
         finally:

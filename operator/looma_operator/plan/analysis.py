@@ -14,17 +14,19 @@
 | Inconclusive     | stays until somebody promotes or aborts                            |
 | Failed, Error    | is given up: the revision before serves everything                 |
 
-All of it is kept in `status.analysis`; what was measured and not written down is measured again.
+All of it is kept in `status.analysis`; what was measured and not written down is measured again. A Job is found again
+by its name: the entry was in status before it was made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
 
+from ..render.analysis_job import job_name, render_analysis_job
 from ..resources import BLUE_GREEN, BY_WEIGHT, AIService, Rollout, RolloutStatus, RolloutStep
 from ..resources_analysis import Analysis, MetricStatus, Verdict
 from .canary_rollout import least_pods, steps_of
@@ -32,12 +34,15 @@ from .metric import LITTLE_LATER, Measured, Order, order_for, seconds_until_due,
 from .observed import Pods
 from .queries import Scene
 from .rollout import RolloutDecision
+from .saturation import limits_of
 from .steps import Analysed, pods_for
 
 BACKGROUND = "background"
 PRE_PROMOTION = "prePromotion"
 POST_PROMOTION = "postPromotion"
 KEPT_ENTRIES = 48
+JOB_SECONDS = 10.0
+"""A Job's end wakes the operator; should its event be missed, it is seen this late."""
 _WORST_FIRST = (Verdict.FAILED, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.RUNNING, Verdict.SUCCESSFUL)
 
 
@@ -154,8 +159,13 @@ def decide_runs(
                 stable=stable,
                 routed=routed,
                 window=window_of(entry, spec=run.spec, now=now),
+                limits=limits_of(service.spec),
             )
-            orders.append(order_for(metrics[entry.metric], entry, scene))
+            order = order_for(metrics[entry.metric], entry, scene)
+            if order.metric.job is not None:
+                order = _with_job(order, entry, service=service, stable=stable, routed=routed)
+                waits.append(JOB_SECONDS)
+            orders.append(order)
     failures = [why for verdict, why in verdicts.values() if verdict in (Verdict.FAILED, Verdict.ERROR)]
     return Runs(
         entries=_bounded(list(entries.values())),
@@ -166,6 +176,31 @@ def decide_runs(
         active=frozenset(run.name for run in active),
         wake_after=min(waits, default=None),
     )
+
+
+def _with_job(order: Order, entry: MetricStatus, *, service: AIService, stable: str, routed: bool) -> Order:
+    """The order with the Job that carries it out, which is what status names as its query."""
+    template = order.metric.job
+    if template is None:
+        return order
+    series = job_name(
+        service,
+        template,
+        run=entry.run,
+        metric=entry.metric,
+        revision=entry.revision,
+        started_at=entry.started_at,
+    )
+    job = render_analysis_job(
+        service,
+        template,
+        name=f"{series}-{order.number}",
+        metric=entry.metric,
+        revision=entry.revision,
+        stable=stable,
+        routed=routed,
+    )
+    return replace(order, query=f"Job {series}-{order.number}", job=job)
 
 
 def _active(

@@ -7,6 +7,7 @@
 | fewer requests than minSamples              | Inconclusive |
 | above max, or below min                     | Failed       |
 | the canary is worse than chance explains    | Failed       |
+| a Job failed                                | Failed       |
 | anything else                               | Successful   |
 """
 
@@ -24,11 +25,14 @@ from ..resources_analysis import (
     LATENCY_P95,
     LATENCY_P99,
     QUANTILES,
+    SATURATION,
+    SHADOW_DIFFERENCE,
     Measurement,
     Metric,
     Verdict,
 )
 from .comparing import LEAST_OF_NORMAL, fails_more, is_slower, quantile, slower_share
+from .saturation import CPU, MEMORY, REQUESTS, RESOURCE
 
 LEAST_DIFFERENCE = 0.1
 """Percentage points: with enough requests any difference is more than chance, and a smaller one harms nobody."""
@@ -53,12 +57,15 @@ class Reading:
     """What came back: values, or why there are none to be had.
 
     `count` is of how many requests the value is, None where that is not known; `note` says more of it in words.
+    `passed` is what a Job found; `pending` where there is nothing to judge yet, and a later look asks again.
     """
 
     samples: tuple[Sample, ...] = ()
     error: str = ""
     count: int | None = None
     note: str = ""
+    passed: bool | None = None
+    pending: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +87,8 @@ def judge(metric: Metric, reading: Reading, case: Case) -> Measurement:
         return _said(case, Verdict.ERROR, "a counter has less than nothing")
     if any(source is not None for source in (metric.prometheus, metric.http, metric.probes)):
         return _value(metric, reading, case)
+    if metric.job is not None:
+        return _job(reading, case)
     judged = _JUDGES.get((metric.built_in, metric.compare))
     if judged is None:
         # Of a newer definition than this operator knows.
@@ -144,6 +153,12 @@ def _value(metric: Metric, reading: Reading, case: Case) -> Measurement:
         return _said(case, Verdict.INCONCLUSIVE, f"the value is {value}, no number")
     what = f"{value:g} ({reading.note})" if reading.note else f"{value:g}"
     return _within(metric, case, value, what, reading.count)
+
+
+def _job(reading: Reading, case: Case) -> Measurement:
+    if reading.passed is None:
+        return _said(case, Verdict.ERROR, "the Job says nothing")
+    return _said(case, Verdict.SUCCESSFUL if reading.passed else Verdict.FAILED, reading.note)
 
 
 def _is_bad(code: str) -> bool:
@@ -265,10 +280,52 @@ def _compare_latency(_: Metric, reading: Reading, case: Case) -> Measurement:
     )
 
 
+def _saturation(metric: Metric, reading: Reading, case: Case) -> Measurement:
+    """The resource of which the largest share is used; both must be known, and requests be there that used them."""
+    values = {
+        sample.labels.get(RESOURCE, ""): sample.value
+        for sample in reading.samples
+        if sample.labels.get("revision") == case.revision and _is_count(sample.value)
+    }
+    whole = round(values.get(REQUESTS, 0.0))
+    if whole < max(1, case.min_samples):
+        return _too_few(case, case.revision, whole, case.min_samples)
+    lacking = [resource for resource in (CPU, MEMORY) if resource not in values]
+    if lacking:
+        what = f"no data: what the pods of {case.revision} use of {' and '.join(lacking)} is not told"
+        return _said(case, Verdict.INCONCLUSIVE, what, samples=whole)
+    fuller, other = sorted((CPU, MEMORY), key=lambda resource: values[resource], reverse=True)
+    what = f"{fuller} {values[fuller]:.3g} % used ({other} {values[other]:.3g} %) with {whole} requests"
+    return _within(metric, case, values[fuller], what, whole)
+
+
+def _shadow_difference(metric: Metric, reading: Reading, case: Case) -> Measurement:
+    """Copies that got another answer, or none, of those that could be compared."""
+    counts = {
+        sample.labels.get("outcome", ""): sample.value
+        for sample in reading.samples
+        if _is_count(sample.value)
+    }
+    other = counts.get("different", 0.0) + counts.get("failed", 0.0)
+    whole = round(other + counts.get("same", 0.0))
+    if whole < max(1, case.min_samples):
+        hint = "" if whole else ": set route.shadow with canary: true, and an engine that sends copies"
+        few = (
+            f"{whole} answers of copies to {case.revision} were compared, {case.min_samples} are needed{hint}"
+        )
+        return _said(case, Verdict.INCONCLUSIVE, few if whole else f"no data: {few}", samples=whole)
+    percent = 100 * min(round(other), whole) / whole
+    silent = round(counts.get("failed", 0.0))
+    what = f"{percent:.3g} % of {whole} copies to {case.revision} were answered otherwise"
+    return _within(metric, case, percent, f"{what} ({silent} not at all)" if silent else what, whole)
+
+
 _JUDGES: Mapping[tuple[str | None, str | None], Callable[[Metric, Reading, Case], Measurement]] = {
     (ERROR_RATE, None): _error_rate,
     (LATENCY_P95, None): _latency,
     (LATENCY_P99, None): _latency,
+    (SATURATION, None): _saturation,
+    (SHADOW_DIFFERENCE, None): _shadow_difference,
     (None, ERROR_RATE): _compare_errors,
     (None, LATENCY): _compare_latency,
 }

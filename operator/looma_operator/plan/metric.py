@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from ..resources import Json
 from ..resources_analysis import Analysis, Measurement, Metric, MetricStatus, Verdict
 from .comparing import level_for
 from .judging import Case, Reading, judge
@@ -32,7 +33,7 @@ LITTLE_LATER = 0.05
 class Order:
     """A measurement to make: the `number`th (from 0) of a metric of a run that began at `started_at`.
 
-    `query` is the resolved query or address.
+    `query` is the resolved query or address; `job` the Job that measures, whose end may take many looks.
     """
 
     run: str
@@ -40,6 +41,7 @@ class Order:
     started_at: datetime
     number: int
     query: str
+    job: Json | None = None
 
     @property
     def identity(self) -> tuple[str, str, datetime, int]:

@@ -6,6 +6,8 @@
 | errorRate of a service without             | looma_http_request_seconds of the engine                             |
 | latency of one of Looma's engines          | looma_http_request_seconds of the engine                             |
 | latency of a custom engine                 | looma_gateway_first_byte_seconds of the gateway                      |
+| saturation                                 | see `saturation`; its requests as those of errorRate                 |
+| shadowDifference                           | looma_shadow_requests_total of the stable revision's engine          |
 
 Both revisions are asked for at once, so that they are compared over the same time.
 
@@ -16,20 +18,25 @@ with for what was there before, and the first failures of a new revision are jus
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..render.common import deployment_name
-from ..resources_analysis import ERROR_RATE, Metric
+from ..resources_analysis import ERROR_RATE, SATURATION, SHADOW_DIFFERENCE, Metric
+from .saturation import Limits, saturation_query
 
 ENGINE_SECONDS = "looma_http_request_seconds"
 GATEWAY_SECONDS = "looma_gateway_first_byte_seconds"
 GATEWAY_ATTEMPTS = "looma_gateway_attempts_total"
+SHADOW_REQUESTS = "looma_shadow_requests_total"
 CUSTOM = "custom"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a query is about. `routed`: its requests come through a gateway. `window` is in seconds."""
+    """What a query is about. `routed`: its requests come through a gateway. `window` is in seconds.
+
+    `limits` are what each of the new revision's pods may use.
+    """
 
     namespace: str
     service: str
@@ -38,6 +45,7 @@ class Scene:
     stable: str
     routed: bool
     window: int
+    limits: Limits = field(default_factory=Limits)
 
 
 def resolve(metric: Metric, scene: Scene) -> str:
@@ -50,12 +58,21 @@ def resolve(metric: Metric, scene: Scene) -> str:
         # Only a revision that requests are divided for by a gateway has a Service of its own.
         name = deployment_name(scene.service, scene.revision)
         return f"http://{name}.{scene.namespace}.svc" if scene.routed else ""
+    # A Job's name says what is measured, and is made where the Job is.
+    return _measured_by_looma(metric, scene) if metric.job is None else ""
+
+
+def _measured_by_looma(metric: Metric, scene: Scene) -> str:
+    """The query of what is built in or compared."""
+    if metric.built_in == SATURATION:
+        return saturation_query(
+            scene.limits, labels=_of_engine(scene), requests=_requests(scene), window=scene.window
+        )
+    if metric.built_in == SHADOW_DIFFERENCE:
+        copies = f'{SHADOW_REQUESTS}{{{_of_engine(scene)},shadow="{scene.service}/{scene.revision}"}}'
+        return f"sum by (outcome) ({_counted(copies, scene.window)})"
     if ERROR_RATE in (metric.built_in, metric.compare):
-        if scene.routed:
-            series = f"{GATEWAY_ATTEMPTS}{{{_of_gateway(scene)}}}"
-        else:
-            series = f"{ENGINE_SECONDS}_count{{{_of_engine(scene)}}}"
-        return f"sum by (revision, code) ({_counted(series, scene.window)})"
+        return f"sum by (revision, code) ({_requests(scene)})"
     if scene.engine == CUSTOM:
         series = f"{GATEWAY_SECONDS}_bucket{{{_of_gateway(scene)}}}"
     else:
@@ -73,6 +90,12 @@ def fill_in(text: str, scene: Scene) -> str:
         "WINDOW": f"{scene.window}s",
     }
     return re.sub(r"\$\(([A-Z]+)\)", lambda found: names.get(found[1], found[0]), text)
+
+
+def _requests(scene: Scene) -> str:
+    if scene.routed:
+        return _counted(f"{GATEWAY_ATTEMPTS}{{{_of_gateway(scene)}}}", scene.window)
+    return _counted(f"{ENGINE_SECONDS}_count{{{_of_engine(scene)}}}", scene.window)
 
 
 def _counted(series: str, window: int) -> str:

@@ -71,5 +71,5 @@ def find_missing_targets(*, name: str, route: Route, peers: Sequence[Peer]) -> t
     return tuple(
         MissingTarget(field=field, service=target.service)
         for field, target in asked
-        if target is not None and target.service not in there
+        if target is not None and target.service and target.service not in there
     )

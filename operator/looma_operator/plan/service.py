@@ -299,7 +299,9 @@ def plan(
         model_refused=model_trouble if model_refused else "",
         route_count=len(spec.route.path_prefixes),
         conflicts=conflicts,
-        target_count=sum(target is not None for target in (spec.route.fallback, spec.route.shadow)),
+        target_count=sum(
+            target is not None and bool(target.service) for target in (spec.route.fallback, spec.route.shadow)
+        ),
         missing_targets=find_missing_targets(
             name=service.metadata.name, route=spec.route, peers=observed.peers
         ),

@@ -9,7 +9,10 @@ from looma_core.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs" / "metrics.md"
-MAKERS = {"counter", "gauge", "histogram", "Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
+MAKERS = {
+    *("counter", "gauge", "histogram", "Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"),
+    *("CounterMetricFamily", "GaugeMetricFamily"),
+}
 
 
 def _defined() -> set[str]:

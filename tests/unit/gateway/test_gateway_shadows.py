@@ -77,6 +77,18 @@ def test_answers_of_a_fallback_are_not_copied():
     assert f"{{ var(txn.backend) -m str -- '{CANARY}' '{OWN}' }}" in text[lines[0]]
 
 
+def test_a_canary_that_gets_copies_makes_none():
+    shadow = Shadow(service="a", revision="r2", spares=CANARY, percent=12)
+    split = (Target(backend=OWN), Target(backend=CANARY))
+    counted, named = said(plane(shadow, *split))
+    assert "http-request set-header X-Looma-Shadow a/r2 if" in named
+    for line in (counted, named):
+        assert OWN in line
+        assert CANARY not in line
+    # Requests of a preview lead to it alone.
+    assert said(plane(shadow, Target(backend=CANARY))) == []
+
+
 def test_another_share_needs_no_new_engine_but_a_reload():
     before = plane(Shadow(service="b", percent=1))
     assert plan_changes(before, plane(Shadow(service="b", percent=2))) == Reload()
@@ -90,6 +102,8 @@ def test_another_share_needs_no_new_engine_but_a_reload():
         (Shadow(service="b", percent=1, methods=("GET", "get", "P T", "X}")), ("GET",)),
         (Shadow(service="b", percent=1, methods=()), None),
         (Shadow(service="b }\n", percent=1), None),
+        (Shadow(service="b", revision="r2", percent=1), ("GET", "HEAD")),
+        (Shadow(service="b", revision="2 }\n", percent=1), None),
         (Shadow(service="", percent=1), None),
     ],
 )
@@ -124,6 +138,34 @@ def test_what_an_ai_service_asks_for_is_taken_over_where_there_is_such_a_service
     assert rule.policy.shadow == found
     # HAProxy itself sends nothing there.
     assert [backend.name for backend in known.backends] == ["looma_resume-stable_80"]
+
+
+ROLLOUT = {"revision": "r2", "from": "r1", "failed": False}
+
+
+@pytest.mark.parametrize(
+    ("status", "revision"),
+    [
+        ({"rollout": ROLLOUT}, "r2"),
+        ({"rollout": ROLLOUT | {"failed": True}}, None),
+        ({"rollout": ROLLOUT | {"revision": "r3"}}, None),
+        ({"rollout": {"revision": "r2"}}, None),
+        ({"rollout": ROLLOUT | {"revision": 2}}, None),
+        ({"rollout": "r2"}, None),
+        ({"stableRevision": "r2"}, None),
+        (None, None),
+    ],
+)
+def test_copies_go_to_a_canary_while_it_is_rolled_out(status, revision):
+    world = small_world(shadow={"canary": True, "percent": 7})
+    (asking,) = [item for item in world if item["kind"] == "AIService"]
+    asking["status"] = status
+    canary = service("resume-r2", of="resume", revision="r2")
+    known = translate(snapshot(*world, canary), here=Here(), keys=()).plane
+    shadow = known.rules[0].policy.shadow
+    assert (None if shadow is None else shadow.target) == (revision and f"resume/{revision}")
+    if shadow is not None:
+        assert shadow.spares == "looma_resume-r2_80"
 
 
 def places(stride: int) -> list[int]:

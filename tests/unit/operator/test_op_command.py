@@ -10,9 +10,10 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 from typer.testing import CliRunner
 
-from looma_operator import cli
+from looma_operator import cli, cli_watch
 from looma_operator.cli import FAILED, NOT_FOUND, TIMED_OUT, Cluster
 from looma_operator.cli_diff import TROUBLE
+from looma_operator.cli_watch import look_at
 from looma_operator.names import REQUEST
 
 Json = dict[str, Any]
@@ -72,9 +73,10 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Api:
     cluster = Cluster(made, made, "looma")  # type: ignore[arg-type]
     monkeypatch.setattr(cli, "_connect", lambda namespace, context: cluster)
     clock = iter(range(10_000))
-    monkeypatch.setattr(
-        cli, "time", SimpleNamespace(sleep=lambda seconds: None, monotonic=lambda: next(clock))
-    )
+    for module in (cli, cli_watch):
+        monkeypatch.setattr(
+            module, "time", SimpleNamespace(sleep=lambda seconds: None, monotonic=lambda: next(clock))
+        )
     return made
 
 
@@ -212,12 +214,23 @@ def test_nothing_is_written_where_nothing_changes(api: Api) -> None:
 PODS = {"name": "r1", "availableReplicas": 1, "replicas": 2}
 
 
+def conditions(*, ready: str = "True", degraded: str = "", progressing: str = "RolledOut") -> list[Json]:
+    return [
+        {"type": "Ready", "status": ready, "reason": "Available"},
+        {"type": "Progressing", "status": "False", "reason": progressing},
+        {"type": "Degraded", "status": "True" if degraded else "False", "reason": "R", "message": degraded},
+    ]
+
+
+ROLLING: Json = {"phase": "Progressing", "stableRevision": "r2", "rollout": {"revision": "r1"}}
+DONE: Json = {"phase": "Ready", "stableRevision": "r1"}
+
+
 def test_watching_tells_each_change_once_and_ends_when_it_is_done(api: Api) -> None:
-    rolling = service(target="r1", phase="Progressing", revisions=[PODS], stableRevision="r2", rollout={})
+    going = conditions(progressing="RollingBack")
+    rolling = service(target="r1", revisions=[PODS], conditions=going, **ROLLING)
     not_seen_yet = {**service(), "metadata": {"name": "resume", "generation": 2, "resourceVersion": "8"}}
-    done = service(
-        target="r1", phase="Ready", stableRevision="r1", revisions=[{**PODS, "availableReplicas": 2}]
-    )
+    done = service(target="r1", revisions=[{**PODS, "availableReplicas": 2}], conditions=conditions(), **DONE)
     api.services = [service(), not_seen_yet, rolling, rolling, done]
     code, told = run("rollback", "resume", "--to", "r1", "--watch")
     assert code == 0
@@ -225,12 +238,78 @@ def test_watching_tells_each_change_once_and_ends_when_it_is_done(api: Api) -> N
 
 
 def test_watching_ends_with_what_went_wrong(api: Api) -> None:
-    condition = {"type": "Degraded", "status": "True", "message": "r1 does not start"}
-    api.services = [service(), service(target="r1", phase="Degraded", conditions=[condition])]
+    bad = conditions(degraded="r1 does not start")
+    api.services = [service(), service(target="r1", phase="Degraded", conditions=bad)]
     code, told = run("rollback", "resume", "--to", "r1", "--watch")
     assert code == FAILED
     assert "no pods" in told
     assert "r1 does not start" in told
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (DONE | {"conditions": conditions()}, "done"),
+        (DONE | {"phase": "Paused", "conditions": conditions()}, "done"),
+        (DONE | {"conditions": conditions(ready="False")}, "waits"),
+        (DONE | {"conditions": conditions(progressing="Waiting")}, "waits"),
+        (DONE | {"conditions": conditions(progressing="ModelMissing")}, "waits"),
+        (DONE | {"conditions": []}, "waits"),
+        (ROLLING | {"conditions": conditions()}, "waits"),
+        (ROLLING | {"phase": "Paused", "conditions": conditions()}, "waits"),
+        (ROLLING | {"conditions": conditions(degraded="aborted")}, "failed"),
+        (DONE | {"conditions": conditions(degraded="pods are missing")}, "failed"),
+    ],
+)
+def test_what_is_over_and_how(status: Json, outcome: str) -> None:
+    assert look_at(service(target="r1", **status), "").outcome == outcome
+    # What status says of an earlier spec ends nothing.
+    before = service(target="r1", **status) | {"metadata": {"name": "resume", "generation": 2}}
+    assert look_at(before, "").outcome == "waits"
+
+
+def test_watching_tells_where_a_canary_is(api: Api) -> None:
+    canary = {"revision": "r2", "weight": {"requested": 25}, "step": 1, "waits": "its analysis"}
+    steps = {"rollout": {"steps": [{"setWeight": 25}, {"analysis": {}}, {"pause": {}}]}}
+    rolling = service(spec=steps, revisions=[PODS], canary=canary, conditions=conditions(), **ROLLING)
+    done = service(stableRevision="r2", phase="Ready", conditions=conditions())
+    api.services = [rolling, done]
+    code, told = run("status", "resume", "--watch", "--output", "json")
+    assert code == 0
+    assert told.startswith(
+        "Progressing: r1 1/2; 25 % asked for r2, step 2 of 3, waits for its analysis\nReady: no pods\n"
+    )
+
+
+def test_watching_goes_on_while_the_api_server_is_away(api: Api) -> None:
+    done = service(stableRevision="r2", phase="Ready", conditions=conditions())
+    api.services = [refusal(503, "", "Service Unavailable"), refusal(429, "", "Too Many"), done]
+    code, told = run("status", "resume", "--watch")
+    assert code == 0, told
+    assert "the API server does not answer: 503 Service Unavailable" in told
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (refusal(404), NOT_FOUND, "no AIService resume"),
+        (refusal(403, '{"message": "you may not"}'), FAILED, "you may not"),
+    ],
+)
+def test_watching_ends_where_there_is_nothing_to_see(
+    api: Api, error: ApiException, code: int, says: str
+) -> None:
+    api.services = [service(phase="Pending"), error]
+    ended, told = run("status", "resume", "--watch")
+    assert ended == code
+    assert says in told
+
+
+def test_watching_without_end_ends_when_it_is_done(api: Api) -> None:
+    done = service(stableRevision="r2", phase="Ready", conditions=conditions())
+    api.services = [*[service(phase="Pending")] * 2000, done]
+    assert run("status", "resume", "--watch", "--timeout", "0")[0] == 0
+    assert run("status", "resume", "--watch", "--timeout", "-1")[0] == 2
 
 
 def test_watching_ends_with_its_time(api: Api) -> None:

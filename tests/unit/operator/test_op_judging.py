@@ -28,7 +28,9 @@ SLOWER = Metric(name="slower", compare="latency")
 OWN = Metric(name="own", prometheus=PrometheusQuery(query="x"), max=5, min=1)
 QUALITY = Metric(name="quality", http=HttpSource(url="http://quality/"), min=0.9)
 PEOPLE = Metric(name="people", probes=ProbeSet(set="people"), min=95)
-ALL = [ERRORS, FAILS_MORE, SLOW, SLOWER, OWN, QUALITY, PEOPLE]
+FULL = Metric(name="full", built_in="saturation", max=80)
+OTHERWISE = Metric(name="otherwise", built_in="shadowDifference", max=2)
+ALL = [ERRORS, FAILS_MORE, SLOW, SLOWER, OWN, QUALITY, PEOPLE, FULL, OTHERWISE]
 
 
 def judged(metric: Metric, *samples: Sample, error: str = "", least: int = 20) -> Measurement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -28,6 +29,7 @@ class Prometheus:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.under_way = self.most = 0
+        self.pending = False
         self.open = asyncio.Event()
 
     async def read(self, _: str, one: Order) -> Reading:
@@ -40,7 +42,7 @@ class Prometheus:
             self.under_way -= 1
         if one.metric.name == "broken":
             raise RuntimeError("a fault")
-        return Reading(samples=(Sample(value=1),))
+        return Reading(pending=True) if self.pending else Reading(samples=(Sample(value=1),))
 
 
 @pytest.fixture
@@ -83,6 +85,28 @@ async def test_an_order_is_carried_out_once_and_its_answer_waits(measuring, sour
     assert measuring.answers(KEY) == ()
     await settle()
     assert source.asked == ["errors", "errors"]
+    # One that asks another metric of the same name begins anew.
+    other = replace(order(number=1), metric=Metric(name="errors", built_in="errorRate", max=6))
+    measuring.order(KEY, [other])
+    assert measuring.answers(KEY) == ()
+    await settle()
+    assert [answer.order for answer in measuring.answers(KEY)] == [other]
+
+
+async def test_a_reading_that_is_pending_is_no_answer_and_is_asked_for_by_the_next_look(measuring, source):
+    source.pending = True
+    source.open.set()
+    for number in range(1, 4):
+        measuring.order(KEY, [order()])
+        await settle()
+        assert len(source.asked) == number
+        assert measuring.answers(KEY) == ()
+    assert measuring.woken == []
+    source.pending = False
+    measuring.order(KEY, [order()])
+    await settle()
+    assert len(measuring.answers(KEY)) == 1
+    assert measuring.woken == [KEY]
 
 
 async def test_what_nobody_waits_for_any_more_is_forgotten(measuring, source):

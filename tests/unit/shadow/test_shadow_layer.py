@@ -22,7 +22,7 @@ from looma_core.http.shadow import Limits, observing
 from looma_core.http.shadow.layer import copied_headers, has_body, path_of, target_of
 from looma_core.metrics import Metrics
 from looma_core.settings import CoreSettings
-from looma_core.shadowing import in_copy
+from looma_core.shadowing import address_of, in_copy
 from support.shadow_target import Said, ShadowTarget, echo
 from support.tokens import verifier
 
@@ -323,6 +323,7 @@ async def test_a_copy_knows_that_it_is_one_and_calls_nobody_who_might_write(worl
     [
         ([(b"x-looma-shadow", b"other")], "other"),
         ([], ""),
+        ([(b"x-looma-shadow", b"other/r2")], "other/r2"),
         ([(b"x-looma-shadow", b"other"), (b"x-looma-shadow", b"more")], ""),
         ([(b"x-looma-shadow", b""), (b"x-looma-shadow", b"other")], ""),
         ([(b"x-looma-shadow", b"other"), (b"x-looma-shadowed", b"0")], ""),
@@ -335,6 +336,10 @@ async def test_a_copy_knows_that_it_is_one_and_calls_nobody_who_might_write(worl
                 b"a-",
                 b"a.b",
                 b"a/b",
+                b"a/r0",
+                b"a/r2/",
+                b"a/2",
+                b"/r2",
                 b"a:80",
                 b"a@b",
                 b"a\n",
@@ -351,7 +356,19 @@ def test_only_the_name_of_a_service_is_a_target(headers, target):
 @given(st.binary(max_size=50))
 def test_whatever_the_header_is_the_copy_goes_to_a_service_of_the_namespace(value):
     found = target_of([(b"x-looma-shadow", value)])
-    assert found == "" or re.fullmatch(r"[a-z0-9-]+", found)
+    assert found == "" or re.fullmatch(r"[a-z0-9-]+(/r[0-9]+)?", found)
+
+
+@pytest.mark.parametrize(
+    ("target", "template", "address"),
+    [
+        ("people", "http://{name}-stable.{namespace}", "http://people-stable.looma"),
+        ("people/r2", "http://{name}-stable.{namespace}", "http://people-r2.looma"),
+        ("people/r2", "http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+    ],
+)
+def test_a_canary_has_an_address_of_its_own(target: str, template: str, address: str):
+    assert address_of(target, template, namespace="looma") == address
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from litestar.enums import ScopeType
 from looma_core.http.context import current
 from looma_core.http.shadow.comparing import Answer
 from looma_core.http.shadow.sending import Copy, Sender, media_type
-from looma_core.shadowing import COPY_HEADER, IGNORE_HEADER, TARGET_HEADER, ignored_places, is_service_name
+from looma_core.shadowing import COPY_HEADER, IGNORE_HEADER, TARGET_HEADER, ignored_places, is_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -177,6 +177,7 @@ def target_of(headers: Iterable[Sequence[bytes]]) -> str:
     | headers                                     | answer |
     | ------------------------------------------- | ------ |
     | `X-Looma-Shadow` with the name of a service | it     |
+    | the same with a revision, as `people/r2`    | it     |
     | none, two, or one that is no name           | ""     |
     | `X-Looma-Shadowed` beside it                | "": a copy makes no copies |
     """
@@ -186,7 +187,7 @@ def target_of(headers: Iterable[Sequence[bytes]]) -> str:
             return ""
         if name == _TARGET:
             names.append(bytes(value).decode("latin-1"))
-    return names[0] if len(names) == 1 and is_service_name(names[0]) else ""
+    return names[0] if len(names) == 1 and is_target(names[0]) else ""
 
 
 def ignored_by(headers: Iterable[Sequence[bytes]]) -> tuple[str, ...]:

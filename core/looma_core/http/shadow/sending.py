@@ -77,7 +77,7 @@ class Sender:
     Args:
         metrics: of the process.
         service: name of the AIService whose requests are copied.
-        address: the base URL of an AIService by its name.
+        address: the base URL of an AIService, or of one revision, by its name.
         limits: what it may take.
     """
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
-from looma_core.shadowing import MOST_IGNORED, is_place, is_service_name
+from looma_core.shadowing import MOST_IGNORED, is_place, is_target
 from looma_engines.gateway.haproxy.text import (
     MOST_WORDS,
     Lines,
@@ -74,7 +74,7 @@ def sane(rule: Rule, backends: Collection[str]) -> Rule:
 def _sayable_shadow(rule: Rule) -> Shadow | None:
     """Whom copies go to, with the methods that are methods; nobody if none is left."""
     shadow = rule.policy.shadow
-    if shadow is None or not is_service_name(shadow.service):
+    if shadow is None or not is_target(shadow.target):
         return None
     methods = tuple(method for method in shadow.methods if _METHOD.fullmatch(method))[:MOST_WORDS]
     ignored = tuple(place for place in shadow.ignored if is_place(place))[:MOST_IGNORED]

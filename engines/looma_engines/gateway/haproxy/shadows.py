@@ -21,8 +21,11 @@ def name_lines(rule: Rule, *, table: str) -> Lines:
     Its counter is the second one of the rule's entry, beside the one by which targets are chosen.
     """
     shadow = rule.policy.shadow
-    backends = [target.backend for target in rule.targets if target.backend]
-    if shadow is None or not backends:
+    if shadow is None:
+        return []
+    # A canary that gets copies makes none: its own answers would be compared with themselves.
+    backends = [target.backend for target in rule.targets if target.backend not in ("", shadow.spares)]
+    if not backends:
         return []
     this = f"{{ var(txn.rule) -m str -- {key(rule.name)} }} {{ method {' '.join(shadow.methods)} }}"
     lines = [f"http-request track-sc0 var(txn.rule) table {table} if {this}"]
@@ -32,7 +35,7 @@ def name_lines(rule: Rule, *, table: str) -> Lines:
         chosen = f"{may} {{ var(txn.shadow_place) -m int lt {10 * shadow.percent} }}"
         lines += [
             f"http-request set-var(txn.shadow_place) sc_inc_gpc(1,0),mul({STRIDE}),mod({WEIGHT_SCALE}) if {may}",
-            f"http-request set-header {TARGET_HEADER} {shadow.service} if {chosen}",
+            f"http-request set-header {TARGET_HEADER} {shadow.target} if {chosen}",
         ]
         if shadow.ignored:
             places = quoted(",".join(shadow.ignored))

@@ -47,9 +47,10 @@ class FallbackSpec(Part, frozen=True, kw_only=True):
 
 
 class ShadowSpec(Part, frozen=True, kw_only=True):
-    """Who gets copies of requests."""
+    """Who gets copies of requests: another service, or this one's canary."""
 
     service: str = ""
+    canary: bool = False
     percent: int = 0
     methods: list[str] | None = None
     ignore: list[str] | None = None

@@ -79,20 +79,48 @@ def _policy(rule: RouteRule, owned: Owned | None, found: Index, made: Made) -> P
 
 
 def _shadow(owned: Owned, route: ServiceRoute, found: Index) -> Shadow | None:
-    """Who gets copies; nobody where there is no such Service, or it would be the service itself."""
+    """Who gets copies; nobody where there is no such Service, or it would be the service itself.
+
+    | shadow asks for | copies go to                                           |
+    | --------------- | ------------------------------------------------------ |
+    | a service       | the pods of its NAME-stable                            |
+    | the canary      | the new revision's pods, until it took over or is given up |
+    """
     asked = route.shadow
-    if asked is None or asked.service == owned.name or not is_service_name(asked.service):
+    if asked is None:
         return None
-    service = found.services.get((owned.namespace, f"{asked.service}-stable"))
+    revision = _rolled_out(owned.service) if asked.canary else ""
+    if asked.canary:
+        target, place = owned.name, f"{owned.name}-{revision}"
+    else:
+        target, place = asked.service, f"{asked.service}-stable"
+    if (
+        asked.canary != bool(revision)
+        or (target == owned.name) != asked.canary
+        or not is_service_name(target)
+    ):
+        return None
+    service = found.services.get((owned.namespace, place))
     if service is None or port_of(service, SERVICE_PORT) is None:
         return None
     methods = Shadow(service="", percent=0).methods if asked.methods is None else tuple(asked.methods)
     return Shadow(
-        service=asked.service,
+        service=target,
+        revision=revision,
+        spares=backend_name(owned.namespace, place, SERVICE_PORT) if revision else "",
         percent=asked.percent,
         methods=tuple(sorted(set(methods))),
         ignored=tuple(sorted(set(asked.ignore or ()))),
     )
+
+
+def _rolled_out(service: AIService | None) -> str:
+    """The revision that is rolled out, as status says; empty where none is, or it was given up."""
+    rollout = ((service.status if service is not None else None) or {}).get("rollout")
+    if not isinstance(rollout, dict) or rollout.get("failed") or not rollout.get("from"):
+        return ""
+    revision = rollout.get("revision")
+    return revision if isinstance(revision, str) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
