@@ -23,9 +23,11 @@ import looma_console.api_forward.routes
 import looma_console.auth.routes
 import looma_console.gateway.routes
 import looma_console.language.routes
+import looma_console.models.routes
 import looma_console.people.routes
 import looma_console.resumes.routes
 import looma_console.services.routes
+import looma_console.syncs.routes
 import looma_console.users.routes
 import looma_console.wellknown.routes
 from looma_console.api_forward.relay import Relay
@@ -41,9 +43,11 @@ from looma_console.config import ConsoleSettings
 from looma_console.db.store import BRANCH, Database
 from looma_console.engines import EngineClient
 from looma_console.gateway.reader import GatewayReader
+from looma_console.gateway.shadows import ShadowReader
 from looma_console.users.operations import ensure_first_admin
 from looma_console.web import csrf, errors, guard, headers, language, navigation, static
 from looma_console.web.parts import EXTENSION, Parts
+from looma_core.api import syncjob
 from looma_core.api.aiservice import GROUP, PLURAL, VERSION
 from looma_core.auth import TokenIssuer
 from looma_core.db.migrate import head_of
@@ -91,6 +95,8 @@ def create_app(parts: Parts) -> Flask:
         looma_console.resumes.routes.blueprint,
         looma_console.services.routes.blueprint,
         looma_console.gateway.routes.blueprint,
+        looma_console.models.routes.blueprint,
+        looma_console.syncs.routes.blueprint,
         looma_console.users.routes.blueprint,
         looma_console.language.routes.blueprint,
         forward,
@@ -110,16 +116,21 @@ def parts_from(settings: ConsoleSettings, api: KubeApi) -> Parts:
         OSError: the issuer's key file cannot be read.
     """
     namespace = settings.namespace
-    services_path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
-    events_path = f"/api/v1/namespaces/{namespace}/events"
-    service_watch = ListWatch("aiservices", ApiSource(api, services_path))
-    event_watch = ListWatch(
-        "events", ApiSource(api, events_path, field_selector="involvedObject.kind=AIService")
-    )
+
+    def watch(plural: str) -> ListWatch:
+        return ListWatch(plural, ApiSource(api, f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{plural}"))
+
+    def events(kind: str) -> ListWatch:
+        path, about = f"/api/v1/namespaces/{namespace}/events", f"involvedObject.kind={kind}"
+        return ListWatch(f"events of {kind}", ApiSource(api, path, field_selector=about))
+
     return assemble(
         settings,
-        service_watch=service_watch,
-        event_watch=event_watch,
+        service_watch=watch(PLURAL),
+        event_watch=events("AIService"),
+        model_watch=watch("modelversions"),
+        sync_watch=watch(syncjob.PLURAL),
+        sync_event_watch=events("SyncJob"),
         cluster=ClusterActions(api, namespace=namespace),
         passwords=Passwords(),
     )
@@ -130,6 +141,9 @@ def assemble(
     *,
     service_watch: ListWatch,
     event_watch: ListWatch,
+    model_watch: ListWatch,
+    sync_watch: ListWatch,
+    sync_event_watch: ListWatch,
     cluster: ClusterActions,
     passwords: Passwords,
 ) -> Parts:
@@ -166,6 +180,9 @@ def assemble(
         issuer=issuer,
         service_watch=service_watch,
         event_watch=event_watch,
+        model_watch=model_watch,
+        sync_watch=sync_watch,
+        sync_event_watch=sync_event_watch,
         cluster=cluster,
         relay=Relay(
             http=http,
@@ -175,6 +192,7 @@ def assemble(
         ),
         engines=EngineClient(http=http, routes=routes, address_of=address_of, issuer=issuer),
         gateway=GatewayReader(http=http, address_of=pods_of),
+        shadows=ShadowReader(http=http, prometheus_url=settings.prometheus_url, namespace=settings.namespace),
         metrics=Metrics(service="looma-console", revision=settings.revision),
         streams=threading.BoundedSemaphore(settings.live_streams),
         is_ready=lambda: missing(db, service_watch),
@@ -184,8 +202,14 @@ def assemble(
 
 def start(parts: Parts) -> None:
     """Start the watches and the housekeeping; in the process that serves, never before a fork."""
-    parts.service_watch.start()
-    parts.event_watch.start()
+    for watch in (
+        parts.service_watch,
+        parts.event_watch,
+        parts.model_watch,
+        parts.sync_watch,
+        parts.sync_event_watch,
+    ):
+        watch.start()
     threading.Thread(target=_keep_house, args=(parts,), name="housekeeping", daemon=True).start()
 
 

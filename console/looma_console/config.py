@@ -61,6 +61,14 @@ class ConsoleSettings(CoreSettings, frozen=True, kw_only=True):
             description="A name that leads to each pod of a gateway, and its controller's port; filled in likewise.",
         ),
     ] = f"http://{{name}}-peers.{{namespace}}:{CONTROLLER_PORT}"
+    prometheus_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://\S+)?$",
+            description="Where Prometheus answers, for the rates of copied requests; without it they are unknown.",
+            examples=["http://looma-prometheus.looma.svc:9090"],
+        ),
+    ] = ""
     threads: Annotated[
         int, Meta(ge=8, le=512, description="Requests that the console answers at the same time.")
     ] = 64

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from looma_core.api.revision_diff import Comparison, compare
+
 from . import revision_diff
 from .cli_text import table
 from .names import LABEL_REVISION
@@ -48,7 +50,7 @@ def diff(  # noqa: PLR0917 - typer reads the parameters as options
     raise typer.Exit(DIFFERS if found.differs else 0)
 
 
-def _compare(cluster: Cluster, name: str, old: str, new: str) -> revision_diff.Comparison:
+def _compare(cluster: Cluster, name: str, old: str, new: str) -> Comparison:
     from . import cli
 
     cluster.service(name)
@@ -59,4 +61,4 @@ def _compare(cluster: Cluster, name: str, old: str, new: str) -> revision_diff.C
         if found is None:
             cli._fail(f"{name} keeps no revision {asked}", cli.NOT_FOUND)
         contents.append((str(found["metadata"]["labels"][LABEL_REVISION]), found["data"]))
-    return revision_diff.compare(service=name, before=contents[0], after=contents[1])
+    return compare(service=name, before=contents[0], after=contents[1])

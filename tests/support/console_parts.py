@@ -50,9 +50,13 @@ class FakeCluster:
     verdict: Verdict = field(default_factory=lambda: Verdict(allowed=True))
     error: KubernetesError | Exception | None = None
     asked: list[tuple[Person, str, str, str]] = field(default_factory=list)
+    contents: dict[str, Json] = field(default_factory=dict)
+    kept: list[Json] = field(default_factory=list)
+    complete: bool = True
+    read: list[tuple[Person, str, str]] = field(default_factory=list)
 
-    def may_change(self, person: Person, service: str) -> Verdict:
-        del person, service
+    def may_change(self, person: Person, name: str, *, plural: str = "aiservices") -> Verdict:
+        del person, name, plural
         return self.verdict
 
     def rollback(self, person: Person, *, service: str, revision: str, reason: str) -> bool:
@@ -60,6 +64,21 @@ class FakeCluster:
         if self.error:
             raise self.error
         return True
+
+    def content(self, person: Person, *, service: str, revision: str) -> Json:
+        self.read.append((person, service, revision))
+        if self.error:
+            raise self.error
+        return self.contents[revision]
+
+    def revisions(self, person: Person) -> tuple[list[Json], bool]:
+        self.read.append((person, "", ""))
+        if self.error:
+            raise self.error
+        return self.kept, self.complete
+
+    def ask_sync(self, person: Person, *, job: str, action: str, reason: str) -> None:
+        self.ask(person, service=job, action=action, reason=reason)
 
     def ask(self, person: Person, *, service: str, action: str, reason: str) -> None:
         self.asked.append((person, service, action, reason))
@@ -161,6 +180,84 @@ def service_document(name: str = "resume", **changes: Any) -> Json:
     return {"metadata": metadata, "spec": spec, "status": status}
 
 
+def model_document(name: str = "ner-1.0.0", **changes: Any) -> Json:
+    """A ModelVersion as the API server would send it; `changes` go into spec, but for `status` and `labels`."""
+    labels, status = changes.pop("labels", {}), changes.pop("status", {})
+    model, _, version = name.partition("-")
+    spec = {
+        "model": model,
+        "version": version,
+        "artifact": {"uri": f"oci://registry/models/{model}@sha256:" + "a" * 64, "sizeBytes": 1234},
+        "format": "json",
+        **changes,
+    }
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": status}
+
+
+def sync_document(name: str = "people", **changes: Any) -> Json:
+    """A SyncJob as the API server would send it, its third run at work; `changes` go into status, `spec` into spec."""
+    spec = {
+        "source": {"type": "csv", "path": "imports/people.csv"},
+        "parallelism": 2,
+        "schedule": {"cron": "0 3 * * *", "timeZone": "Asia/Shanghai"},
+        **changes.pop("spec", {}),
+    }
+    ended = {
+        "epoch": 2,
+        "job": f"{name}-2",
+        "trigger": "Schedule",
+        "startedAt": "2026-11-20T10:00:00Z",
+        "endedAt": "2026-11-20T10:02:05Z",
+        "result": "Failed",
+        "worker": "counting",
+        "message": "shard 1 read bad input",
+        "progress": {"total": 1000, "read": 400, "failed": 7},
+    }
+    active = {
+        "epoch": 3,
+        "job": f"{name}-3",
+        "trigger": "Request",
+        "requestedBy": "mei",
+        "reason": "the file was repaired",
+        "startedAt": "2026-11-20T11:00:00Z",
+        "result": "Running",
+    }
+    status = {
+        "phase": "Running",
+        "epoch": 3,
+        "activeJob": f"{name}-3",
+        "nextRunTime": "2026-11-21T19:00:00Z",
+        "shards": [
+            {"shard": 1, "epoch": 2, "state": "Failed", "read": 77, "message": "of the run before"},
+            {
+                "shard": 0,
+                "epoch": 3,
+                "state": "Running",
+                "total": 500,
+                "read": 120,
+                "created": 118,
+                "failed": 2,
+            },
+        ],
+        "runs": [ended, active],
+        "requests": [
+            {"id": "a", "action": "run", "requestedBy": "mei", "result": "Done", "message": "a run begins"}
+        ],
+        "conditions": [
+            {"type": "Ready", "status": "True", "reason": "AsExpected", "message": "Runs can be made"},
+            {"type": "Running", "status": "True", "reason": "RunActive", "message": "Run 3 goes on"},
+            {
+                "type": "Succeeded",
+                "status": "False",
+                "reason": "RunFailed",
+                "message": "Run 2: shard 1 read bad input",
+            },
+        ],
+        **changes,
+    }
+    return {"metadata": {"name": name, "namespace": "looma", "generation": 1}, "spec": spec, "status": status}
+
+
 def event_document(name: str = "e1", service: str = "resume", **changes: Any) -> Json:
     """A Kubernetes event about an AIService."""
     return {
@@ -198,6 +295,9 @@ def make_parts(
         console,
         service_watch=ListWatch("aiservices", NoSource()),
         event_watch=ListWatch("events", NoSource()),
+        model_watch=ListWatch("modelversions", NoSource()),
+        sync_watch=ListWatch("syncjobs", NoSource()),
+        sync_event_watch=ListWatch("events of syncjobs", NoSource()),
         cluster=FakeCluster(),  # type: ignore[arg-type]  # stands for ClusterActions
         # Argon2 at its cheapest: the tests are about the console, not about the hash.
         passwords=Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)),

@@ -143,6 +143,10 @@ class Service:
     traffic: tuple[Traffic, ...]
     resource_version: str
 
+    def keeps(self, revision: str) -> bool:
+        """Whether a revision of that name is kept."""
+        return any(item.name == revision for item in self.revisions)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -201,7 +205,7 @@ def read_service(document: Document) -> Service:
         revisions=tuple(_revision(item) for item in status.get("revisions") or ()),
         canary=_canary(status.get("canary")),
         rollout=read_rollout(status, spec),
-        analysis=read_analysis(status),
+        analysis=read_analysis(status, spec),
         last_rollback=_rollback(status.get("lastRollback")),
         traffic=tuple(_traffic(item) for item in status.get("traffic") or ()),
         resource_version=str(metadata.get("resourceVersion", "")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from looma_console.cluster.charts import Chart, Reading, draw
 from looma_console.cluster.documents import Document, read_time
 
 
@@ -47,18 +48,11 @@ class Rollout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One value of a metric, with what it came to: Successful, Failed, Inconclusive or Error."""
-
-    value: float | None
-    verdict: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Analysed:
     """What an analysis found of one metric until now, the measurements that are kept from old to new.
 
-    `baseline` is what the revision that serves had, `samples` how many requests were counted.
+    `baseline` is what the revision that serves had, `samples` how many requests were counted, `most` and `least` what
+    the spec lets the value be: None where it sets no such limit, and for comparisons, which have none.
     """
 
     run: str
@@ -67,7 +61,9 @@ class Analysed:
     verdict: str
     message: str
     query: str
-    measurements: tuple[Measurement, ...]
+    measurements: tuple[Reading, ...]
+    most: float | None
+    least: float | None
     baseline: float | None
     samples: int | None
     measured_at: dt.datetime | None
@@ -78,19 +74,9 @@ class Analysed:
         return self.measurements[-1].value if self.measurements else None
 
     @property
-    def curve(self) -> tuple[tuple[float, float, str], ...]:
-        """The values as points in a box of 100 by 24 whose upper edge is the highest value, with their verdicts."""
-        known = [(number, one) for number, one in enumerate(self.measurements) if one.value is not None]
-        highest = max((one.value or 0.0 for _, one in known), default=0.0)
-        step = 100 / max(1, len(self.measurements) - 1)
-        return tuple(
-            (
-                round(number * step, 1),
-                round(24 - (24 * max(0.0, one.value or 0.0) / highest if highest > 0 else 0.0), 1),
-                one.verdict,
-            )
-            for number, one in known
-        )
+    def chart(self) -> Chart | None:
+        """The values with their limits as a small picture; None where nothing could be measured yet."""
+        return draw(self.measurements, most=self.most, least=self.least)
 
 
 def read_rollout(status: Document, spec: Document) -> Rollout | None:
@@ -122,14 +108,36 @@ def read_rollout(status: Document, spec: Document) -> Rollout | None:
     )
 
 
-def read_analysis(status: Document) -> tuple[Analysed, ...]:
+def read_analysis(status: Document, spec: Document) -> tuple[Analysed, ...]:
     """What the analyses of an AIService's status found, one for each metric of each."""
-    return tuple(_analysed(item) for item in status.get("analysis") or ())
+    return tuple(_analysed(item, spec) for item in status.get("analysis") or ())
 
 
-def _analysed(item: Document) -> Analysed:
+def limits_of(spec: Document, *, run: str, metric: str) -> tuple[float | None, float | None]:
+    """The `max` and `min` of a metric, of the analysis that status calls `run`.
+
+    | run           | where it stands in spec.rollout |
+    | ------------- | ------------------------------- |
+    | step-2        | steps[2].analysis               |
+    | background    | analysis                        |
+    | prePromotion  | prePromotionAnalysis            |
+    | postPromotion | postPromotionAnalysis           |
+    """
+    rollout: Document = spec.get("rollout") or {}
+    if run.startswith("step-"):
+        steps, number = rollout.get("steps") or (), run.removeprefix("step-")
+        step: Document = steps[int(number)] if number.isdigit() and int(number) < len(steps) else {}
+        analysis: Document = step.get("analysis") or {}
+    else:
+        analysis = rollout.get("analysis" if run == "background" else f"{run}Analysis") or {}
+    found: Document = next((item for item in analysis.get("metrics") or () if item.get("name") == metric), {})
+    return _number(found.get("max")), _number(found.get("min"))
+
+
+def _analysed(item: Document, spec: Document) -> Analysed:
     measurements: list[Document] = list(item.get("measurements") or ())
     last: Document = measurements[-1] if measurements else {}
+    most, least = limits_of(spec, run=str(item.get("run", "")), metric=str(item.get("metric", "")))
     return Analysed(
         run=str(item.get("run", "")),
         metric=str(item.get("metric", "")),
@@ -138,9 +146,15 @@ def _analysed(item: Document) -> Analysed:
         message=str(item.get("message") or last.get("message") or ""),
         query=str(item.get("query", "")),
         measurements=tuple(
-            Measurement(value=_number(one.get("value")), verdict=str(one.get("verdict", "")))
+            Reading(
+                value=_number(one.get("value")),
+                baseline=_number(one.get("baseline")),
+                verdict=str(one.get("verdict", "")),
+            )
             for one in measurements
         ),
+        most=most,
+        least=least,
         baseline=_number(last.get("baseline")),
         samples=last.get("samples"),
         measured_at=read_time(item.get("measuredAt")),

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from looma_console.gateway import messages
+from looma_console.gateway.shadows import Copies
 from looma_console.gateway.summary import picture
 from looma_console.services.messages import budget_words, limit_words
 from looma_console.services.streaming import blocks_of, open_stream
@@ -37,7 +38,11 @@ def live() -> Response:
 def _context() -> dict[str, Any]:
     services = parts().services()
     gateways = [service.name for service in services if service.engine == ENGINE]
+    shadowed = any(service.shadow and service.prefixes for service in services)
+    copies = parts().shadows.read() if shadowed else {}
     return {
+        "copies_known": copies is not None,
+        "copies_of": lambda service, shadow: (copies or {}).get((service, shadow), Copies()),
         "synced": parts().service_watch.synced.is_set(),
         "has_gateway": bool(gateways),
         "picture": picture(services, parts().gateway.read(gateways), namespace=parts().settings.namespace),

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from looma_console.cluster.model import Budget, RateLimit, Service
+from looma_console.cluster.model import Budget, RateLimit, Service, Shadow
 from looma_console.gateway.reader import PodReading
 from looma_core.api.gateway import FRESH_SECONDS, Circuit, GatewayTraffic, RevisionTraffic, ServiceTraffic
 
@@ -56,6 +56,7 @@ class ServiceSeen:
 
     name: str
     prefixes: tuple[str, ...]
+    shadow: Shadow | None
     rate_limit: RateLimit | None
     budget: Budget | None
     max_request_bytes: int | None
@@ -160,6 +161,7 @@ def _service(service: Service, told: Sequence[tuple[ServiceTraffic, Sequence[flo
     return ServiceSeen(
         name=service.name,
         prefixes=service.prefixes,
+        shadow=service.shadow,
         rate_limit=service.rate_limit,
         budget=service.budget,
         max_request_bytes=service.max_request_bytes,

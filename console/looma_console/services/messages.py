@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask_babel import LazyString, format_decimal, gettext, lazy_gettext, ngettext
 
 from looma_console.cluster.model import Budget, Canary, RateLimit
-from looma_console.cluster.rollouts import Step
+from looma_console.cluster.rollouts import Analysed, Step
 
 PHASES: dict[str, LazyString] = {
     "Pending": lazy_gettext("Pending"),
@@ -104,6 +104,14 @@ VERDICTS: dict[str, LazyString] = {
     "Error": lazy_gettext("Not to be measured"),
 }
 VERDICT_TONES = {"Running": "busy", "Successful": "good", "Failed": "bad", "Error": "bad"}
+
+
+def chart_words(found: Analysed) -> str:
+    """What a chart shows, for those who do not see it."""
+    values = ", ".join(f"{one.value:.4g}" for one in found.measurements if one.value is not None)
+    return str(
+        gettext("Values of %(metric)s, from old to new: %(values)s", metric=found.metric, values=values)
+    )
 
 
 def budget_words(budget: Budget) -> str:

@@ -29,9 +29,10 @@ def roll_back(
         ValueError: the reason is too short or too long.
         UnknownRevision, KubernetesError: as `ClusterActions.rollback`.
     """
-    _check(reason)
+    check(reason)
     detail = {"to": revision, "reason": reason}
-    with _audited(db, person, action="rollback", service=service, detail=detail, request_id=request_id):
+    about = f"aiservice/{service}"
+    with audited(db, person, action="rollback", about=about, detail=detail, request_id=request_id):
         return cluster.rollback(person, service=service, revision=revision, reason=reason)
 
 
@@ -51,21 +52,21 @@ def ask(
         ValueError: the reason is too short or too long.
         KubernetesError: as `ClusterActions.ask`.
     """
-    _check(reason)
-    with _audited(
-        db, person, action=action, service=service, detail={"reason": reason}, request_id=request_id
-    ):
+    check(reason)
+    about, detail = f"aiservice/{service}", {"reason": reason}
+    with audited(db, person, action=action, about=about, detail=detail, request_id=request_id):
         cluster.ask(person, service=service, action=action, reason=reason)
 
 
-def _check(reason: str) -> None:
+def check(reason: str) -> None:
+    """Raises ValueError if the reason is too short or too long."""
     if not MIN_REASON <= len(reason) <= MAX_REASON:
         raise ValueError("reason")
 
 
 @contextmanager
-def _audited(
-    db: Database, person: Person, *, action: str, service: str, detail: dict[str, str], request_id: str
+def audited(
+    db: Database, person: Person, *, action: str, about: str, detail: dict[str, str], request_id: str
 ) -> Iterator[None]:
     """Record what is tried within, refusals too: that somebody tried is worth knowing."""
     outcome, why = "done", ""
@@ -81,7 +82,7 @@ def _audited(
                 tenant=db.tenant,
                 who=person.login,
                 action=action,
-                object=f"aiservice/{service}",
+                object=about,
                 outcome=outcome,
                 detail={**detail, **({"error": why} if why else {})},
                 request_id=request_id,

@@ -33,6 +33,7 @@ from looma_console.cluster.model import (
     read_service,
 )
 from looma_console.services import messages, operations
+from looma_console.services.comparing import choose_sides, split
 from looma_console.services.streaming import blocks_of, open_stream
 from looma_console.web.caller import cluster_person
 from looma_console.web.csrf import notice
@@ -40,6 +41,7 @@ from looma_console.web.fragments import render, wants_fragment
 from looma_console.web.parts import parts
 from looma_console.web.permissions import Permission, requires
 from looma_core.api.gateway import FRESH_SECONDS
+from looma_core.api.revision_diff import compare
 
 blueprint = Blueprint("services", __name__, template_folder="templates")
 EVENTS = 30
@@ -86,6 +88,45 @@ def service_live(name: str) -> Response:
         return blocks_of("services/service.html", names, _service(name))
 
     return open_stream(blocks, every=FRESH_SECONDS)
+
+
+@blueprint.get("/services/<name>/diff")
+@requires(Permission.SERVICES_READ)
+def diff(name: str) -> Response:
+    """Two revisions side by side, read in the person's name."""
+    found = _find(name)
+    before, after = request.args.get("from", ""), request.args.get("to", "")
+    sides = choose_sides(found, before=before, after=after)
+    context: dict[str, Any] = {
+        "service": found,
+        "sides": sides,
+        "before": sides.before.name if sides else before,
+        "after": sides.after.name if sides else after,
+        "differing": [],
+        "same": [],
+        "states": messages.STATES,
+        "state_tones": messages.STATE_TONES,
+        "problem": "",
+    }
+
+    def page(status: int, **more: object) -> Response:
+        return make_response(render_template("services/diff.html", **{**context, **more}), status)
+
+    if sides is None:
+        gone = next((asked for asked in (before, after) if asked and not found.keeps(asked)), "")
+        return page(404, problem=_gone(gone)) if gone else page(200, problem=_nothing_to_compare())
+    try:
+        contents = [
+            (side.name, parts().cluster.content(cluster_person(), service=name, revision=side.name))
+            for side in (sides.before, sides.after)
+        ]
+    except UnknownRevision as error:
+        return page(404, problem=_gone(str(error)))
+    except KubernetesError as error:
+        problem = _explain(error) if error.reason != "Forbidden" else _refused(error)
+        return page(_status(error), problem=problem)
+    differing, same = split(compare(service=name, before=contents[0], after=contents[1]))
+    return page(200, differing=differing, same=same)
 
 
 @blueprint.get("/services/<name>/rollback")
@@ -157,6 +198,18 @@ def ask(name: str, action: str) -> BaseResponse:
         return _request_page(name, action, reason=reason, problem=_explain(error), status=_status(error))
     flash(gettext("%(service)s: asked for, what came of it is below.", service=name))
     return _back_to(name)
+
+
+def _gone(revision: str) -> str:
+    return str(gettext("%(revision)s is not kept any more.", revision=revision))
+
+
+def _nothing_to_compare() -> str:
+    return str(gettext("There is no second revision to compare with yet."))
+
+
+def _refused(error: KubernetesError) -> str:
+    return str(gettext("The cluster refused: %(why)s", why=error.message))
 
 
 def _back_to(name: str) -> BaseResponse:
@@ -234,6 +287,7 @@ def _service(name: str) -> dict[str, Any]:
         "step_words": messages.step_words,
         "action_words": messages.ACTIONS,
         "verdicts": messages.VERDICTS,
+        "chart_words": messages.chart_words,
         "verdict_tones": messages.VERDICT_TONES,
         "states": messages.STATES,
         **_events(lambda event: event.service == name),
@@ -272,5 +326,5 @@ def _explain(error: KubernetesError) -> str:
         case "Unreachable":
             text = gettext("The cluster does not answer right now. Try again in a moment.")
         case _:
-            text = gettext("The cluster refused: %(why)s", why=error.message)
+            text = _refused(error)
     return str(text)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from flask import Response, request
 from flask import stream_with_context as with_context
 from jinja2_fragments.flask import render_block
 
 from looma_console.auth.operations import current
+from looma_console.cluster.listwatch import ListWatch
 from looma_console.services import live
 from looma_console.web.guard import SESSION_COOKIE
 from looma_console.web.parts import parts
@@ -22,16 +23,23 @@ def blocks_of(template: str, names: Iterable[str], context: Mapping[str, object]
     return {name: render_block(template, name, **context) for name in names}
 
 
-def open_stream(blocks: Callable[[], Mapping[str, str]], *, every: float | None = None) -> Response:
+def open_stream(
+    blocks: Callable[[], Mapping[str, str]],
+    *,
+    every: float | None = None,
+    watches: Sequence[ListWatch] = (),
+    permission: Permission = Permission.SERVICES_READ,
+) -> Response:
     """Send a page's blocks whenever the cluster changes, and `every` so many seconds, where they differ.
 
+    The cluster is what `watches` see, without any the services and their events; who loses `permission` loses the page.
     With `every` the page hears a beat as often, if there is nothing else, and so knows when it hears nothing.
     Without a place left it answers 503: the page then asks for itself every half minute, and stays right.
     """
     slot = live.Slot(parts().streams)
     if not slot.taken:
         return Response(status=503, headers={"Retry-After": "30"})
-    watches = (parts().service_watch, parts().event_watch)
+    watches = watches or (parts().service_watch, parts().event_watch)
     seen = [watch.version for watch in watches]
     token = request.cookies.get(SESSION_COOKIE, "")
 
@@ -47,15 +55,15 @@ def open_stream(blocks: Callable[[], Mapping[str, str]], *, every: float | None 
         due = every is not None and every <= seconds
         end = begun + (every if every is not None and due else seconds)
         while seen == before and not is_closing() and (left := end - time.monotonic()) > 0:
-            # Waiting on the one and looking at the other: events tell of changes, a moment before or after.
+            # Waiting on the first and looking at the others: events tell of changes, a moment before or after.
             seen[0] = watches[0].wait(seen[0], min(left, 1.0))
-            seen[1] = watches[1].version
+            seen[1:] = [watch.version for watch in watches[1:]]
         return due or seen != before
 
     def may_go_on() -> bool:
         now = dt.datetime.now(dt.UTC)
         who = current(parts().db, token, now=now, lifetime=parts().lifetime, is_request=False)
-        return who is not None and Permission.SERVICES_READ in who.permissions
+        return who is not None and permission in who.permissions
 
     body = live.stream(
         wait=wait,

@@ -26,5 +26,9 @@ ACTIONS: dict[str, LazyString] = {
     "download-resume": lazy_gettext("Download résumé"),
     "change-person": lazy_gettext("Change person"),
     "rollback": lazy_gettext("Roll back"),
+    "run": lazy_gettext("Run now"),
+    "cancel": lazy_gettext("Cancel run"),
+    "suspend": lazy_gettext("Suspend"),
+    "resume": lazy_gettext("Go on"),
 }
 OUTCOMES: dict[str, LazyString] = {"done": lazy_gettext("Done"), "refused": lazy_gettext("Refused")}

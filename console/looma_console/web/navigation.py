@@ -27,6 +27,8 @@ MENU = (
     Entry("resumes.form", lazy_gettext("Upload"), Permission.PEOPLE_WRITE, "upload", "/resumes"),
     Entry("services.index", lazy_gettext("Services"), Permission.SERVICES_READ, "services", "/services"),
     Entry("gateway.index", lazy_gettext("Traffic"), Permission.SERVICES_READ, "traffic", "/gateway"),
+    Entry("models.index", lazy_gettext("Models"), Permission.SERVICES_READ, "models", "/models"),
+    Entry("syncs.index", lazy_gettext("Syncs"), Permission.SYNCS_READ, "sync", "/syncs"),
     Entry("users.index", lazy_gettext("Accounts"), Permission.USERS_MANAGE, "accounts", "/users"),
     Entry("users.audit", lazy_gettext("Audit"), Permission.AUDIT_READ, "audit", "/audit"),
 )

@@ -19,6 +19,7 @@ from looma_console.config import ConsoleSettings
 from looma_console.db.store import Database
 from looma_console.engines import EngineClient
 from looma_console.gateway.reader import GatewayReader
+from looma_console.gateway.shadows import ShadowReader
 from looma_core.auth import TokenIssuer
 from looma_core.metrics import Metrics
 
@@ -36,10 +37,14 @@ class Parts:
     issuer: TokenIssuer
     service_watch: ListWatch
     event_watch: ListWatch
+    model_watch: ListWatch
+    sync_watch: ListWatch
+    sync_event_watch: ListWatch
     cluster: ClusterActions
     relay: Relay
     engines: EngineClient
     gateway: GatewayReader
+    shadows: ShadowReader
     metrics: Metrics
     streams: threading.BoundedSemaphore
     is_ready: Callable[[], list[str]]

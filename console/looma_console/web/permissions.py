@@ -28,23 +28,26 @@ class Permission(enum.StrEnum):
     PEOPLE_WRITE = "people.write"
     SERVICES_READ = "services.read"
     SERVICES_CHANGE = "services.change"
+    SYNCS_READ = "syncs.read"
+    SYNCS_CHANGE = "syncs.change"
     USERS_MANAGE = "users.manage"
     AUDIT_READ = "audit.read"
 
 
+_OPERATING = frozenset(
+    {
+        Permission.SIGNED_IN,
+        Permission.SERVICES_READ,
+        Permission.SERVICES_CHANGE,
+        Permission.SYNCS_READ,
+        Permission.SYNCS_CHANGE,
+    }
+)
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.RECRUITER: frozenset({Permission.SIGNED_IN, Permission.PEOPLE_READ, Permission.PEOPLE_WRITE}),
-    Role.OPERATOR: frozenset({Permission.SIGNED_IN, Permission.SERVICES_READ, Permission.SERVICES_CHANGE}),
+    Role.OPERATOR: _OPERATING,
     # Administering accounts is not a licence to read people's résumés: an admin who recruits has both roles.
-    Role.ADMIN: frozenset(
-        {
-            Permission.SIGNED_IN,
-            Permission.SERVICES_READ,
-            Permission.SERVICES_CHANGE,
-            Permission.USERS_MANAGE,
-            Permission.AUDIT_READ,
-        }
-    ),
+    Role.ADMIN: _OPERATING | {Permission.USERS_MANAGE, Permission.AUDIT_READ},
 }
 
 

@@ -60,6 +60,7 @@ def parts(database_urls: DatabaseUrls, tenant: str, tmp_path: Path, engine: Fake
         folder=tmp_path,
         engine_address=engine.address,
         gateway_address=engine.address,
+        prometheus_url=engine.address,
     )
     ensure_first_admin(made.db, made.passwords, password=PASSWORD)
     routes = {"pathPrefixes": ["/api/v1/talents"], "timeoutSeconds": 5}

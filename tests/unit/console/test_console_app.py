@@ -34,14 +34,20 @@ AWAY = OperationalError("select", {}, Exception("secret of a row"))
 # ---- parts -------------------------------------------------------------------------------------------------
 
 
-def test_the_real_parts_watch_the_services_and_their_events_alone(parts: Parts) -> None:
+def test_the_real_parts_watch_loomas_resources_and_their_events_alone(parts: Parts) -> None:
     made = parts_from(parts.settings, KubeApi(Configuration(host="http://127.0.0.1:9")))
-    services, events = made.service_watch._source, made.event_watch._source
-    assert services._path == "/apis/looma.dev/v1alpha1/namespaces/looma/aiservices"
-    assert (events._path, events._selector) == (
-        "/api/v1/namespaces/looma/events",
-        {"fieldSelector": "involvedObject.kind=AIService"},
-    )
+    resources = {
+        "aiservices": made.service_watch,
+        "modelversions": made.model_watch,
+        "syncjobs": made.sync_watch,
+    }
+    for plural, watch in resources.items():
+        assert watch._source._path == f"/apis/looma.dev/v1alpha1/namespaces/looma/{plural}"
+    for kind, watch in {"AIService": made.event_watch, "SyncJob": made.sync_event_watch}.items():
+        assert (watch._source._path, watch._source._selector) == (
+            "/api/v1/namespaces/looma/events",
+            {"fieldSelector": f"involvedObject.kind={kind}"},
+        )
     assert made.is_ready() == ["routes"]
     made.db.dispose()
 
@@ -54,6 +60,9 @@ def test_an_engine_is_addressed_by_its_services_name(parts: Parts) -> None:
         settings,
         service_watch=parts.service_watch,
         event_watch=parts.event_watch,
+        model_watch=parts.model_watch,
+        sync_watch=parts.sync_watch,
+        sync_event_watch=parts.sync_event_watch,
         cluster=parts.cluster,
         passwords=parts.passwords,
     )
@@ -196,7 +205,13 @@ def test_starting_sets_watches_and_housekeeping_going(
         database_url=database_urls.app, tenant=tenant, folder=tmp_path, admin_password="first password"
     )
     start(made)
-    assert started == [made.service_watch, made.event_watch]
+    assert started == [
+        made.service_watch,
+        made.event_watch,
+        made.model_watch,
+        made.sync_watch,
+        made.sync_event_watch,
+    ]
     assert swept.wait(20)
     made.closing.set()
     assert isinstance(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from looma_console.cluster.model import known_traffic, read_service
 from looma_console.gateway import messages
 from looma_console.gateway.reader import KEEP_SECONDS, GatewayReader, PodReading
+from looma_console.gateway.shadows import ShadowReader
 from looma_console.gateway.summary import Latency, is_known, picture, quantile
 from looma_console.web.permissions import Role
 from looma_core.api.gateway import GatewayTraffic, RevisionTraffic, ServiceTraffic
@@ -137,6 +138,105 @@ def test_a_greater_part_never_takes_less_time(counts: list[int], one: float, oth
     least, most = sorted((one, other))
     low, high = quantile(BOUNDS, counts, least), quantile(BOUNDS, counts, most)
     assert high is None or (low is not None and low <= high + 1e-12)
+
+
+SHADOW = {"pathPrefixes": ["/api/v1/resumes"], "shadow": {"service": "next", "percent": 20}}
+RATES = {"same": 3, "different": 1, "failed": 0.5, "not_compared": 0.5, "dropped": 0.25, "too_large": 0.125}
+
+
+def answered(rates: dict[str, object], *, service: str = "resume", shadow: str = "next") -> bytes:
+    """Prometheus' answer to an instant query, as its documentation has it."""
+    series = [
+        {
+            "metric": {"service": service, "shadow": shadow, "outcome": name},
+            "value": [1700000000.1, str(rate)],
+        }
+        for name, rate in rates.items()
+    ]
+    return msgspec.json.encode({"status": "success", "data": {"resultType": "vector", "result": series}})
+
+
+def shadows(
+    answer: httpx.Response | Exception, *, url: str = "http://prometheus:9090/", asked: list | None = None
+):
+    def handle(request: httpx.Request) -> httpx.Response:
+        if asked is not None:
+            asked.append(request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    http = httpx.Client(transport=httpx.MockTransport(handle))
+    clock = iter([0.0, 1.0, 4.0, 5.0])
+    return ShadowReader(http=http, prometheus_url=url, namespace="looma", clock=lambda: next(clock))
+
+
+def test_copies_are_added_up_by_what_became_of_them() -> None:
+    asked: list[httpx.Request] = []
+    read = shadows(httpx.Response(200, content=answered(RATES)), asked=asked)
+    found = read.read()
+    assert found is not None
+    copies = found["resume", "next"]
+    assert (copies.sent, copies.compared, copies.failed, copies.dropped, copies.too_large) == (
+        5,
+        4,
+        0.5,
+        0.25,
+        0.125,
+    )
+    assert copies.different_percent == 25
+    assert read.read() is found, "many pages, one question"
+    read.read()
+    assert [request.url for request in asked] == ["http://prometheus:9090/api/v1/query"] * 2
+    assert b"looma_shadow_requests_total" in asked[0].content
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.ConnectError("away"),
+        httpx.Response(503),
+        httpx.Response(200, content=b"<html>"),
+        httpx.Response(200, content=answered({"same": "no number"})),
+    ],
+    ids=["away", "refuses", "no JSON", "no number"],
+)
+def test_rates_that_prometheus_does_not_tell_are_unknown(answer: httpx.Response | Exception) -> None:
+    assert shadows(answer).read() is None
+
+
+def test_without_prometheus_nobody_is_asked() -> None:
+    asked: list[httpx.Request] = []
+    assert shadows(httpx.Response(200), url="", asked=asked).read() is None
+    assert asked == []
+
+
+def test_the_map_shows_what_became_of_copies(parts, engine, signed_in, monkeypatch) -> None:
+    monkeypatch.setattr("looma_console.gateway.shadows.KEEP_SECONDS", 0)
+    page = signed_in(Role.OPERATOR)
+    gateway = service_document("gateway", spec={"engine": "gateway", "route": {}})
+
+    def shown() -> str:
+        _, _, copies = page.get("/gateway").get_data(as_text=True).partition('class="copies"')
+        return copies.partition("</li>")[0]
+
+    parts.service_watch.replace([service_document(), gateway])
+    assert shown() == "", "it shadows nothing"
+    parts.service_watch.replace([service_document(spec={"route": SHADOW}), gateway])
+    assert "unknown" in shown(), "Prometheus does not answer"
+    assert "<dd>" not in shown()
+    engine.on("POST", "/api/v1/query", msgspec.json.decode(answered(RATES)))
+    for said in (
+        "20 % of GET, HEAD to next",
+        "<dd>5</dd>",
+        "<dd>25\u00a0%</dd>",
+        '<dd class="bad">0.5</dd>',
+        "<dd>0.12</dd>",
+    ):
+        assert said in shown(), said
+    assert "unknown" not in shown()
+    engine.on("POST", "/api/v1/query", msgspec.json.decode(answered({})))
+    assert "<dd>–</dd>" in shown(), "none was compared"
 
 
 def reader(answers: dict[str, httpx.Response | Exception], clock: list[float]) -> GatewayReader:

@@ -59,7 +59,16 @@ def test_no_route_became_public_by_the_way(app: Flask) -> None:
         ([], set()),
         (["unheard-of"], set()),
         (["recruiter"], {Permission.SIGNED_IN, Permission.PEOPLE_READ, Permission.PEOPLE_WRITE}),
-        (["operator"], {Permission.SIGNED_IN, Permission.SERVICES_READ, Permission.SERVICES_CHANGE}),
+        (
+            ["operator"],
+            {
+                Permission.SIGNED_IN,
+                Permission.SERVICES_READ,
+                Permission.SERVICES_CHANGE,
+                Permission.SYNCS_READ,
+                Permission.SYNCS_CHANGE,
+            },
+        ),
     ],
 )
 def test_roles_grant(roles: list[str], granted: set[Permission]) -> None:
@@ -75,6 +84,8 @@ NEEDS = {
     "/resumes/upload": {Role.RECRUITER},
     "/services": {Role.OPERATOR, Role.ADMIN},
     "/services/resume": {Role.OPERATOR, Role.ADMIN},
+    "/models": {Role.OPERATOR, Role.ADMIN},
+    "/syncs": {Role.OPERATOR, Role.ADMIN},
     "/users": {Role.ADMIN},
     "/audit": {Role.ADMIN},
     "/account": {Role.RECRUITER, Role.OPERATOR, Role.ADMIN},

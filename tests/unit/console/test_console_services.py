@@ -295,7 +295,11 @@ FOUND = {
 
 def test_an_analysis_shows_its_values_its_query_and_its_verdict(signed_in, parts) -> None:
     document = canary_document()
-    document["spec"]["rollout"] = {**STEPS["rollout"], "steps": [{"setWeight": 25}, {"analysis": {}}]}
+    limited = {"name": "errors", "builtIn": "errorRate", "max": 1}
+    document["spec"]["rollout"] = {
+        **STEPS["rollout"],
+        "steps": [{"setWeight": 25}, {"analysis": {"metrics": [limited]}}],
+    }
     document["status"]["analysis"] = [FOUND, {"metric": "latency", "verdict": "Inconclusive"}]
     parts.service_watch.replace([document])
     text = signed_in(Role.OPERATOR).get("/services/resume").get_data(as_text=True)
@@ -303,9 +307,14 @@ def test_an_analysis_shows_its_values_its_query_and_its_verdict(signed_in, parts
     table = text[text.index('id="analysis"') :]
     table = table[: table.index("</table>")]
     assert "sum(rate(errors{revision=&#34;r3&#34;}[5m]))" in table
-    assert '<polyline points="0.0,18.0 100.0,0.0 ">' in table, "what could not be measured has no point"
-    assert '<circle class="good" cx="0.0" cy="18.0" r="2">' in table
-    assert '<circle class="bad" cx="100.0" cy="0.0" r="2">' in table
+    assert '<polyline points="0.0,36.0 160.0,0.0 ">' in table, "what could not be measured has no point"
+    assert '<polyline class="baseline" points="160.0,42.0 ">' in table
+    assert '<circle class="good" cx="0.0" cy="36.0"' in table
+    assert '<circle class="bad" cx="160.0" cy="0.0"' in table
+    assert 'aria-label="Values of errors, from old to new: 0.5, 2"' in table
+    assert 'class="limit" x1="-3" x2="163" y1="24.0" y2="24.0"' in table
+    assert "at most 1<" in table
+    assert "at least" not in table
     assert "instead of 0.25" in table
     assert "120 requests" in table
     assert "2 % of 120 requests failed" in table

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looma_core.api.models import FetchFailure, parse_failure
+from looma_core.api.semver import precedence
 from looma_core.kube import KubeError
 from looma_operator.handlers import RouteBook
 from looma_operator.kube.fetches import failure_of, read_failures, use_of
@@ -25,7 +26,6 @@ from looma_operator.plan.models import (
     note_fetching,
     passed_over,
     pin,
-    precedence,
     unusable,
 )
 from looma_operator.plan.records import ModelUse, decide_model_status

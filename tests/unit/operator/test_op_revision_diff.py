@@ -7,7 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from looma_operator.revision_diff import compare, parts_of, to_json, to_rows
+from looma_core.api.revision_diff import compare, parts_of
+from looma_operator.revision_diff import to_json, to_rows
 
 URI = "oci://registry/models/ner@sha256:"
 OLD = {

@@ -1,0 +1,1 @@
+"""For ops: SyncJobs with their runs and workers, live, and what may be asked of them."""
