@@ -231,9 +231,8 @@ def manifest(looma: Looma, number: int, *, uid: str = "owner") -> Object:
 
 
 @pytest.fixture
-async def kube(asking: Looma, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("KUBECONFIG", str(asking.plane.kubeconfig))
-    made = Kube(await load_configuration())
+async def kube(asking: Looma):
+    made = Kube(await load_configuration(str(asking.plane.kubeconfig)))
     yield made
     await made.close()
 

@@ -69,7 +69,7 @@ def _measured_by_looma(metric: Metric, scene: Scene) -> str:
             scene.limits, labels=_of_engine(scene), requests=_requests(scene), window=scene.window
         )
     if metric.built_in == SHADOW_DIFFERENCE:
-        copies = f'{SHADOW_REQUESTS}{{{_of_engine(scene)},shadow="{scene.service}/{scene.revision}"}}'
+        copies = f"{SHADOW_REQUESTS}{{{_to_canary(scene)}}}"
         return f"sum by (outcome) ({_counted(copies, scene.window)})"
     if ERROR_RATE in (metric.built_in, metric.compare):
         return f"sum by (revision, code) ({_requests(scene)})"
@@ -111,3 +111,9 @@ def _of_engine(scene: Scene) -> str:
     # A Prometheus that serves several namespaces has a label for each; one that serves a single may have none.
     revisions = f"{scene.revision}|{scene.stable}"
     return f'service="{scene.service}",revision=~"{revisions}",namespace=~"{scene.namespace}|"'
+
+
+def _to_canary(scene: Scene) -> str:
+    # Engines say to whom they sent copies, and not as which revision.
+    target = f"{scene.service}/{scene.revision}"
+    return f'service="{scene.service}",shadow="{target}",namespace=~"{scene.namespace}|"'
