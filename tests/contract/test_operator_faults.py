@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from support.control_plane import ControlPlane
 from support.faulty_proxy import FaultyProxy, faulty, is_read, is_write, writes_status
