@@ -219,7 +219,12 @@ def test_given_a_canary_when_its_abort_is_asked_for_between_read_and_write_then_
     looma.apply(
         "split", image="engine:2", replicas=4, rollout=CANARY, route={"pathPrefixes": ["/api/v1/split"]}
     )
-    proxy.interpose(lambda request: writes_status(request) and bool(looma.counts("split").get("r2")), asked)
+
+    def begins_a_step(request: web.Request) -> bool:
+        rollout = looma.status("split").get("rollout") or {}
+        return writes_status(request) and rollout.get("revision") == "r2"
+
+    proxy.interpose(begins_a_step, asked)
     looma.play(lambda: begun() or seen(), "the canary has begun", seconds=LONGEST_SECONDS, floor=4)
     looma.play(seen, "it is given up", seconds=LONGEST_SECONDS, floor=4)
     assert proxy.struck["interposed"] == 1
