@@ -11,6 +11,7 @@ CLUSTER ?= auto
 TEST_NAME ?= test
 SCENARIO ?=
 WORKERS ?= 2
+RUNS ?= 100
 # Of the tests with servers, which wait for those half of the time.
 CONTRACT_WORKERS ?= 3
 
@@ -43,7 +44,7 @@ KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 # One scenario is in one of several runs, and pytest says 5 where it found none.
 NONE_IS_FINE := $(if $(SCENARIO),|| test $$? -eq 5,)
 
-.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database cluster-tests scenarios chaos conformance lint format bench lock venv helmfile-check
+.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database contract-programs coverage cluster-tests scenarios chaos conformance lint format bench judging lock venv helmfile-check
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,7 +77,14 @@ down: $(READY) ## Stop Looma and keep its data (`.venv/bin/looma down --purge` d
 status: $(READY) ## What is running, and where
 	@$(SUDO) $(BIN)/looma status --name $(NAME)
 
-test: lint unit-coverage contract cluster-tests ## Everything: lint, unit, contract, and the road on a cluster of its own
+# The last fault tests wait for processes to come back most of their time, so tests with a database run beside them.
+test: lint unit-coverage contract-servers ## Everything: lint, unit, contract, and the road on a cluster of its own
+	@mkdir -p test-results && rm -f test-results/alone
+	@$(MAKE) --no-print-directory cluster-tests & cluster=$$!; failed=0; \
+	  until [ -e test-results/alone ] || ! kill -0 $$cluster 2>/dev/null; do sleep 1; done; \
+	  $(MAKE) --no-print-directory --output-sync=recurse contract-database || failed=1; \
+	  wait $$cluster || failed=1; exit $$failed
+	@$(MAKE) --no-print-directory coverage
 
 lint: $(READY) ## Style, types and the borders between the packages
 	@$(BIN)/ruff format --check --quiet .
@@ -97,17 +105,21 @@ unit-coverage: $(ASSETS)
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run --concurrency=thread -m pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
-contract: $(ASSETS) ## Definitions, operator and database against the real API server and PostgreSQL
-	@$(SUDO) $(BIN)/looma build --only binaries --only haproxy --only prometheus --only registry
+contract: $(READY) ## Definitions, operator and database against the real API server and PostgreSQL
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target contract-servers contract-database
+
+contract-servers: $(ASSETS) contract-programs
+	@$(BIN)/pytest tests/contract -m "not database and not long" -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+
+contract-database: $(ASSETS) contract-programs
+	@$(BIN)/coverage run -m pytest tests/unit tests/contract -m "database and not long" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+
+contract-programs: $(READY)
+	@$(SUDO) $(BIN)/looma build --only binaries --only haproxy --only prometheus --only registry
+
+coverage: $(READY)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(SCENARIO),,--fail-under=90) | tail -n 40
-
-contract-servers: $(READY)
-	@$(BIN)/pytest tests/contract -m "not long" -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
-
-contract-database: $(READY)
-	@$(BIN)/coverage run -m pytest tests/unit -m database -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
 cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of their own
 	@$(SUDO) tests/on-cluster $(TEST_NAME) $(KEYWORD)
@@ -122,6 +134,9 @@ chaos: $(READY) ## All fault tests, the long ones too
 
 conformance: $(READY) ## The Gateway API's own tests against the gateway, and their table in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.conformance --name conformance $(if $(SCENARIO),--only "$(SCENARIO)",)
+
+judging: $(READY) ## 100 canaries that are as good and 100 bad ones, and how they were judged (RUNS=10 for fewer)
+	@$(SUDO) $(BIN)/python -m tests.bench --only judging --judged $(RUNS) --name judging
 
 bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench

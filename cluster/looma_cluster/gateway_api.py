@@ -16,9 +16,10 @@ from typing import Any
 
 import yaml
 from filelock import FileLock
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from looma_cluster import binaries, paths
-from looma_cluster.commands import run
+from looma_cluster.commands import CommandError, run
 from looma_cluster.steps import Report, Step
 
 Object = dict[str, Any]
@@ -97,7 +98,7 @@ def wanted(ours: Sequence[Object], *, present: Sequence[Object], may_replace: bo
 
 def established(found: Object) -> bool:
     """Whether the API server serves what the definition defines."""
-    conditions = {item["type"]: item["status"] for item in found.get("status", {}).get("conditions", [])}
+    conditions = {item["type"]: item["status"] for item in found.get("status", {}).get("conditions") or []}
     return conditions.get("Established") == "True"
 
 
@@ -159,7 +160,22 @@ def apply(objects: Sequence[Object], *, kubeconfig: Path, report: Report) -> Non
     run([*kubectl, *words], stdin=document)
     names = [f"customresourcedefinition/{definition['metadata']['name']}" for definition in objects]
     patience = f"--timeout={ESTABLISHED_SECONDS}s"
-    run([*kubectl, "wait", "--for=condition=Established", patience, *names])
+    _wait_until_served([*kubectl, "wait", "--for=condition=Established", patience, *names])
+
+
+def _has_no_conditions_yet(error: BaseException) -> bool:
+    """Whether `kubectl wait` gave up on one that the API server has not looked at: its conditions are null."""
+    return isinstance(error, CommandError) and "conditions accessor error" in error.output
+
+
+@retry(
+    retry=retry_if_exception(_has_no_conditions_yet),
+    wait=wait_fixed(0.5),
+    stop=stop_after_delay(ESTABLISHED_SECONDS),
+    reraise=True,
+)
+def _wait_until_served(command: Sequence[str | Path]) -> None:
+    run(command)
 
 
 def _kept(cache: Path) -> Path:

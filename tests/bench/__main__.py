@@ -1,6 +1,6 @@
 """`make bench`: takes the figures on an instance of its own and keeps them in docs/reports.
 
-usage: python -m tests.bench [--name INSTANCE] [--only up,reconcile,resume,http,gateway,traffic,aborts,scale]
+usage: python -m tests.bench [--name INSTANCE] [--only PART,PART]
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from bench import (
     bench_aborts,
     bench_gateway,
     bench_http,
+    bench_judging,
     bench_reconcile,
     bench_resume,
+    bench_rollbacks,
     bench_scale,
     bench_traffic,
     bench_up,
@@ -28,13 +30,16 @@ from support.cluster import BIN, Cluster, instance
 
 PARTS = ("up", "reconcile", "resume", "http", "gateway", "traffic")
 GATEWAY_PARTS = ("gateway", "traffic")
-ROLLOUT_PARTS = ("aborts",)
+ROLLOUT_PARTS = ("aborts", "rollbacks")
+JUDGING_PARTS = ("judging",)
 SCALE_PARTS = ("scale",)
 """Parts of a report of their own: each takes long."""
+ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS)
 REPORTS = (
     ("first", "The first table", PARTS),
     ("gateway", "What the gateway promises", GATEWAY_PARTS),
     ("rollouts", "What rollouts promise", ROLLOUT_PARTS),
+    ("judging", "How canaries are judged", JUDGING_PARTS),
     ("scale", "A thousand AIServices", SCALE_PARTS),
 )
 
@@ -43,9 +48,20 @@ def main() -> None:
     """Take the figures asked for, print the table, keep the report when all were taken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", default="bench", help="the instance to make; it is purged at the end")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
+    parser.add_argument(
+        "--only", default=",".join(PARTS), help=f"parts of {', '.join(ALL)}, separated by commas"
+    )
     parser.add_argument(
         "--aborts", type=int, default=bench_aborts.ABORTS, help="how many aborts are measured"
+    )
+    parser.add_argument(
+        "--rollbacks", type=int, default=bench_rollbacks.ROLLBACKS, help="how many rollbacks are measured"
+    )
+    parser.add_argument(
+        "--judged",
+        type=int,
+        default=bench_judging.RUNS,
+        help="how many canaries that are the same, and how many bad ones, are judged",
     )
     parser.add_argument(
         "--count", type=int, default=bench_scale.COUNT, help="how many AIServices the scale part makes"
@@ -55,9 +71,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     parts = options.only.split(",")
-    known = (*PARTS, *ROLLOUT_PARTS, *SCALE_PARTS)
-    if unknown := set(parts) - set(known):
-        parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    if unknown := set(parts) - set(ALL):
+        parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
     rows = taken(options, parts)
     sys.stdout.write(table(rows) + "\n")
     for name, title, whole in REPORTS:
@@ -79,6 +94,8 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
         "gateway": bench_gateway.run,
         "traffic": bench_traffic.run,
         "aborts": lambda cluster: bench_aborts.run(cluster, aborts=options.aborts),
+        "rollbacks": lambda cluster: bench_rollbacks.run(cluster, rollbacks=options.rollbacks),
+        "judging": lambda cluster: bench_judging.run(cluster, runs=options.judged),
     }
     try:
         if "up" in parts:

@@ -55,18 +55,27 @@ def off(service: Object) -> bool:
 class Server:
     """The API server, asked for one service."""
 
-    def __init__(self, cluster: Cluster, client: httpx.Client) -> None:
+    def __init__(self, cluster: Cluster, client: httpx.Client, name: str = NAME) -> None:
         self._client = client
+        self._name = name
         self._path = f"/apis/looma.dev/v1alpha1/namespaces/{cluster.namespace}/aiservices"
 
     def annotate(self, **annotations: str) -> float:
         """Write annotations; answers the moment (monotonic seconds) at which that was sent."""
+        named = {f"looma.dev/{key}": value for key, value in annotations.items()}
+        return self._patch({"metadata": {"annotations": named}})[0]
+
+    def change(self, spec: Object) -> tuple[float, int]:
+        """Lay that over the spec; answers when that was sent, and the generation it made."""
+        sent, service = self._patch({"spec": spec})
+        return sent, service["metadata"]["generation"]
+
+    def _patch(self, body: Object) -> tuple[float, Object]:
         sent = time.monotonic()
-        body = {
-            "metadata": {"annotations": {f"looma.dev/{key}": value for key, value in annotations.items()}}
-        }
-        self._client.patch(f"{self._path}/{NAME}", content=json.dumps(body), headers=MERGE).raise_for_status()
-        return sent
+        answer = self._client.patch(
+            f"{self._path}/{self._name}", content=json.dumps(body), headers=MERGE
+        ).raise_for_status()
+        return sent, answer.json()
 
     def ask(self, action: str, turn: int) -> float:
         """Ask for an action as a person does; answers when."""
@@ -80,7 +89,7 @@ class Server:
         def watch() -> None:
             parameters: dict[str, Any] = {
                 "watch": "1",
-                "fieldSelector": f"metadata.name={NAME}",
+                "fieldSelector": f"metadata.name={self._name}",
                 "timeoutSeconds": "10",
             }
             with self._client.stream("GET", self._path, params=parameters) as answer:

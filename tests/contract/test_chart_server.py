@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from support.chart import CHART, ENVIRONMENTS, HelmRefusedError, Object, helm, pod_specs, render
 from support.control_plane import ControlPlane, binary
@@ -62,7 +62,7 @@ def dry_run(plane: ControlPlane, documents: list[Object]) -> tuple[int, str]:
             *(str(binary("kubectl", plane.folder)), f"--kubeconfig={plane.kubeconfig}"),
             *("apply", "--dry-run=server", "-f", "-"),
         ],
-        input=yaml.safe_dump_all(documents),
+        input=json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}),
         capture_output=True,
         text=True,
         timeout=120,

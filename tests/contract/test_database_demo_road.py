@@ -72,6 +72,7 @@ def _all(address: str, path: str, tenant: str) -> list[dict[str, Any]]:
     return items
 
 
+@pytest.mark.long
 def test_the_people_come_once_and_go_by_one_command(address: str, tenant: str, tmp_path: Path) -> None:
     for _ in range(2):
         _demo("load", address=address, tenant=tenant, folder=tmp_path)

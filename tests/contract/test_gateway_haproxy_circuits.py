@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -110,14 +111,11 @@ async def test_no_answer_is_a_failure_too(new_gateway, new_engine):
     assert statuses(gateway, 10, WELL) == {503: 10}
     assert (await circuit(gateway))[0]
     slow = new_gateway(plane(new_engine().port, timeout_seconds=1))
-    callers = [
-        threading.Thread(target=lambda: slow.raw(b"GET / HTTP/1.1\r\nHost: a\r\nx-say-wait: 3\r\n\r\n"))
-        for _ in range(10)
-    ]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join(10)
+    with ThreadPoolExecutor(max_workers=10) as callers:
+        ten = callers.map(
+            lambda _: slow.client.get("/", headers={"x-say-wait": "3"}, timeout=20).status_code, range(10)
+        )
+    assert Counter(ten) == {504: 10}
     assert (await circuit(slow))[0]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from looma_engines.gateway.haproxy import tables
-from looma_engines.gateway.haproxy.rate_limits import kind, window
+from looma_engines.gateway.haproxy import rate_limits, tables
+from looma_engines.gateway.haproxy.rate_limits import Window, kind, window
 from looma_engines.gateway.haproxy.runtime import Runtime
 from looma_engines.gateway.model import Auth, DataPlane, Match, Policy, RateLimit, RateLimitPer
 from support.gateway_planes import PEERS, plane, rule, tokens, two_peers
@@ -72,6 +72,17 @@ def test_what_is_refused_does_not_count(new_gateway, new_engine):
     assert got[429] > 20
     # If refusals counted, hardly more than the burst would pass.
     assert 15 <= got[200] <= 5 * seconds + 10 + 5
+
+
+def test_the_average_is_counted_too(new_gateway, new_engine, monkeypatch):
+    # In truth it holds a thousand or more, which would take long to fill up, and only by what was too many.
+    average = Window(requests=15, milliseconds=20_000)
+    monkeypatch.setattr(rate_limits, "mean_window", lambda short: average)
+    gateway = new_gateway(limited(new_engine().port, limit(50, 10)))
+    got, _ = hammer([gateway.client], 2.0, pause=0.02)
+    assert got[429] > 5
+    # The first window alone has room for another ten every 200 ms.
+    assert got[200] == average.requests
 
 
 def test_two_gateways_share_one_limit(new_gateway, new_engine):

@@ -172,7 +172,7 @@ def test_a_canary_that_is_well_goes_on_and_status_says_why(analysed: Looma, obse
     assert 'revision="r2",service="well"' in found["own"]["query"]
     metrics = analysed.replicas[-1].get("/metrics")
     assert 'looma_operator_analysis_verdicts_total{metric="compareLatency",verdict="Successful"}' in metrics
-    assert "AnalysisSucceeded" in {event["reason"] for event in analysed.events("well")}
+    analysed.is_told("well", "AnalysisSucceeded")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_canary_that_is_well_goes_on_and_status_says_why(analysed: Looma, obse
         ("fails", ALL[0], {"bad": 0.2}),
         pytest.param("fails-more", ALL[1], {"bad": 0.2}, marks=pytest.mark.long),
         pytest.param("slow", ALL[2], {"seconds": 0.9}, marks=pytest.mark.long),
-        ("slower", ALL[3], {"seconds": 0.06}),
+        pytest.param("slower", ALL[3], {"seconds": 0.06}, marks=pytest.mark.long),
     ],
 )
 def test_a_canary_that_is_ill_is_given_up(analysed: Looma, observed: Observed, name, metric, ill):
@@ -195,7 +195,7 @@ def test_a_canary_that_is_ill_is_given_up(analysed: Looma, observed: Observed, n
     play(analysed, name, lambda: analysed.counts(name) == {"r1": 4, "r2": 0}, "r2 has no pods")
     assert condition(analysed, name, "Degraded") == ("True", "AnalysisFailed")
     assert entries(analysed, name)[metric["name"]]["verdict"] == "Failed"
-    assert {"AnalysisFailed", "RolloutFailed"} <= {event["reason"] for event in analysed.events(name)}
+    analysed.is_told(name, "AnalysisFailed", "RolloutFailed")
 
 
 def test_a_canary_without_requests_is_never_promoted_by_itself(analysed: Looma, observed: Observed):
@@ -223,6 +223,7 @@ def test_a_query_that_is_wrong_says_so_in_prometheus_own_words(analysed: Looma):
     assert "parse error" in rollout_of(analysed, "wrong")["analysisFailure"]
 
 
+@pytest.mark.long
 def test_an_operator_that_is_killed_in_the_middle_goes_on(analysed: Looma, observed: Observed):
     observed.target.serve("killed", "r1")
     begun(analysed, "killed", in_a_step(ALL[:2]))

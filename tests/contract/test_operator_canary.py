@@ -93,7 +93,7 @@ def test_an_aborted_canary_gives_everything_back(looma: Looma):
     assert weights(looma, "given-up")["r1"] == 100
     conditions = {item["type"]: item for item in looma.status("given-up")["conditions"]}
     assert (conditions["Degraded"]["status"], conditions["Degraded"]["reason"]) == ("True", "Aborted")
-    assert "RolloutAborted" in {event["reason"] for event in looma.events("given-up")}
+    looma.is_told("given-up", "RolloutAborted")
     assert 'looma_operator_events_total{reason="RolloutAborted"} 1.0' in leader.get("/metrics")
     # A revision that is on its way out is told of until its last pod has ended.
     play(looma, "given-up", lambda: step not in leader.get("/metrics"), "there is no canary any more")

@@ -38,11 +38,8 @@ def test_a_service_gets_its_children_and_becomes_ready(looma: Looma):
     service = looma.get("first")
     assert "finalizers" not in service["metadata"]
     assert {entry["manager"] for entry in service["metadata"]["managedFields"]} == {"person", "looma"}
-    assert {event["reason"] for event in looma.events("first")} == {
-        "RevisionCreated",
-        "RolloutStarted",
-        "RolloutCompleted",
-    }
+    looma.is_told("first", "RolloutCompleted")
+    assert looma.reasons("first") == {"RevisionCreated", "RolloutStarted", "RolloutCompleted"}
 
 
 def test_it_comes_to_rest(looma: Looma):
@@ -90,8 +87,7 @@ def test_a_change_rolls_out_and_an_earlier_file_rolls_it_back(looma: Looma):
         "admin",
     )
     assert back["completedAt"] > back["startedAt"]
-    reasons = {event["reason"] for event in looma.events("road")}
-    assert {"RollbackStarted", "RollbackCompleted"} <= reasons
+    looma.is_told("road", "RollbackStarted", "RollbackCompleted")
 
 
 def test_a_bad_revision_is_given_up_and_the_old_one_serves(looma: Looma):
@@ -143,7 +139,7 @@ def test_a_child_edited_by_hand_is_set_right(looma: Looma):
     looma.plane.kubectl("-n", looma.namespace, "scale", "deployment/edit-r1", "--replicas=7")
     looma.play(lambda: looma.counts("edit") == {"r1": 2}, "the count is set right")
     looma.until(
-        lambda: any(event["reason"] == "ChildRepaired" for event in looma.events("edit")),
+        lambda: "ChildRepaired" in looma.reasons("edit"),
         "and it is told in an event",
     )
 

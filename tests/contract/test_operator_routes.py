@@ -63,7 +63,7 @@ def test_a_route_is_made_changed_and_taken_away(looma: Looma):
     looma.apply("road")
     looma.play(lambda: route(looma, "road") == {}, "without a path there is no route")
     looma.play(lambda: programmed(looma, "road") == ("Unknown", "NoRoute"), "and the condition says so")
-    assert "ChildRepaired" not in {event["reason"] for event in looma.events("road")}
+    assert "ChildRepaired" not in looma.reasons("road")
 
 
 def test_any_gateways_word_makes_it_programmed(looma: Looma):
@@ -138,7 +138,7 @@ def test_a_share_that_somebody_adds_is_taken_out_and_their_labels_stay(looma: Lo
     )
     assert route(looma, "edit")["metadata"]["labels"]["team"] == "search"
     looma.until(
-        lambda: any(event["reason"] == "ChildRepaired" for event in looma.events("edit")),
+        lambda: "ChildRepaired" in looma.reasons("edit"),
         "and it is told in an event",
     )
 
@@ -253,6 +253,7 @@ def plain_looma(plain_plane: ControlPlane, tmp_path: Path) -> Iterator[Looma]:
         made.stop()
 
 
+@pytest.mark.long
 def test_without_the_gateway_api_engines_run_and_routes_come_with_it(plain_looma: Looma):
     ready(plain_looma, "early", **routed("/api/v1/early"))
     assert programmed(plain_looma, "early") == ("False", "GatewayApiMissing")
@@ -270,5 +271,5 @@ def test_without_the_gateway_api_engines_run_and_routes_come_with_it(plain_looma
         lambda: programmed(plain_looma, "early") == ("True", "Programmed"),
         "its status is followed from then on",
     )
-    assert "ChildRepaired" not in {event["reason"] for event in plain_looma.events("early")}
+    assert "ChildRepaired" not in plain_looma.reasons("early")
     assert plain_looma.replicas[0].process.poll() is None

@@ -73,7 +73,7 @@ def test_it_runs_once_and_says_how_it_went(looma: Looma):
         (1, "Succeeded", "Created")
     ]
     assert found["lastSuccessTime"] == "2026-01-01T12:00:00Z"
-    assert {"RunStarted", "RunSucceeded"} <= {event["reason"] for event in looma.events("once")}
+    looma.is_told("once", "RunStarted", "RunSucceeded")
     assert "finalizers" not in get(looma, "once")["metadata"]
     runs_total = f'sync_runs_total{{name="once",namespace="{looma.namespace}",result="Succeeded"}} 1.0'
     looma.until(lambda: runs_total in looma.replicas[0].get("/metrics"), "the run is counted")
@@ -114,9 +114,7 @@ def test_a_job_of_the_cron_job_is_let_in_with_its_epoch(looma: Looma):
     assert (status(looma, "timed")["activeJob"], status(looma, "timed")["epoch"]) == ("first", 1)
     looma.plane.kubectl(*create, "second")
     looma.until(lambda: "second" not in jobs(looma, "timed"), "one that comes meanwhile is left out")
-    looma.until(
-        lambda: any(event["reason"] == "RunSkipped" for event in looma.events("timed")), "and it is told"
-    )
+    looma.until(lambda: "RunSkipped" in looma.reasons("timed"), "and it is told")
     end(looma, "first")
     phase(looma, "timed", "Scheduled")
     looma.plane.kubectl(*create, "third")

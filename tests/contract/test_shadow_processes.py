@@ -102,6 +102,7 @@ def test_an_engines_copies_are_answered_by_another_and_leave_nothing(
         assert told["request_id"] + ".shadow" in {line["request_id"] for line in copies}
 
 
+@pytest.mark.long
 def test_an_engine_whose_shadow_hangs_answers_and_ends_in_time(
     database_urls: DatabaseUrls, jwks_url: str, tenant: str
 ) -> None:

@@ -78,6 +78,7 @@ def modelled(cluster: Cluster, tmp_path: Path) -> Iterator[Probe]:
                 cluster.kubectl("delete", "modelversion", found["metadata"]["name"], "--wait=false")
 
 
+@pytest.mark.long
 def test_given_a_service_that_follows_a_channel_when_a_version_is_pushed_then_it_rolls_out_and_no_request_fails(
     cluster: Cluster, modelled: Probe, tmp_path: Path
 ):

@@ -11,6 +11,7 @@ from support.traffic import Traffic
 pytestmark = pytest.mark.cluster
 
 
+@pytest.mark.long
 def test_given_traffic_when_a_new_version_rolls_out_and_back_then_no_request_fails(
     cluster: Cluster, probe: Probe
 ):

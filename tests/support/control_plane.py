@@ -323,13 +323,16 @@ def gateway_api_definitions() -> list[Object]:
 
 def define(plane: ControlPlane, definitions: Iterable[Object]) -> None:
     """Apply definitions and wait until they are served."""
+    from looma_cluster.gateway_api import established
+
     for document in definitions:
-        name = document["metadata"]["name"]
-        code, answer = plane.apply(
-            f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", document
-        )
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{document['metadata']['name']}"
+        code, answer = plane.apply(path, document)
         assert code in (200, 201), answer.get("message", answer)
-        plane.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+        deadline = time.monotonic() + 30
+        while not established(plane.request("GET", path)[1]):
+            assert time.monotonic() < deadline, f"{path} is not served"
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -276,6 +276,14 @@ class Looma:
         items = self.plane.request("GET", self.path("events", group="events.k8s.io/v1"))[1]["items"]
         return [item for item in items if item["regarding"]["name"] == name]
 
+    def reasons(self, name: str) -> set[str]:
+        """The reasons of the events about the AIService or SyncJob."""
+        return {event["reason"] for event in self.events(name)}
+
+    def is_told(self, name: str, *reasons: str) -> None:
+        """Wait for events with these reasons, which are posted after the status is written."""
+        self.until(lambda: set(reasons) <= self.reasons(name), f"{' and '.join(reasons)} is told")
+
     def stop(self) -> None:
         """Stop all replicas and take the webhook away."""
         for replica in self.replicas:

@@ -1,7 +1,8 @@
 """A service of the tests' own on a running cluster: a few lines of Python in Looma's engine image, engine `custom`.
 
 It answers every GET with its revision, so that a test sees which pods serve, and leaves Looma's own engines alone. A
-pod that was told so (`Probe.tell`) answers its callers with an error, or late; its health checks stay good.
+pod that was told so (`Probe.tell`, or `told` of the version) answers a share of its callers with an error, late or with
+something else, or ends at once; its health checks stay good.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from support.cluster import Cluster, Object
 PATH = "/api/v1/probe"
 """Where `probe` answers; one of another name answers at its own `Probe.path`."""
 SERVER = """
-import http.server, json, os, signal, sys, time
-told = {"status": 200, "seconds": 0}
+import http.server, json, os, random, signal, sys, time
+told = {"status": 200, "share": 1, "seconds": 0, "spread": 0, "answer": {}, "crash": False}
+told.update(json.loads(os.environ.get("PROBE_TOLD", "{}")))
+if told["crash"]:
+    sys.exit("told to")
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_PUT(self):
@@ -27,10 +31,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200)
     def do_GET(self):
         called = self.path.startswith("/api/")
-        time.sleep(told["seconds"] if called else 0)
-        self.answer(told["status"] if called else 200)
+        time.sleep(told["seconds"] * random.uniform(1 - told["spread"], 1 + told["spread"]) if called else 0)
+        self.answer(told["status"] if called and random.random() < told["share"] else 200)
     def answer(self, status):
-        body = b"{}"
+        body = json.dumps(told["answer"]).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -60,12 +64,15 @@ class Probe:
         self.path = f"/api/v1/{name}"
         self._image = cluster.get("aiservice", "resume")["spec"]["image"]
 
-    def manifest(self, *, version: str = "1", image: str | None = None, **spec: Any) -> Object:
-        """The AIService as a person's file has it; another `version` is another revision."""
+    def manifest(
+        self, *, version: str = "1", image: str | None = None, told: Object | None = None, **spec: Any
+    ) -> Object:
+        """The AIService as a person's file has it; another `version` is another revision, `told` how it behaves."""
+        variables = {"PROBE_VERSION": version} | ({"PROBE_TOLD": json.dumps(told)} if told else {})
         container = {
             "name": "engine",
             "command": ["python3", "-c", SERVER],
-            "env": [{"name": "PROBE_VERSION", "value": version}],
+            "env": [{"name": name, "value": value} for name, value in variables.items()],
         }
         return {
             "apiVersion": "looma.dev/v1alpha1",

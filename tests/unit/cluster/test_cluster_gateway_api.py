@@ -179,6 +179,26 @@ def test_they_are_applied_and_waited_for(monkeypatch, tmp_path):
     assert "--for=condition=Established" in lines[1]
 
 
+def test_one_without_conditions_is_waited_for_again_and_any_other_error_is_told(monkeypatch, tmp_path):
+    answers = ["error: .status.conditions accessor error: <nil> is of the type <nil>", "", "error: timed out"]
+    asked = []
+
+    def run(command, *, stdin=None, **options):
+        if "wait" in command:
+            asked.append(command)
+            if said := answers[len(asked) - 1]:
+                raise CommandError([str(word) for word in command], 1, said)
+        return ""
+
+    monkeypatch.setattr(gateway_api, "run", run)
+    monkeypatch.setattr(gateway_api.binaries, "path", lambda name: name)
+    gateway_api.apply(OURS, kubeconfig=tmp_path / "k", report=lambda text: None)
+    assert len(asked) == 2
+    with pytest.raises(CommandError, match="timed out"):
+        gateway_api.apply(OURS, kubeconfig=tmp_path / "k", report=lambda text: None)
+    assert len(asked) == 3
+
+
 def test_without_any_to_apply_nothing_is_asked(monkeypatch, tmp_path):
     monkeypatch.setattr(gateway_api, "run", lambda *words, **options: pytest.fail("ran"))
     gateway_api.apply([], kubeconfig=tmp_path / "k", report=lambda text: None)
