@@ -1,4 +1,4 @@
-"""One look at a service against an API server in memory: what it reads, what it writes, and whether it comes to rest."""
+"""One look at a service against an API server in memory: what it reads and writes, and whether it comes to rest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ class Store:
         self.version = 10
         meta = {"name": "resume", "namespace": "looma", "uid": "u1", "generation": 1, "resourceVersion": "1"}
         created = {"creationTimestamp": "2026-11-20T10:00:00Z"}
-        self.objects["AIService", "resume"] = {"kind": "AIService", "metadata": meta | created, "spec": spec()}
+        self.objects["AIService", "resume"] = {
+            "kind": "AIService",
+            "metadata": meta | created,
+            "spec": spec(),
+        }
 
     async def get(self, kind: kinds.Kind, _namespace: str, name: str, **_: Any) -> Json:
         self.asked[f"get {kind.name}"] += 1
@@ -49,7 +53,10 @@ class Store:
         return [copied(found) for (name, _), found in self.objects.items() if name == kind.name]
 
     async def pages(self, kind: kinds.Kind, _namespace: str) -> AsyncIterator[tuple[list[Json], str]]:
-        yield [copied(found) for (name, _), found in self.objects.items() if name == kind.name], str(self.version)
+        yield (
+            [copied(found) for (name, _), found in self.objects.items() if name == kind.name],
+            str(self.version),
+        )
 
     async def apply(
         self,
@@ -136,7 +143,10 @@ async def test_children_of_a_look_that_was_killed_before_its_status_are_read_and
 
 async def test_a_service_of_somebody_else_is_left_as_it_is():
     store = Store()
-    theirs = {"kind": "Service", "metadata": {"name": "resume-stable", "resourceVersion": "3", "uid": "theirs"}}
+    theirs = {
+        "kind": "Service",
+        "metadata": {"name": "resume-stable", "resourceVersion": "3", "uid": "theirs"},
+    }
     store.objects["Service", "resume-stable"] = copied(theirs)
     looks, _ = reconciler(store)
     again = await looks.look(KEY)
