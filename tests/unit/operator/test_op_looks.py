@@ -13,7 +13,9 @@ from looma_operator.echoes import Echoes, Seen
 from looma_operator.kube import kinds
 from looma_operator.kube.client import ConflictError, NotFoundError
 from looma_operator.kube.peers import Peers
+from looma_operator.notifying.telling import Telling
 from looma_operator.plan.models import Fetcher
+from looma_operator.plan.receivers import NONE
 from looma_operator.posting import Posting
 from looma_operator.queueing import Key
 from looma_operator.reconcile import REFUSED_SECONDS, Reconciler, moment
@@ -92,6 +94,9 @@ def reconciler(store: Store) -> tuple[Reconciler, Echoes]:
         instance="pod-a",
         gateway=ParentGateway(),
         measuring=Measuring(None, wake=lambda _: None, clock=moment),  # type: ignore[arg-type]
+        telling=Telling(
+            NONE, None, namespace="looma", wake=lambda _: None, may_send=lambda: False, clock=moment
+        ),
         fetcher=Fetcher(),
         peers=Peers(store, ["looma"], news=lambda *_: None),  # type: ignore[arg-type]
         posting=Posting(busy=lambda: True),
