@@ -19,7 +19,7 @@ from support.operator_routes import MERGE, route, say
 
 pytestmark = pytest.mark.control_plane
 TAKEOVER_SECONDS = 6.0
-WORKERS = 4  # Of the operator's queue.
+WORKERS = 8  # Of the operator's queue.
 
 
 @pytest.fixture
