@@ -152,7 +152,7 @@ def test_a_canary_whose_job_fails_is_given_up_with_its_last_words(asking: Looma)
     why = rollout_of(asking, "ill")["analysisFailure"]
     assert "ask ended with 3: warming up expected 12 matches, found 0" in why
     assert entry(asking, "ill")["verdict"] == "Failed"
-    assert "AnalysisFailed" in {event["reason"] for event in asking.events("ill")}
+    asking.is_told("ill", "AnalysisFailed")
 
 
 def test_an_operator_that_is_killed_finds_the_job_that_it_made(asking: Looma):

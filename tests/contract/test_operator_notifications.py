@@ -232,6 +232,7 @@ def test_models_and_sync_jobs_are_told_of(stand: Stand):
             ),
             f"nothing of {name} is left to tell",
         )
+    looma.is_told("ner-1.0.0", "ModelRejected")
     (event,) = looma.events("ner-1.0.0")
     assert (event["reason"], event["type"]) == ("ModelRejected", "Warning")
 
