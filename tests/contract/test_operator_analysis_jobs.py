@@ -155,6 +155,7 @@ def test_a_canary_whose_job_fails_is_given_up_with_its_last_words(asking: Looma)
     asking.is_told("ill", "AnalysisFailed")
 
 
+@pytest.mark.long
 def test_an_operator_that_is_killed_finds_the_job_that_it_made(asking: Looma):
     begun(asking, "killed", checked())
     pod = the_pod(asking, "killed")

@@ -122,6 +122,7 @@ def test_given_a_rollout_when_writes_and_reads_are_refused_then_it_ends_all_the_
     assert {row["name"] for row in looma.status("tried")["revisions"]} == {"r1", "r2"}
 
 
+@pytest.mark.long
 def test_given_a_rollout_when_answers_to_writes_are_lost_then_it_ends_all_the_same(
     behind: tuple[Looma, FaultyProxy],
 ):
@@ -138,6 +139,7 @@ def test_given_a_rollout_when_answers_to_writes_are_lost_then_it_ends_all_the_sa
     )
 
 
+@pytest.mark.long
 def test_given_watches_whose_version_is_too_old_when_they_begin_anew_then_nothing_is_missed(
     behind: tuple[Looma, FaultyProxy],
 ):

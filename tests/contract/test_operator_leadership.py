@@ -72,6 +72,7 @@ def test_a_leader_that_ends_in_order_hands_over_at_once(pair: Looma):
     pair.until(lambda: holder(pair) == standby.name, "the standby leads", seconds=3)
 
 
+@pytest.mark.long
 def test_a_leader_that_slept_writes_nothing(pair: Looma):
     """Stopped in the middle of its work, overtaken, and woken: not one write of it changes anything after that.
 

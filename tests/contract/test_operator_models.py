@@ -212,6 +212,7 @@ def test_a_registry_that_does_not_answer_is_told_and_rejects_nothing(looma: Loom
     looma.until(lambda: model(looma, name).get("phase") == "Serving", "and the version is verified")
 
 
+@pytest.mark.long
 def test_an_operator_that_starts_anew_finds_what_moved_while_it_was_away(looma: Looma):
     publish(looma, "late", "1.0.0")
     looma.apply("sleeper", modelRefs=[{"model": "late", "channel": "stable"}])

@@ -302,6 +302,7 @@ def test_a_killed_operator_forgets_nobody_and_repeats_nothing_that_was_written_d
     assert set(Counter(item["id"] for item in stand.told("resume")).values()) == {1}
 
 
+@pytest.mark.long
 def test_what_a_killed_operator_was_just_telling_comes_again_with_its_id(stand: Stand):
     stand.tell()
     stand.ci.hold = threading.Event()
