@@ -184,9 +184,7 @@ def push(
     ],
 ) -> None:
     """Build the images, push them to a registry, and write images.yaml for the Chartfile."""
-    import yaml
-
-    from looma_cluster import images
+    from looma_cluster import images, yaml_text
 
     def report(text: str) -> None:
         typer.echo(text, err=True)
@@ -194,7 +192,7 @@ def push(
     built = images.build(cache=paths.cache(), report=report)
     pushed = images.push(built, registry.rstrip("/"), cache=paths.cache(), report=report)
     target = paths.ROOT / "images.yaml"
-    target.write_text(yaml.safe_dump(images.values(pushed), sort_keys=False))
+    target.write_text(yaml_text.dump(images.values(pushed)))
     typer.echo(f"{target} names them; helmfile and `looma up` read it.")
 
 

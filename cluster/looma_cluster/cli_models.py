@@ -48,7 +48,7 @@ def push(  # noqa: PLR0917 - typer reads the parameters as options
     name: Annotated[str, typer.Option("--name", help="Which instance.")] = "looma",
 ) -> None:
     """Push a model's file as an OCI artifact, and write the ModelVersion that pins it, for `kubectl apply`."""
-    import yaml
+    from looma_cluster import yaml_text
 
     instance = paths.instance(name)
     record.require(instance)
@@ -61,7 +61,7 @@ def push(  # noqa: PLR0917 - typer reads the parameters as options
         min_evaluation=min_evaluation,
         channel=channel,
     )
-    made = yaml.safe_dump(models.push(Kubectl(instance=instance), described), sort_keys=False)
+    made = yaml_text.dump(models.push(Kubectl(instance=instance), described))
     if output is None:
         typer.echo(made, nl=False)
         return

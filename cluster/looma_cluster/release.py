@@ -16,9 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from looma_cluster import binaries, chartfile, commands, paths, readiness
+from looma_cluster import binaries, chartfile, commands, paths, readiness, yaml_text
 from looma_cluster.images import Image
 from looma_cluster.images import values as image_values
 from looma_cluster.images.content import digest, tree
@@ -104,7 +102,7 @@ def install(
         report("installing the chart")
         with tempfile.TemporaryDirectory(prefix="looma-") as folder:
             file = Path(folder) / "values.yaml"
-            file.write_text(yaml.safe_dump(overlay), encoding="utf-8")
+            file.write_text(yaml_text.dump(overlay), encoding="utf-8")
             try:
                 cluster.helm(*command(release, file), "--labels", f"{DIGEST_LABEL}={state}")
             except commands.CommandError as error:

@@ -21,7 +21,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 Object = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +97,7 @@ class Cluster:
 
     def apply(self, manifest: Object | str) -> str:
         """`kubectl apply` of one object, as a person does it."""
-        text = manifest if isinstance(manifest, str) else yaml.safe_dump(manifest, allow_unicode=True)
+        text = manifest if isinstance(manifest, str) else json.dumps(manifest)
         return self.kubectl("apply", "-f", "-", stdin=text)
 
     def watch(
