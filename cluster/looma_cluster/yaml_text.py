@@ -13,13 +13,16 @@ import yaml
 
 _NUMBER_TO_OTHERS = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
+_LINE_ENDS = {"\r", "\x85", "\u2028", "\u2029", "\ufeff"}
+
 
 class _Dumper(yaml.SafeDumper):
     """PyYAML's, with quotes around what others take for a number."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "'" if _NUMBER_TO_OTHERS.fullmatch(value) else None
+    # Line ends other than a line feed are escaped in double quotes alone, and lost elsewhere.
+    style = '"' if set(value) & _LINE_ENDS else "'" if _NUMBER_TO_OTHERS.fullmatch(value) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

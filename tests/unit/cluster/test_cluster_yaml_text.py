@@ -21,6 +21,11 @@ def test_other_texts_stay_plain_and_numbers_are_numbers():
     )
 
 
+@pytest.mark.parametrize("text", ["\x85", "a\u2028b", "a\rb", "\ufeff"])
+def test_line_ends_of_other_kinds_are_kept(text):
+    assert yaml.safe_load(dump({"a": text})) == {"a": text}
+
+
 @given(st.dictionaries(st.text("ab", min_size=1), st.text() | st.integers() | st.booleans() | st.none()))
 def test_it_reads_back(value):
     assert yaml.safe_load(dump(value)) == value
