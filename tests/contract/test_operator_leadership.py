@@ -91,19 +91,7 @@ def test_a_leader_that_slept_writes_nothing(pair: Looma):
         "the standby finishes the work",
         seconds=60,
     )
-    seen: dict[str, str] = {}
-    since = time.monotonic()
-
-    def quiet() -> bool:
-        # Events follow the status; nothing may be under way when the sleeper wakes.
-        nonlocal seen, since
-        now = _versions(pair)
-        if now != seen:
-            seen, since = now, time.monotonic()
-        return time.monotonic() - since >= 3
-
-    pair.until(quiet, "the standby has nothing left to write")
-    before = _versions(pair)
+    before = _at_rest(pair)
     leader.signal(signal.SIGCONT)
     pair.until(
         lambda: "looma_operator_leader 0.0" in leader.get("/metrics"),
@@ -163,6 +151,7 @@ def test_a_leader_that_slept_in_a_canary_writes_nothing(pair: Looma):
     pair.play(waits, "the next canary waits", floor=4)
 
     log = AuditLog(pair.plane.audit)
+    before = _at_rest(pair)
     log.skip()
     leader.signal(signal.SIGCONT)
     pair.until(
@@ -177,7 +166,26 @@ def test_a_leader_that_slept_in_a_canary_writes_nothing(pair: Looma):
     ]
     assert {entry.resource for entry in taken} <= {"events"}
     assert len(taken) <= WORKERS
+    after = _versions(pair)
+    written = {name for name in after if after[name] != before.get(name)}
+    assert {name for name in written if not name.startswith("events/")} == set()
     assert pair.counts("split") == {"r1": 0, "r2": 4, "r3": 2}
+
+
+def _at_rest(looma: Looma) -> dict[str, str]:
+    """Versions of all objects once nothing was written for a while: events follow the status."""
+    seen: dict[str, str] = {}
+    since = time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal seen, since
+        now = _versions(looma)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since >= 3
+
+    looma.until(quiet, "nothing is left to write")
+    return _versions(looma)
 
 
 def _versions(looma: Looma) -> dict[str, str]:

@@ -38,7 +38,7 @@ class Rollout:
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """What may be asked for now; see the operator's requests."""
+        """What may be asked for at this moment; see the operator's requests."""
         if self.failed:
             return ("retry",)
         if self.paused:

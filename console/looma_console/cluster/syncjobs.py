@@ -99,7 +99,7 @@ class SyncJob:
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """What may be asked for now.
+        """What may be asked for at this moment.
 
         | suspended | a run goes on | answer          |
         | --------- | ------------- | --------------- |
