@@ -44,7 +44,7 @@ KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 # One scenario is in one of several runs, and pytest says 5 where it found none.
 NONE_IS_FINE := $(if $(SCENARIO),|| test $$? -eq 5,)
 
-.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database contract-programs coverage cluster-tests scenarios chaos conformance lint format bench judging lock venv helmfile-check
+.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database contract-programs coverage cluster-tests packages scenarios chaos conformance lint format bench judging lock venv helmfile-check
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,13 +78,17 @@ status: $(READY) ## What is running, and where
 	@$(SUDO) $(BIN)/looma status --name $(NAME)
 
 # The last fault tests wait for processes to come back most of their time, so tests with a database run beside them.
-test: lint unit-coverage contract-servers ## Everything: lint, unit, contract, and the road on a cluster of its own
+test: packages lint unit-coverage contract-servers ## Everything: lint, unit, contract, and the road on a cluster of its own
 	@mkdir -p test-results && rm -f test-results/alone
 	@$(MAKE) --no-print-directory cluster-tests & cluster=$$!; failed=0; \
 	  until [ -e test-results/alone ] || ! kill -0 $$cluster 2>/dev/null; do sleep 1; done; \
 	  $(MAKE) --no-print-directory --output-sync=recurse contract-database || failed=1; \
 	  wait $$cluster || failed=1; exit $$failed
 	@$(MAKE) --no-print-directory coverage
+
+# Where they are missing, tests that lay a network's wires leave themselves out; `make test` leaves out none.
+packages: $(READY)
+	@$(SUDO) $(BIN)/looma build --only packages
 
 lint: $(READY) ## Style, types and the borders between the packages
 	@$(BIN)/ruff format --check --quiet .

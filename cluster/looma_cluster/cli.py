@@ -164,8 +164,9 @@ def build(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="`binaries`, `images`, or the file system of one image alone: `haproxy`, the gateway's, "
-            "`prometheus` or `registry`; binaries and images if not given. May be repeated."
+            help="`binaries`, `images`, the file system of one image alone: `haproxy`, the gateway's, `prometheus` "
+            "or `registry`, or nothing but the Debian `packages` that are needed; binaries and images if not given. "
+            "May be repeated."
         ),
     ] = None,
 ) -> None:

@@ -32,7 +32,7 @@ from looma_cluster.steps import Display, Report, Step, run_steps
 
 # A fresh database, its migrations, six images to start: 20 to 40 s on two cores, and ten times that on a bad day.
 READY_SECONDS = 300
-BUILDS = frozenset({"binaries", "images", "haproxy", "prometheus", "registry"})
+BUILDS = frozenset({"packages", "binaries", "images", "haproxy", "prometheus", "registry"})
 """What `build` can be asked for."""
 _IMAGES = "Looma's images"
 
@@ -194,6 +194,8 @@ def down(instance: Instance, report: Report, *, purge: bool) -> bool:
 
 def build(*, only: Sequence[str], display: Display | None = None) -> None:
     """Build some of BUILDS without starting anything: programs (with what Go fetches for them), images, single roots.
+
+    Debian packages that the built-in cluster needs are installed first, but not for programs, which need none.
 
     Raises:
         StepError: if a build fails.

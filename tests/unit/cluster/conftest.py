@@ -18,6 +18,7 @@ from looma_cluster import paths
 from looma_cluster.builtin import cgroups, node
 from looma_cluster.builtin.components import Component
 from looma_cluster.paths import Instance
+from looma_cluster.prerequisites import is_present
 
 _NEW_NETWORK, _NEW_MOUNTS = 0x40000000, 0x00020000
 
@@ -107,6 +108,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
     Its one way out is the interface up0. All of it goes with the thread.
     """
+    if missing := [tool for tool in ("ip", "iptables", "nsenter") if not is_present(tool)]:
+        pytest.skip(f"not here, `looma build --only packages` installs them: {', '.join(missing)}")
     groups = tmp_path / "groups"
     groups.mkdir()
     with ThreadPoolExecutor(1) as pool:

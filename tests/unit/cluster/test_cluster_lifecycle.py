@@ -265,6 +265,7 @@ def test_down_of_a_built_in_cluster_wants_root_too(world, instance, monkeypatch)
     ("only", "did"),
     [
         (["binaries"], ["fetch definitions", "programs"]),
+        (["packages"], ["install packages"]),
         (["images"], ["build with buildah", "install packages", "release mounts"]),
         (["haproxy"], ["install packages", "make looma-base-gateway"]),
         (["prometheus"], ["install packages", "make looma-base-prometheus"]),
