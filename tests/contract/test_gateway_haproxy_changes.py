@@ -65,12 +65,15 @@ async def lead(gateway, desired: DataPlane, leaving=()) -> tuple[Command, ...]:
     return planned
 
 
-async def picture(gateway) -> tuple[set, dict]:
+async def picture(gateway) -> tuple[set, dict, dict]:
     runtime = Runtime(gateway.haproxy.folder)
     servers = {
         (s.backend, s.name, s.address, s.port, s.weight) for s in await runtime.servers() if not s.maintenance
     }
-    return servers, await runtime.map(f"{gateway.haproxy.inside}/weights.map")
+    maps = [
+        await runtime.map(f"{gateway.haproxy.inside}/{name}") for name in ("weights.map", "last_resort.map")
+    ]
+    return servers, *maps
 
 
 async def test_any_sequence_of_changes_ends_where_a_fresh_start_does(new_gateway):
@@ -89,6 +92,15 @@ async def test_any_sequence_of_changes_ends_where_a_fresh_start_does(new_gateway
         assert await picture(gateway) == await picture(fresh)
         kept = await Runtime(gateway.haproxy.folder).servers()
         leaving = {(s.backend, s.name) for s in kept if s.maintenance}
+
+
+async def test_a_pod_that_came_at_run_time_is_a_last_resort_as_well(new_gateway, new_engine):
+    first, second = new_engine("first"), new_engine("second")
+    gateway = new_gateway(checked(plane((100, 0), [endpoint(first.port)])))
+    await lead(gateway, checked(plane((100, 0), [endpoint(second.port)])))
+    second.ready = False
+    gateway.until(lambda: ",DOWN," in gateway.haproxy.command("show stat"))
+    assert {gateway.client.get("/").json()["engine"] for _ in range(10)} == {"second"}
 
 
 async def test_a_weight_is_one_command_and_shares_are_exact(new_gateway, new_engine):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from looma_engines.gateway.haproxy import shares
+from looma_engines.gateway.haproxy import last_resort, shares
 from looma_engines.gateway.haproxy.backends import unique_endpoints, weight
 from looma_engines.gateway.haproxy.changes import Command, Reload, plan_changes
 from looma_engines.gateway.haproxy.text import server_name
@@ -26,7 +26,7 @@ from looma_engines.gateway.model import (
 )
 
 NAMES = ("looma_a-stable_80", "looma_a-canary_80", "looma_b_80")
-State = tuple[dict[tuple[str, str], int], dict[str, int]]
+State = tuple[dict[tuple[str, str], int], dict[str, str]]
 
 endpoints = st.builds(
     Endpoint,
@@ -59,13 +59,14 @@ flows = st.builds(
 
 
 def fresh(plane: DataPlane) -> State:
-    """What a start with this plane gives: weights of servers, and the map."""
+    """What a start with this plane gives: weights of servers, and the entries of both maps."""
     servers = {
         (backend.name, server_name(endpoint)): weight(endpoint)
         for backend in plane.backends
         for endpoint in unique_endpoints(backend)
     }
-    return servers, shares.map_entries(plane)
+    ends = {name: str(end) for name, end in shares.map_entries(plane).items()}
+    return servers, ends | last_resort.map_entries(plane)
 
 
 def carried_out(
@@ -79,9 +80,11 @@ def carried_out(
         words = command.text.split()
         path = tuple(words[2].split("/", 1)) if len(words) > 2 else ("", "")
         match words:
-            case ["set", "map", _, key, value]:
+            case ["set", "map", where, key, value]:
                 assert key in entries
-                entries[key] = int(value)
+                entries[key] = value
+                known = {last_resort.NOBODY, *(server for _, server in servers)}
+                assert value in known or not where.endswith(last_resort.MAP), "named before it is there"
             case ["add", "server", _, _, "weight", value, *_]:
                 assert path not in servers
                 assert path not in parked
@@ -125,6 +128,23 @@ def test_commands_lead_where_a_fresh_start_does(planes, keeps):
 @given(plane=flows)
 def test_nothing_to_do_is_no_command(plane):
     assert plan_changes(plane, plane) == ()
+
+
+@pytest.mark.parametrize(
+    ("pods", "slots"),
+    [
+        ([], ["-"] * 4),
+        ([("10.0.0.1", True)], ["-"] * 4),
+        ([("10.0.0.1", False)], ["e-10-0-0-1-80"] * 4),
+        ([("10.0.0.2", False), ("10.0.0.1", False)], ["e-10-0-0-1-80", "e-10-0-0-2-80"] * 2),
+        ([("10.0.0.1", False), ("10.0.0.2", True)], ["e-10-0-0-1-80"] * 4),
+        ([("10.0.0.1", False), ("10.0.0.1", True)], ["-"] * 4),
+    ],
+)
+def test_pods_that_do_not_drain_share_the_slots_of_the_last_resort(pods, slots):
+    found = tuple(Endpoint(address=address, port=80, draining=draining) for address, draining in pods)
+    plane = DataPlane(ready=True, backends=(Backend(name="b", service="b", endpoints=found),))
+    assert last_resort.map_entries(plane) == {f"b/{slot}": name for slot, name in enumerate(slots)}
 
 
 def test_a_weight_moves_one_threshold():

@@ -7,14 +7,15 @@ was added warms up (`slowstart`), as it would have the fewest of all.
 A pod leaves in three ways. Its check fails twice: at most INTERVAL + TIMEOUT + AGAIN + TIMEOUT = 1.95 s after it
 began to hang, and half that after it died. Two connections in a row fail (`observe layer4`): at once, between
 two checks. Its answers are not watched: an engine that answers 500 to one caller's requests would lose all of its pods
-for everybody; the circuit breaker is for that. Or the controller gives it weight 0 because it is draining.
+for everybody; the circuit breaker is for that. Or the controller gives it weight 0 because it is draining. Where none
+is left by the first two, `last_resort` asks one all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from looma_engines.gateway.haproxy import answer_sizes, budgets
+from looma_engines.gateway.haproxy import answer_sizes, budgets, last_resort
 from looma_engines.gateway.haproxy import rules as rule_lines
 from looma_engines.gateway.haproxy.settings import Settings
 from looma_engines.gateway.haproxy.text import (
@@ -73,9 +74,10 @@ def leading_to(backend: Backend, rules: Iterable[Rule]) -> list[Rule]:
     ]
 
 
-def backend_section(backend: Backend, rules: Sequence[Rule], settings: Settings) -> Lines:
-    """The section of one backend; `rules` are those that lead to it."""
-    lines = ["balance leastconn", *_check(backend), *_retries(rules, settings), *_timeouts(rules, settings)]
+def backend_section(backend: Backend, rules: Sequence[Rule], settings: Settings, *, folder: str) -> Lines:
+    """The section of one backend; `rules` are those that lead to it, `folder` is where HAProxy sees its files."""
+    lines = ["balance leastconn", *_check(backend), *last_resort.lines(backend, folder=folder)]
+    lines += [*_retries(rules, settings), *_timeouts(rules, settings)]
     lines += answer_sizes.limit_lines(rules, STREAMS)
     for rule in rules:
         # With one rule there is nothing to tell apart.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from looma_engines.gateway.haproxy import shares
+from looma_engines.gateway.haproxy import last_resort, shares
 from looma_engines.gateway.haproxy.backends import SERVER_OPTIONS, unique_endpoints, weight
 from looma_engines.gateway.haproxy.text import server_name, socket_address
 from looma_engines.gateway.model import Backend, DataPlane, Endpoint, Rule, Target
@@ -55,6 +55,7 @@ def plan_changes(
     | ----------------------------------- | ----------------------------------------------------------- |
     | nothing, or only the pods' names    | no command                                                  |
     | weights of a rule's targets         | `set map`, one for each threshold that moves                |
+    | which pods take requests            | and `set map`, for those asked as a last resort             |
     | an endpoint is new                  | `add server`, `enable health`, `enable server`, `health up` |
     | an endpoint drains, or no more      | `set server ... weight`                                     |
     | an endpoint is gone                 | `set server ... state maint`, and `del server` if it can be |
@@ -93,7 +94,8 @@ def plan_changes(
             removed.append(_delete(name, server))
     # A pod that is no longer drained is there before one that begins to be.
     changed.sort(key=lambda command: command.text.endswith(" weight 0"))
-    return (*added, *_weights(running, desired, folder), *changed, *removed)
+    maps = (*_weights(running, desired, folder), *_last_resorts(running, desired, folder))
+    return (*added, *maps, *changed, *removed)
 
 
 def shape(plane: DataPlane) -> DataPlane:
@@ -128,6 +130,13 @@ def _weights(running: DataPlane, desired: DataPlane, folder: Path) -> Iterator[C
     for entry, value in shares.map_entries(desired).items():
         if had[entry] != value:
             yield Command(f"set map {folder}/{shares.MAP} {entry} {value}")
+
+
+def _last_resorts(running: DataPlane, desired: DataPlane, folder: Path) -> Iterator[Command]:
+    had = last_resort.map_entries(running)
+    for entry, value in last_resort.map_entries(desired).items():
+        if had[entry] != value:
+            yield Command(f"set map {folder}/{last_resort.MAP} {entry} {value}")
 
 
 def _add(backend: str, endpoint: Endpoint) -> list[Command]:

@@ -5,6 +5,7 @@
     rules, shares      which rule fits, and which of its targets
     token_check, budgets, rate_limits, circuit_breakers, answer_sizes     policies
     backends           Services and their pods
+    last_resort        which pod is asked where none passes its check
     tables             where counters live
 
 The same value gives the same bytes, so that a file that is there already need not be written.
@@ -21,6 +22,7 @@ from looma_engines.gateway.haproxy import (
     backends,
     budgets,
     circuit_breakers,
+    last_resort,
     rate_limits,
     refusals,
     requests,
@@ -79,10 +81,11 @@ def render(plane: DataPlane, folder: Path, settings: Settings | None = None) -> 
         *_gateway(plane, known, here, settings),
     ]
     for backend in sorted(plane.backends, key=lambda backend: backend.name):
-        lines += backends.backend_section(backend, backends.leading_to(backend, known), settings)
+        lines += backends.backend_section(backend, backends.leading_to(backend, known), settings, folder=here)
     return {
         CONFIGURATION: "\n".join(lines),
         shares.MAP: shares.map_file(plane),
+        last_resort.MAP: last_resort.map_file(plane),
         **token_check.key_files(plane),
         **answer_sizes.files(known),
         **{
