@@ -113,7 +113,8 @@ async def test_what_somebody_else_changes_in_haproxy_is_put_right(real_world: Re
             assert world.real is not None
             state = f"{world.namespace}_resume-stable_80/{world.servers()[0]}"
             assert world.real.command(f"set server {state} state maint") == ""
-            assert (await world.ask(session))[0] == 503
+            assert ",MAINT," in world.real.command("show stat")
+            await world.until(lambda: ",MAINT," not in world.real.command("show stat"), "it is put right")
             await until_answers(world, session, (200, "stable"))
             # And HAProxy that ends by itself comes back with the flow that it had, as its files have it.
             await asyncio.to_thread(world.weigh, 30)

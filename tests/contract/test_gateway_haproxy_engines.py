@@ -115,9 +115,16 @@ def test_where_no_pod_passes_its_check_one_is_asked_all_the_same(new_gateway, ne
     one.ready = two.ready = False
     gateway.until(lambda: gateway.haproxy.command("show stat").count(",DOWN,") >= 2)
     assert {gateway.client.get("/").json()["engine"] for _ in range(40)} == {"one", "two"}
+
+
+def test_a_last_resort_that_is_dead_is_told_at_once(new_gateway, new_engine):
+    one = new_engine("one")
+    gateway = new_gateway(plane(rule(), backends=(backend(ENGINE, one.port),)))
     one.stop()
-    two.stop()
-    problem(gateway.client.get("/"), "engine-unreachable", 503)
+    gateway.until(lambda: ",DOWN," in gateway.haproxy.command("show stat"))
+    answer = gateway.client.get("/")
+    problem(answer, "engine-unreachable", 503)
+    assert answer.headers["Retry-After"] == "1"
 
 
 def test_where_no_pod_passes_its_check_one_that_drains_is_not_asked(new_gateway, new_engine):

@@ -76,7 +76,7 @@ def leading_to(backend: Backend, rules: Iterable[Rule]) -> list[Rule]:
 
 def backend_section(backend: Backend, rules: Sequence[Rule], settings: Settings, *, folder: str) -> Lines:
     """The section of one backend; `rules` are those that lead to it, `folder` is where HAProxy sees its files."""
-    lines = ["balance leastconn", *_check(backend), *last_resort.lines(backend, folder=folder)]
+    lines = ["balance leastconn", *_check(backend), *last_resort.draw_lines(backend)]
     lines += [*_retries(rules, settings), *_timeouts(rules, settings)]
     lines += answer_sizes.limit_lines(rules, STREAMS)
     for rule in rules:
@@ -86,6 +86,7 @@ def backend_section(backend: Backend, rules: Sequence[Rule], settings: Settings,
         # Before the rule changes headers: it may take away the one that says the cost.
         lines += budgets.cost_lines(rule, condition)
         lines += rule_lines.response_lines(rule, condition)
+    lines.append(last_resort.use_line(folder=folder))
     lines += [server_line(endpoint) for endpoint in unique_endpoints(backend)]
     return section(f"backend {backend.name}", lines)
 

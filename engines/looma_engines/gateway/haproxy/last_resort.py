@@ -51,13 +51,17 @@ def map_file(plane: DataPlane) -> str:
     return "".join(f"{name} {value}\n" for name, value in map_entries(plane).items())
 
 
-def lines(backend: Backend, *, folder: str) -> Lines:
-    """Lines of a backend that lead a request to the last resort, if no pod passes its check."""
+def draw_lines(backend: Backend) -> Lines:
+    """Lines of a backend by which a request draws its slot, if no pod passes its check."""
     return [
         f"force-persist if {_NONE_PASSES}",
         f"http-request set-var-fmt(txn.slot) '{backend.name}/%[rand({SLOTS})]' if {_NONE_PASSES}",
-        f"use-server %[var(txn.slot),map_str({folder}/{MAP},{NOBODY})] if {_NONE_PASSES}",
     ]
+
+
+def use_line(*, folder: str) -> str:
+    """The line of a backend that leads such a request to its slot's pod; HAProxy wants it after what requests pass."""
+    return f"use-server %[var(txn.slot),map_str({folder}/{MAP},{NOBODY})] if {_NONE_PASSES}"
 
 
 def _names(backend: Backend) -> list[str]:
