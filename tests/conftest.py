@@ -22,6 +22,7 @@ _MODULES = (
     "support.job_controllers",
     "support.probe_service",
     "support.registry",
+    "support.analysed",  # After those that it takes from.
 )
 pytest_plugins = [name for name in _MODULES if find_spec(name) is not None]
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from support.canaries import serves_alone
 from support.cluster import Cluster, ExpectationError, Object
 from support.faults import more
 from support.host_operator import HostOperator, hosted, wait_leading
@@ -107,18 +108,9 @@ def ended(probe: Probe, *, phase: str, serves: str) -> Object:
     """Wait until only one revision has pods and requests."""
 
     def holds(service: Object) -> bool:
-        status = service.get("status", {})
-        pods = {row["name"]: row.get("replicas", 0) for row in status.get("revisions", [])}
-        alone = all(bool(count) == (name == serves) for name, count in pods.items())
-        return (
-            status.get("observedGeneration") == service["metadata"]["generation"]
-            and status.get("phase") == phase
-            and status.get("stableRevision") == serves
-            and status.get("readyReplicas") == status.get("replicas") == REPLICAS
-            and "canary" not in status
-            and "retained" not in status
-            and alone
-        )
+        rows = service.get("status", {}).get("revisions", [])
+        pods = {row["name"]: row.get("replicas", 0) for row in rows}
+        return serves_alone(service, pods, phase=phase, revision=serves, replicas=REPLICAS)
 
     return probe.cluster.watch("aiservice", probe.name, holds, sentence=f"{serves} alone", seconds=120)
 

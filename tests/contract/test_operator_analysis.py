@@ -23,10 +23,11 @@ from looma_core.metrics import Metrics
 from looma_engines.gateway.metrics import GatewayMetrics
 from looma_operator.plan import queries, saturation
 from looma_operator.resources_analysis import Metric
+from support.analysed import apply, begun, play, rollout_of
 from support.control_plane import ControlPlane, free_port
 from support.observed_metrics import Observed
 from support.operator_process import Looma, make
-from support.operator_routes import route, say
+from support.operator_routes import route
 
 pytestmark = pytest.mark.control_plane
 Object = dict[str, Any]
@@ -52,56 +53,9 @@ def in_a_step(metrics: list[Object] = ALL, **more: Any) -> Object:
     return {"strategy": "Canary", "steps": [{"setWeight": 25}, {"analysis": analysis}, {"pause": {}}]}
 
 
-@pytest.fixture(scope="module")
-def analysed(
-    control_plane: ControlPlane, observed: Observed, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Looma]:
-    """A namespace with one replica of the operator that knows Prometheus."""
-    made = make(control_plane, tmp_path_factory.mktemp("operator"))
-    observed.target.namespace = made.namespace
-    try:
-        made.start(LOOMA_PROMETHEUS_URL=observed.url)
-        yield made
-    finally:
-        made.stop()
-
-
-def apply(looma: Looma, name: str, image: str, rollout: Object) -> None:
-    code, answer = looma.apply(
-        name,
-        engine="resume",
-        image=image,
-        replicas=4,
-        rollout=rollout,
-        route={"pathPrefixes": [f"/api/v1/{name}"]},
-    )
-    assert code in (200, 201), answer
-
-
 def weights(looma: Looma, name: str) -> dict[str, int]:
     refs = route(looma, name)["spec"]["rules"][0]["backendRefs"]
     return {ref["name"].removeprefix(f"{name}-"): ref["weight"] for ref in refs}
-
-
-def play(looma: Looma, name: str, until, sentence: str, *, seconds: float = 60) -> None:
-    def step() -> bool:
-        if route(looma, name):
-            say(looma, name)
-        return until()
-
-    looma.play(step, sentence, seconds=seconds)
-
-
-def begun(looma: Looma, name: str, rollout: Object) -> None:
-    """The service at r1, and a second image that was just asked for."""
-    apply(looma, name, "engine:1", rollout)
-    play(looma, name, lambda: looma.status(name).get("phase") == "Ready", "r1 serves")
-    apply(looma, name, "engine:2", rollout)
-
-
-def rollout_of(looma: Looma, name: str) -> Object:
-    found: Object = looma.status(name).get("rollout") or {}
-    return found
 
 
 def entries(looma: Looma, name: str) -> dict[str, Object]:
@@ -225,7 +179,12 @@ def limited(looma: Looma, name: str, image: str, rollout: Object, **shadow: Any)
 @pytest.mark.parametrize(
     ("name", "uses", "said"),
     [
-        ("roomy", {"cores": 0.1, "memory": 2**28}, "Successful: memory 25 % used (cpu"),
+        pytest.param(
+            "roomy",
+            {"cores": 0.1, "memory": 2**28},
+            "Successful: memory 25 % used (cpu",
+            marks=pytest.mark.long,
+        ),
         ("busy", {"cores": 0.9, "memory": 2**28}, "Failed: cpu 1"),
         pytest.param(
             "large",
@@ -256,7 +215,8 @@ def test_a_canary_that_is_too_full_is_given_up(analysed: Looma, observed: Observ
 
 
 @pytest.mark.parametrize(
-    ("name", "otherwise", "verdict"), [("alike", 0, "Successful"), ("unlike", 1, "Failed")]
+    ("name", "otherwise", "verdict"),
+    [pytest.param("alike", 0, "Successful", marks=pytest.mark.long), ("unlike", 1, "Failed")],
 )
 def test_a_canary_that_answers_copies_otherwise_is_given_up(
     analysed: Looma, observed: Observed, name, otherwise, verdict
@@ -289,6 +249,7 @@ def test_a_canary_that_answers_copies_otherwise_is_given_up(
         play(analysed, name, lambda: rollout_of(analysed, name).get("failed", False), "it is given up")
 
 
+@pytest.mark.long
 def test_a_canary_without_requests_is_never_promoted_by_itself(analysed: Looma, observed: Observed):
     observed.target.serve("quiet", "r1")
     begun(analysed, "quiet", in_a_step(ALL[:1], inconclusiveLimit=1))

@@ -17,10 +17,10 @@ from looma_operator.plan.judging import Reading
 from looma_operator.render.analysis_job import KEPT_SUCCESSFUL, render_analysis_job
 from looma_operator.resources import AIService, AIServiceSpec, Metadata
 from looma_operator.resources_analysis import JobTemplate
+from support.analysed import apply, begun, play, rollout_of
 from support.control_plane import ControlPlane
 from support.job_controllers import ends, pods
 from support.operator_process import PLAY_SECONDS, Looma, make
-from support.operator_routes import route, say
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.usefixtures("job_controllers")]
 Object = dict[str, Any]
@@ -59,22 +59,6 @@ def asking(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
         made.stop()
 
 
-def apply(looma: Looma, name: str, image: str, rollout: Object) -> None:
-    code, answer = looma.apply(
-        name, image=image, replicas=4, rollout=rollout, route={"pathPrefixes": [f"/api/v1/{name}"]}
-    )
-    assert code in (200, 201), answer
-
-
-def play(looma: Looma, name: str, until, sentence: str) -> None:
-    def step() -> bool:
-        if route(looma, name):
-            say(looma, name)
-        return until()
-
-    looma.play(step, sentence, seconds=60)
-
-
 def jobs(looma: Looma, name: str) -> dict[str, Object]:
     items = looma.plane.request("GET", looma.path("jobs", group=BATCH))[1]["items"]
     return {
@@ -82,13 +66,6 @@ def jobs(looma: Looma, name: str) -> dict[str, Object]:
         for item in items
         if item["metadata"]["labels"]["app.kubernetes.io/instance"] == name
     }
-
-
-def begun(looma: Looma, name: str, rollout: Object) -> None:
-    """The service at r1, and a second image that is asked about."""
-    apply(looma, name, "engine:1", rollout)
-    play(looma, name, lambda: looma.status(name).get("phase") == "Ready", "r1 serves")
-    apply(looma, name, "engine:2", rollout)
 
 
 def the_pod(looma: Looma, name: str, number: int = 0) -> Object:
@@ -99,11 +76,6 @@ def the_pod(looma: Looma, name: str, number: int = 0) -> Object:
 
     play(looma, name, lambda: bool(found()), f"Job {number} has a pod")
     return found()[0]
-
-
-def rollout_of(looma: Looma, name: str) -> Object:
-    found: Object = looma.status(name).get("rollout") or {}
-    return found
 
 
 def entry(looma: Looma, name: str) -> Object:
@@ -169,6 +141,7 @@ def test_an_operator_that_is_killed_finds_the_job_that_it_made(asking: Looma):
     assert after["metadata"]["uid"] == before["metadata"]["uid"], "no second one was made"
 
 
+@pytest.mark.long
 def test_a_job_that_does_not_end_is_no_success(asking: Looma):
     begun(asking, "hangs", checked(activeDeadlineSeconds=5))
     the_pod(asking, "hangs")
@@ -187,6 +160,7 @@ def test_a_job_that_the_api_server_refuses_is_no_success(asking: Looma):
     assert jobs(asking, "wrong") == {}
 
 
+@pytest.mark.long
 def test_another_template_is_another_measurement(asking: Looma):
     begun(asking, "changed", checked())
     first = the_pod(asking, "changed")

@@ -105,7 +105,7 @@ def test_given_watches_that_froze_when_they_are_silent_too_long_then_others_are_
 
 
 @pytest.mark.parametrize(
-    "status", [409, pytest.param(429, marks=pytest.mark.long), pytest.param(500, marks=pytest.mark.long), 503]
+    "status", [409, *(pytest.param(status, marks=pytest.mark.long) for status in (429, 500, 503))]
 )
 def test_given_a_rollout_when_writes_and_reads_are_refused_then_it_ends_all_the_same(
     behind: tuple[Looma, FaultyProxy], status: int

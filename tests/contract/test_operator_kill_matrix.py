@@ -28,6 +28,7 @@ import pytest
 
 from looma_operator.names import REQUEST
 from support.audit import AuditLog
+from support.canaries import serves_alone
 from support.control_plane import ControlPlane
 from support.operator_process import Looma, grant, make
 from support.operator_routes import GATEWAY, MERGE, route, say
@@ -139,17 +140,7 @@ def ask(looma: Looma, name: str, action: str) -> None:
 
 def ended(looma: Looma, name: str, phase: str, serves: str) -> bool:
     """Only one revision has pods and requests, and the status says so of the spec as it is."""
-    service = looma.get(name)
-    status = service.get("status") or {}
-    counts = looma.counts(name)
-    return (
-        status.get("observedGeneration") == service["metadata"]["generation"]
-        and (status.get("phase"), status.get("stableRevision")) == (phase, serves)
-        and status.get("readyReplicas") == status.get("replicas") == REPLICAS
-        and "canary" not in status
-        and "retained" not in status
-        and all(bool(count) == (revision == serves) for revision, count in counts.items())
-    )
+    return serves_alone(looma.get(name), looma.counts(name), phase=phase, revision=serves, replicas=REPLICAS)
 
 
 def waits(looma: Looma, name: str, step: int) -> bool:
@@ -292,7 +283,7 @@ def test_given_a_road_when_the_operator_is_killed_at_any_of_its_writes_then_the_
     assert wrong == []
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.long), "after"])
 def test_given_half_of_the_requests_at_a_canary_when_the_operator_is_killed_then_it_is_promoted_as_recorded(
     proxied: Proxied, when: When
 ):

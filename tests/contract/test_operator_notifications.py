@@ -284,6 +284,7 @@ def test_no_look_waits_for_a_receiver(stand: Stand):
     assert len(known) == 6
 
 
+@pytest.mark.long
 def test_a_killed_operator_forgets_nobody_and_repeats_nothing_that_was_written_down(stand: Stand):
     stand.tell()
     first = stand.start()

@@ -361,6 +361,7 @@ def kubectl_looma(looma: Looma, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_an_operator_that_is_killed_makes_no_second_run(looma: Looma):
     made(looma, "killed", schedule={"cron": "@yearly"})
     phase(looma, "killed", "Scheduled")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from support.cluster import Cluster, Object
@@ -17,6 +17,21 @@ BLUE_GREEN = {"strategy": "BlueGreen", "scaleDownDelaySeconds": 3, "progressDead
 def current(service: Object) -> bool:
     """The operator has seen the spec as it is now."""
     return bool(service.get("status", {}).get("observedGeneration") == service["metadata"]["generation"])
+
+
+def serves_alone(
+    service: Object, pods: Mapping[str, int], *, phase: str, revision: str, replicas: int
+) -> bool:
+    """Only one revision has pods (`pods` has their numbers) and requests, and status says so of the spec as it is."""
+    status = service.get("status") or {}
+    return (
+        current(service)
+        and (status.get("phase"), status.get("stableRevision")) == (phase, revision)
+        and status.get("readyReplicas") == status.get("replicas") == replicas
+        and "canary" not in status
+        and "retained" not in status
+        and all(bool(count) == (name == revision) for name, count in pods.items())
+    )
 
 
 def waits_at(step: int, revision: str = "") -> Callable[[Object], bool]:

@@ -38,6 +38,15 @@ def settled(service: Object) -> bool:
     return status.get("observedGeneration") == service["metadata"]["generation"] and ready == "True"
 
 
+def settled_on(revision: str) -> Callable[[Object], bool]:
+    """Holds when the service is settled on `revision`."""
+
+    def holds(service: Object) -> bool:
+        return settled(service) and service["status"].get("stableRevision") == revision
+
+    return holds
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
     """A running instance of Looma.

@@ -5,6 +5,7 @@ What is scraped are the metrics of engines and gateways, made by the same librar
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import threading
@@ -47,6 +48,16 @@ class Service:
     otherwise: int = 0
     done: int = 0
     failed: float = 0.0
+    dice: random.Random | None = None
+
+    def request(self) -> tuple[bool, float]:
+        """Whether one more request fails, and how many seconds it takes: by dice, or as regularly as can be."""
+        if self.dice is not None:
+            return self.dice.random() < self.bad, self.seconds * self.dice.uniform(0.5, 1.5)
+        self.failed += self.bad
+        fails = self.failed >= 1
+        self.failed -= fails
+        return fails, self.seconds
 
 
 @dataclass
@@ -72,10 +83,12 @@ class Target:
         seconds: float = 0.02,
         cores: float = 0.01,
         memory: int = 2**27,
+        seed: int | None = None,
     ) -> None:
         """From now on a revision answers requests, with such a share of failures, in so many seconds each.
 
-        It uses so much of its container's processor, in cores, and memory, in bytes.
+        It uses so much of its container's processor, in cores, and memory, in bytes. With a seed, which requests fail
+        and how long each takes, half as much more or less, is a matter of dice.
         """
         with self.lock:
             made = self.services.get((name, revision))
@@ -85,6 +98,7 @@ class Target:
                 self.services[name, revision] = made
             made.bad, made.seconds, made.cores = bad, seconds, cores
             made.usage = Usage(cpu_seconds=made.usage.cpu_seconds, memory_bytes=memory)
+            made.dice = None if seed is None else random.Random(seed)  # noqa: S311 - the same in each run
 
     def copy(self, name: str, revision: str, *, to: str, otherwise: int = 0) -> None:
         """From now on so many of ten copies of a revision's requests are answered otherwise by another one."""
@@ -106,11 +120,9 @@ class Target:
                     memory_bytes=service.usage.memory_bytes,
                 )
                 for _ in range(service.per_beat):
-                    service.failed += service.bad
-                    fails = service.failed >= 1
-                    service.failed -= fails
+                    fails, seconds = service.request()
                     code = 500 if fails else 200
-                    service.engine.observe_request(route="/x", code=code, seconds=service.seconds)
+                    service.engine.observe_request(route="/x", code=code, seconds=seconds)
                     labels = (f"{self.namespace}/{name}", revision, f"{code // 100}xx", "false")
                     self.attempts.labels(*labels).inc()
                     service.done += 1
