@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from support.canaries import REPLICAS, current, gone
-from support.cluster import Cluster, Object
+from support.cluster import Cluster, Object, settled, settled_on
 from support.faults import more, pods
 from support.probe_service import Probe, probing
 from support.traffic import Traffic
@@ -173,3 +174,47 @@ def test_given_no_requests_when_a_version_is_measured_then_it_waits_for_somebody
     assert "no data" in found(service)["errors"]["message"]
     cluster.kubectl_looma("abort", judged.name, "--reason", "nobody asks it")
     gone(cluster, judged, "r2")
+
+
+def test_given_a_version_that_gets_copies_when_their_answers_are_the_same_then_it_takes_over_unseen_until_then(
+    cluster: Cluster, resume_service: Object
+):
+    first = resume_service["status"]["stableRevision"]
+    metric = {"name": "other-answers", "builtIn": "shadowDifference", "max": 2}
+    rollout = {
+        "strategy": "Canary",
+        "steps": [{"setWeight": 0}, {"analysis": {"metrics": [metric], **QUICK}}],
+        "progressDeadlineSeconds": 300,
+    }
+    route = resume_service["spec"]["route"] | {"shadow": {"canary": True, "percent": 100}}
+    # A change of these alone is no new version.
+    cluster.apply(_resume(resume_service, route=route, rollout=rollout))
+    cluster.watch("aiservice", "resume", settled_on(first), sentence="the route has its shadow")
+
+    with cluster.api() as api, Traffic(api, "/api/v1/resumes?limit=1") as traffic:
+        traffic.wait_for_revision(first)
+        traffic.mark("apply")
+        note = {"metadata": {"annotations": {"example.org/note": secrets.token_hex(4)}}}
+        cluster.apply(_resume(resume_service, route=route, rollout=rollout, podTemplate=note))
+        service = cluster.watch(
+            "aiservice",
+            "resume",
+            lambda found: settled(found) and found["status"]["stableRevision"] != first,
+            sentence="the new version took over",
+            seconds=240,
+        )
+        second = service["status"]["stableRevision"]
+        traffic.wait_for_revision(second)
+    assert traffic.failures() == []
+    (one,) = found(service).values()
+    assert (one["metric"], one["verdict"]) == ("other-answers", "Successful")
+    assert all(measured["samples"] >= QUICK["minSamples"] for measured in one["measurements"])
+    # Each measurement was of copies: nobody was answered by the new version until the last of them.
+    answers = [answer.revision for answer in traffic.between("apply")]
+    assert answers.index(second) >= QUICK["minSamples"]
+
+
+def _resume(service: Object, **changes: Any) -> Object:
+    """The résumé engine's file with another spec."""
+    head = {"apiVersion": "looma.dev/v1alpha1", "kind": "AIService", "metadata": {"name": "resume"}}
+    return head | {"spec": service["spec"] | changes}

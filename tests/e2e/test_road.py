@@ -5,35 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
-from collections.abc import Iterator
 
 import pytest
 
-from support.cluster import Cluster, Object, settled
+from support.cluster import Cluster, Object, settled, settled_on
 from support.resume_files import ADA, pdf_one_column
 from support.traffic import Traffic
 
 pytestmark = [pytest.mark.cluster, pytest.mark.road]
-
-
-def on(revision: str):
-    """Holds when the service is settled on `revision`."""
-
-    def holds(service: Object) -> bool:
-        return settled(service) and service["status"].get("stableRevision") == revision
-
-    return holds
-
-
-@pytest.fixture
-def resume_service(cluster: Cluster) -> Iterator[Object]:
-    """The résumé engine's AIService, put back as it was found."""
-    service = cluster.watch("aiservice", "resume", settled, sentence="the résumé engine is ready")
-    before = service["spec"]
-    yield service
-    patch = [{"op": "replace", "path": "/spec", "value": before}]
-    cluster.kubectl("patch", "aiservice", "resume", "--type", "json", "-p", json.dumps(patch))
-    cluster.watch("aiservice", "resume", settled, sentence="the résumé engine is back as found")
 
 
 def test_given_a_resume_when_it_is_uploaded_then_the_person_is_listed(cluster: Cluster) -> None:
@@ -64,7 +43,7 @@ def test_given_a_new_version_when_it_is_applied_and_rolled_back_then_no_request_
 ) -> None:
     first = resume_service["status"]["stableRevision"]
     with cluster.api() as api, Traffic(api, "/api/v1/resumes?limit=1") as traffic:
-        traffic.wait_for_revision(first)
+        traffic.wait_for_revisisettled_on(first)
 
         # When a changed spec is applied, as a person does it
         changed = cluster.get("aiservice", "resume")
@@ -87,8 +66,10 @@ def test_given_a_new_version_when_it_is_applied_and_rolled_back_then_no_request_
         # And rolled back with a reason
         traffic.mark("rollback")
         cluster.kubectl_looma("rollback", "resume", "--reason", "the new one reads dates wrongly")
-        back = cluster.watch("aiservice", "resume", on(first), sentence="the first revision serves again")
-        traffic.wait_for_revision(first)
+        back = cluster.watch(
+            "aiservice", "resume", settled_on(first), sentence="the first revision serves again"
+        )
+        traffic.wait_for_revisisettled_on(first)
         traffic.mark("end")
 
     # Then the answers came from the old pods, nothing failed, and who and why are recorded
@@ -115,5 +96,7 @@ def test_given_an_older_file_when_it_is_applied_again_then_the_known_revision_re
     )
     patch = [{"op": "replace", "path": "/spec", "value": resume_service["spec"]}]
     cluster.kubectl("patch", "aiservice", "resume", "--type", "json", "-p", json.dumps(patch))
-    back = cluster.watch("aiservice", "resume", on(first), sentence="the older file's revision serves again")
+    back = cluster.watch(
+        "aiservice", "resume", settled_on(first), sentence="the older file's revision serves again"
+    )
     assert back["status"]["lastRollback"]["to"] == first
