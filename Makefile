@@ -100,14 +100,14 @@ format: $(READY) ## Put the sources into the house style
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 unit: $(ASSETS) ## Unit tests alone, under a minute (SCENARIO=word runs the ones so named)
-	@$(BIN)/pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD)
+	@$(BIN)/pytest tests/unit -m "not database and not long" -q -n $(WORKERS) --dist loadfile $(KEYWORD)
 
 # Coverage doubles what tests cost, and more where it looks for greenlets (SQLAlchemy's async sessions are some). So it
 # looks for them only where a database is, and not at all in contract tests, where servers are most of the work and many
 # processes of ours begin and end: its figure is a lower bound.
 unit-coverage: $(ASSETS)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run --concurrency=thread -m pytest tests/unit -m "not database" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/coverage run --concurrency=thread -m pytest tests/unit -m "not database and not long" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
 contract: $(READY) ## Definitions, operator and database against the real API server and PostgreSQL
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target contract-servers contract-database
@@ -129,7 +129,7 @@ cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of
 	@$(SUDO) tests/on-cluster $(TEST_NAME) $(KEYWORD)
 
 scenarios: $(ASSETS) ## What `make test` leaves out for its time: many more examples, and all scenarios of rollouts, models and SyncJobs
-	@$(BIN)/pytest tests/unit -m "hypothesis and not database" --hypothesis-profile thorough -q -n $(WORKERS) $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/pytest tests/unit -m "(hypothesis or long) and not database" --hypothesis-profile thorough -q -n $(WORKERS) $(KEYWORD) $(NONE_IS_FINE)
 	@$(SUDO) $(BIN)/pytest tests/contract -m long -q -n $(CONTRACT_WORKERS) $(KEYWORD) $(NONE_IS_FINE)
 	@$(SUDO) env TESTS=tests/e2e MARK="long or not long" tests/on-cluster scenarios $(KEYWORD)
 

@@ -6,6 +6,7 @@ usage: python -m tests.bench [--name INSTANCE] [--only PART,PART]
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -70,6 +71,8 @@ def main() -> None:
         "--soak-minutes", type=float, default=bench_scale.SOAK_MINUTES, help="how long they rest after that"
     )
     options = parser.parse_args()
+    # Ended from outside it takes away what it made, as it does at the keyboard.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parts = options.only.split(",")
     if unknown := set(parts) - set(ALL):
         parser.error(f"no part named {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")

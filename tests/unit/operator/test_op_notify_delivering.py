@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from looma_operator.notifying import delivering as module
-from looma_operator.notifying.delivering import MOST_WAITING, Delivering
+from looma_operator.notifying.delivering import Delivering
 from looma_operator.notifying.formats import Letter, Outcome, Verdict
 from looma_operator.plan.receivers import Receiver
 from looma_operator.queueing import Key
@@ -179,16 +179,17 @@ async def test_nothing_is_sent_where_another_replica_leads(stand):
     assert one.post.sent == [("ci", "1")]
 
 
-async def test_a_line_has_a_bound_and_takes_the_rest_later(stand):
+async def test_a_line_has_a_bound_and_takes_the_rest_later(stand, monkeypatch):
+    monkeypatch.setattr(module, "MOST_WAITING", 20)
     one = stand(CI)
-    letters = [(letter(str(number), later=number), ["ci"]) for number in range(MOST_WAITING + 5)]
+    letters = [(letter(str(number), later=number), ["ci"]) for number in range(25)]
     one.lines.order(KEY, letters)
     await one.settle()
-    await one.wait_sent(MOST_WAITING)
-    assert len(one.post.sent) == MOST_WAITING
+    await one.wait_sent(20)
+    assert len(one.post.sent) == 20
     one.lines.order(KEY, letters)
     await one.settle()
-    assert len(one.post.sent) == MOST_WAITING + 5
+    assert len(one.post.sent) == 25
 
 
 async def test_a_robot_gets_no_more_than_it_takes_in_a_minute(stand):
