@@ -116,7 +116,8 @@ contract-servers: $(ASSETS) contract-programs
 	@$(BIN)/pytest tests/contract -m "not database and not long" -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
 contract-database: $(ASSETS) contract-programs
-	@$(BIN)/coverage run -m pytest tests/unit tests/contract -m "database and not long" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/coverage run -m pytest tests/unit -m "database and not long" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+	@$(BIN)/pytest tests/contract -m "database and not long" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
 
 contract-programs: $(READY)
 	@$(SUDO) $(BIN)/looma build --only binaries --only haproxy --only prometheus --only registry

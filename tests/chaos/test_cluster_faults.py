@@ -218,6 +218,7 @@ def test_one_part_killed_is_told_and_started_again(bare: Cluster, name: str) -> 
     assert has(bare, mark)
 
 
+@LONG
 def test_two_ups_at_once_do_not_meet(bare: Cluster) -> None:
     command = [str(BIN / "looma"), "up", "--name", BARE, "--without-release"]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
@@ -228,6 +229,7 @@ def test_two_ups_at_once_do_not_meet(bare: Cluster) -> None:
     assert codes == [0, 0] or any("another `looma` works" in text for text in told)
 
 
+@LONG
 def test_a_machine_that_lost_every_process_comes_up_with_its_data(bare: Cluster) -> None:
     mark = keep_a_mark(bare)
     assert kill_everything(BARE) > 10

@@ -73,6 +73,7 @@ def test_a_stream_is_as_long_as_it_is(limited):
     assert len(answer.content) > MOST
 
 
+@pytest.mark.long
 def test_a_length_beyond_32_bits_is_not_taken_for_a_small_one(limited):
     gateway, engine = limited
     for length in (2**32 + 1, 2**32 + 50, 2**33, 10**17):

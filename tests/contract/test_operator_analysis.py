@@ -216,8 +216,9 @@ def test_a_canary_that_is_too_full_is_given_up(analysed: Looma, observed: Observ
 
 @pytest.mark.parametrize(
     ("name", "otherwise", "verdict"),
-    [pytest.param("alike", 0, "Successful", marks=pytest.mark.long), ("unlike", 1, "Failed")],
+    [("alike", 0, "Successful"), ("unlike", 1, "Failed")],
 )
+@pytest.mark.long
 def test_a_canary_that_answers_copies_otherwise_is_given_up(
     analysed: Looma, observed: Observed, name, otherwise, verdict
 ):

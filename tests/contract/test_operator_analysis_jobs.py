@@ -150,6 +150,7 @@ def test_a_job_that_does_not_end_is_no_success(asking: Looma):
     assert entry(asking, "hangs")["verdict"] == "Error"
 
 
+@pytest.mark.long
 def test_a_job_that_the_api_server_refuses_is_no_success(asking: Looma):
     wrong = {"containers": [{"name": "Not A Name", "image": "checker:1"}]}
     begun(asking, "wrong", checked(pod=wrong))
@@ -180,6 +181,7 @@ def test_another_template_is_another_measurement(asking: Looma):
     assert entry(asking, "changed").get("failed", 0) == 0
 
 
+@pytest.mark.long
 def test_a_services_jobs_go_with_it(asking: Looma):
     begun(asking, "gone", checked())
     the_pod(asking, "gone")
@@ -251,6 +253,7 @@ async def test_somebody_elses_job_is_left_alone(asking: Looma, kube: Kube):
     assert "does not belong to this AIService" in reading.error
 
 
+@pytest.mark.long
 async def test_a_few_jobs_that_succeeded_are_kept(asking: Looma, kube: Kube):
     look = Jobs(kube, clock=lambda: datetime.now(UTC))
     last = KEPT_SUCCESSFUL + 10

@@ -137,6 +137,7 @@ def test_watching_ends_when_time_is_up(looma: Looma):
     assert "slow was not at what its spec asks for within 1 s" in done.stderr
 
 
+@pytest.mark.long
 def test_watching_says_how_a_rollout_ended(looma: Looma):
     steps = {"strategy": "Canary", "steps": [{"setWeight": 50}, {"pause": {}}]}
     looma.apply("watched", replicas=2, rollout=steps)

@@ -84,6 +84,7 @@ def test_given_frozen_watches_when_things_change_then_the_resync_finds_all_of_it
     assert proxy.struck["held"] > 0, "the watches would have told of it"
 
 
+@pytest.mark.long
 def test_given_watches_that_froze_when_they_are_silent_too_long_then_others_are_opened(
     behind: tuple[Looma, FaultyProxy],
 ):

@@ -283,7 +283,8 @@ def test_given_a_road_when_the_operator_is_killed_at_any_of_its_writes_then_the_
     assert wrong == []
 
 
-@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.long), "after"])
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_given_half_of_the_requests_at_a_canary_when_the_operator_is_killed_then_it_is_promoted_as_recorded(
     proxied: Proxied, when: When
 ):

@@ -266,6 +266,7 @@ def test_a_receiver_that_was_away_hears_of_everything_once(stand: Stand):
     assert stand.reasons("resume") == ["RolloutStarted", "RolloutCompleted"]
 
 
+@pytest.mark.long
 def test_no_look_waits_for_a_receiver(stand: Stand):
     stand.tell()
     stand.ci.hold = threading.Event()

@@ -105,6 +105,7 @@ def test_suspended_it_has_no_pods_and_then_has_them_again(looma: Looma, tmp_path
     phase(looma, "paused", "Succeeded")
 
 
+@pytest.mark.long
 def test_a_run_that_is_too_slow_has_failed(looma: Looma):
     made(looma, "slow", activeDeadlineSeconds=3)
     wait_pods(looma, "slow-sync-1", 1)

@@ -35,6 +35,7 @@ def test_given_traffic_when_a_new_version_rolls_out_and_back_then_no_request_fai
     assert ["*", version, "1", "2"] in [line.split() for line in difference.splitlines()]
 
 
+@pytest.mark.long
 def test_given_a_version_that_never_starts_when_its_deadline_passes_then_the_old_one_serves(
     cluster: Cluster, probe: Probe
 ):

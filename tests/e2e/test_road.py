@@ -43,7 +43,7 @@ def test_given_a_new_version_when_it_is_applied_and_rolled_back_then_no_request_
 ) -> None:
     first = resume_service["status"]["stableRevision"]
     with cluster.api() as api, Traffic(api, "/api/v1/resumes?limit=1") as traffic:
-        traffic.wait_for_revisisettled_on(first)
+        traffic.wait_for_revision(first)
 
         # When a changed spec is applied, as a person does it
         changed = cluster.get("aiservice", "resume")
@@ -69,7 +69,7 @@ def test_given_a_new_version_when_it_is_applied_and_rolled_back_then_no_request_
         back = cluster.watch(
             "aiservice", "resume", settled_on(first), sentence="the first revision serves again"
         )
-        traffic.wait_for_revisisettled_on(first)
+        traffic.wait_for_revision(first)
         traffic.mark("end")
 
     # Then the answers came from the old pods, nothing failed, and who and why are recorded
@@ -81,6 +81,7 @@ def test_given_a_new_version_when_it_is_applied_and_rolled_back_then_no_request_
     assert rollback["completedAt"] >= rollback["startedAt"]
 
 
+@pytest.mark.long
 def test_given_an_older_file_when_it_is_applied_again_then_the_known_revision_returns(
     cluster: Cluster, resume_service: Object
 ) -> None:

@@ -288,3 +288,40 @@ def test_given_a_canary_halfway_when_the_strategy_becomes_blue_green_then_it_ser
     traffic.mark("done")
     more(traffic, 50)
     assert set(traffic.revisions("done")) == {"r2"}
+
+
+def test_given_a_canary_without_a_gateway_when_its_weight_is_reduced_then_no_fewer_pods_than_asked_for_answer(
+    cluster: Cluster,
+):
+    """Pods are the weights there: three of four are replaced, then two of those go back."""
+    steps = [{"setWeight": 75}, {"pause": {"seconds": 2}}, {"setWeight": 25}, {"pause": {}}]
+    rollout = CANARY | {"steps": steps}
+    spec = {"replicas": 4, "rollout": rollout, "route": {"pathPrefixes": []}}
+    reduced = Probe(cluster, "reduced")
+    try:
+        reduced.apply(**spec)
+        reduced.wait(stable="r1", sentence="the first version serves")
+        seen: list[dict[str, int]] = []
+
+        def rests(service: Object) -> bool:
+            found = cluster.list("deployments", f"app.kubernetes.io/instance={reduced.name}")
+            seen.append(
+                {
+                    item["metadata"]["name"].removeprefix(f"{reduced.name}-"): item["status"].get(
+                        "availableReplicas", 0
+                    )
+                    for item in found
+                }
+            )
+            canary = service["status"].get("canary") or {}
+            return current(service) and canary.get("step") == 3 and seen[-1] == {"r1": 3, "r2": 1}
+
+        reduced.apply(**spec, version="2")
+        cluster.watch(
+            "aiservice", reduced.name, rests, sentence="a quarter is of the new version", seconds=150
+        )
+        assert any(pods.get("r2") == 3 for pods in seen), f"it had three quarters before: {seen}"
+        assert min(sum(pods.values()) for pods in seen) >= 4
+        assert max(sum(pods.values()) for pods in seen) <= 5, "a quarter more at most"
+    finally:
+        cluster.kubectl("delete", "aiservice", reduced.name, "--ignore-not-found", "--wait=false")
