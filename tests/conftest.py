@@ -28,10 +28,10 @@ pytest_plugins = [name for name in _MODULES if find_spec(name) is not None]
 
 # How long an example takes says how busy the machine is, and no test is about that.
 settings.register_profile(
-    "looma", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50
+    "looma", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30
 )
 settings.load_profile("looma")
-# For `make scenarios`: twenty times as many examples, of a test that asks for a share of them as well.
+# For `make scenarios`: thirty times as many examples, of a test that asks for a share of them as well.
 settings.register_profile("thorough", settings.get_profile("looma"), max_examples=1000)
 
 # What thousands of tests are made of stays until the end: so looking for garbage in it is lost time.

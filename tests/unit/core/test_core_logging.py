@@ -116,7 +116,7 @@ def test_ids_and_times_stay_readable(text: str) -> None:
     assert redact(None, "info", {"event": text})["event"] == text
 
 
-@settings(max_examples=200)
+@settings(max_examples=settings().max_examples * 2)
 @given(st.emails())
 @example("'@A.af")
 def test_no_address_survives(email: str) -> None:

@@ -200,7 +200,7 @@ _FAULTS = st.sampled_from(
 _OUTSIDE = st.sampled_from(["", "", "haproxy restarts", "controller restarts", "somebody else"])
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=st.lists(st.tuples(st.one_of(_PLANES, _BAD), _FAULTS, _OUTSIDE), max_size=8), last=_PLANES)
 async def test_whatever_breaks_off_it_ends_where_it_should(
     tmp_path_factory: pytest.TempPathFactory, moves: list[Any], last: DataPlane

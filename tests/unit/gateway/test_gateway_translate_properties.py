@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json
 
@@ -247,7 +247,6 @@ _START = [
 ]
 
 
-@settings(max_examples=80)
 @given(documents=st.lists(_ANY_OBJECT, max_size=8), data=st.data())
 def test_whatever_there_is_it_is_translated_the_same_in_any_order(
     documents: list[Object], data: st.DataObject
@@ -268,7 +267,6 @@ def test_whatever_there_is_it_is_translated_the_same_in_any_order(
         assert len({target.backend for target in item.targets}) == len(item.targets)
 
 
-@settings(max_examples=60)
 @given(weights=st.lists(st.integers(0, 100), min_size=1, max_size=4), twice=st.booleans())
 def test_shares_are_those_of_the_backend_references(weights: list[int], twice: bool) -> None:
     names = [f"s{number}" for number in range(len(weights))]

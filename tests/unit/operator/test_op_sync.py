@@ -530,7 +530,7 @@ def happen(world: SyncWorld, what: str, value, *, request: str) -> None:
         world.spec["parallelism"] = value
 
 
-@settings(max_examples=100, deadline=timedelta(seconds=5))
+@settings(deadline=timedelta(seconds=5))
 @given(ACTIONS)
 def test_whatever_happens_one_run_goes_on_at_most_and_no_epoch_comes_twice(actions):
     world = SyncWorld(spec=spec(schedule=NIGHTLY))
