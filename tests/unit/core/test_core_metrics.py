@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from looma_core.metrics import Metrics
@@ -15,6 +16,7 @@ MAKERS = {
 }
 
 
+@cache
 def _defined() -> set[str]:
     """Names of all metrics that the code makes: the first argument of what makes one."""
     found = set()
