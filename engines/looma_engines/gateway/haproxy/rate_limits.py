@@ -32,13 +32,6 @@ Tried with two pods, four times 50 a second asked for, a minute: without it 3041
 with 1000 2999, with 2000 3017, since the excess of the first window is waited for only after it.
 """
 
-MEAN_SLACK = 250
-"""One request in so many more may pass on the average, that is 0.4 %.
-
-What two pods count is never quite of one moment: the sum errs by some requests in a thousand, to both sides. Too much
-of it holds requests back, and as the first window lets none catch up, that is lost: 2981 of 3000 passed in a minute.
-"""
-
 MOST_MEAN_MS = 600_000
 
 
@@ -81,12 +74,6 @@ def mean_window(short: Window) -> Window:
     """
     times = max(min(-(-MEAN_REQUESTS // short.requests), MOST_MEAN_MS // short.milliseconds), 1)
     return Window(requests=times * short.requests, milliseconds=times * short.milliseconds)
-
-
-def mean_limit(short: Window) -> int:
-    """How many requests the window of the average lets pass: 1004 where it holds 1000."""
-    requests = mean_window(short).requests
-    return requests + requests // MEAN_SLACK
 
 
 def table_kinds(rules: Iterable[Rule]) -> dict[str, str]:
@@ -153,7 +140,7 @@ def _count(plane: DataPlane, rule: Rule) -> Lines:
     own = tables.name(plane, kind(known))
     lines = [
         f"http-request set-var(txn.limit) int({known.requests}) if {this}",
-        f"http-request set-var(txn.limit_mean) int({mean_limit(known)}) if {this}",
+        f"http-request set-var(txn.limit_mean) int({mean_window(known).requests}) if {this}",
         f"http-request set-var(txn.limit_reset) int({-(-known.milliseconds // 1000)}) if {this}",
         f"http-request set-var-fmt(txn.limit_of) {counted_together(rule, limit.per)} if {this}",
         f"http-request set-var(txn.limit_key) var(txn.limit_of),sha2(256) if {this}",
