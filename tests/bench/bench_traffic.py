@@ -36,8 +36,8 @@ OVER = 4.0
 """How many times the limit is asked for."""
 COUNTED_SECONDS = 60
 LEAD_SECONDS = 40
-"""Before that: two windows of a limit's average. What the first burst let through too much, pods not having heard of one
-another, is taken back within them; counted without that burst, it would look as if the limit gave too little."""
+"""Before that: two windows of a limit's average. What the first burst let through too much, as pods had not heard of
+one another, is taken back within them; counted without that burst, the limit would seem to give too little."""
 CHANGES = 100
 EVERY_SECONDS = 0.25
 """Between two reloads of the plain HAProxy."""
