@@ -45,6 +45,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """What is left goes with the process: Python would look for garbage in all of it once more as it ends."""
+    gc.disable()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a PostgreSQL: that is a server to start, so `make unit` leaves it to `make contract`."""
     for item in items:

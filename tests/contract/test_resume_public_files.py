@@ -13,7 +13,7 @@ import pytest
 from looma_engines.resume.documents import read_document
 from support.resume_files import parser
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 FILES = sorted(path for folder in ("offlinecv_en", "resume_files") for path in (DATA / folder).rglob("*.pdf"))
 
 
