@@ -127,13 +127,17 @@ def test_a_last_resort_that_is_dead_is_told_at_once(new_gateway, new_engine):
     assert answer.headers["Retry-After"] == "1"
 
 
+def second_drains(*ports: int):
+    known = backend(ENGINE, *ports)
+    draining = tuple(
+        msgspec.structs.replace(endpoint, draining=endpoint.port == ports[1]) for endpoint in known.endpoints
+    )
+    return msgspec.structs.replace(known, endpoints=draining)
+
+
 def test_where_no_pod_passes_its_check_one_that_drains_is_not_asked(new_gateway, new_engine):
     one, two = new_engine("one"), new_engine("two")
-    known = backend(ENGINE, one.port, two.port)
-    draining = tuple(
-        msgspec.structs.replace(endpoint, draining=endpoint.port == two.port) for endpoint in known.endpoints
-    )
-    gateway = new_gateway(plane(rule(), backends=(msgspec.structs.replace(known, endpoints=draining),)))
+    gateway = new_gateway(plane(rule(), backends=(second_drains(one.port, two.port),)))
     one.ready = two.ready = False
     gateway.until(lambda: gateway.haproxy.command("show stat").count(",DOWN,") >= 2)
     assert {gateway.client.get("/").json()["engine"] for _ in range(20)} == {"one"}
@@ -148,9 +152,5 @@ def test_an_engine_whose_answers_are_errors_keeps_its_pods(new_gateway, new_engi
 
 def test_a_draining_pod_gets_no_new_request(new_gateway, new_engine):
     one, two = new_engine("one"), new_engine("two")
-    known = backend(ENGINE, one.port, two.port)
-    draining = tuple(
-        msgspec.structs.replace(endpoint, draining=endpoint.port == two.port) for endpoint in known.endpoints
-    )
-    gateway = new_gateway(plane(rule(), backends=(msgspec.structs.replace(known, endpoints=draining),)))
+    gateway = new_gateway(plane(rule(), backends=(second_drains(one.port, two.port),)))
     assert {gateway.client.get("/").json()["engine"] for _ in range(10)} == {"one"}

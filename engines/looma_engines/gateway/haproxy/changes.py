@@ -7,7 +7,7 @@ taken out last.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -94,7 +94,11 @@ def plan_changes(
             removed.append(_delete(name, server))
     # A pod that is no longer drained is there before one that begins to be.
     changed.sort(key=lambda command: command.text.endswith(" weight 0"))
-    maps = (*_weights(running, desired, folder), *_last_resorts(running, desired, folder))
+    maps = [
+        command
+        for module in (shares, last_resort)
+        for command in _moved(folder / module.MAP, module.map_entries(running), module.map_entries(desired))
+    ]
     return (*added, *maps, *changed, *removed)
 
 
@@ -125,18 +129,11 @@ def _servers(backend: Backend) -> dict[str, Endpoint]:
     return {server_name(endpoint): endpoint for endpoint in unique_endpoints(backend)}
 
 
-def _weights(running: DataPlane, desired: DataPlane, folder: Path) -> Iterator[Command]:
-    had = shares.map_entries(running)
-    for entry, value in shares.map_entries(desired).items():
+def _moved(path: Path, had: Mapping[str, object], wanted: Mapping[str, object]) -> Iterator[Command]:
+    """One command for each entry of a map that is another now; both have the same keys, as these are shape."""
+    for entry, value in wanted.items():
         if had[entry] != value:
-            yield Command(f"set map {folder}/{shares.MAP} {entry} {value}")
-
-
-def _last_resorts(running: DataPlane, desired: DataPlane, folder: Path) -> Iterator[Command]:
-    had = last_resort.map_entries(running)
-    for entry, value in last_resort.map_entries(desired).items():
-        if had[entry] != value:
-            yield Command(f"set map {folder}/{last_resort.MAP} {entry} {value}")
+            yield Command(f"set map {path} {entry} {value}")
 
 
 def _add(backend: str, endpoint: Endpoint) -> list[Command]:
