@@ -99,6 +99,8 @@ class Leadership:
         self._now = now
         self._until = 0.0
         self.epoch = 0
+        self.stretch = 0
+        """Counts the times without a gap in them: what was woken, or wanted to write, in a gap was left undone."""
 
     @property
     def leads(self) -> bool:
@@ -126,7 +128,12 @@ class Leadership:
         return min(left, REQUEST_SECONDS)
 
     def hold(self, *, until: float, epoch: int) -> None:
-        """Lead until `until` (in `clock` seconds)."""
+        """Lead until `until` (in `clock` seconds); a new stretch where writes were refused until now.
+
+        That is so in a new epoch, and where the answer to a renewal comes after the deadline before it.
+        """
+        if epoch != self.epoch or self._until - self._now() < MIN_WRITE_SECONDS:
+            self.stretch += 1
         self._until = until
         self.epoch = epoch
         LEADER.set(1)
@@ -188,10 +195,10 @@ class Elector:
             _log.warning("the lease could not be read or renewed: %s", error or "no answer in time")
             # An unanswered renewal may have been taken; either way this replica leads only until its old deadline.
             held = self._leadership.leads
-        if held and (not self._led or self._begun != self._leadership.epoch):
+        if held and (not self._led or self._begun != self._leadership.stretch):
             # Also where leadership ran out for a moment and nobody took over: what was left undone is looked at anew.
             self._led = True
-            self._begun = self._leadership.epoch
+            self._begun = self._leadership.stretch
             _log.info("leading since epoch %d as %s", self._leadership.epoch, self._identity)
             await self._on_started()
         elif not held and self._led:

@@ -51,11 +51,12 @@ from .rbac import (
     OPERATOR_RULES,
 )
 from .reconcile import Reconciler, all_keys, moment
+from .refilling import fill, sweep
 from .render.route import ParentGateway
 from .resources import Json
 
 _log = logging.getLogger(__name__)
-REFILL_SECONDS = 2.0
+SWEEP_SECONDS = 120.0
 FOLLOWED = (*kinds.CHILDREN, *kinds.OPTIONAL_CHILDREN)
 
 
@@ -94,20 +95,6 @@ async def _webhook_stands(state: health.Health, port: int) -> None:
             state.missing.discard("webhook")
             return
         await asyncio.sleep(0.2)
-
-
-async def _fill(queue: WorkQueue, kube: Kube, leadership: Leadership, namespaces: Sequence[str]) -> None:
-    """Look at everything once leadership begins; tries until the API server lists it."""
-    queue.clear()
-    for namespace in namespaces:
-        while leadership.leads:
-            try:
-                for key in await all_keys(kube, namespace):
-                    queue.add(key)
-                break
-            except KubeError as error:
-                _log.warning("could not list %s: %s", namespace, error.message)
-                await asyncio.sleep(REFILL_SECONDS)
 
 
 class Operator:
@@ -198,6 +185,7 @@ class Operator:
                 ("notifications", self._telling.run()),
                 ("posting", self._posting.run()),
                 ("peers", self._peers.run()),
+                ("sweep", self._sweep()),
                 *((follower.kind.plural, follower.run()) for follower in self._followers),
                 ("http", health.serve(self._state, host=self._options.host, port=self._options.http_port)),
             )
@@ -215,6 +203,12 @@ class Operator:
         for task in done:
             # Whatever ended by itself but the watches ended by an error.
             task.result()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            if self._leadership.leads:
+                await sweep(self._queue, self._kube, self._leadership, self._options.namespaces)
 
     async def _look(self, key: Key) -> float | None:
         if not self._leadership.leads:
@@ -242,7 +236,7 @@ class Operator:
     async def _leading(self) -> None:
         self._telling.begin()
         # Beside the election, which must not wait for a long list.
-        task = asyncio.create_task(_fill(self._queue, self._kube, self._leadership, self._options.namespaces))
+        task = asyncio.create_task(fill(self._queue, self._kube, self._leadership, self._options.namespaces))
         self._fills.add(task)
         task.add_done_callback(self._fills.discard)
 

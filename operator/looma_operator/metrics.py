@@ -18,6 +18,11 @@ ACTIONS = Counter(
 )
 QUEUE_DEPTH = Gauge("looma_operator_queue_depth", "Objects that wait for their reconcile.")
 RETRIES = Counter("looma_operator_retries_total", "Reconciles that failed and were put back.", ["kind"])
+FORGOTTEN = Counter(
+    "looma_operator_forgotten_total",
+    "Objects that nothing would have looked at again, found by the list.",
+    ["kind"],
+)
 LEADER = Gauge("looma_operator_leader", "1 where this replica leads, 0 where it stands by.")
 LEADER_EPOCH = Gauge("looma_operator_leader_epoch", "leaseTransitions of the Lease as last seen.")
 FENCED = Counter("looma_operator_fenced_total", "Writes that were stopped because leadership had run out.")

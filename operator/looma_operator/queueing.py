@@ -71,6 +71,10 @@ class WorkQueue:
         """Keys that wait now, without those whose time has not come."""
         return len(self._ready)
 
+    def knows(self, key: Key) -> bool:
+        """Whether the key is being looked at or will be."""
+        return key in self._ready or key in self._running or key in self._timers
+
     def add(self, key: Key, seen: Hashable = None) -> None:
         """Look at the key as soon as a worker is free; `seen` is what was heard of it, None for a reason that stays."""
         if key in self._running:
@@ -98,7 +102,11 @@ class WorkQueue:
             return
         if earlier is not None:
             earlier.cancel()
-        self._timers[key] = loop.call_at(due, self.add, key)
+        self._timers[key] = loop.call_at(due, self._due, key)
+
+    def _due(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
 
     def clear(self) -> None:
         """Forget every key: another replica looks at them now."""

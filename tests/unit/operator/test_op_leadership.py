@@ -87,6 +87,7 @@ class Leases:
         self.stored: dict[str, Any] | None = None
         self.version = 0
         self.fail: Exception | None = None
+        self.answers_take = lambda: None
 
     def write(self, body: dict[str, Any]) -> dict[str, Any]:
         self.version += 1
@@ -112,6 +113,7 @@ class Leases:
         assert self.stored is not None
         if body["metadata"]["resourceVersion"] != self.stored["metadata"]["resourceVersion"]:
             raise ConflictError(409, "changed")
+        self.answers_take()
         return self.write(body)
 
 
@@ -164,6 +166,34 @@ async def test_a_leader_whose_time_ran_out_begins_a_new_epoch():
     await elector._once()
     assert leadership.leads
     assert begun == [0, 1], "what was left undone is looked at anew"
+
+
+@pytest.mark.parametrize(
+    ("answered_after", "expected"),
+    [
+        (0.5, [0]),
+        # Fewer seconds than a write may take were left when the answer came: looks were refused their writes.
+        (0.9, [0, 0]),
+        # Nobody led for a moment: what woke then was not even looked at.
+        (1.4, [0, 0]),
+    ],
+)
+async def test_a_renewal_that_is_answered_late_has_everything_looked_at(answered_after, expected):
+    leases, clock = Leases(), Clock()
+    elector, leadership, begun = candidate(leases, clock, "a")
+    await elector._once()
+
+    def late() -> None:
+        clock.now += answered_after
+
+    leases.answers_take = late
+    clock.now += RENEW_DEADLINE - 1
+    assert await elector._once()
+    assert leadership.leads
+    assert begun == expected
+    leases.answers_take = lambda: None
+    await elector._once()
+    assert begun == expected, "once"
 
 
 async def test_a_leader_without_an_api_server_leads_until_its_deadline_only():

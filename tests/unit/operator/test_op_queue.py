@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
+from looma_core.kube import KubeError
+from looma_operator import refilling
+from looma_operator.leadership import Leadership
 from looma_operator.queueing import Key, WorkQueue, backoff
 
 A, B = Key("AIService", "looma", "a"), Key("AIService", "looma", "b")
@@ -121,3 +125,43 @@ async def test_what_is_cleared_is_not_looked_at(looks):
     recorder.go.set()
     await recorder.count(1)
     assert recorder.seen == [B]
+
+
+async def test_a_key_is_known_while_it_waits_runs_or_rests(looks):
+    recorder, queue = looks
+    assert not queue.knows(A)
+    queue.add_after(A, 0.01)
+    assert queue.knows(A), "for later"
+    await recorder.count(1)
+    assert queue.knows(A), "at work"
+    recorder.answers = [60]
+    recorder.go.set()
+    await asyncio.sleep(0.01)
+    assert not recorder.running
+    assert queue.knows(A), "for later again"
+    queue.add(B)
+    assert queue.knows(B)
+    await recorder.count(2)
+    await asyncio.sleep(0.01)
+    assert not queue.knows(B), "it asked for no other look"
+
+
+async def test_an_object_that_nothing_would_bring_back_is_found_by_the_list(looks, monkeypatch, caplog):
+    caplog.set_level(logging.WARNING)
+    recorder, queue = looks
+    leadership = Leadership()
+    leadership.hold(until=leadership._now() + 60, epoch=1)
+    queue.add_after(A, 60)
+
+    async def listed(_kube, namespace):
+        if namespace == "silent":
+            raise KubeError(500, "not today")
+        return [A, B]
+
+    monkeypatch.setattr(refilling, "all_keys", listed)
+    await refilling.sweep(queue, None, leadership, ["silent", "looma"])
+    await recorder.count(1)
+    assert recorder.seen == [B]
+    assert "AIService looma/b was forgotten" in caplog.text
+    assert "not today" in caplog.text
+    assert "looma/a" not in caplog.text
