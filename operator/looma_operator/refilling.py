@@ -1,4 +1,4 @@
-"""The queue's fill: of all that exists where leadership begins, and of what it should know and does not, now and then."""
+"""The queue's fill: everything where leadership begins; what the queue should know and does not, now and then."""
 
 from __future__ import annotations
 
