@@ -74,8 +74,12 @@ def address_of(pod: Object) -> str:
     return str(pod["status"]["podIP"])
 
 
-def static_pod(cluster: Cluster, image: str, address: str, *, token: bool = True) -> str:
-    """Start the static HAProxy before the engine, with its check of the token or none; answers its address."""
+def static_pod(cluster: Cluster, gateway: Object, address: str, *, token: bool = True) -> str:
+    """Start the static HAProxy before the engine, with its check of the token or none; answers its address.
+
+    It has the image and the resources of the gateway's pod: one without requests would be of another class, whose
+    share of a busy processor is a fiftieth, and two schedules would be compared instead of two configurations.
+    """
     keys = httpx.get(f"{cluster.address}/.well-known/jwks.json", timeout=30).raise_for_status().json()["keys"]
     pem = RSAKey.import_key(keys[0]).as_pem(private=False).decode()
     written = STATIC.replace("{address}", address).replace("{token}", TOKEN if token else "")
@@ -85,7 +89,8 @@ def static_pod(cluster: Cluster, image: str, address: str, *, token: bool = True
     )
     container = {
         "name": "static",
-        "image": image,
+        "image": gateway["spec"]["containers"][0]["image"],
+        "resources": gateway["spec"]["containers"][0]["resources"],
         "command": ["haproxy", "-W", "-f", "/static/haproxy.cfg"],
         "volumeMounts": [{"name": "static", "mountPath": "/static"}],
         "securityContext": RESTRICTED,
@@ -129,10 +134,9 @@ def run(cluster: Cluster) -> list[Row]:
     """Rows for a built-in instance."""
     token = cluster.token()
     gateway = cluster.list("pods", "app.kubernetes.io/instance=gateway")[0]
-    image = gateway["spec"]["containers"][0]["image"]
     try:
         bare = engine(cluster)
-        static = static_pod(cluster, image, bare)
+        static = static_pod(cluster, gateway, bare)
         alone, alone_p99 = wrk(cluster, f"http://{bare}:8080{PATH}", token)
         rates = {}
         # In turns, since the machine is not the same from one minute to the next.

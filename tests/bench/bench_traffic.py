@@ -165,10 +165,10 @@ def change_rows(cluster: Cluster, probe: Probe) -> list[Row]:
             cluster.kubectl("patch", "ais", probe.name, "--type", "merge", "-p", json.dumps(patch))
         apply_route(probe, timeoutSeconds=29)
     failed = sum(one.status != 200 for one in ours.result())
-    image = cluster.list("pods", "app.kubernetes.io/instance=gateway")[0]["spec"]["containers"][0]["image"]
+    gateway = cluster.list("pods", "app.kubernetes.io/instance=gateway")[0]
     engine = address_of(cluster.list("pods", f"app.kubernetes.io/instance={probe.name}")[0])
     try:
-        static = static_pod(cluster, image, engine, token=False)
+        static = static_pod(cluster, gateway, engine, token=False)
         master = process_of("bench-static", command="haproxy")
         seconds = CHANGES * EVERY_SECONDS + 4
         command = [sys.executable, asking.__file__, f"http://{static}:8080{PATH}", "100", str(seconds)]

@@ -156,6 +156,17 @@ def test_a_remembered_token_is_still_held_against_the_roles_of_each_rule(guarded
     assert remembered(gateway) == 1
 
 
+@pytest.mark.parametrize(
+    "said", ["Basic  {}", "Digest {}", "Bearer{}", "Bearer  {}", "{}", "Bearer {} x", "Bearer {},x"]
+)
+def test_a_remembered_token_is_taken_in_one_form_alone(guarded, said):
+    gateway, _ = guarded
+    assert ask(gateway, "/any", f"Bearer {GOOD}").status_code == 200
+    refused = ask(gateway, "/any", said.format(GOOD))
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"] == 'Bearer error="invalid_request"'
+
+
 def test_a_remembered_token_holds_no_longer_than_its_key(new_gateway, new_engine):
     engine = new_engine()
     other = TokenKey(id="other", pem=RSAKey.import_key(OTHER).as_pem(private=False).decode())

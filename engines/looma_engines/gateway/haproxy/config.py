@@ -208,6 +208,7 @@ def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Set
     )
     lines = [
         *_binds(plane, folder, settings),
+        *token_check.first_lines(known),
         *log,
         # A worker that leaves tells a caller with its last answer, instead of closing while a request is on its way.
         "option idle-close-on-response",

@@ -1,8 +1,9 @@
 """The check of tokens at the gateway: RS256 only, by the issuer's keys, and whose token it is for the engine. Pure.
 
 The same answers as `looma_core.auth` gives, which the engines still ask for themselves: the gateway keeps strangers
-away from them, and is not the only lock. The first reason against a token stays in `txn.why`. The algorithm is fixed
-in the configuration, so a token cannot choose one; the signature is checked before any claim is believed.
+away from them, and is not the only lock. The first reason against a token stays in `txn.why`, which is empty while
+there is none and `-` where no token is asked for. The algorithm is fixed in the configuration, so a token cannot choose
+one; the signature is checked before any claim is believed.
 
 What a token is does not change, so it is not computed again for a while once it held: the signature, the issuer, the
 audience, the form of each claim. The digest of the whole token, its three parts, stands in a table of good ones. What
@@ -25,9 +26,11 @@ from looma_engines.gateway.haproxy.text import Lines, key, literal, mark, quoted
 from looma_engines.gateway.model import DataPlane, Rule, TokenKey
 
 _ASKED = "{ var(txn.auth) -m bool }"
-_HOLDS = f"{_ASKED} !{{ var(txn.why) -m found }}"
-_SCHEME = "^bearer [A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]+$"
-_HEADER_LENGTH = MAX_TOKEN_LENGTH + len("Bearer ")
+_HOLDS = "{ var(txn.why) -m len 0 }"
+_SCHEME = "bearer "
+_FORM = "^bearer [A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]+$"
+_HEADER_LENGTH = MAX_TOKEN_LENGTH + len(_SCHEME)
+_OTHER = "Only `Authorization: Bearer ...` with a signed token is understood."
 
 # A number in quotes is a text to JSON, but would be compared like a number; a text in brackets is no list.
 _TEXT_FOR_NUMBER = r'"(?:exp|nbf|iat|{roles})"\s*:\s*"'
@@ -35,7 +38,7 @@ _WHOLE_EXP = r'"exp"\s*:\s*[0-9]{1,11}\s*[,}]'
 _NAME = r"^[^\x00-\x1f\x7f]{1,255}$"
 _ROLE = re.compile(r"[A-Za-z0-9_.:-]+")
 _EXTENSIONS = '"crit"'
-_NEW = "{ var(txn.new_token) -m bool } !{ var(txn.why) -m found }"
+_NEW = f"{{ var(txn.new_token) -m bool }} {_HOLDS}"
 _GOOD = "good_tokens"
 _REMEMBERED = 20_000
 """Tokens that are known to be good, about 2 MB; the oldest give way."""
@@ -61,6 +64,17 @@ def table_lines(rules: Iterable[Rule]) -> Lines:
     return section(f"backend {_GOOD}", [f"stick-table {shape}"])
 
 
+def first_lines(rules: Iterable[Rule]) -> Lines:
+    """Lines before all others of a request, where a rule asks for tokens.
+
+    HAProxy keeps a request's variables in a list, in the order in which they were set first, and looks for each from
+    the beginning; one that was never set costs the whole list. These two are asked for in each line of the check.
+    """
+    if not any(rule.policy.auth.asks for rule in rules):
+        return []
+    return ["http-request set-var(txn.why) str(-)", "http-request set-var(txn.new_token) bool(false)"]
+
+
 def check_lines(
     plane: DataPlane, rules: Iterable[Rule], *, folder: str, names: ClaimNames | None = None
 ) -> Lines:
@@ -74,7 +88,9 @@ def check_lines(
         return [*lines, answers.refuse(answers.NO_KEYS, _ASKED)]
     return [
         *lines,
-        *_shape(),
+        f"http-request set-var(txn.why) str() if {_ASKED}",
+        *_bearer(),
+        *_form(),
         *_signature(keys, folder),
         *_claims(plane, names or ClaimNames()),
         f"http-request track-sc5 var(txn.digest) table {_GOOD} if {_NEW}",
@@ -83,12 +99,13 @@ def check_lines(
             "http-request set-var(txn.auth_error) str(invalid_token) if "
             f"{_ASKED} !{{ var(txn.auth_error) -m found }}"
         ),
-        answers.refuse(answers.UNAUTHENTICATED, f"{_ASKED} {{ var(txn.why) -m found }}"),
+        answers.refuse(answers.UNAUTHENTICATED, f"{_ASKED} !{_HOLDS}"),
         *_roles(asking),
-        f"http-request set-header X-Looma-Subject %[var(txn.subject)] if {_ASKED}",
-        f"http-request set-header X-Looma-Tenant %[var(txn.tenant)] if {_ASKED}",
+        # A caller's own are gone by now (`requests.state_anew`).
+        f"http-request add-header X-Looma-Subject %[var(txn.subject)] if {_ASKED}",
+        f"http-request add-header X-Looma-Tenant %[var(txn.tenant)] if {_ASKED}",
         f"""http-request set-var(txn.roles_plain) 'var(txn.roles),regsub("[^A-Za-z0-9_.:,-]",,g)' if {_ASKED}""",
-        f"http-request set-header X-Looma-Roles %[var(txn.roles_plain)] if {_ASKED}",
+        f"http-request add-header X-Looma-Roles %[var(txn.roles_plain)] if {_ASKED}",
     ]
 
 
@@ -99,32 +116,39 @@ def _usable(plane: DataPlane) -> list[TokenKey]:
     return [known for known in plane.tokens.keys if known.id and sayable(known.id)]
 
 
-def _shape() -> Lines:
+def _bearer() -> Lines:
+    """What the header has to be for a token to be found in it; the token, and whether it is a new one."""
     missing = f"{_ASKED} !{{ req.fhdr(authorization) -m found }}"
-    malformed = f"{_HOLDS} !{{ req.fhdr(authorization) -m reg -i -- {quoted(_SCHEME)} }}"
+    other = f"{_HOLDS} !{{ req.fhdr(authorization) -m beg -i -- {quoted(_SCHEME)} }}"
     return [
         f"http-request set-var(txn.auth_error) str(missing_token) if {missing}",
         answers.explain("txn.why", "Send a token as `Authorization: Bearer ...`.", missing),
         answers.explain(
             "txn.why", "Send one header Authorization.", f"{_HOLDS} {{ req.fhdr_cnt(authorization) gt 1 }}"
         ),
+        f"http-request set-var(txn.auth_error) str(invalid_request) if {other}",
+        answers.explain("txn.why", _OTHER, other),
+        f"http-request set-var(txn.token) req.fhdr(authorization),bytes({len(_SCHEME)}) if {_HOLDS}",
+        f"http-request set-var(txn.digest) var(txn.token),sha2(256) if {_HOLDS}",
+        f"http-request set-var(txn.new_token) bool(true) if {_HOLDS} !{{ var(txn.digest),in_table({_GOOD}) }}",
+    ]
+
+
+def _form() -> Lines:
+    malformed = f"{_NEW} !{{ req.fhdr(authorization) -m reg -i -- {quoted(_FORM)} }}"
+    return [
         answers.explain(
             "txn.why",
             "The token is too long.",
-            f"{_HOLDS} {{ req.fhdr(authorization),length gt {_HEADER_LENGTH} }}",
+            f"{_NEW} {{ req.fhdr(authorization),length gt {_HEADER_LENGTH} }}",
         ),
         f"http-request set-var(txn.auth_error) str(invalid_request) if {malformed}",
-        answers.explain(
-            "txn.why", "Only `Authorization: Bearer ...` with a signed token is understood.", malformed
-        ),
-        f"http-request set-var(txn.token) req.fhdr(authorization),bytes({len('Bearer ')}) if {_HOLDS}",
+        answers.explain("txn.why", _OTHER, malformed),
     ]
 
 
 def _signature(keys: Iterable[TokenKey], folder: str) -> Lines:
     lines = [
-        f"http-request set-var(txn.digest) var(txn.token),sha2(256) if {_HOLDS}",
-        f"http-request set-var(txn.new_token) bool(true) if {_HOLDS} !{{ var(txn.digest),in_table({_GOOD}) }}",
         answers.explain(
             "txn.why",
             f"The token must be signed with {ALGORITHM}.",
