@@ -167,6 +167,8 @@ _LOG = (
 ALL_TOLD_BELOW = 100
 """Requests a second of which each is in the log and a sample; of more, one of SAMPLE_OF is, and each that failed."""
 SAMPLE_OF = 100
+MANY, SAMPLE_OF_MANY = 1000, 1000
+"""Of so many requests a second, fewer are enough for the same figures, and a line costs as much as ever."""
 
 
 def _choose_what_is_told() -> Lines:
@@ -175,13 +177,14 @@ def _choose_what_is_told() -> Lines:
     A line for each would cost more than its request, most of that in the container runtime, which copies it.
     """
     few = f"{{ fe_req_rate lt {ALL_TOLD_BELOW} }}"
+    some = f"{{ fe_req_rate lt {MANY} }} {{ rand({SAMPLE_OF}) eq 0 }}"
     sampled = "{ var(txn.sampled) -m bool }"
     return [
-        f"http-request set-var(txn.sampled) bool(true) if {few} || {{ rand({SAMPLE_OF}) eq 0 }}",
+        f"http-request set-var(txn.sampled) bool(true) if {few} || {some} || {{ rand({SAMPLE_OF_MANY}) eq 0 }}",
         f"http-request set-log-level notice if {sampled}",
         f"http-request set-log-level silent if !{sampled}",
         # A failure is told, but is no sample: there would be too many slow ones among them.
-        f"http-after-response set-log-level info if !{sampled} {{ status ge 500 }}",
+        f"http-after-response set-log-level info if {{ status ge 500 }} !{sampled}",
     ]
 
 
@@ -214,6 +217,7 @@ def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Set
         "option idle-close-on-response",
         *requests.mark_answers(),
         *requests.identify(),
+        *requests.name_host(known),
         *requests.refuse_unsafe(),
         *requests.state_anew(),
     ]
@@ -232,6 +236,7 @@ def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Set
     for rule in known:
         lines += rules.redirect_line(rule)
     choice = tables.name(plane, _CHOICE)
+    lines += shares.lead(known)
     for rule in known:
         lines += shares.choose(rule, map_path=f"{folder}/{shares.MAP}", table=choice)
     lines += [

@@ -112,19 +112,19 @@ def limit_lines(plane: DataPlane, rules: Iterable[Rule]) -> Lines:
     for rule in limited:
         lines += _count(plane, rule)
     found = "{ var(txn.limit) -m found }"
-    fewer = f"{found} {{ var(txn.left_mean),sub(txn.left) -m int lt 0 }}"
-    none_left = f"{found} {{ var(txn.left) -m int lt 1 }}"
+    # Where no limit is, nothing is left to compare, and no counter to add to.
+    fewer = "{ var(txn.left_mean),sub(txn.left) -m int lt 0 }"
+    none_left = "{ var(txn.left) -m int lt 0 }"
+    over = "{ var(txn.over_limit) -m bool }"
     return [
         *lines,
-        f"http-request set-var(txn.left) var(txn.limit),sub(txn.used) if {found}",
-        f"http-request set-var(txn.left_mean) var(txn.limit_mean),sub(txn.used_mean) if {found}",
         f"http-request set-var(txn.left) var(txn.left_mean) if {fewer}",
-        f"http-request set-var(txn.left) int(0) if {found} {{ var(txn.left) -m int lt 1 }}",
         *refusals.count_lines(plane, refusals.Why.LIMIT, caller="txn.limit_of", condition=none_left),
-        answers.refuse(answers.TOO_MANY, none_left),
-        f"http-request sc-inc-gpc0(4) if {found}",
-        f"http-request sc-inc-gpc1(4) if {found}",
-        f"http-request set-var(txn.left) var(txn.left),sub(1) if {found}",
+        f"http-request set-var(txn.over_limit) bool(true) if {none_left}",
+        f"http-request set-var(txn.left) int(0) if {none_left}",
+        answers.refuse(answers.TOO_MANY, over),
+        "http-request sc-inc-gpc0(4)",
+        "http-request sc-inc-gpc1(4)",
         f"http-after-response set-header RateLimit-Limit %[var(txn.limit)] if {found}",
         f"http-after-response set-header RateLimit-Remaining %[var(txn.left)] if {found}",
         f"http-after-response set-header RateLimit-Reset %[var(txn.limit_reset)] if {found}",
@@ -138,19 +138,20 @@ def _count(plane: DataPlane, rule: Rule) -> Lines:
     known = window(limit)
     this = f"{{ var(txn.rule) -m str -- {key(rule.name)} }}"
     own = tables.name(plane, kind(known))
+    # What is left once this request is through.
+    left, left_mean = (f"neg,add({size - 1})" for size in (known.requests, mean_window(known).requests))
     lines = [
         f"http-request set-var(txn.limit) int({known.requests}) if {this}",
-        f"http-request set-var(txn.limit_mean) int({mean_window(known).requests}) if {this}",
         f"http-request set-var(txn.limit_reset) int({-(-known.milliseconds // 1000)}) if {this}",
         f"http-request set-var-fmt(txn.limit_of) {counted_together(rule, limit.per)} if {this}",
         f"http-request set-var(txn.limit_key) var(txn.limit_of),sha2(256) if {this}",
         f"http-request track-sc4 var(txn.limit_key) table {own} if {this}",
-        f"http-request set-var(txn.used) sc_gpc0_rate(4) if {this}",
-        f"http-request set-var(txn.used_mean) sc_gpc1_rate(4) if {this}",
+        f"http-request set-var(txn.left) sc_gpc0_rate(4),{left} if {this}",
+        f"http-request set-var(txn.left_mean) sc_gpc1_rate(4),{left_mean} if {this}",
     ]
     for pod in tables.pods(plane)[1:]:
         other = tables.name(plane, kind(known), pod)
-        for used, rate in (("txn.used", "gpc0"), ("txn.used_mean", "gpc1")):
+        for count, rate in (("txn.left", "gpc0"), ("txn.left_mean", "gpc1")):
             theirs = f"var(txn.limit_key),table_{rate}_rate({other})"
-            lines.append(f"http-request set-var({used}) {theirs},add({used}) if {this}")
+            lines.append(f"http-request set-var({count}) {theirs},neg,add({count}) if {this}")
     return lines

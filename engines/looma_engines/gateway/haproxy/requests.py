@@ -6,8 +6,11 @@ headers are taken away that only the gateway may say.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from looma_engines.gateway.haproxy import answers
 from looma_engines.gateway.haproxy.text import Lines, quoted
+from looma_engines.gateway.model import Rule
 
 REQUEST_ID = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 TRACEPARENT = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
@@ -69,7 +72,7 @@ def claimed_headers() -> str:
 
 
 def identify() -> Lines:
-    """The request's id and trace, kept where they are well-formed, and its name of a host."""
+    """The request's id and trace, kept where they are well-formed."""
     kept = (
         f"{{ req.fhdr(x-request-id) -m reg -- {quoted(REQUEST_ID)} }} {{ req.fhdr_cnt(x-request-id) eq 1 }}"
     )
@@ -87,10 +90,16 @@ def identify() -> Lines:
             " if !{ var(txn.traceparent) -m found }"
         ),
         "http-request set-header traceparent %[var(txn.traceparent)]",
-        "http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)",
         "http-request set-var(txn.method) method",
         "http-request set-var(txn.asked) path",
     ]
+
+
+def name_host(rules: Iterable[Rule]) -> Lines:
+    """The name of the host that is asked for, where a rule asks for one."""
+    if not any(rule.hostnames or rule.other_hostnames for rule in rules):
+        return []
+    return ["http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)"]
 
 
 def refuse_unsafe() -> Lines:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from looma_engines.gateway.haproxy.text import key
+from looma_engines.gateway.haproxy.text import key, mark
 from looma_engines.gateway.model import WEIGHT_SCALE, DataPlane, Rule, Target
 
 STRIDE = 633
@@ -63,16 +63,25 @@ def map_file(plane: DataPlane) -> str:
     return "".join(f"{name} {value}\n" for name, value in map_entries(plane).items())
 
 
+def lead(rules: Sequence[Rule]) -> list[str]:
+    """Lines that put the backend of rules with one target into `txn.backend`; `-` stands for one that is not there."""
+    leading: dict[str, list[str]] = {}
+    for rule in rules:
+        for target in rule.targets:
+            if not is_shared(rule) and target.weight > 0:
+                leading.setdefault(target.backend or "-", []).append(key(rule.name))
+    return [
+        line
+        for backend, names in leading.items()
+        for line in mark("txn.backend", f"str({backend})", "txn.rule", names)
+    ]
+
+
 def choose(rule: Rule, *, map_path: str, table: str) -> list[str]:
     """Lines that put the chosen backend into `txn.backend`; `-` stands for a share that leads nowhere."""
-    this = f"{{ var(txn.rule) -m str -- {key(rule.name)} }}"
     if not is_shared(rule):
-        weighed = [target for target in rule.targets if target.weight > 0]
-        return (
-            [f"http-request set-var(txn.backend) str({weighed[0].backend or '-'}) if {this}"]
-            if weighed
-            else []
-        )
+        return []
+    this = f"{{ var(txn.rule) -m str -- {key(rule.name)} }}"
     lines = [
         f"http-request track-sc0 var(txn.rule) table {table} if {this}",
         f"http-request set-var(txn.place) sc_inc_gpc(0,0),mul({STRIDE}),mod({WEIGHT_SCALE}) if {this}",

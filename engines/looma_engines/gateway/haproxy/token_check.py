@@ -25,7 +25,7 @@ from looma_engines.gateway.haproxy import answers
 from looma_engines.gateway.haproxy.text import Lines, key, literal, mark, quoted, sayable, section
 from looma_engines.gateway.model import DataPlane, Rule, TokenKey
 
-_ASKED = "{ var(txn.auth) -m bool }"
+_UNASKED = "-"
 _HOLDS = "{ var(txn.why) -m len 0 }"
 _SCHEME = "bearer "
 _FORM = "^bearer [A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]+$"
@@ -72,7 +72,10 @@ def first_lines(rules: Iterable[Rule]) -> Lines:
     """
     if not any(rule.policy.auth.asks for rule in rules):
         return []
-    return ["http-request set-var(txn.why) str(-)", "http-request set-var(txn.new_token) bool(false)"]
+    return [
+        f"http-request set-var(txn.why) str({_UNASKED})",
+        "http-request set-var(txn.new_token) bool(false)",
+    ]
 
 
 def check_lines(
@@ -82,30 +85,26 @@ def check_lines(
     asking = [rule for rule in rules if rule.policy.auth.asks]
     if not asking:
         return []
-    lines = mark("txn.auth", "bool(true)", "txn.rule", [key(rule.name) for rule in asking])
+    lines = mark("txn.why", "str()", "txn.rule", [key(rule.name) for rule in asking])
     keys = _usable(plane)
     if not keys:
-        return [*lines, answers.refuse(answers.NO_KEYS, _ASKED)]
+        return [*lines, answers.refuse(answers.NO_KEYS, _HOLDS)]
+    against = f"!{_HOLDS} !{{ var(txn.why) -m str -- {_UNASKED} }}"
     return [
         *lines,
-        f"http-request set-var(txn.why) str() if {_ASKED}",
         *_bearer(),
         *_form(),
         *_signature(keys, folder),
         *_claims(plane, names or ClaimNames()),
         f"http-request track-sc5 var(txn.digest) table {_GOOD} if {_NEW}",
         *_moment(),
-        (
-            "http-request set-var(txn.auth_error) str(invalid_token) if "
-            f"{_ASKED} !{{ var(txn.auth_error) -m found }}"
-        ),
-        answers.refuse(answers.UNAUTHENTICATED, f"{_ASKED} !{_HOLDS}"),
+        f"http-request set-var(txn.auth_error) str(invalid_token) if {against} !{{ var(txn.auth_error) -m found }}",
+        answers.refuse(answers.UNAUTHENTICATED, against),
         *_roles(asking),
         # A caller's own are gone by now (`requests.state_anew`).
-        f"http-request add-header X-Looma-Subject %[var(txn.subject)] if {_ASKED}",
-        f"http-request add-header X-Looma-Tenant %[var(txn.tenant)] if {_ASKED}",
-        f"""http-request set-var(txn.roles_plain) 'var(txn.roles),regsub("[^A-Za-z0-9_.:,-]",,g)' if {_ASKED}""",
-        f"http-request add-header X-Looma-Roles %[var(txn.roles_plain)] if {_ASKED}",
+        f"http-request add-header X-Looma-Subject %[var(txn.subject)] if {_HOLDS}",
+        f"http-request add-header X-Looma-Tenant %[var(txn.tenant)] if {_HOLDS}",
+        f"""http-request add-header X-Looma-Roles '%[var(txn.roles),regsub("[^A-Za-z0-9_.:,-]",,g)]' if {_HOLDS}""",
     ]
 
 
@@ -118,7 +117,7 @@ def _usable(plane: DataPlane) -> list[TokenKey]:
 
 def _bearer() -> Lines:
     """What the header has to be for a token to be found in it; the token, and whether it is a new one."""
-    missing = f"{_ASKED} !{{ req.fhdr(authorization) -m found }}"
+    missing = f"{_HOLDS} !{{ req.fhdr(authorization) -m found }}"
     other = f"{_HOLDS} !{{ req.fhdr(authorization) -m beg -i -- {quoted(_SCHEME)} }}"
     return [
         f"http-request set-var(txn.auth_error) str(missing_token) if {missing}",
@@ -238,7 +237,7 @@ def _moment() -> Lines:
         answers.explain(
             "txn.why",
             "The token does not hold yet.",
-            f"{_HOLDS} {{ date,neg,add(txn.nbf) {apart} }} {{ var(txn.nbf) -m found }}",
+            f"{_HOLDS} {{ var(txn.nbf) -m found }} {{ date,neg,add(txn.nbf) {apart} }}",
         ),
     ]
 
