@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 
-from bench.bench_gateway import address_of, static_pod
+from bench.bench_gateway import address_of, remove_static, static_pod
 from bench.bench_http import in_node
 from bench.report import Row
 from support import asking
@@ -179,8 +179,7 @@ def change_rows(cluster: Cluster, probe: Probe) -> list[Row]:
                 time.sleep(EVERY_SECONDS)
             plain = json.loads(client.communicate(timeout=60)[0])
     finally:
-        cluster.kubectl("delete", "pod", "bench-static", "--ignore-not-found", "--grace-period=1")
-        cluster.kubectl("delete", "configmap", "bench-static", "--ignore-not-found")
+        remove_static(cluster)
     return [
         Row(
             what=f"{CHANGES} changes of a route under load: requests failed",
