@@ -73,7 +73,7 @@ def wrk(cluster: Cluster, url: str, token: str) -> tuple[float, str]:
     """Requests per second and p99 as wrk prints it; raises RuntimeError when an answer was not a success."""
     said = _wrk(cluster, f"-c{CONNECTIONS}", "--latency", "-H", f"Authorization: Bearer {token}", url)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    p99 = re.search(r"99%\s+(\S+)", said)
+    p99 = re.search(r"^\s+99%\s+(\S+)", said, re.MULTILINE)
     assert rate is not None
     assert p99 is not None
     return float(rate[1]), p99[1]
