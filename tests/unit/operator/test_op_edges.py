@@ -7,6 +7,7 @@ import copy
 import json
 from typing import Any
 
+import aiohttp
 import kopf
 import pytest
 from aiohttp import web
@@ -384,3 +385,40 @@ async def test_no_answer_is_an_error_of_its_own():
         assert error.value.code == 0
     finally:
         await kube.close()
+
+
+@pytest.mark.parametrize("there", [False, True])
+async def test_a_proxy_of_the_environment_is_gone_through_and_looked_for_only_where_one_is(monkeypatch, there):
+    from kubernetes.aio.client.configuration import Configuration
+
+    asked: list[str] = []
+    looked: list[str] = []
+    found = aiohttp.client.get_env_proxy_for_url
+
+    def look(url: Any) -> Any:
+        looked.append(str(url))
+        return found(url)
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.json_response({"kind": "Status"})
+
+    monkeypatch.setattr(aiohttp.client, "get_env_proxy_for_url", look)
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    app = web.Application()
+    app.add_routes([web.get("/version", answer)])
+    async with TestServer(app) as server:
+        address = str(server.make_url("")).rstrip("/")
+        configuration = Configuration()
+        configuration.host = "http://api.invalid" if there else address
+        if there:
+            monkeypatch.setenv("HTTP_PROXY", address)
+        kube = Kube(configuration)
+        try:
+            assert await kube.request("GET", "/version") == {"kind": "Status"}
+        finally:
+            await kube.close()
+    assert asked == ["/version"]
+    assert bool(looked) == there
