@@ -388,7 +388,9 @@ async def test_no_answer_is_an_error_of_its_own():
 
 
 @pytest.mark.parametrize("there", [False, True])
-async def test_a_proxy_of_the_environment_is_gone_through_and_looked_for_only_where_one_is(monkeypatch, there):
+async def test_a_proxy_of_the_environment_is_gone_through_and_looked_for_only_where_one_is(
+    monkeypatch, there
+):
     from kubernetes.aio.client.configuration import Configuration
 
     asked: list[str] = []
