@@ -58,20 +58,22 @@ def in_node(cluster: Cluster) -> list[str]:
     return ["nsenter", "-t", str(init.pid), "-n", "--"]
 
 
-def _wrk(cluster: Cluster, *options: str) -> str:
+def _wrk(cluster: Cluster, *options: str, seconds: int = SECONDS) -> str:
     """What wrk prints; raises RuntimeError when an answer was not a success."""
     if shutil.which("wrk") is None:
         subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "wrk"], check=True)
-    command = [*in_node(cluster), "wrk", "-t1", f"-d{SECONDS}s", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS + 30)
+    command = [*in_node(cluster), "wrk", "-t1", f"-d{seconds}s", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise RuntimeError(f"not every answer was a success:\n{done.stdout}")
     return done.stdout
 
 
-def wrk(cluster: Cluster, url: str, token: str) -> tuple[float, str]:
-    """Requests per second and p99 as wrk prints it; raises RuntimeError when an answer was not a success."""
-    said = _wrk(cluster, f"-c{CONNECTIONS}", "--latency", "-H", f"Authorization: Bearer {token}", url)
+def wrk(cluster: Cluster, url: str, token: str, *, seconds: int = SECONDS) -> tuple[float, str]:
+    """Requests per second and p99 as wrk prints it, of so many seconds; raises RuntimeError when an answer was not a success."""
+    said = _wrk(
+        cluster, f"-c{CONNECTIONS}", "--latency", "-H", f"Authorization: Bearer {token}", url, seconds=seconds
+    )
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
     p99 = re.search(r"^\s+99%\s+(\S+)", said, re.MULTILINE)
     assert rate is not None
