@@ -133,7 +133,8 @@ def rates(cluster: Cluster, path: str, token: str, *, gateway: str, static: str)
     ratios = [ours / theirs for (ours, _), (theirs, _) in zip(seen[gateway], seen[static], strict=True)]
     medians = {address: statistics.median(rate for rate, _ in figures) for address, figures in seen.items()}
     said = (
-        f"the median of {TURNS} turns of {TURN_SECONDS} s each, whose ratios go from {min(ratios):.2f} to {max(ratios):.2f}; "
+        f"the median of {TURNS} turns of {TURN_SECONDS} s each, "
+        f"whose ratios go from {min(ratios):.2f} to {max(ratios):.2f}, their median {statistics.median(ratios):.2f}; "
         f"p99 of the last {seen[gateway][-1][1]}, static {seen[static][-1][1]}; client on the same cores"
     )
     return medians[gateway], medians[static], said

@@ -70,7 +70,11 @@ def _wrk(cluster: Cluster, *options: str, seconds: int = SECONDS) -> str:
 
 
 def wrk(cluster: Cluster, url: str, token: str, *, seconds: int = SECONDS) -> tuple[float, str]:
-    """Requests per second and p99 as wrk prints it, of so many seconds; raises RuntimeError when an answer was not a success."""
+    """Requests per second of so many seconds, and p99 as wrk prints it.
+
+    Raises:
+        RuntimeError: when an answer was not a success.
+    """
     said = _wrk(
         cluster, f"-c{CONNECTIONS}", "--latency", "-H", f"Authorization: Bearer {token}", url, seconds=seconds
     )
