@@ -250,11 +250,16 @@ def _go_on(
             return replace(_given_up(failed, scene), failed_now=True)
         # A little late rather than a little early, or the look would find nothing to decide.
         wakes.append(left + 0.1)
-    # Where pods are the only weights, the new ones take the places of as many others.
-    beside = replicas if scene.routed else max(0, replicas - min(serving, step.pods))
+    beside, held = replicas, step.pods
+    if not scene.routed:
+        # Pods are the only weights: the new ones take the places of as many others, and where fewer of them are asked
+        # for than serve, they stay until others serve in their places.
+        beside = max(0, replicas - min(serving, step.pods))
+        missing = replicas - scene.pods.get(stable, Pods()).serving
+        held = max(step.pods, min(serving, missing))
     return RolloutDecision(
         stable=stable,
-        counts={**scene.rest(stable, target), stable: beside, target: step.pods},
+        counts={**scene.rest(stable, target), stable: beside, target: held},
         rollout=rollout,
         wake_after=min(wakes, default=None),
         weights={stable: WHOLE - rollout.weight, target: rollout.weight},

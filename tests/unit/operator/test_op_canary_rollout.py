@@ -401,3 +401,26 @@ def test_whatever_happens_weights_are_whole_carried_and_all_ends(events, rollout
     turn(world, rounds=40)
     assert world.status["phase"] == "Ready"
     assert weights(world) == {world.status["stableRevision"]: 100}
+
+
+def test_a_weight_that_is_reduced_without_a_gateway_leaves_no_fewer_pods_than_asked_for():
+    """Pods are the weights there: those of the canary stay until others serve in their places."""
+    steps = [{"setWeight": 75}, {"pause": {"seconds": 2}}, {"setWeight": 25}, {"pause": {}}]
+    world = World(spec=spec(rollout=ROLLOUT | {"steps": steps}), gateway_api=False)
+    turn(world, rounds=12)
+    world.change(image="looma-engine:2")
+    seen: list[dict[str, int]] = []
+    for _ in range(30):
+        world.look()
+        serving = {
+            child["metadata"]["labels"]["looma.dev/revision"]: min(
+                child["spec"]["replicas"], child.get("status", {}).get("availableReplicas", 0)
+            )
+            for (kind, _), child in world.children.items()
+            if kind == "Deployment"
+        }
+        assert sum(serving.values()) >= 4, (serving, seen)
+        seen.append(serving)
+        world.tick()
+    assert {"r1": 1, "r2": 3} in seen
+    assert seen[-1] == {"r1": 3, "r2": 1}
