@@ -11,7 +11,8 @@
 | any    | any    | paused                   | as they are; scaling falls to stable  | as they are         |
 
 Pods are taken from a revision only when the gateways say that it gets nothing any more, and from the one that served
-before when its delay is over as well.
+before when its delay is over as well. Without gateways pods are the weights: each revision's pods stay until as many of
+the other serve in their places, so for a moment both may run.
 
 BlueGreen is a canary without weights between none and all: all of its pods first, then it waits for somebody to promote
 it (or not, with autoPromote), then it gets all requests at once. An analysis before that is its first step, one after
