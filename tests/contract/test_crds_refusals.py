@@ -465,7 +465,7 @@ def test_what_is_right_is_taken(control_plane: ControlPlane, namespace, base):
 GATEWAY = changed(
     changed(changed(SERVICE, "spec.engine", "gateway"), "spec.route", {}),
     "spec.config",
-    {"maxConnections": 5000, "hardStopSeconds": 60},
+    {"maxConnections": 5000, "hardStopSeconds": 60, "threads": 4},
 )
 FULL_ROUTE: Object = {
     "pathPrefixes": ["/api/v1/resumes"],
@@ -593,10 +593,15 @@ def test_defaults_of_what_a_route_asks_for_are_filled_in(control_plane: ControlP
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("spec.config", {"maxPages": 3}, "config of engine gateway: write only maxConnections or"),
+        (
+            "spec.config",
+            {"maxPages": 3},
+            "config of engine gateway: write only maxConnections, hardStopSeconds or threads",
+        ),
         ("spec.config", {"maxConnections": 99}, "maxConnections 100 to 1000000"),
         ("spec.config", {"maxConnections": "5000"}, "write whole numbers without quotes"),
         ("spec.config", {"hardStopSeconds": 3601}, "hardStopSeconds 1 to 3600"),
+        ("spec.config", {"threads": 0}, "threads 1 to 64"),
         ("spec.route.pathPrefixes", ["/api/v1/all"], "route.pathPrefixes of engine gateway: leave it out"),
     ],
 )

@@ -7,6 +7,7 @@ looma-engine gateway-init   write the configuration that HAProxy begins with, an
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -50,6 +51,7 @@ def main(command: str) -> None:
     haproxy = RealHaproxy(
         settings.folder(),
         Settings(
+            threads=config.threads_of(len(os.sched_getaffinity(0))),
             max_connections=config.max_connections,
             hard_stop_seconds=config.hard_stop_seconds,
             claims=settings.claim_names(),

@@ -48,8 +48,18 @@ def test_the_first_configuration_is_written(folder: Path, monkeypatch: pytest.Mo
     text = (folder / CONFIGURATION).read_text()
     assert "maxconn 1234" in text
     assert "hard-stop-after 600s" in text
+    assert f"nbthread {max(1, len(os.sched_getaffinity(0)) // 2)}\n" in text
     plane = msgspec.json.decode((folder / BELIEVED).read_bytes(), type=DataPlane)
     assert plane == DataPlane(ready=False, pod="pod-a")
+
+
+@pytest.mark.parametrize(
+    ("config", "processors", "threads"), [({}, 1, 1), ({}, 2, 1), ({}, 5, 2), ({"threads": 4}, 2, 4)]
+)
+def test_threads_are_half_the_processors_unless_they_are_set(
+    config: dict[str, int], processors: int, threads: int
+) -> None:
+    assert GatewayConfig(**config).threads_of(processors) == threads
 
 
 @pytest.mark.parametrize("command", ["gateway", "gateway-init"])
@@ -59,6 +69,7 @@ def test_the_first_configuration_is_written(folder: Path, monkeypatch: pytest.Mo
         "LOOMA_GATEWAY_HTTP_PORT=no",
         'LOOMA_CONFIG={"maxConnection": 1}',
         'LOOMA_CONFIG={"hardStopSeconds": 0}',
+        'LOOMA_CONFIG={"threads": 0}',
     ],
 )
 def test_wrong_settings_end_it_with_one_line(

@@ -107,6 +107,7 @@ def test_config_is_what_the_engine_reads(engine, settings):
 def _bounds(settings):
     schema = msgspec.json.schema(settings)
     properties = next(iter(schema["$defs"].values()))["properties"]
-    for name, part in properties.items():
+    for name, optional in properties.items():
+        part = next((kind for kind in optional.get("anyOf", []) if kind["type"] != "null"), optional)
         # More than nothing, in whole numbers, is 1 or more.
         yield {"name": name, "minimum": part.get("minimum", 1), "maximum": part["maximum"]}
