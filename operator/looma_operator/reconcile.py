@@ -12,7 +12,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,12 +26,13 @@ from .kube.afterwards import Answers, afterwards
 from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
 from .kube.fetches import names_that_fetch, read_uses
 from .kube.peers import Peers
-from .kube.read import find_existing, owned_by, parse_model, read_service
+from .kube.read import find_foreign, parse_model, read_service
 from .kube.write import carry_out, event_body, post_event, write_status
 from .metrics import ANALYSIS_VERDICTS, CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
 from .names import Phase
 from .notifying.telling import Telling
 from .plan.children import Action, Apply, Notice
+from .plan.conditions import Refusal
 from .plan.models import Fetcher
 from .plan.observed import Observed
 from .plan.records import decide_model_status, model_notices
@@ -149,19 +150,15 @@ class Reconciler:
                 observed=seen, author=reading.author, now=now, gateway=self._gateway, fetcher=self._fetcher
             )
 
-        made = make(observed)
-        existing = await self._existing(key, made, cached=reading.supposed)
-        if existing and reading.supposed:
+        try:
+            observed, made, answers, refusals = await self._children(
+                key, observed, make, supposed=reading.supposed
+            )
+        except ConflictError as error:
+            if not reading.supposed:
+                raise
+            _log.info("%s %s/%s has children already: %s", key.kind, key.namespace, key.name, error.message)
             return await self._service(key, suppose_new=False)
-        uid = observed.service.metadata.uid
-        foreign = frozenset(child for child, raw in existing.items() if not owned_by(raw, uid))
-        if foreign:
-            observed = replace(observed, foreign=foreign)
-            made = make(observed)
-        answers = Answers()
-        refusals = await carry_out(
-            self._kube, key.namespace, made.actions, answered=partial(self._answered, key, answers)
-        )
         before = observed.service.status
         status, notices, wake = conclude(made=made, before=before, refusals=refusals, now=now)
         last = made
@@ -211,14 +208,37 @@ class Reconciler:
             math.inf if wake is None else wake,
         )
 
-    async def _existing(self, key: Key, made: Plan, *, cached: bool) -> dict[tuple[str, str], Json]:
-        """What there is of the children that would be made: never taken over from others, not even an empty Service."""
+    async def _children(
+        self, key: Key, observed: Observed, make: Callable[[Observed], Plan], *, supposed: bool
+    ) -> tuple[Observed, Plan, Answers, list[Refusal]]:
+        """Bring the children to the plan; answers both as they were then, and what the API server said.
+
+        What is another's is never taken over, not even an empty Service: where no children are `supposed` to be there
+        each write says so itself, else they are asked for by their names.
+
+        Raises:
+            ConflictError: if something changed meanwhile, or if there is a child against what is supposed.
+        """
+        made = make(observed)
         absent = [
             (action.kind, action.name)
             for action in made.actions
             if isinstance(action, Apply) and action.resource_version is None
         ]
-        return await find_existing(self._kube, key.namespace, absent, cached=cached) if absent else {}
+        if absent and not supposed:
+            foreign = await find_foreign(self._kube, key.namespace, observed.service.metadata.uid, absent)
+            if foreign:
+                observed = replace(observed, foreign=foreign)
+                made = make(observed)
+        answers = Answers()
+        refusals = await carry_out(
+            self._kube,
+            key.namespace,
+            made.actions,
+            answered=partial(self._answered, key, answers),
+            absent=supposed,
+        )
+        return observed, made, answers, refusals
 
     def _answered(self, key: Key, answers: Answers, action: Action, raw: Json | None) -> None:
         if raw is None:

@@ -33,6 +33,9 @@ WATCH_SECONDS = 240
 # Server-side apply answers 500 where a field has a type that its schema does not know: no later try is taken.
 _UNTAKEABLE = ("failed to create typed patch object", "failed to convert new object")
 _APPLY = "application/apply-patch+yaml"
+# No stored object has this version, and one that is yet to be made is not asked for any.
+_NO_OBJECTS = "1"
+SERVED_SECONDS = 10.0
 
 
 class NotFoundError(KubeError):
@@ -141,6 +144,7 @@ class Kube:
             "trust_env": bool(getproxies()),
         }
         self._api = ApiClient(configuration)
+        self._served: dict[str, float] = {}
         self._fence: Fence = fence or OpenFence()
 
     async def close(self) -> None:
@@ -187,27 +191,34 @@ class Kube:
         finally:
             _guard.reset(token)
 
-    async def get(self, kind: Kind, namespace: str, name: str, *, cached: bool = False) -> Json:
-        """One object; `cached` as the API server's own watch has it, which may be a moment old and costs little.
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        """One object.
 
         Raises:
             NotFoundError: if it does not exist.
         """
-        query = {"resourceVersion": "0"} if cached else None
-        return await self.request("GET", kind.path(namespace, name), query=query)
+        return await self.request("GET", kind.path(namespace, name))
 
     async def serves(self, kind: Kind) -> bool:
-        """Whether the cluster serves the kind; everybody may ask that, unless a cluster was made so that nobody may.
+        """Whether the cluster serves the kind, or did a moment ago: a thousand new services ask that in one minute.
+
+        Everybody may ask that, unless a cluster was made so that nobody may.
 
         Raises:
             RefusedError: if it may not be asked.
             KubeError: if the API server does not answer.
         """
+        now = asyncio.get_running_loop().time()
+        if now < self._served.get(kind.name, 0.0):
+            return True
         try:
             answer = await self.request("GET", kind.prefix)
         except NotFoundError:
             return False
-        return any(item.get("name") == kind.plural for item in answer.get("resources", []))
+        served = any(item.get("name") == kind.plural for item in answer.get("resources", []))
+        if served:
+            self._served[kind.name] = now + SERVED_SECONDS
+        return served
 
     async def list(self, kind: Kind, namespace: str, *, selector: str = "") -> list[Json]:
         """All objects of a kind in a namespace, with kind and apiVersion in each as a single read has them."""
@@ -269,6 +280,7 @@ class Kube:
         manifest: Json,
         *,
         resource_version: str | None = None,
+        absent: bool = False,
         subresource: str = "",
         dry_run: bool = False,
         manager: str = FIELD_MANAGER,
@@ -276,12 +288,14 @@ class Kube:
         """Server-side apply as field manager `looma`, taking back fields that others have written over.
 
         With another `manager` only the fields of its own last apply are given up: what `looma` applied stays.
+        `absent` makes the object, and leaves one that is there as it is.
 
         Raises:
-            ConflictError: if `resource_version` is given and the object has another by now.
+            ConflictError: if `resource_version` is given and the object has another by now; with `absent` if it exists.
             RefusedError: if the object is invalid or forbidden.
         """
         meta = manifest["metadata"]
+        resource_version = _NO_OBJECTS if absent else resource_version
         if resource_version:
             manifest = {**manifest, "metadata": {**meta, "resourceVersion": resource_version}}
         query = {"fieldManager": manager, "force": "true"}

@@ -173,7 +173,7 @@ async def read_service(
 
     Gateway pods are counted in the namespace of `gateway`, where the chart has them. Other services are of `peers`,
     where that keeps the namespace. With `suppose_new` a service without a status is supposed to have no children yet:
-    whoever is about to make them asks for each by its name anyway, and reads the whole if one is there.
+    whoever makes them has each be refused that is there, and then reads the whole.
 
     Raises:
         KubeError: if the API server does not answer.
@@ -259,24 +259,15 @@ async def _nothing() -> list[Json]:
     return []
 
 
-async def find_existing(
-    kube: Kube, namespace: str, names: Sequence[tuple[str, str]], *, cached: bool = False
-) -> dict[tuple[str, str], Json]:
-    """Those of (kind, name) that exist, whosever they are; `cached` as the API server knew a moment ago."""
-    found: dict[tuple[str, str], Json] = {}
-    options = {"cached": True} if cached else {}
-
-    async def look(kind: str, name: str) -> None:
-        with contextlib.suppress(NotFoundError):
-            found[kind, name] = await kube.get(kinds.BY_NAME[kind], namespace, name, **options)
-
-    await asyncio.gather(*(look(kind, name) for kind, name in names))
-    return found
-
-
 async def find_foreign(
     kube: Kube, namespace: str, uid: str, names: Sequence[tuple[str, str]]
 ) -> frozenset[tuple[str, str]]:
     """Those of (kind, name) that exist and belong to somebody else than the owner with that uid."""
-    found = await find_existing(kube, namespace, names)
+    found: dict[tuple[str, str], Json] = {}
+
+    async def look(kind: str, name: str) -> None:
+        with contextlib.suppress(NotFoundError):
+            found[kind, name] = await kube.get(kinds.BY_NAME[kind], namespace, name)
+
+    await asyncio.gather(*(look(kind, name) for kind, name in names))
     return frozenset(key for key, raw in found.items() if not owned_by(raw, uid))

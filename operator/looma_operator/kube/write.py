@@ -24,14 +24,20 @@ NOTE_LIMIT = 1000  # In bytes; the API server's limit is 1024, and a Chinese cha
 
 
 async def carry_out(
-    kube: Kube, namespace: str, actions: Sequence[Action], *, answered: Answered | None = None
+    kube: Kube,
+    namespace: str,
+    actions: Sequence[Action],
+    *,
+    answered: Answered | None = None,
+    absent: bool = False,
 ) -> list[Refusal]:
     """Carry the actions out in their order; answers the children that the API server will not take.
 
-    `answered` hears of each write that was taken, and what the API server said to it.
+    `answered` hears of each write that was taken, and what the API server said to it. With `absent`, what is to be made
+    must not be there, whosever it is; else the caller has looked.
 
     Raises:
-        ConflictError: if something changed since it was read: the caller reads anew.
+        ConflictError: if something changed since it was read, or is there and should not be: the caller reads anew.
         NotLeaderError: if this replica may not write any more.
         KubeError: if the API server does not answer.
     """
@@ -44,7 +50,11 @@ async def carry_out(
             answer: Json | None = None
             if isinstance(action, Apply):
                 answer = await kube.apply(
-                    kind, action.manifest, resource_version=action.resource_version, manager=action.manager
+                    kind,
+                    action.manifest,
+                    resource_version=action.resource_version,
+                    absent=absent and action.resource_version is None,
+                    manager=action.manager,
                 )
             elif isinstance(action, Delete):
                 await kube.delete(

@@ -37,7 +37,8 @@ def find_conflicts(
     A path below another's is no conflict: the longest prefix that fits a request wins.
     """
     # Of a thousand peers hardly one has the same path.
-    same = [peer for peer in peers if any(path in peer.path_prefixes for path in path_prefixes)]
+    paths = frozenset(path_prefixes)
+    same = [peer for peer in peers if not paths.isdisjoint(peer.path_prefixes)]
     older = sorted((peer.created_at, peer.name, peer.path_prefixes) for peer in same)
     return tuple(
         PathConflict(path=path, owner=owner)
@@ -66,10 +67,14 @@ class MissingTarget:
 
 def find_missing_targets(*, name: str, route: Route, peers: Sequence[Peer]) -> tuple[MissingTarget, ...]:
     """Fallback and shadow of the service `name` that are no peer of it; itself is no target either."""
+    asked = [
+        (field, target.service)
+        for field, target in (("fallback", route.fallback), ("shadow", route.shadow))
+        if target is not None and target.service
+    ]
+    if not asked:
+        return ()
     there = {peer.name for peer in peers} - {name}
-    asked = (("fallback", route.fallback), ("shadow", route.shadow))
     return tuple(
-        MissingTarget(field=field, service=target.service)
-        for field, target in asked
-        if target is not None and target.service and target.service not in there
+        MissingTarget(field=field, service=service) for field, service in asked if service not in there
     )

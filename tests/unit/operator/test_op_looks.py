@@ -66,12 +66,16 @@ class Store:
         manifest: Json,
         *,
         resource_version: str | None = None,
+        absent: bool = False,
         subresource: str = "",
         **_: Any,
     ) -> Json:
-        self.asked[f"apply {kind.name}"] += 1
         name = manifest["metadata"]["name"]
         before = self.objects.get((kind.name, name), {})
+        if before and absent:
+            self.asked[f"meet {kind.name}"] += 1
+            raise ConflictError(409, "is there")
+        self.asked[f"apply {kind.name}"] += 1
         if resource_version and before["metadata"]["resourceVersion"] != resource_version:
             raise ConflictError(409, "changed")
         self.version += 1
@@ -115,7 +119,7 @@ async def test_a_new_service_is_one_look_that_lists_no_children_and_writes_each_
     again = await looks.look(KEY)
     children = (*kinds.CHILDREN, kinds.HTTP_ROUTE)
     assert writes(store) == Counter({f"apply {kind.name}": 1 for kind in (*children, kinds.AI_SERVICE)})
-    assert not [what for what in store.asked if what.startswith("list")]
+    assert set(store.asked) - set(writes(store)) == {"get AIService"}
     assert again is not None
     assert again > REFUSED_SECONDS
     for (kind, name), found in store.objects.items():
@@ -144,6 +148,8 @@ async def test_children_of_a_look_that_was_killed_before_its_status_are_read_and
     revisions = sorted(name for kind, name in store.objects if kind == "ControllerRevision")
     assert revisions == ["resume-r1", "resume-r2"]
     assert store.asked["apply ServiceAccount"] == 1
+    # The second look began as if nothing were there, and met the first child that was.
+    assert [what for what in store.asked if what.startswith("meet")] == ["meet ControllerRevision"]
 
 
 async def test_a_service_of_somebody_else_is_left_as_it_is():
@@ -156,6 +162,7 @@ async def test_a_service_of_somebody_else_is_left_as_it_is():
     looks, _ = reconciler(store)
     again = await looks.look(KEY)
     assert store.objects["Service", "resume-stable"] == theirs
+    assert store.asked["meet Service"] == 1
     conditions = {
         item["type"]: item["reason"] for item in store.objects["AIService", "resume"]["status"]["conditions"]
     }

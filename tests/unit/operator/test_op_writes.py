@@ -82,7 +82,7 @@ async def test_actions_are_carried_out_in_their_order_and_on_the_state_that_was_
     assert await carry_out(kube, "looma", [WRITE, REMOVE]) == []
     assert kube.asked == [("apply", "Service", "resume-stable"), ("delete", "Deployment", "resume-r1")]
     assert kube.bodies == [
-        {"manifest": WRITE.manifest, "resource_version": "7", "manager": "looma"},
+        {"manifest": WRITE.manifest, "resource_version": "7", "absent": False, "manager": "looma"},
         {"uid": "u", "resource_version": "9"},
     ]
     assert count("Service", "apply", "done") == before + 1
