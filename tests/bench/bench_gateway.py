@@ -3,16 +3,14 @@
 Twice: before talent-sync with its database, which is what the promise is of, and before a bare application (see
 bench_http) as an AIService, so that next to nothing but the way there is measured. A token is asked for and a limit
 counted that nobody reaches. The static HAProxy is a pod of the gateway's own image with a configuration by hand: the
-token's algorithm and signature, one server, nothing else; once with HAProxy's own choice of threads, one for each
-processor, and before the bare engine also with as many as the gateway has. wrk runs in the node's network namespace
-against the pods' addresses; it shares their cores.
+token's algorithm and signature, one server, nothing else. wrk runs in the node's network namespace against the pods'
+addresses; it shares their cores.
 """
 
 from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
 
 import httpx
 from joserfc.jwk import RSAKey
@@ -26,9 +24,10 @@ from support.probe_service import Probe
 SIZE = 1000
 NAME = "benched"
 PATH = f"/api/v1/{NAME}"
-STATIC_NAME, ALIKE = "bench-static", "bench-static-alike"
 STATIC = """
-{threads}defaults
+global
+  nbthread 2
+defaults
   mode http
   timeout connect 1s
   timeout client 60s
@@ -80,18 +79,8 @@ def address_of(pod: Object) -> str:
     return str(pod["status"]["podIP"])
 
 
-def static_pod(
-    cluster: Cluster,
-    gateway: Object,
-    address: str,
-    *,
-    token: bool = True,
-    threads: int | None = None,
-    name: str = STATIC_NAME,
-) -> str:
+def static_pod(cluster: Cluster, gateway: Object, address: str, *, token: bool = True) -> str:
     """Start the static HAProxy before the engine, with its check of the token or none; answers its address.
-
-    It has as many threads as HAProxy takes by itself, or `threads` of them.
 
     It has the image and the resources of the gateway's pod: one without requests would be of another class, whose
     share of a busy processor is a fiftieth, and two schedules would be compared instead of two configurations.
@@ -99,9 +88,10 @@ def static_pod(
     keys = httpx.get(f"{cluster.address}/.well-known/jwks.json", timeout=30).raise_for_status().json()["keys"]
     pem = RSAKey.import_key(keys[0]).as_pem(private=False).decode()
     written = STATIC.replace("{address}", address).replace("{token}", TOKEN if token else "")
-    written = written.replace("{threads}", f"global\n  nbthread {threads}\n" if threads else "")
     files = {"haproxy.cfg": written, "key.pem": pem}
-    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": files})
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bench-static"}, "data": files}
+    )
     container = {
         "name": "static",
         "image": gateway["spec"]["containers"][0]["image"],
@@ -115,45 +105,39 @@ def static_pod(
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
-        "volumes": [{"name": "static", "configMap": {"name": name}}],
+        "volumes": [{"name": "static", "configMap": {"name": "bench-static"}}],
     }
     # A pod of Looma, or the engine's network policy would keep it away where policies are enforced.
     labels = {"app.kubernetes.io/part-of": "looma"}
-    meta = {"name": name, "labels": labels}
+    meta = {"name": "bench-static", "labels": labels}
     cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}))
-    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=90s")
-    return address_of(cluster.get("pod", name))
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/bench-static", "--timeout=90s")
+    return address_of(cluster.get("pod", "bench-static"))
 
 
-def remove_static(cluster: Cluster, name: str = STATIC_NAME) -> None:
-    cluster.kubectl("delete", "pod", name, "--ignore-not-found", "--grace-period=1")
-    cluster.kubectl("delete", "configmap", name, "--ignore-not-found")
+def remove_static(cluster: Cluster) -> None:
+    cluster.kubectl("delete", "pod", "bench-static", "--ignore-not-found", "--grace-period=1")
+    cluster.kubectl("delete", "configmap", "bench-static", "--ignore-not-found")
 
 
-def rates(
-    cluster: Cluster, path: str, token: str, *, gateway: str, statics: Sequence[str]
-) -> list[tuple[float, float, str]]:
-    """Medians of the requests per second of the gateway and of each static one, and in words how the ratios lie.
+def rates(cluster: Cluster, path: str, token: str, *, gateway: str, static: str) -> tuple[float, float, str]:
+    """Medians of the requests per second of both, and how far the turns' ratios lie apart, in words.
 
     In turns, since the machine is not the same from one minute to the next.
     """
-    seen: dict[str, list[tuple[float, str]]] = {address: [] for address in (gateway, *statics)}
+    seen: dict[str, list[tuple[float, str]]] = {gateway: [], static: []}
     for turn in range(TURNS):
-        for address in sorted(seen, reverse=turn % 2 == 0):
+        for address in (gateway, static) if turn % 2 else (static, gateway):
             url = f"http://{address}:8080{path}"
             seen[address].append(wrk(cluster, url, token, seconds=TURN_SECONDS))
+    ratios = [ours / theirs for (ours, _), (theirs, _) in zip(seen[gateway], seen[static], strict=True)]
     medians = {address: statistics.median(rate for rate, _ in figures) for address, figures in seen.items()}
-
-    def beside(static: str) -> tuple[float, float, str]:
-        ratios = [ours / theirs for (ours, _), (theirs, _) in zip(seen[gateway], seen[static], strict=True)]
-        said = (
-            f"the median of {TURNS} turns of {TURN_SECONDS} s each, whose ratios go from {min(ratios):.2f} to "
-            f"{max(ratios):.2f}, their median {statistics.median(ratios):.2f}; "
-            f"p99 of the last {seen[gateway][-1][1]}, static {seen[static][-1][1]}; client on the same cores"
-        )
-        return medians[gateway], medians[static], said
-
-    return [beside(static) for static in statics]
+    said = (
+        f"the median of {TURNS} turns of {TURN_SECONDS} s each, "
+        f"whose ratios go from {min(ratios):.2f} to {max(ratios):.2f}, their median {statistics.median(ratios):.2f}; "
+        f"p99 of the last {seen[gateway][-1][1]}, static {seen[static][-1][1]}; client on the same cores"
+    )
+    return medians[gateway], medians[static], said
 
 
 def real_row(cluster: Cluster, gateway: Object, token: str) -> Row:
@@ -164,7 +148,7 @@ def real_row(cluster: Cluster, gateway: Object, token: str) -> Row:
         static = static_pod(cluster, gateway, engine)
         with cluster.api() as api:
             until(lambda: "RateLimit-Limit" in api.get(REAL).headers, "the limit is counted", seconds=30)
-        ((ours, theirs, said),) = rates(cluster, REAL, token, gateway=address_of(gateway), statics=[static])
+        ours, theirs, said = rates(cluster, REAL, token, gateway=address_of(gateway), static=static)
     finally:
         remove_static(cluster)
         cluster.kubectl("patch", "ais", "talent-sync", "--type=merge", "-p", _limited(None))
@@ -212,39 +196,21 @@ def run(cluster: Cluster) -> list[Row]:
         bare = engine(cluster)
         static = static_pod(cluster, gateway, bare)
         alone, alone_p99 = wrk(cluster, f"http://{bare}:8080{PATH}", token)
-        alike = static_pod(cluster, gateway, bare, threads=threads_of(cluster, gateway), name=ALIKE)
-        plain, same = rates(cluster, PATH, token, gateway=address_of(gateway), statics=[static, alike])
+        ours, theirs, said = rates(cluster, PATH, token, gateway=address_of(gateway), static=static)
         delay = delay_row(cluster, address_of(gateway), token)
     finally:
         remove_static(cluster)
-        remove_static(cluster, ALIKE)
         cluster.kubectl("delete", "aiservice", NAME, "--ignore-not-found", "--wait=false")
-    said_alone = f"the engine alone {alone:.0f}/s with p99 {alone_p99}"
     return [
         real,
-        bare_row(plain, "static HAProxy with jwt_verify before the same engine", said_alone),
-        bare_row(same, "the same static one with as many threads as the gateway has", said_alone),
+        Row(
+            what="gateway: the same before one bare engine",
+            value=ours,
+            unit="requests/s",
+            baseline=theirs,
+            baseline_name="static HAProxy with jwt_verify before the same engine",
+            limit="> 2000 requests/s",
+            note=f"{said}; the engine alone {alone:.0f}/s with p99 {alone_p99}",
+        ),
         delay,
     ]
-
-
-def bare_row(figures: tuple[float, float, str], baseline: str, alone: str) -> Row:
-    """Requests per second before the bare engine, beside one of the static HAProxys."""
-    ours, theirs, said = figures
-    return Row(
-        what="gateway: the same before one bare engine",
-        value=ours,
-        unit="requests/s",
-        baseline=theirs,
-        baseline_name=baseline,
-        limit="≥ 0.95 ×, and > 2000 requests/s",
-        note=f"{said}; {alone}",
-    )
-
-
-def threads_of(cluster: Cluster, gateway: Object) -> int:
-    """HAProxy's threads in a gateway's pod, by its configuration."""
-    written = cluster.kubectl(
-        "exec", str(gateway["metadata"]["name"]), "-c", "engine", "--", "cat", "/run/looma/haproxy.cfg"
-    )
-    return int(written.split("nbthread ")[1].split()[0])

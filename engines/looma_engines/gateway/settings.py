@@ -84,8 +84,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     `max_connections` of callers at once, and how many seconds streams may go on in a worker that a reload replaced.
     Where it is written, the operator gives a pod that ends so long as well; else a pod has 50 seconds, since a stream
     of events can be taken up again at another one, and a rollout waits for the pod.
-    `threads` is how many processors HAProxy may use at a time, None for half of the machine's: what stands behind it
-    uses more of them for a request than it does, and threads that wait for one another's processor cost a tenth.
+    `threads` is how many processors HAProxy may use at a time, None for half of the machine's and at least two: what
+    stands behind it uses more of them for a request than it does.
     """
 
     max_connections: Annotated[int, Meta(ge=100, le=1_000_000)] = 10_000
@@ -94,4 +94,4 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
 
     def threads_of(self, processors: int) -> int:
         """HAProxy's threads on a machine of so many processors."""
-        return self.threads or max(1, processors // 2)
+        return self.threads or max(2, processors // 2)

@@ -48,15 +48,15 @@ def test_the_first_configuration_is_written(folder: Path, monkeypatch: pytest.Mo
     text = (folder / CONFIGURATION).read_text()
     assert "maxconn 1234" in text
     assert "hard-stop-after 600s" in text
-    assert f"nbthread {max(1, len(os.sched_getaffinity(0)) // 2)}\n" in text
+    assert f"nbthread {max(2, len(os.sched_getaffinity(0)) // 2)}\n" in text
     plane = msgspec.json.decode((folder / BELIEVED).read_bytes(), type=DataPlane)
     assert plane == DataPlane(ready=False, pod="pod-a")
 
 
 @pytest.mark.parametrize(
-    ("config", "processors", "threads"), [({}, 1, 1), ({}, 2, 1), ({}, 5, 2), ({"threads": 4}, 2, 4)]
+    ("config", "processors", "threads"), [({}, 1, 2), ({}, 2, 2), ({}, 9, 4), ({"threads": 1}, 8, 1)]
 )
-def test_threads_are_half_the_processors_unless_they_are_set(
+def test_threads_are_half_the_processors_and_two_at_least_unless_they_are_set(
     config: dict[str, int], processors: int, threads: int
 ) -> None:
     assert GatewayConfig(**config).threads_of(processors) == threads
