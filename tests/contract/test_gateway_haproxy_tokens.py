@@ -149,6 +149,22 @@ def test_a_token_that_held_is_remembered_and_one_that_did_not_is_not(guarded):
     assert remembered(gateway) == 1
 
 
+@pytest.mark.parametrize(("exp", "known"), [(2**32 - 1, 1), (2**32, 0), (2**32 + 1, 0), (99_999_999_999, 0)])
+def test_a_token_that_holds_for_longer_than_the_table_can_tell_is_computed_each_time(guarded, exp, known):
+    gateway, _ = guarded
+    token = f"Bearer {signed(CLAIMS | {'exp': exp})}"
+    assert [ask(gateway, "/any", token).status_code for _ in range(3)] == [200, 200, 200]
+    assert remembered(gateway) == known
+
+
+@pytest.mark.parametrize("claims", [{"exp": 1}, {"exp": 0}, {"nbf": 99_999_999_999}])
+def test_a_token_that_does_not_hold_now_is_not_remembered(guarded, claims):
+    gateway, _ = guarded
+    token = f"Bearer {signed(CLAIMS | claims)}"
+    assert [ask(gateway, "/any", token).status_code for _ in range(2)] == [401, 401]
+    assert remembered(gateway) == 0
+
+
 def test_a_remembered_token_is_still_held_against_the_roles_of_each_rule(guarded):
     gateway, _ = guarded
     token = f"Bearer {signed(CLAIMS | {'roles': ['recruiter']})}"

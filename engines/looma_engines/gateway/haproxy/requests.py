@@ -61,8 +61,9 @@ _CLAIMED_PREFIXES = (
 )
 
 
-_HEX_32 = "%[rand,hex,bytes(8),lower]"
-"""Eight digits of chance. Four times that costs a third of `uuid(4)` without its hyphens."""
+_HEX_32 = "%[rand,hex,bytes(8)]"
+"""Eight digits of chance, in capitals. Four times that costs a third of `uuid(4)` without its hyphens."""
+_HEX_16 = "%[rand,hex,bytes(8),lower]" * 2
 
 
 def claimed_headers() -> str:
@@ -72,23 +73,23 @@ def claimed_headers() -> str:
 
 
 def identify() -> Lines:
-    """The request's id and trace, kept where they are well-formed."""
+    """The request's id and trace, kept where they are well-formed; what has neither gets the same number for both."""
     kept = (
         f"{{ req.fhdr(x-request-id) -m reg -- {quoted(REQUEST_ID)} }} {{ req.fhdr_cnt(x-request-id) eq 1 }}"
     )
     traced = (
         f"{{ req.fhdr(traceparent) -m reg -- {quoted(TRACEPARENT)} }} {{ req.fhdr_cnt(traceparent) eq 1 }}"
     )
+    without_id = "!{ var(txn.request_id) -m found }"
+    untraced = "!{ var(txn.traceparent) -m found }"
     return [
         f"http-request set-var(txn.request_id) req.fhdr(x-request-id) if {kept}",
-        f"http-request set-var-fmt(txn.request_id) {_HEX_32 * 4} if !{{ var(txn.request_id) -m found }}",
-        "http-request set-header X-Request-Id %[var(txn.request_id)]",
         f"http-request set-var(txn.traceparent) req.fhdr(traceparent) if {traced}",
-        "http-request del-header tracestate if !{ var(txn.traceparent) -m found }",
-        (
-            f"http-request set-var-fmt(txn.traceparent) 00-{_HEX_32 * 4}-{_HEX_32 * 2}-00"
-            " if !{ var(txn.traceparent) -m found }"
-        ),
+        f"http-request set-var-fmt(txn.chance) {_HEX_32 * 4} if {without_id} || {untraced}",
+        f"http-request set-var(txn.request_id) var(txn.chance),lower if {without_id}",
+        f"http-request del-header tracestate if {untraced}",
+        f"http-request set-var-fmt(txn.traceparent) 00-%[var(txn.chance),lower]-{_HEX_16}-00 if {untraced}",
+        "http-request set-header X-Request-Id %[var(txn.request_id)]",
         "http-request set-header traceparent %[var(txn.traceparent)]",
         "http-request set-var(txn.method) method",
         "http-request set-var(txn.asked) path",
@@ -127,7 +128,7 @@ def state_anew() -> Lines:
         "http-request add-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]",
         "http-request add-header X-Forwarded-Host %[req.fhdr(host)]",
         # With the slash at its end a prefix fits by whole segments where it is a prefix of the text.
-        "http-request set-var-fmt(txn.path) %[path]/",
+        "http-request set-var(txn.path) path,concat(/)",
     ]
 
 

@@ -6,10 +6,10 @@ there is none and `-` where no token is asked for. The algorithm is fixed in the
 one; the signature is checked before any claim is believed.
 
 What a token is does not change, so it is not computed again for a while once it held: the signature, the issuer, the
-audience, the form of each claim. The digest of the whole token, its three parts, stands in a table of good ones. What
-changes with the moment or the rule (`exp`, `nbf`, roles) is asked for each request. The table is no peers' table, so it
-begins empty with each worker: where a key goes, a reload comes, and with it no verdict stays. (Envoy's JWT filter keeps
-such a cache, `jwt_cache_config`, for the same reason.)
+audience, the form of each claim, and that its `nbf` is over. The digest of the whole token, its three parts, stands in
+a table of good ones, with its `exp`; that and the rule's roles are asked for each request. The table is no peers'
+table, so it begins empty with each worker: where a key goes, a reload comes, and with it no verdict stays. (Envoy's
+JWT filter keeps such a cache, `jwt_cache_config`, for the same reason.)
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ _GOOD = "good_tokens"
 _REMEMBERED = 20_000
 """Tokens that are known to be good, about 2 MB; the oldest give way."""
 _REMEMBERED_FOR = "10m"
+_TELLABLE = f"{{ var(txn.exp) -m int 1:{2**32 - 1} }}"
+"""An `exp` that fits into the table; a token that holds beyond the year 2106 is computed each time."""
 _ROLES = r'^\[\s*(?:"[A-Za-z0-9_.:-]+"\s*(?:,\s*"[A-Za-z0-9_.:-]+"\s*)*)?\]$'
 
 
@@ -60,7 +62,7 @@ def table_lines(rules: Iterable[Rule]) -> Lines:
     """The table of tokens that are known to be good, where a rule asks for tokens."""
     if not any(rule.policy.auth.asks for rule in rules):
         return []
-    shape = f"type binary len 32 size {_REMEMBERED} expire {_REMEMBERED_FOR}"
+    shape = f"type binary len 32 size {_REMEMBERED} expire {_REMEMBERED_FOR} store gpt0"
     return section(f"backend {_GOOD}", [f"stick-table {shape}"])
 
 
@@ -96,8 +98,9 @@ def check_lines(
         *_form(),
         *_signature(keys, folder),
         *_claims(plane, names or ClaimNames()),
-        f"http-request track-sc5 var(txn.digest) table {_GOOD} if {_NEW}",
         *_moment(),
+        f"http-request track-sc5 var(txn.digest) table {_GOOD} if {_NEW} {_TELLABLE}",
+        f"http-request sc-set-gpt0(5) var(txn.exp) if {_NEW} {_TELLABLE}",
         f"http-request set-var(txn.auth_error) str(invalid_token) if {against} !{{ var(txn.auth_error) -m found }}",
         answers.refuse(answers.UNAUTHENTICATED, against),
         *_roles(asking),
@@ -129,7 +132,9 @@ def _bearer() -> Lines:
         answers.explain("txn.why", _OTHER, other),
         f"http-request set-var(txn.token) req.fhdr(authorization),bytes({len(_SCHEME)}) if {_HOLDS}",
         f"http-request set-var(txn.digest) var(txn.token),sha2(256) if {_HOLDS}",
-        f"http-request set-var(txn.new_token) bool(true) if {_HOLDS} !{{ var(txn.digest),in_table({_GOOD}) }}",
+        f"http-request set-var(txn.exp) var(txn.digest),table_gpt0({_GOOD}) if {_HOLDS}",
+        f"http-request set-var(txn.new_token) bool(true) if {_HOLDS} {{ var(txn.exp) -m int 0 }}",
+        f"http-request unset-var(txn.exp) if {_NEW}",
     ]
 
 
@@ -192,8 +197,8 @@ def _claims(plane: DataPlane, names: ClaimNames) -> Lines:
     texts = _TEXT_FOR_NUMBER.format(roles=names.roles.split(".")[-1])
     return [
         f"http-request set-var(txn.claims) var(txn.token),word(2,.),ub64dec if {_HOLDS}",
-        f"http-request set-var(txn.exp) {claim('exp', ',int')} if {_HOLDS}",
-        f"http-request set-var(txn.nbf) {claim('nbf', ',int')} if {_HOLDS}",
+        f"http-request set-var(txn.exp) {claim('exp', ',int')} if {_NEW}",
+        f"http-request set-var(txn.nbf) {claim('nbf', ',int')} if {_NEW}",
         f"http-request set-var(txn.subject) {claim('sub')} if {_HOLDS}",
         f"http-request set-var(txn.tenant) {claim(names.tenant)} if {_HOLDS}",
         f"http-request set-var(txn.roles) {claim(names.roles)} if {_HOLDS}",
@@ -237,7 +242,7 @@ def _moment() -> Lines:
         answers.explain(
             "txn.why",
             "The token does not hold yet.",
-            f"{_HOLDS} {{ var(txn.nbf) -m found }} {{ date,neg,add(txn.nbf) {apart} }}",
+            f"{_NEW} {{ var(txn.nbf) -m found }} {{ date,neg,add(txn.nbf) {apart} }}",
         ),
     ]
 
