@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -37,6 +38,7 @@ from looma_engines.gateway.report import Applied
 from looma_engines.gateway.samples import Sample, receive
 from looma_engines.gateway.telling import View
 from looma_engines.gateway.watching import Watch
+from support import gateway_planes as planes
 
 STABLE, CANARY = "looma_a-stable_80", "looma_a-canary_80"
 SERVICE = "looma/a"
@@ -302,6 +304,46 @@ async def test_samples_tell_what_haproxy_itself_took(new_gateway, new_engine):
     assert sample.seconds >= 1
     # The pod's time is none of it.
     assert 0 < sample.own_seconds < sample.seconds
+
+
+async def test_a_service_with_few_requests_has_all_of_them_as_samples_beside_a_loud_one(
+    new_gateway, new_engine
+):
+    """Else the latency of a canary with a small share could not be compared while others have many requests."""
+    engine = new_engine()
+    names = {"quiet": "looma_quiet_80", "loud": "looma_loud_80"}
+    both = planes.plane(
+        *(
+            planes.rule(f"looma/{name}/0", Match(path=f"/{name}"), targets=(Target(backend=backend),))
+            for name, backend in names.items()
+        ),
+        backends=tuple(planes.backend(backend, engine.port) for backend in names.values()),
+    )
+    gateway = new_gateway(both, access_log=True)
+    samples: Counter[str] = Counter()
+    receiving = asyncio.create_task(
+        receive(gateway.haproxy.folder / SAMPLES_SOCKET, lambda sample: samples.update([sample.backend]))
+    )
+
+    def ask() -> None:
+        for _ in range(60):
+            begun = time.monotonic()
+            for path in ("/quiet", *["/loud"] * 7):
+                assert gateway.client.get(path).status_code == 200
+            # Together less than 200 a second: no busy gateway.
+            time.sleep(max(0.0, begun + 0.05 - time.monotonic()))
+
+    try:
+        await asyncio.sleep(0)
+        await asyncio.to_thread(ask)
+        async with asyncio.timeout(10):
+            while samples[names["quiet"]] < 60:  # noqa: ASYNC110 - what is received is only counted
+                await asyncio.sleep(0.05)
+    finally:
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
+    assert samples[names["quiet"]] == 60
+    assert 0 < samples[names["loud"]] < 0.8 * 60 * 7
 
 
 @pytest.mark.parametrize("revision", ["r1", "r2"])

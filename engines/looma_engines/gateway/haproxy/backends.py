@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from looma_engines.gateway.haproxy import answer_sizes, budgets, last_resort
+from looma_engines.gateway.haproxy import answer_sizes, budgets, last_resort, sampling
 from looma_engines.gateway.haproxy import rules as rule_lines
 from looma_engines.gateway.haproxy.settings import Settings
 from looma_engines.gateway.haproxy.text import (
@@ -76,7 +76,9 @@ def leading_to(backend: Backend, rules: Iterable[Rule]) -> list[Rule]:
 
 def backend_section(backend: Backend, rules: Sequence[Rule], settings: Settings, *, folder: str) -> Lines:
     """The section of one backend; `rules` are those that lead to it, `folder` is where HAProxy sees its files."""
-    lines = ["balance leastconn", *_check(backend), *last_resort.draw_lines(backend)]
+    lines = ["balance leastconn", *_check(backend)]
+    lines += sampling.backend_lines() if settings.access_log else []
+    lines += last_resort.draw_lines(backend)
     lines += [*_retries(rules, settings), *_timeouts(rules, settings)]
     lines += answer_sizes.limit_lines(rules, STREAMS)
     for rule in rules:

@@ -27,6 +27,7 @@ from looma_engines.gateway.haproxy import (
     refusals,
     requests,
     rules,
+    sampling,
     shadows,
     shares,
     tables,
@@ -123,7 +124,7 @@ def _global(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Sett
     if settings.access_log:
         lines += [
             "log stdout format raw daemon info",
-            # The controller's, of those requests that are a notice and no mere information (`_choose_what_is_told`).
+            # The controller's, of those requests that are a notice and no mere information (`sampling`).
             f"log {folder}/{SAMPLES_SOCKET} len 8192 format raw daemon notice",
             # Tells what HAProxy's own work on a request took; costs two looks at the clock for each turn of a task.
             "profiling.tasks on",
@@ -164,30 +165,6 @@ _LOG = (
 """One JSON object a request. No query and no address: both may tell of a person."""
 
 
-ALL_TOLD_BELOW = 100
-"""Requests a second of which each is in the log and a sample; of more, one of SAMPLE_OF is, and each that failed."""
-SAMPLE_OF = 100
-MANY, SAMPLE_OF_MANY = 1000, 1000
-"""Of so many requests a second, fewer are enough for the same figures, and a line costs as much as ever."""
-
-
-def _choose_what_is_told() -> Lines:
-    """Lines that choose which requests the log has, and which of those the controller hears of: the samples.
-
-    A line for each would cost more than its request, most of that in the container runtime, which copies it.
-    """
-    few = f"{{ fe_req_rate lt {ALL_TOLD_BELOW} }}"
-    some = f"{{ fe_req_rate lt {MANY} }} {{ rand({SAMPLE_OF}) eq 0 }}"
-    sampled = "{ var(txn.sampled) -m bool }"
-    return [
-        f"http-request set-var(txn.sampled) bool(true) if {few} || {some} || {{ rand({SAMPLE_OF_MANY}) eq 0 }}",
-        f"http-request set-log-level notice if {sampled}",
-        f"http-request set-log-level silent if !{sampled}",
-        # A failure is told, but is no sample: there would be too many slow ones among them.
-        f"http-after-response set-log-level info if {{ status ge 500 }} !{sampled}",
-    ]
-
-
 def _probes(plane: DataPlane, settings: Settings) -> Lines:
     ready, word = (200, "ready") if plane.ready else (503, "not ready")
     return section(
@@ -205,7 +182,7 @@ def _probes(plane: DataPlane, settings: Settings) -> Lines:
 
 def _gateway(plane: DataPlane, known: Sequence[Rule], folder: str, settings: Settings) -> Lines:
     log = (
-        ["option dontlognull", f"log-format {quoted(_LOG)}", *_choose_what_is_told()]
+        ["option dontlognull", f"log-format {quoted(_LOG)}", *sampling.gateway_lines()]
         if settings.access_log
         else []
     )
