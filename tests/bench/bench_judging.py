@@ -11,8 +11,10 @@ turns:
 | wrong answers | answers 200, in time, and something else than it should    | a probe set           |
 | crash loop    | ends as soon as it begins                                  | progress deadline     |
 
-Each runs until the service says how it ended. Given are the number judged wrongly with the 95 % confidence bound of its
-rate (Clopper and Pearson, 1934, one-sided), how long it took, and the share of all answers meanwhile that were bad.
+Each runs until the service says how it ended, or that it waits for a person, who would then be asked: one that is the
+same is judged wrongly then, a bad one is not let in. One of which nothing is said in time is judged wrongly. Given are
+the number judged wrongly with the 95 % confidence bound of its rate (Clopper and Pearson, 1934, one-sided), how long it
+took, and the share of all answers meanwhile that were bad.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from threading import Event
 from bench.report import Row
 from support.asking import Asked, at_rate
 from support.canaries import REPLICAS, current
-from support.cluster import Cluster, Object
+from support.cluster import Cluster, ExpectationError, Object
 from support.probe_service import Probe, probing
 
 RUNS = 100
@@ -73,10 +75,13 @@ ROLLOUT: Object = {
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """How one canary ended: whether it took over, after so many seconds, with so many of all answers bad."""
+    """How one canary ended: whether it took over, after so many seconds, with so many of all answers bad.
+
+    `promoted` is None where it did not end in time.
+    """
 
     kind: str
-    promoted: bool
+    promoted: bool | None
     seconds: float
     bad: int
     whole: int
@@ -104,8 +109,19 @@ def _ended(service: Object) -> bool:
     status = service.get("status", {})
     if not current(service):
         return False
-    over = status.get("phase") == "Ready" and status.get("stableRevision") == status.get("targetRevision")
-    return bool(over or status.get("rollout", {}).get("failed"))
+    return bool(_took_over(status) or status.get("rollout", {}).get("failed") or _asks(status))
+
+
+def _took_over(status: Object) -> bool:
+    return bool(
+        status.get("phase") == "Ready" and status.get("stableRevision") == status.get("targetRevision")
+    )
+
+
+def _asks(status: Object) -> str:
+    """What is said while a person is waited for, or nothing."""
+    waits = str(status.get("canary", {}).get("waits", ""))
+    return waits if waits.startswith("somebody") else ""
 
 
 def _is_bad(kind: str, version: str, asked: Asked) -> bool:
@@ -130,21 +146,26 @@ def once(cluster: Cluster, probe: Probe, kind: str, version: str) -> Judged:
             told = RIGHT | BAD.get(kind, {})
             probe.apply(replicas=REPLICAS, rollout=ROLLOUT, version=version, told=told)
             sentence = f"{probe.name}: {kind} took over or was given up"
-            service = cluster.watch(
-                "aiservice", probe.name, _ended, sentence=sentence, seconds=MOST_SECONDS - 5
-            )
+            try:
+                service = cluster.watch(
+                    "aiservice", probe.name, _ended, sentence=sentence, seconds=MOST_SECONDS - 5
+                )
+            except ExpectationError:
+                service = cluster.get("aiservice", probe.name)
             seconds = time.monotonic() - began
         finally:
             stop.set()
         asked = client.result()
-    rollout = service["status"].get("rollout", {})
+    status = service["status"]
+    rollout = status.get("rollout", {})
+    said = str(rollout.get("analysisFailure") or rollout.get("failure") or _asks(status))
     return Judged(
         kind=kind,
-        promoted=not rollout.get("failed"),
+        promoted=_took_over(status) if _ended(service) else None,
         seconds=seconds,
         bad=sum(_is_bad(kind, version, one) for one in asked),
         whole=len(asked),
-        why=str(rollout.get("analysisFailure") or rollout.get("failure") or ""),
+        why=said or ("" if _ended(service) else f"not over after {MOST_SECONDS - 5} s"),
     )
 
 
