@@ -300,6 +300,8 @@ def start(folder: Path) -> ControlPlane:
         "--disable-admission-plugins=ServiceAccount",
         f"--audit-policy-file={write_policy(folder / 'audit.yaml')}",
         f"--audit-log-path={plane.audit}",
+        # In MB. A log that is begun anew in the middle cannot be read on from where it was.
+        "--audit-log-maxsize=10000",
     )
     try:
         _wait_ready(plane)
