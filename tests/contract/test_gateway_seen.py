@@ -330,7 +330,7 @@ async def test_a_service_with_few_requests_has_all_of_them_as_samples_beside_a_l
             begun = time.monotonic()
             for path in ("/quiet", *["/loud"] * 7):
                 assert gateway.client.get(path).status_code == 200
-            # Together less than 200 a second: no busy gateway.
+            # The pace of a client, no wait for something: together less than 200 a second, so no busy gateway.
             time.sleep(max(0.0, begun + 0.05 - time.monotonic()))
 
     try:

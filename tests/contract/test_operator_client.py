@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from looma_core.kube import load_configuration
-from looma_operator.kube import kinds
+from looma_operator.kube import client, kinds
 from looma_operator.kube.client import ConflictError, Kube
 from support.operator_process import Looma
 
@@ -52,7 +52,7 @@ async def test_what_is_there_is_not_made_again_and_not_taken_over(looma: Looma, 
     assert [entry["operation"] for entry in made["metadata"]["managedFields"]] == ["Apply"]
 
 
-async def test_whether_a_kind_is_served_is_asked_once_in_a_while(looma: Looma, kube: Kube):
+async def test_whether_a_kind_is_served_is_asked_once_in_a_while(kube: Kube, monkeypatch: pytest.MonkeyPatch):
     assert await kube.serves(kinds.HTTP_ROUTE)
     nowhere = kinds.Kind(name="Nothing", prefix="/apis/nothing.example/v1", plural="nothings")
     unknown = kinds.Kind(name="Unknown", prefix="/apis/apps/v1", plural="unknowns")
@@ -67,6 +67,8 @@ async def test_whether_a_kind_is_served_is_asked_once_in_a_while(looma: Looma, k
     kube.request = refuse  # type: ignore[method-assign]
     assert await kube.serves(kinds.HTTP_ROUTE)
     assert asked == []
-    # What was not served may be by now.
+    # What was not served may be by now, and what was need not be once its time is over.
+    monkeypatch.setattr(client, "SERVED_SECONDS", 0.0)
     assert await kube.serves(unknown)
-    assert asked == ["GET /apis/apps/v1"]
+    assert await kube.serves(unknown)
+    assert asked == ["GET /apis/apps/v1"] * 2

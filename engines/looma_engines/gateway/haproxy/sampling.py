@@ -4,12 +4,12 @@ A line for each would cost more than its request, most of that in the container 
 many are told; but a latency is compared by revision, so each Service has enough of its own, also beside one that has a
 hundred times as many requests:
 
-| requests to the Service | of them are told              |
-| ----------------------- | ----------------------------- |
+| requests to the Service | of them are told                |
+| ----------------------- | ------------------------------- |
 | fewer than 50 a second  | all; one of 8 at a busy gateway |
-| fewer than 400          | one of 8                      |
-| fewer than 1600         | one of 64                     |
-| more                    | one of 256                    |
+| fewer than 400          | one of 8                        |
+| fewer than 1600         | one of 64                       |
+| more                    | one of 256                      |
 
 Of requests that the gateway answers itself, all are told while it is not busy, else one of 256. Busy it is from 400
 requests a second on, of all Services together.
