@@ -73,8 +73,8 @@ SYNC_LAST_SUCCESS = Gauge(
 ANALYSIS_VERDICTS = Counter(
     "looma_operator_analysis_verdicts_total",
     "Measurements of analyses, by metric (errorRate, latencyP95, latencyP99, saturation, shadowDifference, "
-    "compareErrorRate, compareLatency, prometheus, http, probes, job) and verdict (Successful, Failed, Inconclusive, "
-    "Error).",
+    "compareErrorRate, compareLatency, prometheus, http, probes, job) and verdict (Successful, Failed, Suspicious, "
+    "Inconclusive, Error).",
     ["metric", "verdict"],
 )
 ADMISSIONS = Counter(

@@ -27,11 +27,15 @@ QUANTILES = {LATENCY_P95: 0.95, LATENCY_P99: 0.99}
 
 
 class Verdict(StrEnum):
-    """What one measurement, or all of a metric's, came to. Only Successful lets a rollout go on."""
+    """What one measurement, or all of a metric's, came to. Only Successful lets a rollout go on.
+
+    Suspicious is one measurement alone, never all of a metric's: a comparison that more requests must decide.
+    """
 
     RUNNING = "Running"
     SUCCESSFUL = "Successful"
     FAILED = "Failed"
+    SUSPICIOUS = "Suspicious"
     INCONCLUSIVE = "Inconclusive"
     ERROR = "Error"
 
@@ -112,6 +116,7 @@ class Analysis(_Struct, frozen=True, kw_only=True):
     min_samples: int = 20
     failure_limit: int = 0
     inconclusive_limit: int = 3
+    suspicion_limit: int | None = None
     consecutive_error_limit: int = 4
 
     @property
@@ -119,6 +124,11 @@ class Analysis(_Struct, frozen=True, kw_only=True):
         """How long after its begin it measures first: there must be something to measure."""
         delay = self.initial_delay_seconds
         return self.interval_seconds if delay is None else delay
+
+    @property
+    def most_suspicious(self) -> int:
+        """How many measurements may be suspicious before a person is asked; where not said twice `count`."""
+        return 2 * self.count if self.suspicion_limit is None else self.suspicion_limit
 
 
 class Measurement(_Struct, frozen=True, kw_only=True):
@@ -146,6 +156,8 @@ class MetricStatus(_Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     successful: int = 0
     failed: int = 0
+    suspicious: int = 0
+    consecutive_suspicious: int = 0
     inconclusive: int = 0
     errors: int = 0
     consecutive_errors: int = 0
@@ -154,4 +166,9 @@ class MetricStatus(_Struct, frozen=True, kw_only=True):
     @property
     def number(self) -> int:
         """How many measurements there were."""
-        return self.successful + self.failed + self.inconclusive + self.errors
+        return self.compared + self.inconclusive + self.errors
+
+    @property
+    def compared(self) -> int:
+        """How many of them had enough to say good or bad by: each was a look that can raise a false alarm."""
+        return self.successful + self.failed + self.suspicious

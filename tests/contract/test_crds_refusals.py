@@ -204,6 +204,7 @@ REFUSED = [
             (in_a_step(count=0), "greater than or equal to 1"),
             (in_a_step(failureLimit=-1), "greater than or equal to 0"),
             (in_a_step(inconclusiveLimit=-1), "greater than or equal to 0"),
+            (in_a_step(suspicionLimit=1001), "less than or equal to 1000"),
             (in_a_step(consecutiveErrorLimit=101), "less than or equal to 100"),
             (measuring(name="error rate"), "write letters, digits and '-', beginning with a letter"),
             (
@@ -523,6 +524,7 @@ FULL_ANALYSIS = in_a_step(
     count=3,
     failureLimit=1,
     inconclusiveLimit=0,
+    suspicionLimit=0,
     consecutiveErrorLimit=0,
 ) | {"analysis": ANALYSIS | {"failureLimit": 2}}
 MORE_SOURCES = [

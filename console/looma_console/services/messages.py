@@ -103,7 +103,13 @@ VERDICTS: dict[str, LazyString] = {
     "Inconclusive": lazy_gettext("Not known"),
     "Error": lazy_gettext("Not to be measured"),
 }
-VERDICT_TONES = {"Running": "busy", "Successful": "good", "Failed": "bad", "Error": "bad"}
+VERDICT_TONES = {
+    "Running": "busy",
+    "Successful": "good",
+    "Failed": "bad",
+    "Suspicious": "busy",
+    "Error": "bad",
+}
 
 
 def chart_words(found: Analysed) -> str:

@@ -290,7 +290,9 @@ def _analysed(
     background, reason = verdicts.get(BACKGROUND, (Verdict.RUNNING, ""))
     begun = any(name != BACKGROUND for name in verdicts)
     unproven = [
-        entry.metric for (run, _), entry in entries.items() if run == BACKGROUND and not entry.successful
+        entry.metric
+        for (run, _), entry in entries.items()
+        if run == BACKGROUND and (not entry.successful or entry.consecutive_suspicious)
     ]
     return Analysed(
         verdict=verdict if begun else None,

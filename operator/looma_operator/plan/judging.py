@@ -7,6 +7,7 @@
 | fewer requests than minSamples              | Inconclusive |
 | above max, or below min                     | Failed       |
 | the canary is worse than chance explains    | Failed       |
+| it is worse, and chance hardly explains it  | Suspicious   |
 | a Job failed                                | Failed       |
 | anything else                               | Successful   |
 """
@@ -39,6 +40,10 @@ LEAST_DIFFERENCE = 0.1
 LEAST_SHARE = 0.64
 """Share of pairs in which the canary is slower: a medium effect by Vargha and Delaney; 0.5 is none. A new pod is a
 little slower for many reasons that are no fault of its revision."""
+SUSPICION = 0.05
+"""p-value below which a comparison that finds nothing says nothing good either, by Fisher's convention (Statistical
+Methods for Research Workers, 1925): a canary that fails 5 of 100 requests has such a one long before it is below
+`level`, and one that is as good gets over it with the next requests."""
 MESSAGE_LIMIT = 300
 MOST_COUNTED = 1e12
 """Requests in one window: far more than any service has, and few enough for 64-bit floats in Fisher's test."""
@@ -166,8 +171,27 @@ def _is_bad(code: str) -> bool:
     return code.startswith("5") or code == "none"
 
 
-def _chance(chance: float, level: float) -> str:
-    return f"by chance with p = {chance:.2g}, {'less' if chance < level else 'not less'} than {level:.2g}"
+def _compared(chance: float, level: float, *, matters: bool) -> tuple[Verdict, str]:
+    """What a comparison comes to, and its p-value in words.
+
+    | p-value            | matters | verdict    |
+    | ------------------ | ------- | ---------- |
+    | below level        | yes     | Failed     |
+    | level to SUSPICION | yes     | Suspicious |
+    | any other          |         | Successful |
+    | any                | no      | Successful |
+
+    Args:
+        chance: p-value of the test.
+        level: p-value below which the canary is found worse.
+        matters: the difference is large enough to harm somebody.
+    """
+    words = f"by chance with p = {chance:.2g}, {'less' if chance < level else 'not less'} than {level:.2g}"
+    if chance < level and matters:
+        return Verdict.FAILED, words
+    if chance < SUSPICION and matters:
+        return Verdict.SUSPICIOUS, f"{words} but less than {SUSPICION:g}: more requests must tell"
+    return Verdict.SUCCESSFUL, words
 
 
 def _is_count(value: float) -> bool:
@@ -201,14 +225,14 @@ def _compare_errors(_: Metric, reading: Reading, case: Case) -> Measurement:
             return _too_few(case, name, count, case.min_samples)
     percent, baseline = 100 * bad / whole, 100 * stable_bad / stable_whole
     chance = fails_more(bad=bad, of=whole, stable_bad=stable_bad, stable_of=stable_whole)
-    worse = chance < case.level and percent - baseline >= LEAST_DIFFERENCE
+    verdict, words = _compared(chance, case.level, matters=percent - baseline >= LEAST_DIFFERENCE)
     what = (
         f"{percent:.3g} % of {whole} requests failed, {baseline:.3g} % of {stable_whole} with {case.stable}"
     )
     return _said(
         case,
-        Verdict.FAILED if worse else Verdict.SUCCESSFUL,
-        f"{what}; {_chance(chance, case.level)}",
+        verdict,
+        f"{what}; {words}",
         value=percent,
         baseline=baseline,
         samples=whole,
@@ -268,12 +292,12 @@ def _compare_latency(_: Metric, reading: Reading, case: Case) -> Measurement:
         if sum(counts) < least:
             return _too_few(case, name, sum(counts), least)
     chance, share = is_slower(canary, stable), slower_share(canary, stable)
-    worse = chance < case.level and share >= LEAST_SHARE
+    verdict, words = _compared(chance, case.level, matters=share >= LEAST_SHARE)
     what = f"slower than {case.stable} in {100 * share:.3g} % of all pairs of {sum(canary)} and {sum(stable)} requests"
     return _said(
         case,
-        Verdict.FAILED if worse else Verdict.SUCCESSFUL,
-        f"{what}; {_chance(chance, case.level)}",
+        verdict,
+        f"{what}; {words}",
         value=quantile(bounds, canary, 0.5),
         baseline=quantile(bounds, stable, 0.5),
         samples=sum(canary),

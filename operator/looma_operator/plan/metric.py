@@ -5,11 +5,13 @@
 | more failed than failureLimit                            | Failed       |
 | more errors in a row than consecutiveErrorLimit          | Error        |
 | more inconclusive than inconclusiveLimit                 | Inconclusive |
+| more suspicious than suspicionLimit                      | Inconclusive |
 | as many successful as count                              | Successful   |
 | anything else, also none                                 | Running      |
 
-Without a count, as in the background, it runs until the rollout ends. The first that holds, from the top, is final:
-an ended metric is measured no more.
+Without a count, as in the background, it runs until the rollout ends, and only suspicious ones in a row come to more
+than suspicionLimit: a day of looks has some by chance. The first that holds, from the top, is final: an ended metric
+is measured no more.
 """
 
 from __future__ import annotations
@@ -66,6 +68,9 @@ def verdict_of(entry: MetricStatus, *, spec: Analysis, count: int | None) -> Ver
         return Verdict.ERROR
     if entry.inconclusive > spec.inconclusive_limit:
         return Verdict.INCONCLUSIVE
+    suspicious = entry.consecutive_suspicious if count is None else entry.suspicious
+    if suspicious > spec.most_suspicious:
+        return Verdict.INCONCLUSIVE
     # Not a count of nothing: without a good measurement there is no success.
     return Verdict.SUCCESSFUL if count is not None and entry.successful >= max(1, count) else Verdict.RUNNING
 
@@ -107,7 +112,7 @@ def with_measured(
 ) -> MetricStatus:
     """The entry with one more measurement, judged."""
     metric = measured.order.metric
-    looks = None if count is None else count + spec.failure_limit
+    looks = None if count is None else count + spec.failure_limit + spec.most_suspicious
     measurement = judge(
         metric,
         measured.reading,
@@ -117,7 +122,7 @@ def with_measured(
             min_samples=spec.min_samples,
             level=level_for(
                 false_alarm=metric.false_alarm_percent / 100,
-                look=entry.successful + entry.failed + 1,
+                look=entry.compared + 1,
                 looks=looks,
             ),
             at=measured.at,
@@ -141,8 +146,17 @@ def _counted(entry: MetricStatus, measurement: Measurement) -> MetricStatus:
         measured_at=measurement.at,
         successful=entry.successful + (verdict is Verdict.SUCCESSFUL),
         failed=entry.failed + (verdict is Verdict.FAILED),
+        suspicious=entry.suspicious + (verdict is Verdict.SUSPICIOUS),
+        consecutive_suspicious=_in_a_row(entry.consecutive_suspicious, verdict),
         inconclusive=entry.inconclusive + (verdict is Verdict.INCONCLUSIVE),
         errors=entry.errors + (verdict is Verdict.ERROR),
         consecutive_errors=entry.consecutive_errors + 1 if verdict is Verdict.ERROR else 0,
         measurements=(*entry.measurements, measurement)[-KEPT_MEASUREMENTS:],
     )
+
+
+def _in_a_row(suspicious: int, verdict: Verdict) -> int:
+    """How many suspicious ones there are in a row now; what says neither good nor bad ends no row."""
+    if verdict is Verdict.SUSPICIOUS:
+        return suspicious + 1
+    return 0 if verdict in (Verdict.SUCCESSFUL, Verdict.FAILED) else suspicious

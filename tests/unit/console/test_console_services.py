@@ -322,6 +322,18 @@ def test_an_analysis_shows_its_values_its_query_and_its_verdict(signed_in, parts
     assert "unknown" in table, "a metric without a value"
 
 
+def test_a_suspicious_measurement_is_a_point_of_its_own_and_says_what_it_waits_for(signed_in, parts) -> None:
+    document = canary_document()
+    message = "5 % of 100 requests failed; by chance with p = 0.03: more requests must tell"
+    suspicious = {"at": "2026-11-21T10:02:00Z", "verdict": "Suspicious", "value": 5.0, "message": message}
+    measurements = [FOUND["measurements"][0], suspicious]
+    document["status"]["analysis"] = [FOUND | {"measurements": measurements, "message": message}]
+    parts.service_watch.replace([document])
+    text = signed_in(Role.OPERATOR).get("/services/resume").get_data(as_text=True)
+    assert '<circle class="busy" cx="160.0"' in text
+    assert "more requests must tell" in text
+
+
 def test_an_action_is_asked_for_as_the_person_with_a_reason_and_audited(
     signed_in, cluster_fake, parts
 ) -> None:

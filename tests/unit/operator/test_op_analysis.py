@@ -16,6 +16,7 @@ from looma_operator.resources_analysis import Analysis, MetricStatus, Verdict
 from support.operator_world import World, reasons, spec
 
 GOOD, BAD, LITTLE, DOWN = "good", "bad", "little", "down"
+HARDLY = "hardly by chance"
 METRIC = {"name": "errors", "builtIn": "errorRate", "max": 5}
 ANALYSIS = {"metrics": [METRIC], "intervalSeconds": 10, "count": 3, "inconclusiveLimit": 1}
 STEPS = [{"setWeight": 25}, {"analysis": ANALYSIS}, {"setWeight": 50}, {"pause": {}}]
@@ -25,6 +26,10 @@ BACKGROUND = {
     "steps": [{"setWeight": 25}, {"pause": {"seconds": 60}}, {"setWeight": 50}, {"pause": {}}],
     "analysis": {"metrics": [METRIC], "intervalSeconds": 10, "inconclusiveLimit": 1},
     "progressDeadlineSeconds": 60,
+}
+COMPARED = {"name": "errors", "compare": "errorRate"}
+SUSPECTED = INLINE | {
+    "steps": [STEPS[0], {"analysis": ANALYSIS | {"metrics": [COMPARED], "suspicionLimit": 4}}, *STEPS[2:]]
 }
 
 
@@ -39,7 +44,7 @@ def says(what: str) -> Reading:
 
     if what == DOWN:
         return Reading(error="not reached: no such host")
-    numbers = {GOOD: (200.0, 0.0), BAD: (100.0, 100.0), LITTLE: (5.0, 0.0)}[what]
+    numbers = {GOOD: (200.0, 0.0), BAD: (100.0, 100.0), LITTLE: (5.0, 0.0), HARDLY: (198.0, 2.0)}[what]
     samples = [sample for n in range(2, 60) for sample in of(f"r{n}", *numbers)]
     return Reading(samples=(*of("r1", 900.0, 0.0), *samples))
 
@@ -173,6 +178,75 @@ def found_verdict(world: World, run: str = "step-1") -> str:
     return entries[0]["verdict"] if entries else ""
 
 
+def test_a_step_that_is_suspicious_measures_on_until_it_is_good():
+    world = begun(SUSPECTED, HARDLY)
+    until(world, lambda: found_number(world, "suspicious") == 3)
+    assert found(world)["verdict"] == "Running"
+    assert "more requests must tell" in found(world)["message"]
+    world.answer = lambda _: says(GOOD)
+    until(world, lambda: step(world) == 3)
+    entry = found(world)
+    assert (entry["verdict"], entry["successful"], entry["suspicious"]) == ("Successful", 3, 3)
+    assert entry.get("consecutiveSuspicious", 0) == 0
+    verdicts = [one["verdict"] for one in entry["measurements"]]
+    assert verdicts == ["Suspicious"] * 3 + ["Successful"] * 3
+
+
+def test_a_step_that_stays_suspicious_asks_somebody():
+    world = begun(SUSPECTED, HARDLY)
+    until(world, lambda: found_verdict(world) == "Inconclusive")
+    assert (found(world)["suspicious"], found(world)["successful"]) == (5, 0)
+    assert "somebody to promote or abort it" in world.status["canary"]["waits"]
+    assert "1 % of 200 requests failed, 0 % of 900" in world.status["canary"]["waits"]
+    turn(world, rounds=60)
+    assert weights(world) == {"r1": 75, "r2": 25}
+    ask(world, "promote")
+    until(world, lambda: step(world) == 3)
+
+
+def test_a_suspicious_step_that_gets_worse_is_given_up():
+    world = begun(SUSPECTED, HARDLY)
+    until(world, lambda: found_number(world, "suspicious") == 2)
+    world.answer = lambda _: says(BAD)
+    until(world, lambda: failed(world))
+    assert weights(world)["r1"] == 100
+    assert world.condition("Degraded") == ("True", "AnalysisFailed")
+
+
+def test_a_canary_does_not_take_over_while_its_background_is_suspicious():
+    analysis = {"metrics": [COMPARED], "intervalSeconds": 10, "suspicionLimit": 5}
+    world = begun(BACKGROUND | {"steps": [{"setWeight": 25}, {"pause": {}}], "analysis": analysis})
+    for number in range(1, 9):
+        world.answer = lambda _, number=number: says(HARDLY if number % 2 else GOOD)
+        until(world, lambda number=number: found_measured(world) == number)
+    assert found_verdict(world, "background") == "Running", "four of eight, and never two in a row"
+    world.answer = lambda _: says(HARDLY)
+    until(world, lambda: found_measured(world) == 9)
+    ask(world, "promote")
+    turn(world, rounds=12)
+    assert "its analysis" in world.status["canary"]["waits"]
+    assert world.status["stableRevision"] == "r1"
+    world.answer = lambda _: says(GOOD)
+    until(world, lambda: world.status["stableRevision"] == "r2")
+
+
+def test_a_background_that_is_suspicious_many_times_in_a_row_asks_somebody():
+    analysis = {"metrics": [COMPARED], "intervalSeconds": 10, "suspicionLimit": 2}
+    world = begun(BACKGROUND | {"analysis": analysis}, HARDLY)
+    until(world, lambda: found_verdict(world, "background") == "Inconclusive")
+    assert found(world, "background")["suspicious"] == 3
+    assert "somebody to promote or abort it" in world.status["canary"]["waits"]
+
+
+def found_number(world: World, field: str) -> int:
+    entries = world.status.get("analysis", [])
+    return entries[0].get(field, 0) if entries else 0
+
+
+def found_measured(world: World) -> int:
+    return found_number(world, "successful") + found_number(world, "suspicious")
+
+
 def test_an_inconclusive_step_can_be_aborted():
     world = begun(INLINE, LITTLE)
     until(world, lambda: found_verdict(world) == "Inconclusive")
@@ -195,15 +269,10 @@ def test_a_prometheus_that_is_down_fails_closed_after_the_limit():
 
 def test_a_prometheus_that_comes_back_in_time_spoils_nothing():
     world = begun(INLINE, DOWN)
-    until(world, lambda: found_errors(world) == 3)
+    until(world, lambda: found_number(world, "errors") == 3)
     world.answer = lambda _: says(GOOD)
     until(world, lambda: step(world) == 3)
     assert (found(world)["verdict"], found(world)["consecutiveErrors"]) == ("Successful", 0)
-
-
-def found_errors(world: World) -> int:
-    entries = world.status.get("analysis", [])
-    return entries[0]["errors"] if entries else 0
 
 
 def test_it_begins_when_the_pods_answer_and_the_deadline_holds_until_then():
@@ -378,23 +447,32 @@ numbers = st.integers(0, 8)
 @given(
     successful=numbers,
     failed=numbers,
+    suspicious=numbers,
     inconclusive=numbers,
     errors=numbers,
     in_a_row=numbers,
     failures=numbers,
+    suspicions=numbers,
     unsure=numbers,
     down=numbers,
     count=st.one_of(st.none(), numbers),
 )
 def test_success_takes_good_measurements_and_bad_ones_never_help(  # noqa: PLR0917 - drawn by name
-    successful, failed, inconclusive, errors, in_a_row, failures, unsure, down, count
+    successful, failed, suspicious, inconclusive, errors, in_a_row, failures, suspicions, unsure, down, count
 ):
-    analysis = Analysis(failure_limit=failures, inconclusive_limit=unsure, consecutive_error_limit=down)
+    analysis = Analysis(
+        failure_limit=failures,
+        suspicion_limit=suspicions,
+        inconclusive_limit=unsure,
+        consecutive_error_limit=down,
+    )
 
     def verdict(**more: int) -> Verdict:
         counted = {
             "successful": successful,
             "failed": failed,
+            "suspicious": suspicious,
+            "consecutive_suspicious": min(in_a_row, suspicious),
             "inconclusive": inconclusive,
             "errors": errors,
             "consecutive_errors": min(in_a_row, errors),
@@ -408,27 +486,34 @@ def test_success_takes_good_measurements_and_bad_ones_never_help(  # noqa: PLR09
         assert successful >= max(1, count)
         assert failed <= failures
         assert inconclusive <= unsure
+        assert suspicious <= suspicions
     worse = verdict(failed=failed + 1)
     if now is not Verdict.SUCCESSFUL:
         assert worse is not Verdict.SUCCESSFUL
+        assert verdict(suspicious=suspicious + 1) is not Verdict.SUCCESSFUL
     assert verdict(successful=0) is not Verdict.SUCCESSFUL
 
 
 CHANGES = ["new", "back", "promote", "abort", "retry", "pause", "resume", "crash"]
 events = st.lists(
-    st.sampled_from([GOOD, BAD, LITTLE, DOWN, "look", "look", "look", *CHANGES]), min_size=5, max_size=30
+    st.sampled_from([GOOD, BAD, LITTLE, DOWN, HARDLY, "look", "look", "look", *CHANGES]),
+    min_size=5,
+    max_size=30,
 )
 BLUE = {"strategy": "BlueGreen", "prePromotionAnalysis": ANALYSIS, "postPromotionAnalysis": ANALYSIS}
 
 
 @settings(max_examples=settings().max_examples // 5)
-@given(events=events, rollout=st.sampled_from([INLINE, BACKGROUND, BLUE | {"progressDeadlineSeconds": 60}]))
+@given(
+    events=events,
+    rollout=st.sampled_from([INLINE, SUSPECTED, BACKGROUND, BLUE | {"progressDeadlineSeconds": 60}]),
+)
 def test_whatever_happens_weights_are_whole_and_all_ends(events, rollout):
     world = World(spec=spec(rollout=rollout), answer=lambda _: says(GOOD))
     turn(world, rounds=12)
     for number, event in enumerate(events):
         match event:
-            case "good" | "bad" | "little" | "down":
+            case "good" | "bad" | "little" | "down" | "hardly by chance":
                 world.answer = lambda _, event=event: says(event)
             case "new":
                 world.change(image=f"looma-engine:{number + 10}")

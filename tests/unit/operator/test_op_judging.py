@@ -94,6 +94,9 @@ def test_failures_of_the_stable_revision_are_not_the_canarys():
         ({"x2xx": 285, "x5xx": 15}, {"x2xx": 2700}, Verdict.FAILED),
         ({"x2xx": 285, "x5xx": 15}, {"x2xx": 2565, "x5xx": 135}, Verdict.SUCCESSFUL),
         ({"x2xx": 300}, {"x2xx": 2565, "x5xx": 135}, Verdict.SUCCESSFUL),
+        # By chance with p = 0.03, and with 0.06.
+        ({"x2xx": 95, "x5xx": 5}, {"x2xx": 100}, Verdict.SUSPICIOUS),
+        ({"x2xx": 96, "x5xx": 4}, {"x2xx": 100}, Verdict.SUCCESSFUL),
         ({"x2xx": 19}, {"x2xx": 2700}, Verdict.INCONCLUSIVE),
         ({"x2xx": 300}, {"x2xx": 19}, Verdict.INCONCLUSIVE),
         ({"x2xx": 300}, {}, Verdict.INCONCLUSIVE),
@@ -107,6 +110,7 @@ def test_error_rates_compared(canary, stable, verdict):
     if verdict is Verdict.FAILED:
         assert (found.value, found.baseline, found.samples) == (5.0, 0.0, 300)
         assert "by chance with p =" in found.message
+    assert ("more requests must tell" in found.message) == (verdict is Verdict.SUSPICIOUS)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,9 @@ def test_releases_with_other_buckets_are_compared_by_those_that_both_have():
         ((10, 80, 10, 0), (80, 20, 0, 0), Verdict.FAILED),
         ((80, 20, 0, 0), (800, 200, 0, 0), Verdict.SUCCESSFUL),
         ((100, 0, 0, 0), (10, 80, 10, 0), Verdict.SUCCESSFUL),
+        # Of 20 each, slower in 64 % of all pairs and more, with p = 0.03; and in 62 %, with 0.06.
+        ((9, 11, 0, 0), (15, 5, 0, 0), Verdict.SUSPICIOUS),
+        ((10, 10, 0, 0), (15, 5, 0, 0), Verdict.SUCCESSFUL),
         ((0, 19, 0, 0), (100, 0, 0, 0), Verdict.INCONCLUSIVE),
         ((0, 100, 0, 0), (19, 0, 0, 0), Verdict.INCONCLUSIVE),
         # Beyond chance, and a little slower only.
