@@ -8,6 +8,7 @@ import re
 import pytest
 
 from looma_engines.gateway.model import Match, Policy
+from support import http2
 from support.gateway_planes import ENGINE, plane, problem, rule
 
 
@@ -94,20 +95,9 @@ def test_bodies_are_limited(new_gateway, new_engine):
     assert len([path for path in engine.asked if path == "/small"]) == 2
 
 
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
-
-
 def by_http2(target: str, body: bytes, **headers: str) -> bytes:
-    """A POST in HTTP/2's own frames: its body needs neither a length nor a coding."""
-    known = {":method": "POST", ":scheme": "http", ":path": target, ":authority": "a.example", **headers}
-    # Each header as a literal that is never indexed (RFC 7541, 6.2.3).
-    block = b"".join(
-        b"\x10" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-        for name, value in known.items()
-    )
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
-    return preface + frame(1, 4, 1, block) + frame(0, 1, 1, body)
+    """A POST by HTTP/2: its body needs neither a length nor a coding."""
+    return http2.opening() + http2.asking(target, body=body, **headers)
 
 
 @pytest.mark.parametrize(("size", "reaches"), [(100, True), (101, False), (9000, False)])

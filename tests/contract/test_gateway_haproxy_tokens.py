@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import random
 import time
+from http.client import HTTPConnection
 from typing import Any
 
 import httpx
@@ -11,6 +14,7 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from looma_engines.gateway.model import Auth, DataPlane, Peer, Policy, TokenKey, Tokens
+from support import http2
 from support.forgeries import CLAIMS, GOOD, HEADER, NOW, OTHER, signed, without
 from support.gateway_planes import OURS, plane, rule_at
 from support.haproxy import free_ports
@@ -181,6 +185,99 @@ def test_a_remembered_token_is_taken_in_one_form_alone(guarded, said):
     refused = ask(gateway, "/any", said.format(GOOD))
     assert refused.status_code == 401
     assert refused.headers["WWW-Authenticate"] == 'Bearer error="invalid_request"'
+
+
+def on(connection: HTTPConnection, path: str, *authorization: str) -> tuple[int, dict[str, str]]:
+    """Status and headers that the engine saw, of a request on this very connection: it is never opened again."""
+    connection.putrequest("GET", path)
+    for said in authorization:
+        connection.putheader("Authorization", said)
+    connection.endheaders()
+    answer = connection.getresponse()
+    connection.auto_open = 0
+    body = json.loads(answer.read())
+    return answer.status, dict(body.get("headers", {}))
+
+
+def test_a_connection_knows_its_last_good_header(guarded):
+    gateway, _ = guarded
+    connection, other = (HTTPConnection("127.0.0.1", gateway.port, timeout=10) for _ in range(2))
+    assert on(connection, "/any", f"Bearer {GOOD}")[0] == 200
+    gateway.haproxy.command("clear table good_tokens")
+    status, headers = on(connection, "/any", f"Bearer {GOOD}")
+    assert (status, headers["x-looma-subject"], headers["x-looma-tenant"]) == (200, "ada", "demo")
+    assert set(headers["x-looma-roles"].split(",")) == set(CLAIMS["roles"])
+    assert remembered(gateway) == 0, "it was not computed again"
+    assert on(other, "/any", f"Bearer {GOOD}")[0] == 200
+    assert remembered(gateway) == 1, "another connection knows nothing"
+
+
+def test_a_header_that_is_long_is_read_each_time(guarded):
+    gateway, _ = guarded
+    long = f"Bearer {signed(CLAIMS | {'note': 'x' * 2000})}"
+    connection = HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    for said, known in ((f"Bearer {GOOD}", 1), (long, 1), (long, 1), (f"Bearer {GOOD}", 1)):
+        gateway.haproxy.command("clear table good_tokens")
+        assert on(connection, "/any", said)[0] == 200
+        assert remembered(gateway) == known
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_came_before_on_a_connection_each_request_is_its_own_callers(guarded, seed):
+    gateway, _ = guarded
+    draw = random.Random(seed)  # noqa: S311 - an order of requests
+    people = {
+        name: f"Bearer {signed(CLAIMS | {'sub': name, 'tenant': tenant, 'roles': roles})}"
+        for name, tenant, roles in (("ada", "demo", ["recruiter"]), ("bob", "others", ["admin"]))
+    }
+    people["eve"] = f"Bearer {signed(CLAIMS | {'sub': 'eve', 'note': 'x' * 2000})}"
+    refused = {
+        "none": (),
+        "two": (people["ada"], people["bob"]),
+        "twice": (people["ada"], people["ada"]),
+        "forged": (f"Bearer {signed(CLAIMS | {'sub': 'ada'}, pem=OTHER)}",),
+        "over": (f"Bearer {signed(CLAIMS | {'exp': NOW - 3600})}",),
+        "begun": (people["ada"][:-1],),
+        "longer": (people["ada"] + "A",),
+    }
+    connection = HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    for number in range(150):
+        who = draw.choice([*people, *refused, "ada", "bob"])
+        path = draw.choice(["/any", "/any", "/admin", "/open"])
+        status, headers = on(connection, path, *refused.get(who, (people.get(who),)))
+        said = (number, who, path, status, headers.get("x-looma-subject"))
+        if path == "/open":
+            assert (status, "x-looma-subject" in headers) == (200, False), said
+        elif who in refused:
+            assert status == 401, said
+        elif path == "/admin" and who == "ada":
+            assert status == 403, said
+        else:
+            assert (status, headers["x-looma-subject"]) == (200, who), said
+            assert headers["x-looma-tenant"] == ("others" if who == "bob" else "demo"), said
+
+
+def test_requests_side_by_side_on_one_connection_are_each_their_own_callers(guarded):
+    gateway, _ = guarded
+    tokens = [f"Bearer {signed(CLAIMS | {'sub': f'person-{number}'})}" for number in range(3)]
+    asked = b"".join(
+        http2.asking("/any", stream=2 * number + 1, method="GET", authorization=tokens[number % 3])
+        for number in range(30)
+    )
+    answers = http2.bodies(gateway.raw(http2.opening() + asked))
+    assert sorted(answers) == [2 * number + 1 for number in range(30)]
+    for stream, body in answers.items():
+        headers = dict(json.loads(body)["headers"])
+        assert headers["x-looma-subject"] == f"person-{stream // 2 % 3}"
+
+
+def test_a_token_ends_while_one_connection_uses_it(guarded):
+    gateway, _ = guarded
+    # The leeway is ten seconds: this one has two left.
+    token = f"Bearer {signed(CLAIMS | {'exp': int(time.time()) - 8})}"
+    connection = HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    assert on(connection, "/any", token)[0] == 200
+    gateway.until(lambda: on(connection, "/any", token)[0] == 401)
 
 
 def test_a_remembered_token_holds_no_longer_than_its_key(new_gateway, new_engine):

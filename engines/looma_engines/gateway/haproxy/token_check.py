@@ -6,10 +6,21 @@ there is none and `-` where no token is asked for. The algorithm is fixed in the
 one; the signature is checked before any claim is believed.
 
 What a token is does not change, so it is not computed again for a while once it held: the signature, the issuer, the
-audience, the form of each claim, and that its `nbf` is over. The digest of the whole token, its three parts, stands in
-a table of good ones, with its `exp`; that and the rule's roles are asked for each request. The table is no peers'
-table, so it begins empty with each worker: where a key goes, a reload comes, and with it no verdict stays. (Envoy's
-JWT filter keeps such a cache, `jwt_cache_config`, for the same reason.)
+audience, the form of each claim, and that its `nbf` is over. It is remembered twice:
+
+- The digest of the whole token, its three parts, stands in a table of good ones, with its `exp`. The table is no peers'
+  table, so it begins empty with each worker: where a key goes, a reload comes, and with it no verdict stays. (Envoy's
+  JWT filter keeps such a cache, `jwt_cache_config`, for the same reason.)
+- A connection knows the last good header that came on it, byte for byte, and whose it is, so that a client that sends
+  the same one again and again is neither digested nor read anew.
+
+`exp` and the rule's roles are asked for each request.
+
+| txn.reading | the token                                                        |
+| ----------- | ---------------------------------------------------------------- |
+| 0           | is not asked for                                                 |
+| 1           | has to be read; `txn.new_token` tells whether it is in the table |
+| 2           | is the last good one of this connection                          |
 """
 
 from __future__ import annotations
@@ -39,10 +50,14 @@ _NAME = r"^[^\x00-\x1f\x7f]{1,255}$"
 _ROLE = re.compile(r"[A-Za-z0-9_.:-]+")
 _EXTENSIONS = '"crit"'
 _NEW = f"{{ var(txn.new_token) -m bool }} {_HOLDS}"
+_READ = f"{{ var(txn.reading) -m int 1 }} {_HOLDS}"
+_SAME = "{ var(txn.reading) -m int 2 }"
 _GOOD = "good_tokens"
 _REMEMBERED = 20_000
 """Tokens that are known to be good, about 2 MB; the oldest give way."""
 _REMEMBERED_FOR = "10m"
+_MOST_ON_CONNECTION = 2048
+"""Characters of a header that a connection remembers: 20 MB where ten thousand do."""
 _TELLABLE = f"{{ var(txn.exp) -m int 1:{2**32 - 1} }}"
 """An `exp` that fits into the table; a token that holds beyond the year 2106 is computed each time."""
 _ROLES = r'^\[\s*(?:"[A-Za-z0-9_.:-]+"\s*(?:,\s*"[A-Za-z0-9_.:-]+"\s*)*)?\]$'
@@ -70,13 +85,14 @@ def first_lines(rules: Iterable[Rule]) -> Lines:
     """Lines before all others of a request, where a rule asks for tokens.
 
     HAProxy keeps a request's variables in a list, in the order in which they were set first, and looks for each from
-    the beginning; one that was never set costs the whole list. These two are asked for in each line of the check.
+    the beginning; one that was never set costs the whole list. These are asked for in each line of the check.
     """
     if not any(rule.policy.auth.asks for rule in rules):
         return []
     return [
-        f"http-request set-var(txn.why) str({_UNASKED})",
+        "http-request set-var(txn.reading) int(0)",
         "http-request set-var(txn.new_token) bool(false)",
+        f"http-request set-var(txn.why) str({_UNASKED})",
     ]
 
 
@@ -94,20 +110,50 @@ def check_lines(
     against = f"!{_HOLDS} !{{ var(txn.why) -m str -- {_UNASKED} }}"
     return [
         *lines,
+        *_known(),
         *_bearer(),
         *_form(),
         *_signature(keys, folder),
         *_claims(plane, names or ClaimNames()),
         *_moment(),
-        f"http-request track-sc5 var(txn.digest) table {_GOOD} if {_NEW} {_TELLABLE}",
-        f"http-request sc-set-gpt0(5) var(txn.exp) if {_NEW} {_TELLABLE}",
+        *_remember(),
         f"http-request set-var(txn.auth_error) str(invalid_token) if {against} !{{ var(txn.auth_error) -m found }}",
         answers.refuse(answers.UNAUTHENTICATED, against),
         *_roles(asking),
         # A caller's own are gone by now (`requests.state_anew`).
         f"http-request add-header X-Looma-Subject %[var(txn.subject)] if {_HOLDS}",
         f"http-request add-header X-Looma-Tenant %[var(txn.tenant)] if {_HOLDS}",
-        f"""http-request add-header X-Looma-Roles '%[var(txn.roles),regsub("[^A-Za-z0-9_.:,-]",,g)]' if {_HOLDS}""",
+        f"http-request add-header X-Looma-Roles %[var(txn.role_names)] if {_HOLDS}",
+    ]
+
+
+_OF_HOLDER = ("exp", "subject", "tenant", "role_names")
+"""What a connection remembers with a token."""
+
+
+def _known() -> Lines:
+    """Whether the connection knows the header, and whose it is then."""
+    other = f"{_HOLDS} !{{ req.fhdr(authorization),strcmp(sess.authorization) eq 0 }}"
+    several = f"{_HOLDS} {{ req.fhdr_cnt(authorization) gt 1 }}"
+    return [
+        f"http-request set-var(txn.reading) int(2) if {_HOLDS}",
+        f"http-request set-var(txn.reading) int(1) if {other} || {several}",
+        *(f"http-request set-var(txn.{name}) var(sess.{name}) if {_SAME}" for name in _OF_HOLDER),
+    ]
+
+
+def _remember() -> Lines:
+    """A token that holds goes into the table, and takes the place of the connection's last one.
+
+    The header goes first and comes last, so that it never stands beside what is another's.
+    """
+    short = f"{{ req.fhdr(authorization),length le {_MOST_ON_CONNECTION} }}"
+    return [
+        f"http-request track-sc5 var(txn.digest) table {_GOOD} if {_NEW} {_TELLABLE}",
+        f"http-request sc-set-gpt0(5) var(txn.exp) if {_NEW} {_TELLABLE}",
+        f"http-request unset-var(sess.authorization) if {_READ}",
+        *(f"http-request set-var(sess.{name}) var(txn.{name}) if {_READ}" for name in _OF_HOLDER),
+        f"http-request set-var(sess.authorization) req.fhdr(authorization) if {_READ} {short}",
     ]
 
 
@@ -120,20 +166,20 @@ def _usable(plane: DataPlane) -> list[TokenKey]:
 
 def _bearer() -> Lines:
     """What the header has to be for a token to be found in it; the token, and whether it is a new one."""
-    missing = f"{_HOLDS} !{{ req.fhdr(authorization) -m found }}"
-    other = f"{_HOLDS} !{{ req.fhdr(authorization) -m beg -i -- {quoted(_SCHEME)} }}"
+    missing = f"{_READ} !{{ req.fhdr(authorization) -m found }}"
+    other = f"{_READ} !{{ req.fhdr(authorization) -m beg -i -- {quoted(_SCHEME)} }}"
     return [
         f"http-request set-var(txn.auth_error) str(missing_token) if {missing}",
         answers.explain("txn.why", "Send a token as `Authorization: Bearer ...`.", missing),
         answers.explain(
-            "txn.why", "Send one header Authorization.", f"{_HOLDS} {{ req.fhdr_cnt(authorization) gt 1 }}"
+            "txn.why", "Send one header Authorization.", f"{_READ} {{ req.fhdr_cnt(authorization) gt 1 }}"
         ),
         f"http-request set-var(txn.auth_error) str(invalid_request) if {other}",
         answers.explain("txn.why", _OTHER, other),
-        f"http-request set-var(txn.token) req.fhdr(authorization),bytes({len(_SCHEME)}) if {_HOLDS}",
-        f"http-request set-var(txn.digest) var(txn.token),sha2(256) if {_HOLDS}",
-        f"http-request set-var(txn.exp) var(txn.digest),table_gpt0({_GOOD}) if {_HOLDS}",
-        f"http-request set-var(txn.new_token) bool(true) if {_HOLDS} {{ var(txn.exp) -m int 0 }}",
+        f"http-request set-var(txn.token) req.fhdr(authorization),bytes({len(_SCHEME)}) if {_READ}",
+        f"http-request set-var(txn.digest) var(txn.token),sha2(256) if {_READ}",
+        f"http-request set-var(txn.exp) var(txn.digest),table_gpt0({_GOOD}) if {_READ}",
+        f"http-request set-var(txn.new_token) bool(true) if {_READ} {{ var(txn.exp) -m int 0 }}",
         f"http-request unset-var(txn.exp) if {_NEW}",
     ]
 
@@ -196,12 +242,13 @@ def _claims(plane: DataPlane, names: ClaimNames) -> Lines:
     listed = rf"[\[,]\s*{re.escape(json.dumps(audience))}\s*[,\]]"
     texts = _TEXT_FOR_NUMBER.format(roles=names.roles.split(".")[-1])
     return [
-        f"http-request set-var(txn.claims) var(txn.token),word(2,.),ub64dec if {_HOLDS}",
+        f"http-request set-var(txn.claims) var(txn.token),word(2,.),ub64dec if {_READ}",
         f"http-request set-var(txn.exp) {claim('exp', ',int')} if {_NEW}",
         f"http-request set-var(txn.nbf) {claim('nbf', ',int')} if {_NEW}",
-        f"http-request set-var(txn.subject) {claim('sub')} if {_HOLDS}",
-        f"http-request set-var(txn.tenant) {claim(names.tenant)} if {_HOLDS}",
-        f"http-request set-var(txn.roles) {claim(names.roles)} if {_HOLDS}",
+        f"http-request set-var(txn.subject) {claim('sub')} if {_READ}",
+        f"http-request set-var(txn.tenant) {claim(names.tenant)} if {_READ}",
+        f"http-request set-var(txn.roles) {claim(names.roles)} if {_READ}",
+        f"""http-request set-var(txn.role_names) 'var(txn.roles),regsub("[^A-Za-z0-9_.:,-]+",,g)' if {_READ}""",
         against(
             "The token's claims have a text where a number or a list belongs.",
             f"{{ var(txn.claims) -m reg -- {quoted(texts)} }}",
@@ -257,7 +304,7 @@ def _roles(rules: Iterable[Rule]) -> Lines:
         lines += mark("txn.roles_asked", f"int({number})", "txn.rule", names)
         # A role's name that a token cannot carry is nobody's, and an empty choice fits nothing.
         allowed = "|".join(re.escape(role) for role in roles if _ROLE.fullmatch(role)) or "(?!)"
-        one_of_them = f'"(?:{allowed})"'
+        one_of_them = f"(?:^|,)(?:{allowed})(?:,|$)"
         forbidden = answers.Answer(
             name="forbidden",
             status=403,
@@ -268,7 +315,7 @@ def _roles(rules: Iterable[Rule]) -> Lines:
             answers.refuse(
                 forbidden,
                 f"{{ var(txn.roles_asked) -m int {number} }} "
-                f"!{{ var(txn.roles) -m reg -- {quoted(one_of_them)} }}",
+                f"!{{ var(txn.role_names) -m reg -- {quoted(one_of_them)} }}",
             )
         )
     return lines
