@@ -19,6 +19,7 @@ import msgspec
 from looma_console.api_forward.problems import EngineBroke, EngineTimeout, EngineUnreachable, NoRoute
 from looma_console.api_forward.routing import Route, pick
 from looma_core.api.page import Page
+from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
 from looma_core.api.talent import Talent
 from looma_core.auth import TokenIssuer
@@ -95,6 +96,10 @@ class EngineClient:
     def talent(self, caller: Caller, talent_id: UUID) -> Talent:
         """One person. Raises EngineError."""
         return _decode(self._call(caller, "GET", f"/api/v1/talents/{talent_id}"), Talent)
+
+    def quality(self, caller: Caller, talent_id: UUID) -> Assessment:
+        """What the rules say of one person. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/talents/{talent_id}/quality"), Assessment)
 
     def change_talent(
         self, caller: Caller, talent_id: UUID, *, version: int, patch: Mapping[str, object]

@@ -20,6 +20,7 @@ from bench import (
     bench_http,
     bench_judging,
     bench_reconcile,
+    bench_records,
     bench_resume,
     bench_rollbacks,
     bench_scale,
@@ -34,14 +35,16 @@ GATEWAY_PARTS = ("gateway", "traffic")
 ROLLOUT_PARTS = ("aborts", "rollbacks")
 JUDGING_PARTS = ("judging",)
 SCALE_PARTS = ("scale",)
+RECORD_PARTS = ("records",)
 """Parts of a report of their own: each takes long."""
-ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS)
+ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS, *RECORD_PARTS)
 REPORTS = (
     ("first", "The first table", PARTS),
     ("gateway", "What the gateway promises", GATEWAY_PARTS),
     ("rollouts", "What rollouts promise", ROLLOUT_PARTS),
     ("judging", "How canaries are judged", JUDGING_PARTS),
     ("scale", "A thousand AIServices", SCALE_PARTS),
+    ("records", "What rules of records promise", RECORD_PARTS),
 )
 
 
@@ -87,9 +90,11 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
     """Bring an instance up, take the figures of the parts, and take it away again."""
     # The parts without a cluster first: a running node would share its two cores.
     rows = bench_resume.run() if "resume" in parts else []
+    if "records" in parts:
+        rows += bench_records.run()
     if "scale" in parts:
         rows += bench_scale.run(count=options.count, minutes=options.soak_minutes)
-    if not set(parts) - {"resume", "scale"}:
+    if not set(parts) - {"resume", "records", "scale"}:
         return rows
     on_cluster: dict[str, Callable[[Cluster], list[Row]]] = {
         "reconcile": bench_reconcile.run,

@@ -37,6 +37,38 @@ SOURCES: dict[str, LazyString] = {
 }
 LANGUAGES: dict[str, LazyString] = {"zh": lazy_gettext("Chinese"), "en": lazy_gettext("English")}
 
+QUALITY: dict[str, LazyString] = {
+    "talent.full_name.plausible": lazy_gettext("The name does not look like a person's"),
+    "talent.email.slip": lazy_gettext("The address looks mistyped"),
+    "talent.phone.callable": lazy_gettext("No country gives out this number"),
+    "talent.skills.names": lazy_gettext("A skill is a sentence"),
+    "talent.skills.once": lazy_gettext("A skill is there twice"),
+    "talent.language.matches": lazy_gettext("The text is in another language"),
+    "talent.times.future": lazy_gettext("A time lies in the future"),
+    "talent.times.length": lazy_gettext("A job or a school lasts very long"),
+    "talent.career.length": lazy_gettext("A job began very long ago"),
+    "talent.experience.overlap": lazy_gettext("Two jobs lie side by side"),
+    "talent.experience.current": lazy_gettext("Many jobs go on"),
+    "talent.education.overlap": lazy_gettext("Two schools lie side by side"),
+    "talent.education.degrees": lazy_gettext("A higher degree comes before a lower one"),
+    "talent.experience.once": lazy_gettext("A job is there twice"),
+    "talent.education.once": lazy_gettext("A school is there twice"),
+    "talent.contact.required": lazy_gettext("No way to reach the person"),
+    "talent.contact.both": lazy_gettext("Address or phone is missing"),
+    "talent.location.required": lazy_gettext("The place is missing"),
+    "talent.headline.required": lazy_gettext("The headline is missing"),
+    "talent.summary.required": lazy_gettext("The summary is missing"),
+    "talent.skills.enough": lazy_gettext("Few skills"),
+    "talent.experience.required": lazy_gettext("No job is known"),
+    "talent.experience.names": lazy_gettext("A job lacks its title or company"),
+    "talent.experience.dates": lazy_gettext("A job lacks its beginning"),
+    "talent.experience.description": lazy_gettext("A job does not say what was done"),
+    "talent.education.required": lazy_gettext("No school is known"),
+    "talent.education.names": lazy_gettext("A school lacks its name, degree or major"),
+    "talent.source.reference": lazy_gettext("The r\u00e9sum\u00e9 is not named"),
+}
+"""What a person lost points for, by the id of the rule."""
+
 PROBLEMS: dict[str, LazyString] = {
     "no-route": lazy_gettext("The service for this is not set up in this cluster."),
     "engine-unreachable": lazy_gettext("The service is not running right now. Try again in a moment."),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from looma_console.db.store import Database, record
 from looma_console.engines import Caller, EngineClient, EngineError
 from looma_console.people.spans import Segment, anchors, kinds_in, marks_of, segments
+from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
 from looma_core.api.talent import Talent
 
@@ -18,9 +20,13 @@ EDITABLE = ("full_name", "headline", "email", "phone", "location")
 
 @dataclass(frozen=True, kw_only=True)
 class PersonView:
-    """A person, and the résumé it was read from where there is one."""
+    """A person, and the résumé it was read from where there is one.
+
+    `quality` is None where the engine does not tell, as one of an earlier release beside this console.
+    """
 
     talent: Talent
+    quality: Assessment | None
     resumes: list[ResumeSummary]
     record: ResumeRecord | None
     pieces: list[Segment]
@@ -37,6 +43,9 @@ def view_person(
     The person is still shown when the résumé engine is away. Raises EngineError if the person is not there.
     """
     talent = engines.talent(caller, talent_id)
+    quality: Assessment | None = None
+    with suppress(EngineError):
+        quality = engines.quality(caller, talent_id)
     resumes: list[ResumeSummary] = []
     found: ResumeRecord | None = None
     problem: EngineError | None = None
@@ -52,6 +61,7 @@ def view_person(
     pieces = segments(found.parsed.text, marks) if found else []
     return PersonView(
         talent=talent,
+        quality=quality,
         resumes=resumes,
         record=found,
         pieces=pieces,

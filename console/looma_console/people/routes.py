@@ -92,6 +92,7 @@ def _person(talent_id: UUID, problem: EngineError | None = None) -> Response:
         problem=messages.explain(problem) if problem else None,
         errors={item.field: item.message for item in problem.problem.errors} if problem else {},
         resume_problem=messages.explain(view.resume_error) if view.resume_error else None,
+        rule_names=messages.QUALITY,
         kind_names=messages.KINDS,
         label_names=messages.LABELS,
         source_names=messages.SOURCES,

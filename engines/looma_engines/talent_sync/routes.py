@@ -12,9 +12,10 @@ from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CONTENT, HTTP_304_NOT_MODIFIED
 
 from looma_core.api.page import Page
+from looma_core.api.quality import Assessment, RuleInfo
 from looma_core.api.talent import SourceType, Talent, TalentDraft
 from looma_core.auth import Principal, Role
-from looma_core.http import allow, idempotent
+from looma_core.http import WRITES_NOTHING, allow, idempotent
 from looma_core.problems import (
     BadRequest,
     FieldError,
@@ -25,6 +26,7 @@ from looma_core.problems import (
 from looma_engines.talent_sync.config import LARGEST_PAGE
 from looma_engines.talent_sync.cursor import DEFAULT_SORT, Sort
 from looma_engines.talent_sync.etag import tag_of, unchanged
+from looma_engines.talent_sync.quality import talents as talent_rules
 from looma_engines.talent_sync.service import TalentService
 
 PATCH_TYPES = ("application/merge-patch+json", "application/json")
@@ -88,6 +90,26 @@ class TalentController(Controller):
         if q is not None and "\x00" in q:
             raise ValidationProblem(errors=[FieldError(field="q", message="has a control character")])
         return await talents.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, source=source)
+
+    @get("/rules", summary="List the rules of talents")
+    async def rules(self) -> list[RuleInfo]:
+        """Everything that is asked of a talent, those that refuse one first."""
+        return talent_rules.infos()
+
+    @post(
+        "/assess",
+        status_code=HTTP_200_OK,
+        summary="Assess a talent without keeping it",
+        opt=WRITES_NOTHING,
+    )
+    async def assess(self, data: TalentDraft, talents: TalentService) -> Assessment:
+        """What the rules say of a draft. Nothing is kept; what does not fit its types is 422, as when creating."""
+        return talents.assess(data)
+
+    @get("/{talent_id:uuid}/quality", summary="Read the quality of a talent")
+    async def quality(self, talent_id: UUID, principal: Principal, talents: TalentService) -> Assessment:
+        """The score of a talent as it is stored, and all that it lost points for."""
+        return await talents.quality(principal, talent_id)
 
     @get("/{talent_id:uuid}", summary="Read a talent")
     async def read(

@@ -6,7 +6,10 @@ told instead of overwriting the first.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from looma_core.api.page import Page
 from looma_core.api.talent import Talent, TalentDraft
@@ -14,11 +17,14 @@ from looma_core.problems import Conflict, NotFound, PreconditionFailed
 from looma_engines.talent_sync import cursor as cursors
 from looma_engines.talent_sync import rules
 from looma_engines.talent_sync.etag import allows
+from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.repository import TalentRepository
 
 if TYPE_CHECKING:
+    from datetime import date
     from uuid import UUID
 
+    from looma_core.api.quality import Assessment
     from looma_core.auth import Principal
     from looma_core.db import Database
     from looma_core.metrics import Metrics
@@ -26,6 +32,9 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 """A talent of the same source can be deleted between the refused insert and the read; then try again."""
+
+
+SCORES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)
 
 
 class TalentService:
@@ -48,6 +57,16 @@ class TalentService:
         self._changed = metrics.counter(
             "looma_talents_changed_total", "Changes of talents, by action.", ["action"]
         )
+        self._scores = metrics.histogram(
+            "looma_talent_quality_score",
+            "Quality of talents as they were stored, 0 to 100.",
+            buckets=SCORES,
+        )
+        self._findings = metrics.counter(
+            "looma_talent_findings_total",
+            "Rules that found something in a talent that was stored, by rule.",
+            ["rule"],
+        )
 
     async def create(self, principal: Principal, draft: TalentDraft) -> tuple[Talent, bool]:
         """Store a draft; a source that is there already answers its talent.
@@ -58,13 +77,14 @@ class TalentService:
         Raises:
             ValidationProblem: fields are wrong.
         """
-        neat = rules.accepted(draft)
+        neat = rules.accepted(draft, today=_today())
         for _ in range(_ATTEMPTS):
             async with self._database.tenant_session(principal) as session:
                 repository = TalentRepository(session)
                 talent = await repository.add(neat)
                 if talent is not None:
                     self._created.labels(neat.source.type, "created").inc()
+                    self._note_quality(neat)
                     return talent, True
                 existing = await repository.find_by_source(neat.source)
                 if existing is not None:
@@ -121,14 +141,33 @@ class TalentService:
         async with self._database.tenant_session(principal) as session:
             repository = TalentRepository(session)
             current = await _expected(repository, talent_id, if_match)
-            wanted = rules.patched(current, patch)
+            wanted = rules.patched(current, patch, today=_today())
             if rules.same(current, wanted):
                 return current
             changed = await repository.replace(talent_id, version=current.version, fields=wanted)
         if changed is None:
             raise _stale()
         self._changed.labels("update").inc()
+        self._note_quality(wanted)
         return changed
+
+    async def quality(self, principal: Principal, talent_id: UUID) -> Assessment:
+        """What the rules say of a talent today.
+
+        Raises:
+            NotFound: there is none with this id in the caller's tenant.
+        """
+        return assess(_draft(await self.get(principal, talent_id)), today=_today())
+
+    def assess(self, draft: TalentDraft) -> Assessment:
+        """What the rules say of a draft as it was sent; nothing is kept."""
+        return assess(draft, today=_today())
+
+    def _note_quality(self, stored: TalentDraft) -> None:
+        found = assess(stored, today=_today())
+        self._scores.observe(found.score)
+        for rule in {finding.rule for finding in found.findings}:
+            self._findings.labels(rule).inc()
 
     async def delete(self, principal: Principal, talent_id: UUID, *, if_match: str) -> None:
         """Hide a talent.
@@ -144,6 +183,15 @@ class TalentService:
         if not deleted:
             raise _stale()
         self._changed.labels("delete").inc()
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _draft(talent: Talent) -> TalentDraft:
+    names = [field.name for field in msgspec.structs.fields(TalentDraft)]
+    return TalentDraft(**{name: getattr(talent, name) for name in names})
 
 
 async def _found(repository: TalentRepository, talent_id: UUID) -> Talent:

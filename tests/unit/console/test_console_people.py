@@ -13,9 +13,12 @@ from sqlalchemy import select
 from werkzeug.wrappers import Request, Response
 
 from looma_console.db.models import AuditEntry
+from looma_console.people import messages
 from looma_console.people.operations import changes
 from looma_console.web.permissions import Role
+from looma_core.api.quality import Severity
 from looma_core.api.talent import Source, Talent
+from looma_engines.talent_sync.quality.talents import RULES
 from support.tokens import verifier
 
 ID = "019a0000-0000-7000-8000-000000000001"
@@ -87,6 +90,30 @@ def recruiter(signed_in, engine):
     engine.on("GET", "/api/v1/resumes", {"items": [summary()], "next_cursor": None})
     engine.on("GET", f"/api/v1/resumes/{ID}", record())
     return signed_in(Role.RECRUITER)
+
+
+def test_a_person_shows_the_quality_of_the_record(recruiter, engine) -> None:
+    assert 'id="quality-score"' not in recruiter.get(f"/people/{ID}").get_data(as_text=True), (
+        "an engine of an earlier release does not tell it"
+    )
+    losses = [
+        {"rule": "talent.contact.both", "points": 2.0, "of": 2},
+        {"rule": "talent.experience.dates", "points": 1.5, "of": 3},
+        {"rule": "talent.of.tomorrow", "points": 1.0, "of": 1},
+    ]
+    found = {"score": 96, "accepted": True, "findings": [], "losses": losses}
+    engine.on("GET", f"/api/v1/talents/{ID}/quality", found)
+    page = recruiter.get(f"/people/{ID}").get_data(as_text=True)
+    assert 'id="quality-score">96<' in page
+    assert 'Address or phone is missing <span class="muted">−2<' in page
+    assert 'A job lacks its beginning <span class="muted">−1.5<' in page
+    assert "talent.of.tomorrow" in page, "a rule of a later release is shown by its name"
+    engine.on("GET", f"/api/v1/talents/{ID}/quality", {**found, "score": 100, "losses": []})
+    assert "nothing looks odd" in recruiter.get(f"/people/{ID}").get_data(as_text=True)
+
+
+def test_each_rule_that_costs_points_has_words() -> None:
+    assert set(messages.QUALITY) == {rule.id for rule in RULES if rule.severity is Severity.WARNING}
 
 
 def test_calls_carry_a_short_token_for_the_person(recruiter, engine, parts) -> None:

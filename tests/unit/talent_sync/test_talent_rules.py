@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,8 +17,10 @@ from looma_core.api.talent import TalentDraft
 from looma_core.problems import ValidationProblem
 from looma_engines.talent_sync import cursor
 from looma_engines.talent_sync.etag import allows, tag_of, unchanged
-from looma_engines.talent_sync.rules import check, merge_patch, tidy
+from looma_engines.talent_sync.quality.assessing import refusals
+from looma_engines.talent_sync.rules import merge_patch, tidy
 
+TODAY = date(2026, 11, 27)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(string.ascii_letters, max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
@@ -79,7 +81,7 @@ def test_patching_changes_nothing_in_place(target: Any) -> None:
 )
 def test_periods(start: str | None, end: str | None, fits: bool) -> None:
     draft = TalentDraft(full_name="Ada", experience=[Experience(start=start, end=end)])
-    assert (check(draft) == []) is fits
+    assert (refusals(draft, today=TODAY) == []) is fits
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_periods(start: str | None, end: str | None, fits: bool) -> None:
     ],
 )
 def test_phones(phone: str, fits: bool) -> None:
-    assert (check(TalentDraft(full_name="Ada", phone=phone)) == []) is fits
+    assert (refusals(TalentDraft(full_name="Ada", phone=phone), today=TODAY) == []) is fits
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_phones(phone: str, fits: bool) -> None:
     ],
 )
 def test_addresses(email: str, fits: bool) -> None:
-    assert (check(TalentDraft(full_name="Ada", email=email)) == []) is fits
+    assert (refusals(TalentDraft(full_name="Ada", email=email), today=TODAY) == []) is fits
 
 
 def test_tidying_trims_and_empties() -> None:
@@ -135,6 +137,21 @@ def test_tidying_trims_and_empties() -> None:
         None,
     )
     assert neat.skills == ["SQL"]
+
+
+def test_tidying_masks_numbers_of_identity_cards_wherever_they_are() -> None:
+    number = "11010519491231002X"
+    neat = tidy(
+        TalentDraft(
+            full_name="Ada",
+            summary=f"身份证号：{number}，党员",
+            experience=[Experience(title="Analyst", description=f"ID {number}.")],
+        )
+    )
+    assert neat.summary == "身份证号：11****************，党员"
+    assert neat.experience[0].description == "ID 11****************."
+    assert neat.experience[0].title == "Analyst"
+    assert number[2:] not in str(neat)
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

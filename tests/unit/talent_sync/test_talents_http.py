@@ -47,6 +47,11 @@ def auth(tenant: str) -> dict[str, str]:
     return bearer(tenant=tenant)
 
 
+@pytest.fixture
+def other_tenant() -> dict[str, str]:
+    return bearer(tenant=f"other-{uuid.uuid4().hex[:8]}")
+
+
 def _created(client: TestClient[Any], auth: dict[str, str], **fields: object) -> dict[str, Any]:
     answer = client.post(PATH, headers=auth, json={**ADA, **fields})
     assert answer.status_code == 201, answer.text
@@ -280,6 +285,56 @@ def test_a_wrong_patch_changes_nothing(
     assert answer.status_code == 422
     assert _fields(answer) == expected
     assert client.get(f"{PATH}/{talent['id']}", headers=auth).json() == talent
+
+
+def test_rules_are_listed_and_those_that_refuse_come_first(
+    client: TestClient[Any], auth: dict[str, str]
+) -> None:
+    rules = client.get(f"{PATH}/rules", headers=auth).json()
+    assert sum(rule["points"] for rule in rules) == 100
+    assert rules[0]["severity"] == "error"
+    assert {"talent.email.format", "talent.phone.callable"} <= {rule["id"] for rule in rules}
+    assert client.get(f"{PATH}/rules").status_code == 401
+
+
+def test_a_draft_is_assessed_and_not_kept(client: TestClient[Any], auth: dict[str, str]) -> None:
+    draft = {**ADA, "email": "ada@gmial.com", "full_name": "Ada Assessed"}
+    found = client.post(f"{PATH}/assess", headers=auth, json=draft).json()
+    assert found["accepted"] is True
+    assert {"rule": "talent.email.slip", "points": 3.0, "of": 3} in found["losses"]
+    assert next(one for one in found["findings"] if one["field"] == "email")["message"] == (
+        "ask whether gmail.com is meant"
+    )
+    assert client.get(PATH, headers=auth, params={"q": "assessed"}).json()["items"] == []
+    refused = client.post(f"{PATH}/assess", headers=auth, json={**ADA, "email": "ada"}).json()
+    assert (refused["accepted"], refused["score"]) == (False, 0)
+    answer = client.post(f"{PATH}/assess", headers=auth, json={**ADA, "skills": 7})
+    assert answer.status_code == 422
+    assert set(_fields(answer)) == {"skills"}
+
+
+def test_a_talent_has_a_quality(
+    client: TestClient[Any], auth: dict[str, str], other_tenant: dict[str, str]
+) -> None:
+    talent = _created(client, auth, location=None)
+    found = client.get(f"{PATH}/{talent['id']}/quality", headers=auth).json()
+    assert found["score"] == round(100 - sum(loss["points"] for loss in found["losses"]))
+    assert {"rule": "talent.location.required", "points": 4.0, "of": 4} in found["losses"]
+    client.patch(f"{PATH}/{talent['id']}", headers={**auth, "If-Match": '"1"'}, json={"location": "London"})
+    better = client.get(f"{PATH}/{talent['id']}/quality", headers=auth).json()
+    assert better["score"] == found["score"] + 4
+    assert client.get(f"{PATH}/{talent['id']}/quality", headers=other_tenant).status_code == 404
+    assert client.get(f"{PATH}/{uuid.uuid4()}/quality", headers=auth).status_code == 404
+
+
+def test_what_is_stored_of_an_identity_number_is_its_province(
+    client: TestClient[Any], auth: dict[str, str]
+) -> None:
+    talent = _created(client, auth, summary="身份证 11010519491231002X")
+    assert talent["summary"] == "身份证 11****************"
+    lines = client.get("/metrics").text
+    assert 'looma_talent_findings_total{rule="talent.location.required"}' in lines
+    assert "looma_talent_quality_score_count" in lines
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
