@@ -45,6 +45,10 @@ def test_given_a_pdf_when_it_is_dropped_then_the_person_and_two_jobs_are_seen(vi
     jobs = browser.page.locator(".timeline.kind-job li")
     expect(jobs).to_have_count(2)
     expect(jobs.first).to_contain_text(ADA.jobs[0].company)
+    # How good the record is; two jobs with their dates, a school and skills are more than half of it.
+    score = browser.page.locator("#quality-score")
+    expect(score).to_have_text(re.compile(r"^\d{2,3}$"))
+    assert 50 < int(score.inner_text()) <= 100
     # Beside it stands the text, with what was found marked where it was found.
     text = browser.page.locator(".resume-text")
     expect(text).to_contain_text(ADA.jobs[1].lines[0][:30])
