@@ -25,6 +25,7 @@ import looma_console.gateway.routes
 import looma_console.language.routes
 import looma_console.models.routes
 import looma_console.people.routes
+import looma_console.records.routes
 import looma_console.resumes.routes
 import looma_console.services.routes
 import looma_console.syncs.routes
@@ -92,6 +93,7 @@ def create_app(parts: Parts) -> Flask:
     for blueprint in (
         looma_console.auth.routes.blueprint,
         looma_console.people.routes.blueprint,
+        looma_console.records.routes.blueprint,
         looma_console.resumes.routes.blueprint,
         looma_console.services.routes.blueprint,
         looma_console.gateway.routes.blueprint,

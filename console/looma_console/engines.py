@@ -97,9 +97,40 @@ class EngineClient:
         """One person. Raises EngineError."""
         return _decode(self._call(caller, "GET", f"/api/v1/talents/{talent_id}"), Talent)
 
-    def quality(self, caller: Caller, talent_id: UUID) -> Assessment:
-        """What the rules say of one person. Raises EngineError."""
-        return _decode(self._call(caller, "GET", f"/api/v1/talents/{talent_id}/quality"), Assessment)
+    def quality(self, caller: Caller, record_id: UUID, *, kind: str = "talents") -> Assessment:
+        """What the rules say of one person, job or company. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/{kind}/{record_id}/quality"), Assessment)
+
+    def records(self, caller: Caller, kind: str, query: Mapping[str, str]) -> Page[dict[str, Any]]:
+        """One page of jobs or companies, as plain documents. Raises EngineError."""
+        given = {name: value for name, value in query.items() if value}
+        return _decode(self._call(caller, "GET", f"/api/v1/{kind}", params=given), Page[dict[str, Any]])
+
+    def record(self, caller: Caller, kind: str, record_id: UUID) -> dict[str, Any]:
+        """One job or company. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/{kind}/{record_id}"), dict[str, Any])
+
+    def create_record(
+        self, caller: Caller, kind: str, document: Mapping[str, object], *, key: str
+    ) -> dict[str, Any]:
+        """Make a job or a company; the same `key` makes one. Raises EngineError."""
+        headers = {"Content-Type": "application/json"} | ({HEADER: key} if key else {})
+        body = msgspec.json.encode(document)
+        answer = self._call(caller, "POST", f"/api/v1/{kind}", headers=headers, content=body)
+        return _decode(answer, dict[str, Any])
+
+    def change_record(
+        self, caller: Caller, kind: str, record_id: UUID, *, version: int, patch: Mapping[str, object]
+    ) -> dict[str, Any]:
+        """Apply a merge patch to version `version`; raises EngineError (412 if it was changed meanwhile)."""
+        headers = {"If-Match": f'"{version}"', "Content-Type": "application/merge-patch+json"}
+        body = msgspec.json.encode(patch)
+        answer = self._call(caller, "PATCH", f"/api/v1/{kind}/{record_id}", headers=headers, content=body)
+        return _decode(answer, dict[str, Any])
+
+    def delete_record(self, caller: Caller, kind: str, record_id: UUID, *, version: int) -> None:
+        """Delete version `version`; raises EngineError (412 if it was changed meanwhile)."""
+        self._call(caller, "DELETE", f"/api/v1/{kind}/{record_id}", headers={"If-Match": f'"{version}"'})
 
     def change_talent(
         self, caller: Caller, talent_id: UUID, *, version: int, patch: Mapping[str, object]

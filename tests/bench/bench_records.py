@@ -17,6 +17,7 @@ import msgspec
 from bench.report import Row
 from looma_core.api.talent import TalentDraft
 from looma_engines.talent_sync.quality.assessing import assess, refusals
+from looma_engines.talent_sync.quality.talents import RULES
 from support.labelled_talents import Labelled, labelled
 
 SEED = 20261127
@@ -43,8 +44,8 @@ def run() -> list[Row]:
             note=note,
         )
         for what, check in (
-            ("all rules of a talent and its score", lambda draft: assess(draft, today=TODAY)),
-            ("the rules that can refuse it", lambda draft: refusals(draft, today=TODAY)),
+            ("all rules of a talent and its score", lambda draft: assess(draft, today=TODAY, rules=RULES)),
+            ("the rules that can refuse it", lambda draft: refusals(draft, today=TODAY, rules=RULES)),
         )
     ]
     right = [one for one in records if _is_right(one)]
@@ -62,7 +63,7 @@ def run() -> list[Row]:
 
 
 def _is_right(one: Labelled) -> bool:
-    fields = [finding.field for finding in assess(one.draft, today=TODAY).findings]
+    fields = [finding.field for finding in assess(one.draft, today=TODAY, rules=RULES).findings]
     return one.field in fields if one.field else not fields
 
 

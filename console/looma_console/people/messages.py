@@ -80,7 +80,7 @@ PROBLEMS: dict[str, LazyString] = {
     "unauthenticated": lazy_gettext("The service did not accept the console's token. Tell your operators."),
     "not-found": lazy_gettext("That is not there, or not any more."),
     "precondition-failed": lazy_gettext(
-        "Somebody else changed this person in the meantime. Look at what is there now and change it again."
+        "Somebody else changed this in the meantime. Look at what is there now and change it again."
     ),
     "payload-too-large": lazy_gettext("The file is larger than the service takes."),
     "internal": lazy_gettext("Something went wrong in the service. Its log has the details."),

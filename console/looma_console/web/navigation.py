@@ -20,10 +20,21 @@ class Entry:
     permission: Permission
     icon: str
     section: str
+    name: str = ""
+    """The kind of record, where an endpoint is of several."""
 
 
 MENU = (
     Entry("people.index", lazy_gettext("People"), Permission.PEOPLE_READ, "people", "/people"),
+    Entry("records.index", lazy_gettext("Jobs"), Permission.PEOPLE_READ, "jobs", "/jobs", "jobs"),
+    Entry(
+        "records.index",
+        lazy_gettext("Companies"),
+        Permission.PEOPLE_READ,
+        "companies",
+        "/companies",
+        "companies",
+    ),
     Entry("resumes.form", lazy_gettext("Upload"), Permission.PEOPLE_WRITE, "upload", "/resumes"),
     Entry("services.index", lazy_gettext("Services"), Permission.SERVICES_READ, "services", "/services"),
     Entry("gateway.index", lazy_gettext("Traffic"), Permission.SERVICES_READ, "traffic", "/gateway"),
@@ -46,7 +57,7 @@ def init_app(app: Flask) -> None:
         granted = me.permissions if me else frozenset()
         menu = [
             {
-                "href": url_for(entry.endpoint),
+                "href": url_for(entry.endpoint, name=entry.name) if entry.name else url_for(entry.endpoint),
                 "label": entry.label,
                 "icon": entry.icon,
                 "here": request.path == entry.section or request.path.startswith(entry.section + "/"),

@@ -1,33 +1,22 @@
 """The person in the CRM: what clients send (`TalentDraft`) and what talent-sync answers (`Talent`).
 
 Formats that one field alone cannot show (a phone number's digits, the order of dates) are checked by
-`talent_sync.rules`; lengths and shapes are here, so that OpenAPI says them.
+`talent_sync.quality`; lengths and shapes are here, so that OpenAPI says them.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 from looma_core.api.person import Education, Experience, Language, Line, Paragraphs
+from looma_core.api.source import Source, SourceType
 
 __all__ = ["Education", "Experience", "Source", "SourceType", "Talent", "TalentDraft", "TalentFields"]
-
-SourceType = Literal["resume", "manual", "demo"]
-
-
-class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Where a talent came from. `type` and `ref` are unique in a tenant, so that creating is idempotent."""
-
-    type: SourceType = "manual"
-    ref: (
-        Annotated[str, Meta(min_length=1, max_length=200, description="Id at the source, as the résumé's.")]
-        | None
-    ) = None
 
 
 class TalentFields(msgspec.Struct, kw_only=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from litestar import Router
 from litestar.di import Provide
 
 from looma_core.crypto import FileCipher
@@ -13,18 +14,22 @@ from looma_core.db.migrate import head_of
 from looma_core.http import Idempotency, create_app
 from looma_core.metrics import Metrics
 from looma_core.settings import SettingsError, load_config
+from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.config import TalentConfig
+from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import BRANCH, SCHEMA
-from looma_engines.talent_sync.routes import TalentController
-from looma_engines.talent_sync.service import TalentService
+from looma_engines.talent_sync.records.service import RecordService, record_metrics
+from looma_engines.talent_sync.routes import CompanyController, JobController, TalentController
+from looma_engines.talent_sync.talents import TALENTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from litestar import Litestar
+    from litestar import Controller, Litestar
 
     from looma_core.auth import TokenVerifier
     from looma_core.settings import EngineSettings
+    from looma_engines.talent_sync.records.entity import Entity
 
 
 def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -> Litestar:
@@ -48,7 +53,15 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         pool_size=settings.database_pool,
         application_name=f"{settings.service}-{settings.revision}",
     )
-    talents = TalentService(database, metrics, max_page_size=config.max_page_size)
+    counted = record_metrics(metrics)
+
+    def routed(controller: type[Controller], entity: Entity[Any, Any]) -> Router:
+        records = RecordService(database, entity, counted, max_page_size=config.max_page_size)
+        return Router(
+            path="/",
+            route_handlers=[controller],
+            dependencies={"records": Provide(lambda: records, sync_to_thread=False)},
+        )
 
     idempotency = Idempotency(
         database,
@@ -71,13 +84,16 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
 
     return create_app(
         name="talent-sync",
-        description="The people of the CRM: create, read, search, change, delete.",
+        description="The people, jobs and companies of the CRM: create, read, search, change, delete.",
         settings=settings,
-        route_handlers=[TalentController],
+        route_handlers=[
+            routed(TalentController, TALENTS),
+            routed(CompanyController, COMPANIES),
+            routed(JobController, JOBS),
+        ],
         metrics=metrics,
         verifier=verifier,
         readiness={"database": database.ping},
         lifespan=[with_database],
-        dependencies={"talents": Provide(lambda: talents, sync_to_thread=False)},
         idempotency=idempotency,
     )

@@ -8,40 +8,37 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 import msgspec
 
 from looma_core.problems import FieldError, ValidationProblem
 
-Sort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "full_name", "-full_name"]
-"""Orders of a list of talents; a hyphen turns the order round."""
-
-DEFAULT_SORT: Sort = "-created_at"
+TIMES = frozenset({"created_at", "updated_at"})
+"""Orders whose values are times; all others are texts."""
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
     """The last row of a page: sort order, its sort value as text (times in ISO 8601), its id."""
 
-    sort: Sort
+    sort: str
     value: str
     id: UUID
 
     @property
     def key(self) -> datetime | str:
         """The sort value as the column has it."""
-        return self.value if self.sort.endswith("full_name") else datetime.fromisoformat(self.value)
+        return datetime.fromisoformat(self.value) if self.sort.removeprefix("-") in TIMES else self.value
 
 
-def encode(*, sort: Sort, key: datetime | str, row_id: UUID) -> str:
+def encode(*, sort: str, key: datetime | str, row_id: UUID) -> str:
     """Return the cursor for the page after this row."""
     value = key.isoformat() if isinstance(key, datetime) else key
     packed = msgspec.json.encode(Position(sort=sort, value=value, id=row_id))
     return urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 
-def decode(cursor: str, *, sort: Sort) -> Position:
+def decode(cursor: str, *, sort: str) -> Position:
     """Read a cursor that was given out for the same order.
 
     Raises:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Computed, DateTime, Integer, func
+from sqlalchemy import Date, Integer
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from looma_core.db import Base, TenantMixin
+from looma_engines.talent_sync.records.rows import RecordRow
 
 SCHEMA = "talent_sync"
 BRANCH = "talent_sync"
 
 
-class TalentRow(TenantMixin, Base):
-    """One person. Deleted people keep their row, without being seen, until erasure takes it."""
+class TalentRow(RecordRow):
+    """One person."""
 
     __tablename__ = "talents"
     __table_args__ = {"schema": SCHEMA}  # noqa: RUF012 - SQLAlchemy's own protocol
 
-    version: Mapped[int] = mapped_column(Integer, server_default="1")
-    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     full_name: Mapped[str]
     email: Mapped[str | None]
     phone: Mapped[str | None]
@@ -34,6 +32,44 @@ class TalentRow(TenantMixin, Base):
     skills: Mapped[list[str]] = mapped_column(JSONB)
     experience: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     education: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    source_type: Mapped[str]
-    source_ref: Mapped[str | None]
-    search: Mapped[str] = mapped_column(Computed("''"), deferred=True)
+
+
+class CompanyRow(RecordRow):
+    """One company."""
+
+    __tablename__ = "companies"
+    __table_args__ = {"schema": SCHEMA}  # noqa: RUF012 - SQLAlchemy's own protocol
+
+    name: Mapped[str]
+    aliases: Mapped[list[str]] = mapped_column(JSONB)
+    registration_number: Mapped[str | None]
+    website: Mapped[str | None]
+    industry: Mapped[str | None]
+    size: Mapped[str | None]
+    location: Mapped[str | None]
+    description: Mapped[str | None]
+    language: Mapped[str]
+
+
+class JobRow(RecordRow):
+    """One job. `company_id` is of the same tenant: the table's key says so, whatever asks."""
+
+    __tablename__ = "jobs"
+    __table_args__ = {"schema": SCHEMA}  # noqa: RUF012 - SQLAlchemy's own protocol
+
+    title: Mapped[str]
+    company_id: Mapped[UUID | None]
+    company_name: Mapped[str | None]
+    status: Mapped[str]
+    location: Mapped[str | None]
+    workplace: Mapped[str | None]
+    employment: Mapped[str | None]
+    description: Mapped[str | None]
+    skills: Mapped[list[str]] = mapped_column(JSONB)
+    experience_years: Mapped[int | None] = mapped_column(Integer)
+    degree: Mapped[str | None]
+    salary: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    openings: Mapped[int] = mapped_column(Integer)
+    opens_on: Mapped[date | None] = mapped_column(Date)
+    closes_on: Mapped[date | None] = mapped_column(Date)
+    language: Mapped[str]

@@ -63,7 +63,8 @@ def parts(database_urls: DatabaseUrls, tenant: str, tmp_path: Path, engine: Fake
         prometheus_url=engine.address,
     )
     ensure_first_admin(made.db, made.passwords, password=PASSWORD)
-    routes = {"pathPrefixes": ["/api/v1/talents"], "timeoutSeconds": 5}
+    prefixes = ["/api/v1/talents", "/api/v1/companies", "/api/v1/jobs"]
+    routes = {"pathPrefixes": prefixes, "timeoutSeconds": 5}
     made.service_watch.replace(
         [service_document("resume"), service_document("talent-sync", spec={"route": routes})]
     )

@@ -241,7 +241,7 @@ def test_a_change_in_between_is_told_and_the_form_kept(recruiter, engine) -> Non
     answer = recruiter.post(f"/people/{ID}", {"version": "2", "location": "York"})
     text = answer.get_data(as_text=True)
     assert answer.status_code == 412
-    assert "Somebody else changed this person" in text
+    assert "Somebody else changed this in the meantime" in text
     assert 'value="York"' in text
 
 

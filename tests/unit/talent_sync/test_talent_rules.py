@@ -18,7 +18,9 @@ from looma_core.problems import ValidationProblem
 from looma_engines.talent_sync import cursor
 from looma_engines.talent_sync.etag import allows, tag_of, unchanged
 from looma_engines.talent_sync.quality.assessing import refusals
-from looma_engines.talent_sync.rules import merge_patch, tidy
+from looma_engines.talent_sync.quality.talents import RULES
+from looma_engines.talent_sync.records.merging import merge_patch
+from looma_engines.talent_sync.talents import tidy
 
 TODAY = date(2026, 11, 27)
 JSON = st.recursive(
@@ -81,7 +83,7 @@ def test_patching_changes_nothing_in_place(target: Any) -> None:
 )
 def test_periods(start: str | None, end: str | None, fits: bool) -> None:
     draft = TalentDraft(full_name="Ada", experience=[Experience(start=start, end=end)])
-    assert (refusals(draft, today=TODAY) == []) is fits
+    assert (refusals(draft, today=TODAY, rules=RULES) == []) is fits
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_periods(start: str | None, end: str | None, fits: bool) -> None:
     ],
 )
 def test_phones(phone: str, fits: bool) -> None:
-    assert (refusals(TalentDraft(full_name="Ada", phone=phone), today=TODAY) == []) is fits
+    assert (refusals(TalentDraft(full_name="Ada", phone=phone), today=TODAY, rules=RULES) == []) is fits
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_phones(phone: str, fits: bool) -> None:
     ],
 )
 def test_addresses(email: str, fits: bool) -> None:
-    assert (refusals(TalentDraft(full_name="Ada", email=email), today=TODAY) == []) is fits
+    assert (refusals(TalentDraft(full_name="Ada", email=email), today=TODAY, rules=RULES) == []) is fits
 
 
 def test_tidying_trims_and_empties() -> None:

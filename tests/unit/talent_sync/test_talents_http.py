@@ -14,8 +14,6 @@ from looma_engines.talent_sync.app import create
 from support.tokens import bearer, verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.database import DatabaseUrls
 
 PATH = "/api/v1/talents"
@@ -27,29 +25,6 @@ ADA = {
     "skills": ["SQL", "sql", "Python"],
     "experience": [{"title": "Analyst", "company": "Engine Works", "start": "2019-04", "end": "2021-06"}],
 }
-
-
-@pytest.fixture(scope="module")
-def client(database_urls: DatabaseUrls) -> Iterator[TestClient[Any]]:
-    settings = EngineSettings(
-        database_url=database_urls.app,
-        service="talent-sync",
-        revision="r4",
-        schema_wait_seconds=5,
-        file_keys=new_key(),
-    )
-    with TestClient(create(settings, verifier=verifier()), raise_server_exceptions=False) as client:
-        yield client
-
-
-@pytest.fixture
-def auth(tenant: str) -> dict[str, str]:
-    return bearer(tenant=tenant)
-
-
-@pytest.fixture
-def other_tenant() -> dict[str, str]:
-    return bearer(tenant=f"other-{uuid.uuid4().hex[:8]}")
 
 
 def _created(client: TestClient[Any], auth: dict[str, str], **fields: object) -> dict[str, Any]:
@@ -333,8 +308,8 @@ def test_what_is_stored_of_an_identity_number_is_its_province(
     talent = _created(client, auth, summary="身份证 11010519491231002X")
     assert talent["summary"] == "身份证 11****************"
     lines = client.get("/metrics").text
-    assert 'looma_talent_findings_total{rule="talent.location.required"}' in lines
-    assert "looma_talent_quality_score_count" in lines
+    assert 'looma_record_findings_total{rule="talent.location.required"}' in lines
+    assert 'looma_record_quality_score_count{entity="talent"}' in lines
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
@@ -398,7 +373,7 @@ def test_ids_that_are_none_are_not_found(client: TestClient[Any], auth: dict[str
 def test_creations_are_counted(client: TestClient[Any], auth: dict[str, str]) -> None:
     def count() -> float:
         lines = client.get("/metrics").text.splitlines()
-        wanted = 'looma_talents_created_total{outcome="created",source="manual"}'
+        wanted = 'looma_records_created_total{entity="talent",outcome="created",source="manual"}'
         return next((float(line.split()[-1]) for line in lines if line.startswith(wanted)), 0.0)
 
     before = count()

@@ -37,11 +37,6 @@ def client(database_urls: DatabaseUrls) -> Iterator[TestClient[Any]]:
         yield client
 
 
-@pytest.fixture
-def auth(tenant: str) -> dict[str, str]:
-    return bearer(tenant=tenant)
-
-
 def names(client: TestClient[Any], auth: dict[str, str]) -> list[str]:
     items = client.get(PATH, headers=auth, params={"sort": "created_at"}).json()["items"]
     return [item["full_name"] for item in items]
@@ -141,14 +136,14 @@ def test_a_refusal_is_decided_anew(client: TestClient[Any], auth: dict[str, str]
 def test_what_was_done_before_a_failure_is_taken_back(
     client: TestClient[Any], auth: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from looma_engines.talent_sync import routes
+    from looma_engines.talent_sync.records import routes
 
     def broken(*_: object) -> None:
         raise RuntimeError
 
     with monkeypatch.context() as patched:
         # The talent is written by then, and its answer is not made yet.
-        patched.setattr(routes, "_tagged", broken)
+        patched.setattr(routes, "tagged", broken)
         with TestClient(client.app, raise_server_exceptions=False) as careful:
             assert careful.post(PATH, headers=auth | KEY, json=ADA).status_code == 500
     assert names(client, auth) == []
@@ -251,7 +246,7 @@ def test_without_a_file_key_it_does_not_start() -> None:
 
 def test_the_document_tells_of_the_header_and_its_refusals(client: TestClient[Any]) -> None:
     paths = client.get("/openapi.json").json()["paths"]
-    for operation in (paths[PATH]["post"], paths[PATH + "/{talent_id}"]["patch"]):
+    for operation in (paths[PATH]["post"], paths[PATH + "/{record_id}"]["patch"]):
         (header,) = [item for item in operation["parameters"] if item["name"] == "Idempotency-Key"]
         assert (header["in"], header["required"], header["schema"]["maxLength"]) == ("header", False, 255)
         assert {"409", "422"} <= set(operation["responses"])

@@ -1,4 +1,4 @@
-"""What all rules say of one talent, and its score. Pure."""
+"""What all rules say of one record, and its score. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from datetime import date
 
 from looma_core.api.quality import Assessment, Finding, Loss, Severity
-from looma_core.api.talent import TalentDraft
 from looma_core.problems import FieldError
-from looma_engines.talent_sync.quality.rule import Case, Rule
-from looma_engines.talent_sync.quality.talents import REFUSING, RULES
+from looma_engines.talent_sync.quality.rule import Case, DraftT, Rule
 
 FULL = 100
 
 
-def assess(record: TalentDraft, *, today: date, rules: Sequence[Rule] = RULES) -> Assessment:
+def assess(record: DraftT, *, today: date, rules: Sequence[Rule[DraftT]]) -> Assessment:
     """Everything that is wrong with a record, and how good it is.
 
     A rule costs its points times the sum of its faults' shares, at most all of them. What is refused is worth nothing:
@@ -43,11 +41,12 @@ def assess(record: TalentDraft, *, today: date, rules: Sequence[Rule] = RULES) -
     return Assessment(score=score, accepted=accepted, findings=findings, losses=losses)
 
 
-def refusals(record: TalentDraft, *, today: date) -> list[FieldError]:
+def refusals(record: DraftT, *, today: date, rules: Sequence[Rule[DraftT]]) -> list[FieldError]:
     """What a record is refused for; empty if it is taken."""
     case = Case(record=record, today=today)
     return [
         FieldError(field=fault.field, message=fault.message)
-        for rule in REFUSING
+        for rule in rules
+        if rule.severity is Severity.ERROR
         for fault in rule.faults(case)
     ]

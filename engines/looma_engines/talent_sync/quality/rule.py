@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from looma_core.api.quality import Family, Severity
-from looma_core.api.talent import TalentDraft
+from looma_core.api.quality import Family, RuleInfo, Severity
+
+DraftT = TypeVar("DraftT")
 
 
 class Fault(NamedTuple):
@@ -26,10 +27,10 @@ class Fault(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Case(Generic[DraftT]):
     """A record and the day on which it is looked at: what lies in the future depends on that."""
 
-    record: TalentDraft
+    record: DraftT
     today: date
 
     @cached_property
@@ -56,7 +57,7 @@ def texts_of(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(Generic[DraftT]):
     """One thing that is asked of a record.
 
     Args:
@@ -74,13 +75,13 @@ class Rule:
     family: Family
     severity: Severity
     asks: str
-    faults: Callable[[Case], Iterable[Fault]]
+    faults: Callable[[Case[DraftT]], Iterable[Fault]]
     points: int = 0
 
 
 def refusing(
-    rule_id: str, *fields: str, family: Family, asks: str, faults: Callable[[Case], Iterable[Fault]]
-) -> Rule:
+    rule_id: str, *fields: str, family: Family, asks: str, faults: Callable[[Case[DraftT]], Iterable[Fault]]
+) -> Rule[DraftT]:
     """A rule without which a record is not taken."""
     return Rule(id=rule_id, fields=fields, family=family, severity=Severity.ERROR, asks=asks, faults=faults)
 
@@ -91,8 +92,8 @@ def warning(
     family: Family,
     points: int,
     asks: str,
-    faults: Callable[[Case], Iterable[Fault]],
-) -> Rule:
+    faults: Callable[[Case[DraftT]], Iterable[Fault]],
+) -> Rule[DraftT]:
     """A rule that costs points."""
     return Rule(
         id=rule_id,
@@ -103,3 +104,19 @@ def warning(
         asks=asks,
         faults=faults,
     )
+
+
+def infos(rules: Iterable[Rule[DraftT]]) -> list[RuleInfo]:
+    """The rules for people and programs, those that refuse first."""
+    order = list(Severity)
+    return [
+        RuleInfo(
+            id=rule.id,
+            fields=list(rule.fields),
+            family=rule.family,
+            severity=rule.severity,
+            points=rule.points,
+            asks=rule.asks,
+        )
+        for rule in sorted(rules, key=lambda rule: order.index(rule.severity))
+    ]

@@ -1,56 +1,18 @@
-"""Rules of what a talent has: what nobody can work without, and what makes a record whole. Pure."""
+"""Rules of what a talent has: what makes a record whole. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from looma_core.api.quality import Family
+from looma_core.api.talent import TalentDraft
+from looma_engines.talent_sync.quality import texts
 from looma_engines.talent_sync.quality.rule import Case, Fault, Rule, warning
 
 ENOUGH_SKILLS = 5
 
 
-def _unreachable(case: Case) -> Iterator[Fault]:
-    if not case.record.email and not case.record.phone:
-        yield Fault("email", "neither address nor number: nobody can be reached")
-
-
-def _one_way(case: Case) -> Iterator[Fault]:
-    record = case.record
-    for name, other in (("email", record.phone), ("phone", record.email)):
-        if not getattr(record, name) and other:
-            yield Fault(name, "a second way to the person is missing")
-
-
-def _empty(name: str, message: str) -> Rule:
-    def faults(case: Case) -> Iterator[Fault]:
-        if not getattr(case.record, name):
-            yield Fault(name, message)
-
-    points, words = {
-        "location": (4, "place"),
-        "headline": (4, "headline"),
-        "summary": (4, "summary"),
-        "experience": (10, "job"),
-        "education": (5, "school"),
-    }[name]
-    return warning(
-        f"talent.{name}.required",
-        name,
-        family=Family.REQUIRED,
-        points=points,
-        asks=f"There is a {words}.",
-        faults=faults,
-    )
-
-
-def _few_skills(case: Case) -> Iterator[Fault]:
-    missing = ENOUGH_SKILLS - len(case.record.skills)
-    if missing > 0:
-        yield Fault("skills", f"{missing} more would be {ENOUGH_SKILLS}", missing / ENOUGH_SKILLS)
-
-
-def _nameless_jobs(case: Case) -> Iterator[Fault]:
+def _nameless_jobs(case: Case[TalentDraft]) -> Iterator[Fault]:
     jobs = case.record.experience
     for index, job in enumerate(jobs):
         for name, value in (("title", job.title), ("company", job.company)):
@@ -58,21 +20,21 @@ def _nameless_jobs(case: Case) -> Iterator[Fault]:
                 yield Fault(f"experience[{index}].{name}", "is missing", 0.5 / len(jobs))
 
 
-def _undated_jobs(case: Case) -> Iterator[Fault]:
+def _undated_jobs(case: Case[TalentDraft]) -> Iterator[Fault]:
     jobs = case.record.experience
     for index, job in enumerate(jobs):
         if not job.start:
             yield Fault(f"experience[{index}].start", "is missing", 1 / len(jobs))
 
 
-def _untold_jobs(case: Case) -> Iterator[Fault]:
+def _untold_jobs(case: Case[TalentDraft]) -> Iterator[Fault]:
     jobs = case.record.experience
     for index, job in enumerate(jobs):
         if not job.description:
             yield Fault(f"experience[{index}].description", "is missing", 1 / len(jobs))
 
 
-def _nameless_schools(case: Case) -> Iterator[Fault]:
+def _nameless_schools(case: Case[TalentDraft]) -> Iterator[Fault]:
     schools = case.record.education
     for index, school in enumerate(schools):
         for name, value in (
@@ -84,43 +46,36 @@ def _nameless_schools(case: Case) -> Iterator[Fault]:
                 yield Fault(f"education[{index}].{name}", "is missing", 1 / 3 / len(schools))
 
 
-def _without_reference(case: Case) -> Iterator[Fault]:
+def _without_reference(case: Case[TalentDraft]) -> Iterator[Fault]:
     source = case.record.source
     if source.type == "resume" and not source.ref:
         yield Fault("source.ref", "name the résumé that it was read from")
 
 
-RULES: tuple[Rule, ...] = (
-    warning(
-        "talent.contact.required",
-        "email",
-        "phone",
-        family=Family.REQUIRED,
-        points=10,
-        asks="There is an address or a number.",
-        faults=_unreachable,
+RULES: tuple[Rule[TalentDraft], ...] = (
+    texts.present(
+        "talent.location.required",
+        "location",
+        points=4,
+        asks="There is a place.",
+        message="is missing: nobody knows where to look for work",
     ),
-    warning(
-        "talent.contact.both",
-        "email",
-        "phone",
-        family=Family.REQUIRED,
-        points=2,
-        asks="Where there is an address there is a number as well, and the other way round.",
-        faults=_one_way,
+    texts.present(
+        "talent.headline.required",
+        "headline",
+        points=4,
+        asks="There is a headline.",
+        message="is missing: lists show nothing but a name",
     ),
-    _empty("location", "is missing: nobody knows where to look for work"),
-    _empty("headline", "is missing: lists show nothing but a name"),
-    _empty("summary", "is missing"),
-    warning(
+    texts.present("talent.summary.required", "summary", points=4, asks="There is a summary."),
+    texts.enough(
         "talent.skills.enough",
         "skills",
-        family=Family.REQUIRED,
+        least=ENOUGH_SKILLS,
         points=8,
         asks=f"There are {ENOUGH_SKILLS} skills or more.",
-        faults=_few_skills,
     ),
-    _empty("experience", "is missing"),
+    texts.present("talent.experience.required", "experience", points=10, asks="There is a job."),
     warning(
         "talent.experience.names",
         "experience[].title",
@@ -146,7 +101,7 @@ RULES: tuple[Rule, ...] = (
         asks="Each job says what was done there.",
         faults=_untold_jobs,
     ),
-    _empty("education", "is missing"),
+    texts.present("talent.education.required", "education", points=5, asks="There is a school."),
     warning(
         "talent.education.names",
         "education[].institution",

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from looma_core.api.person import Education, Experience
 from looma_core.api.quality import Family
+from looma_core.api.talent import TalentDraft
 from looma_engines.talent_sync.quality import periods
 from looma_engines.talent_sync.quality.periods import MONTHS
 from looma_engines.talent_sync.quality.rule import Case, Fault, Rule, refusing, warning
@@ -35,11 +36,11 @@ def degree_level(text: str | None) -> int:
     return next((level for level, words in _DEGREES if text and words.search(text)), 0)
 
 
-def _parts(case: Case) -> tuple[tuple[str, Entries], ...]:
+def _parts(case: Case[TalentDraft]) -> tuple[tuple[str, Entries], ...]:
     return ("experience", case.record.experience), ("education", case.record.education)
 
 
-def _old_years(case: Case) -> Iterator[Fault]:
+def _old_years(case: Case[TalentDraft]) -> Iterator[Fault]:
     for name, entries in _parts(case):
         for index, entry in enumerate(entries):
             for edge, value in (("start", entry.start), ("end", entry.end)):
@@ -47,14 +48,14 @@ def _old_years(case: Case) -> Iterator[Fault]:
                     yield Fault(f"{name}[{index}].{edge}", f"write a year from {FIRST_YEAR}")
 
 
-def _backwards(case: Case) -> Iterator[Fault]:
+def _backwards(case: Case[TalentDraft]) -> Iterator[Fault]:
     for name, entries in _parts(case):
         for index, entry in enumerate(entries):
             if entry.start and entry.end and periods.latest(entry.end) < periods.earliest(entry.start):
                 yield Fault(f"{name}[{index}].end", f"lies before the start, {entry.start}")
 
 
-def _ahead(case: Case) -> Iterator[Fault]:
+def _ahead(case: Case[TalentDraft]) -> Iterator[Fault]:
     now = periods.month_of(case.today)
     for index, job in enumerate(case.record.experience):
         share = 1 / len(case.record.experience)
@@ -67,7 +68,7 @@ def _ahead(case: Case) -> Iterator[Fault]:
                 yield Fault(f"education[{index}].{edge}", "lies too far in the future", 1.0)
 
 
-def _too_long(case: Case) -> Iterator[Fault]:
+def _too_long(case: Case[TalentDraft]) -> Iterator[Fault]:
     for (name, entries), most in zip(_parts(case), (MOST_JOB_YEARS, MOST_SCHOOL_YEARS), strict=True):
         for index, entry in enumerate(entries):
             period = periods.certain(entry, case.today)
@@ -75,7 +76,7 @@ def _too_long(case: Case) -> Iterator[Fault]:
                 yield Fault(f"{name}[{index}]", f"lasts more than {most} years: look at its dates")
 
 
-def _long_career(case: Case) -> Iterator[Fault]:
+def _long_career(case: Case[TalentDraft]) -> Iterator[Fault]:
     starts = [periods.latest(job.start) for job in case.record.experience if job.start]
     if starts and periods.month_of(case.today) - min(starts) > MOST_CAREER_YEARS * MONTHS:
         index = next(
@@ -88,7 +89,7 @@ def _long_career(case: Case) -> Iterator[Fault]:
         )
 
 
-def _side_by_side(name: str, entries: Entries, case: Case) -> Iterator[Fault]:
+def _side_by_side(name: str, entries: Entries, case: Case[TalentDraft]) -> Iterator[Fault]:
     known = [
         (index, entry.start, period)
         for index, entry in enumerate(entries)
@@ -103,15 +104,15 @@ def _side_by_side(name: str, entries: Entries, case: Case) -> Iterator[Fault]:
             )
 
 
-def _jobs_side_by_side(case: Case) -> Iterator[Fault]:
+def _jobs_side_by_side(case: Case[TalentDraft]) -> Iterator[Fault]:
     return _side_by_side("experience", case.record.experience, case)
 
 
-def _schools_side_by_side(case: Case) -> Iterator[Fault]:
+def _schools_side_by_side(case: Case[TalentDraft]) -> Iterator[Fault]:
     return _side_by_side("education", case.record.education, case)
 
 
-def _many_now(case: Case) -> Iterator[Fault]:
+def _many_now(case: Case[TalentDraft]) -> Iterator[Fault]:
     now = [index for index, job in enumerate(case.record.experience) if periods.goes_on(job)]
     for index in now[MOST_AT_ONCE:]:
         yield Fault(
@@ -119,7 +120,7 @@ def _many_now(case: Case) -> Iterator[Fault]:
         )
 
 
-def _degrees_turned(case: Case) -> Iterator[Fault]:
+def _degrees_turned(case: Case[TalentDraft]) -> Iterator[Fault]:
     schools = [
         (index, degree_level(school.degree), school) for index, school in enumerate(case.record.education)
     ]
@@ -150,17 +151,17 @@ def _twice(name: str, entries: Entries) -> Iterator[Fault]:
             seen[same] = index
 
 
-def _jobs_twice(case: Case) -> Iterator[Fault]:
+def _jobs_twice(case: Case[TalentDraft]) -> Iterator[Fault]:
     return _twice("experience", case.record.experience)
 
 
-def _schools_twice(case: Case) -> Iterator[Fault]:
+def _schools_twice(case: Case[TalentDraft]) -> Iterator[Fault]:
     return _twice("education", case.record.education)
 
 
 _EDGES = ("experience[].start", "experience[].end", "education[].start", "education[].end")
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule[TalentDraft], ...] = (
     refusing(
         "talent.years.from",
         *_EDGES,

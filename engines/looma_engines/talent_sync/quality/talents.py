@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from looma_core.api.quality import RuleInfo, Severity
-from looma_engines.talent_sync.quality import talent_fields, talent_texts, talent_times
+from looma_core.api.talent import TalentDraft
+from looma_engines.talent_sync.quality import talent_contact, talent_fields, talent_times, texts
 from looma_engines.talent_sync.quality.rule import Rule
 
-RULES: tuple[Rule, ...] = (*talent_texts.RULES, *talent_times.RULES, *talent_fields.RULES)
-REFUSING: tuple[Rule, ...] = tuple(rule for rule in RULES if rule.severity is Severity.ERROR)
+_EVERY_TEXT = (
+    "full_name",
+    "email",
+    "phone",
+    "location",
+    "headline",
+    "summary",
+    "skills[]",
+    "experience[].title",
+    "experience[].company",
+    "experience[].location",
+    "experience[].dates",
+    "experience[].description",
+    "education[].institution",
+    "education[].degree",
+    "education[].major",
+    "education[].dates",
+    "source.ref",
+)
 
-
-def infos() -> list[RuleInfo]:
-    """The rules for people and programs, those that refuse first."""
-    order = list(Severity)
-    return [
-        RuleInfo(
-            id=rule.id,
-            fields=list(rule.fields),
-            family=rule.family,
-            severity=rule.severity,
-            points=rule.points,
-            asks=rule.asks,
-        )
-        for rule in sorted(RULES, key=lambda rule: order.index(rule.severity))
-    ]
+RULES: tuple[Rule[TalentDraft], ...] = (
+    texts.letters("talent.full_name.letters", "full_name", "write the person's name"),
+    texts.control("talent.texts.control", *_EVERY_TEXT),
+    texts.identity_number("talent.texts.identity_number", *_EVERY_TEXT),
+    texts.skill_names("talent.skills.names", points=3),
+    texts.once(
+        "talent.skills.once",
+        "skills",
+        points=1,
+        asks="No skill is there twice, in whatever case; when it is stored the first stays.",
+    ),
+    texts.language("talent.language.matches", "headline", "summary", points=3),
+    *talent_contact.RULES,
+    *talent_times.RULES,
+    *talent_fields.RULES,
+)

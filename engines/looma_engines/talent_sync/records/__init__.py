@@ -1,0 +1,11 @@
+"""What can be done with every kind of record: create, read, list, change, delete.
+
+    entity       what tells one kind from another
+    merging      JSON merge patches
+    rows         columns that every kind has
+    repository   rows, inside a session that knows its tenant
+    service      one transaction each
+    routes       requests and answers
+
+`talents`, `jobs` and `companies` beside this package say what each kind is.
+"""

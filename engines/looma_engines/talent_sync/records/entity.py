@@ -1,0 +1,74 @@
+"""What tells one kind of record from another. No work is done here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+
+import msgspec
+
+from looma_engines.talent_sync.quality.rule import Rule
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy.orm import InstrumentedAttribute
+
+    from looma_core.api.source import Source
+    from looma_engines.talent_sync.records.rows import RecordRow
+
+
+class Drafted(Protocol):
+    """What every draft has."""
+
+    source: Source
+
+
+class Recorded(Protocol):
+    """What every record has that is stored."""
+
+    id: UUID
+    version: int
+    source: Source
+    created_at: datetime
+    updated_at: datetime
+
+
+DraftT = TypeVar("DraftT", bound=Drafted)
+RecordT = TypeVar("RecordT", bound=Recorded)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entity(Generic[DraftT, RecordT]):
+    """One kind of record.
+
+    Args:
+        name: what people call one of them, as `talent`.
+        draft: what a client sends.
+        record: what it gets.
+        row: the table's class; it has a column for each field of the draft but `source`.
+        sorts: orders of a list by their names, each with its column.
+        rules: what is asked of a draft.
+        tidy: what of a draft is stored.
+        references: fields that hold the id of another record, each with that one's row.
+    """
+
+    name: str
+    draft: type[DraftT]
+    record: type[RecordT]
+    row: type[RecordRow]
+    sorts: Mapping[str, InstrumentedAttribute[Any]]
+    rules: tuple[Rule[DraftT], ...]
+    tidy: Callable[[DraftT], DraftT]
+    references: Mapping[str, type[RecordRow]]
+
+    @property
+    def settable(self) -> tuple[str, ...]:
+        """Names of the fields that a client may set."""
+        return tuple(
+            field.name
+            for field in msgspec.structs.fields(cast("type[msgspec.Struct]", self.draft))
+            if field.name != "source"
+        )

@@ -1,0 +1,156 @@
+"""Rows of one kind of record, inside a session that already knows its tenant.
+
+No statement names the tenant to read: row-level security does. The conflict target names it, since the index does.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Generic
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from looma_core.db import new_id
+from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
+from looma_engines.talent_sync.records.rows import RecordRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from looma_core.api.source import Source
+    from looma_engines.talent_sync.cursor import Position
+
+
+class RecordRepository(Generic[DraftT, RecordT]):
+    """Reads and writes records of the session's tenant.
+
+    Args:
+        session: from `Database.tenant_session`.
+        entity: their kind.
+    """
+
+    def __init__(self, session: AsyncSession, entity: Entity[DraftT, RecordT]) -> None:
+        self._session = session
+        self._entity = entity
+        self._row = entity.row
+        self._live = entity.row.deleted_at.is_(None)
+
+    async def add(self, draft: DraftT) -> RecordT | None:
+        """Store a new record; None if one from the same source is there."""
+        statement = (
+            insert(self._row)
+            .values(
+                id=new_id(),
+                source_type=draft.source.type,
+                source_ref=draft.source.ref,
+                **self._columns(draft),
+            )
+            .on_conflict_do_nothing(
+                index_elements=["tenant", "source_type", "source_ref"],
+                index_where=self._live & self._row.source_ref.is_not(None),
+            )
+            .returning(self._row)
+        )
+        row = (await self._session.scalars(statement)).one_or_none()
+        return self._record(row) if row else None
+
+    async def find(self, record_id: UUID) -> RecordT | None:
+        """The record with this id, or None."""
+        return await self._one(select(self._row).where(self._row.id == record_id, self._live))
+
+    async def find_by_source(self, source: Source) -> RecordT | None:
+        """The record that came from this source, or None."""
+        return await self._one(
+            select(self._row).where(
+                self._row.source_type == source.type, self._row.source_ref == source.ref, self._live
+            )
+        )
+
+    async def is_there(self, row: type[RecordRow], record_id: UUID) -> bool:
+        """Whether there is such a record of another kind."""
+        found = select(row.id).where(row.id == record_id, row.deleted_at.is_(None))
+        return (await self._session.scalar(found)) is not None
+
+    async def page(
+        self,
+        *,
+        sort: str,
+        limit: int,
+        after: Position | None = None,
+        q: str | None = None,
+        filters: Mapping[str, object] | None = None,
+    ) -> list[RecordT]:
+        """Return up to `limit` records in order, from after a position.
+
+        Args:
+            sort: order, one of the entity's; a hyphen turns it round.
+            limit: most rows.
+            after: last row of the page before.
+            q: words that must all occur in what is searched, in any case.
+            filters: columns and what they must be; None asks for nothing.
+        """
+        column = self._entity.sorts[sort.removeprefix("-")]
+        falling = sort.startswith("-")
+        statement = select(self._row).where(self._live)
+        for name, wanted in (filters or {}).items():
+            if wanted is not None:
+                statement = statement.where(getattr(self._row, name) == wanted)
+        for word in (q or "").lower().split():
+            statement = statement.where(self._row.search.contains(word, autoescape=True))
+        if after is not None:
+            here, there = tuple_(column, self._row.id), tuple_(after.key, after.id)
+            statement = statement.where(here < there if falling else here > there)
+        order = (column.desc(), self._row.id.desc()) if falling else (column, self._row.id)
+        rows = await self._session.scalars(statement.order_by(*order).limit(limit))
+        return [self._record(row) for row in rows]
+
+    async def replace(self, record_id: UUID, *, version: int, draft: DraftT) -> RecordT | None:
+        """Write all settable fields as the next version; None if `version` is no longer the stored one."""
+        statement = (
+            update(self._row)
+            .where(self._row.id == record_id, self._row.version == version, self._live)
+            .values(version=version + 1, updated_at=func.now(), **self._columns(draft))
+            .returning(self._row)
+        )
+        row = (await self._session.scalars(statement)).one_or_none()
+        return self._record(row) if row else None
+
+    async def delete(self, record_id: UUID, *, version: int) -> bool:
+        """Hide a record; False if `version` is no longer the stored one."""
+        statement = (
+            update(self._row)
+            .where(self._row.id == record_id, self._row.version == version, self._live)
+            .values(version=version + 1, updated_at=func.now(), deleted_at=func.now())
+            .returning(self._row.id)
+        )
+        return (await self._session.scalar(statement)) is not None
+
+    async def _one(self, statement: Select[RecordRow]) -> RecordT | None:
+        row = (await self._session.scalars(statement)).one_or_none()
+        return self._record(row) if row else None
+
+    def _columns(self, draft: DraftT) -> dict[str, Any]:
+        # What a column holds as it is stays so; all else is JSON.
+        return {
+            name: msgspec.to_builtins(getattr(draft, name), builtin_types=(date, datetime, UUID))
+            for name in self._entity.settable
+        }
+
+    def _record(self, row: RecordRow) -> RecordT:
+        values = {name: getattr(row, name) for name in self._entity.settable}
+        return msgspec.convert(
+            {
+                **values,
+                "id": row.id,
+                "version": row.version,
+                "source": {"type": row.source_type, "ref": row.source_ref},
+                "created_at": row.created_at,
+                "updated_at": row.updated_at,
+            },
+            self._entity.record,
+        )
