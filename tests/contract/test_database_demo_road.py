@@ -13,6 +13,7 @@ import pytest
 
 from looma_core.crypto import new_key
 from looma_engines.demo.main import PEOPLE
+from looma_engines.demo.vacancies import EMPLOYERS
 from support.engines import engine_process, one_address, wait_until_ready
 from support.tokens import bearer, private_key
 
@@ -43,6 +44,8 @@ def address(database_urls: DatabaseUrls) -> Iterator[str]:
             for prefix, name in (("/api/v1/talents", "talent-sync"), ("/api/v1/resumes", "resume"))
         }
         routes.update({prefix: engine for prefix, (_, engine) in started.items()})
+        for prefix in ("/api/v1/companies", "/api/v1/jobs"):
+            routes[prefix] = started["/api/v1/talents"][1]
         for process, engine in started.values():
             wait_until_ready(engine, process)
         yield url
@@ -78,6 +81,11 @@ def test_the_people_come_once_and_go_by_one_command(address: str, tenant: str, t
         _demo("load", address=address, tenant=tenant, folder=tmp_path)
         talents = {talent["full_name"]: talent for talent in _all(address, "talents", tenant)}
         assert len(_all(address, "talents", tenant)) == len(PEOPLE), "loading again adds nobody"
+        companies = {item["id"]: item["name"] for item in _all(address, "companies", tenant)}
+        jobs = _all(address, "jobs", tenant)
+        assert len(companies) == len(EMPLOYERS)
+        assert len(jobs) == sum(len(employer.jobs) for employer in EMPLOYERS)
+        assert all(companies[job["company_id"]] == job["company_name"] for job in jobs)
     assert sorted(talents) == sorted(person.name for person in PEOPLE)
     for person in PEOPLE:
         talent = talents[person.name]
@@ -94,6 +102,7 @@ def test_the_people_come_once_and_go_by_one_command(address: str, tenant: str, t
     assert mine.status_code == 201
     _demo("remove", address=address, tenant=tenant, folder=tmp_path)
     assert [talent["full_name"] for talent in _all(address, "talents", tenant)] == ["Not a demonstration"]
-    assert _all(address, "resumes", tenant) == []
+    for kind in ("resumes", "companies", "jobs"):
+        assert _all(address, kind, tenant) == []
     _demo("load", address=address, tenant=tenant, folder=tmp_path)
     assert len(_all(address, "talents", tenant)) == len(PEOPLE) + 1, "after removing they may come again"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, redirect, request, url_for
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from werkzeug.wrappers import Response as BaseResponse
 
 from looma_console.engines import EngineError
@@ -55,10 +55,11 @@ def index(name: str) -> Response:
 @blueprint.get(f"{HERE}/new")
 @requires(Permission.PEOPLE_WRITE)
 def new(name: str) -> Response:
-    """An empty form; the address may fill fields in."""
+    """An empty form in the page's language; the address may fill fields in."""
     kind = KINDS[name]
-    known = {field.name: request.args[field.name] for field in kind.fields if field.name in request.args}
-    return _form(kind, known)
+    given = {field.name: request.args[field.name] for field in kind.fields if field.name in request.args}
+    locale = get_locale()
+    return _form(kind, {"language": "zh" if locale and locale.language == "zh" else "en"} | given)
 
 
 @blueprint.post(HERE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -17,10 +18,14 @@ from looma_core.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from looma_core.api.company import CompanyDraft
+    from looma_core.api.job import JobDraft
     from looma_engines.demo.documents import ResumeFile
 
 RESUMES = "/api/v1/resumes"
 TALENTS = "/api/v1/talents"
+COMPANIES = "/api/v1/companies"
+JOBS = "/api/v1/jobs"
 PAGE = 200
 REQUEST_SECONDS = 60.0
 """Parsing on a busy small machine may take a while."""
@@ -38,6 +43,10 @@ class ApiError(Exception):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class _Identified(msgspec.Struct):
+    id: UUID
 
 
 class DemoClient:
@@ -101,6 +110,32 @@ class DemoClient:
             data={"source": DEMO_SOURCE},
         )
         return answer.status_code == httpx.codes.CREATED
+
+    def put_record(self, path: str, draft: CompanyDraft | JobDraft) -> tuple[UUID, bool]:
+        """Create a company or a job, unless one of its source is there; answers its id and whether it is new.
+
+        Raises:
+            ApiError: it was refused.
+        """
+        answer = self._patiently(
+            # An earlier release may still answer while this one comes, and knows no such path.
+            STARTING | PASSING,
+            "POST",
+            path,
+            content=msgspec.json.encode(draft),
+            headers={"Content-Type": "application/json"},
+        )
+        found = msgspec.json.decode(answer.content, type=_Identified)
+        return found.id, answer.status_code == httpx.codes.CREATED
+
+    def records(self, path: str) -> Iterator[UUID]:
+        """Id of every demonstration company, or job."""
+        for found in self._pages(path, Page[_Identified], {"source": DEMO_SOURCE}):
+            yield found.id
+
+    def delete_record(self, path: str, record_id: UUID) -> None:
+        """Delete a company or a job; one that is gone already is fine."""
+        self._gone("DELETE", f"{path}/{record_id}", headers={"If-Match": "*"})
 
     def delete_resume(self, resume: ResumeSummary) -> None:
         """Take a résumé's record and file away; one that is gone already is fine."""

@@ -1,7 +1,7 @@
-"""`looma-demo load | remove`: puts the made-up people into the tenant, or takes all of them out again.
+"""`looma-demo load | remove`: puts made-up people, companies and jobs into the tenant, or takes them out again.
 
 `load` runs as a Job after the installation. It waits for the engines, skips what is there, and can be repeated.
-`remove` deletes every talent and résumé that is marked as demonstration data, and nothing else.
+`remove` deletes every talent, résumé, company and job that is marked as demonstration data, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx
+import msgspec
 from msgspec import Meta
 
 from looma_core import logging
 from looma_core.auth import Role, TokenIssuer
 from looma_core.settings import CoreSettings, SettingsError, load
-from looma_engines.demo.client import REQUEST_SECONDS, ApiError, DemoClient
+from looma_engines.demo.client import COMPANIES, JOBS, REQUEST_SECONDS, ApiError, DemoClient
 from looma_engines.demo.documents import document_of
 from looma_engines.demo.people_en import PEOPLE as ENGLISH
 from looma_engines.demo.people_zh import PEOPLE as CHINESE
+from looma_engines.demo.vacancies import EMPLOYERS
 
 # Turn by turn, so that the first page of people shows both languages.
 PEOPLE = [person for pair in zip(ENGLISH, CHINESE, strict=True) for person in pair]
@@ -72,7 +74,9 @@ def main() -> None:
         try:
             if action == "load":
                 load_people(client)
+                load_employers(client)
             else:
+                remove_employers(client)
                 remove_people(client)
         except ApiError as error:
             log.error("stopped", error=str(error))  # noqa: TRY400 - the message is all there is to know
@@ -92,6 +96,40 @@ def load_people(client: DemoClient) -> int:
     new = sum(client.upload(file) for file in files)
     log.info("loaded", people=len(PEOPLE), new=new, seconds=round(time.monotonic() - started, 1))
     return new
+
+
+def load_employers(client: DemoClient) -> int:
+    """Put in every company and its jobs; returns how many of both were new.
+
+    Raises:
+        ApiError: the API refuses one.
+    """
+    new = 0
+    for employer in EMPLOYERS:
+        company_id, is_new = client.put_record(COMPANIES, employer.company)
+        new += is_new
+        for job in employer.jobs:
+            draft = msgspec.structs.replace(job, company_id=company_id, company_name=employer.company.name)
+            new += client.put_record(JOBS, draft)[1]
+    log.info("loaded", employers=len(EMPLOYERS), new=new)
+    return new
+
+
+def remove_employers(client: DemoClient) -> int:
+    """Delete every demonstration job and company; returns how many there were.
+
+    Raises:
+        ApiError: the API is not ready in time, or refuses.
+    """
+    client.wait_until_ready()
+    gone = 0
+    for path in (JOBS, COMPANIES):
+        # Listed first, deleted then: a page must not move while it is read.
+        for record_id in list(client.records(path)):
+            client.delete_record(path, record_id)
+            gone += 1
+    log.info("removed", employers_and_jobs=gone)
+    return gone
 
 
 def remove_people(client: DemoClient) -> int:

@@ -257,6 +257,12 @@ def test_who_may_not_read_people_reads_no_jobs(signed_in) -> None:
     assert 'href="/jobs"' not in text(operator.get("/services"))
 
 
+def test_a_new_one_is_in_the_language_of_the_page(recruiter) -> None:
+    for said, language in (("en-GB", "en"), ("zh-CN,zh", "zh")):
+        page = text(recruiter.get("/jobs/new", headers={"Accept-Language": said}))
+        assert f'<option value="{language}" selected>' in page
+
+
 def test_there_are_two_kinds() -> None:
     assert set(KINDS) == {"jobs", "companies"}
     for kind in KINDS.values():
