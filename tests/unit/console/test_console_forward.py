@@ -194,7 +194,7 @@ def problem(answer: Any, status: int, name: str) -> dict[str, Any]:
 
 
 def test_a_path_that_nobody_serves(visitor) -> None:
-    problem(visitor.get("/api/v1/jobs"), 404, "no-route")
+    problem(visitor.get("/api/v1/nothing"), 404, "no-route")
 
 
 @pytest.mark.parametrize(
