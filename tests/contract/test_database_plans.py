@@ -1,0 +1,183 @@
+"""Every list and every look-up of records goes by an index, with row-level security on: by PostgreSQL's own plans.
+
+The statements are those that the repository sends, caught on their way, and explained in the same session. The search
+by words is not among them: it walks along the order that is asked for until a page is full.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from sqlalchemy import event
+
+from looma_core.api.source import Source
+from looma_core.auth import Principal
+from looma_core.db import Database
+from looma_engines.talent_sync import cursor
+from looma_engines.talent_sync.companies import COMPANIES
+from looma_engines.talent_sync.jobs import JOBS
+from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.repository import RecordRepository
+from looma_engines.talent_sync.talents import TALENTS
+
+if TYPE_CHECKING:
+    from support.database import DatabaseUrls
+
+ROWS = 5_000
+TENANT = "plans"
+COMMON = "created_at, updated_at, source_type, source_ref"
+VALUES = "now() - n * interval '1 minute', now() - n * interval '1 second', 'manual', 'r' || n"
+FILLS = {
+    "companies": ("name, language, size, location", "'Company ' || n, 'en', '1-10', 'Leeds'"),
+    "talents": ("full_name, language", "'Person ' || n, 'en'"),
+    "jobs": (
+        "title, language, status, workplace, employment, location, company_id",
+        (
+            "'Job ' || n, 'en', (ARRAY['open', 'closed', 'draft'])[n % 3 + 1], (ARRAY['remote', 'hybrid'])[n % 2 + 1], "
+            "'full-time', 'Leeds', (SELECT id FROM talent_sync.companies WHERE name = 'Company ' || (n % 500 + 1))"
+        ),
+    ),
+}
+FILTERS: dict[str, list[dict[str, object]]] = {
+    "talent": [{"source_type": "manual"}],
+    "company": [{"source_type": "manual"}, {"size": "1-10"}, {"location": "Leeds"}],
+    "job": [
+        {"status": "closed"},
+        {"workplace": "remote"},
+        {"employment": "full-time"},
+        {"location": "Leeds", "status": "open"},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def filled(database_urls: DatabaseUrls) -> Iterator[uuid.UUID]:
+    """Tables with many rows of one tenant, and as many of another; the id of one company."""
+    with psycopg.connect(database_urls.app_libpq, autocommit=True) as connection:
+        for tenant in (TENANT, f"{TENANT}-other"):
+            for table, (columns, values) in FILLS.items():
+                with connection.transaction():
+                    connection.execute("SELECT set_config('looma.tenant', %s, true)", [tenant])
+                    connection.execute(
+                        f"INSERT INTO talent_sync.{table} (id, {COMMON}, {columns}) "  # noqa: S608 - our own texts
+                        f"SELECT gen_random_uuid(), {VALUES}, {values} FROM generate_series(1, {ROWS}) AS n"
+                    )
+    with psycopg.connect(database_urls.admin, autocommit=True) as connection:
+        for table in FILLS:
+            connection.execute(f"ANALYZE talent_sync.{table}")
+        row = connection.execute(
+            "SELECT id FROM talent_sync.companies WHERE tenant = %s AND name = 'Company 7'", [TENANT]
+        ).fetchone()
+    assert row is not None
+    yield row[0]
+    with psycopg.connect(database_urls.admin, autocommit=True) as connection:
+        for table in ("jobs", "companies", "talents"):
+            connection.execute(f"DELETE FROM talent_sync.{table} WHERE tenant LIKE '{TENANT}%'")  # noqa: S608
+
+
+@pytest.fixture
+async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
+    database = Database(database_urls.app, pool_size=1)
+    yield database
+    await database.close()
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan's node and all below it."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+async def plans_of(
+    database: Database,
+    entity: Entity[Any, Any],
+    ask: Callable[[RecordRepository[Any, Any]], Awaitable[object]],
+) -> list[dict[str, Any]]:
+    """The plan of each statement that `ask` sends."""
+    principal = Principal(subject="plans", tenant=TENANT, roles=frozenset({"recruiter"}))
+    seen: list[tuple[str, Any]] = []
+    plans = []
+    async with database.tenant_session(principal) as session:
+        connection = await session.connection()
+
+        def caught(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+            seen.append((statement, parameters))
+
+        raw = connection.sync_connection
+        event.listen(raw, "before_cursor_execute", caught)
+        await ask(RecordRepository(session, entity))
+        event.remove(raw, "before_cursor_execute", caught)
+        for statement, parameters in seen:
+            answer = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            plans.append(answer.scalar_one()[0]["Plan"])
+    assert plans
+    return plans
+
+
+def by_index(plans: list[dict[str, Any]]) -> None:
+    for plan in plans:
+        kinds = [node["Node Type"] for node in nodes(plan)]
+        assert "Seq Scan" not in kinds, plan
+        assert any("Index" in kind for kind in kinds), plan
+
+
+LISTS = [
+    pytest.param(
+        entity, f"{turned}{sort}", filters, id=f"{entity.name} {turned}{sort} {' '.join(filters)}".strip()
+    )
+    for entity in (TALENTS, COMPANIES, JOBS)
+    for filters in [{}, *FILTERS[entity.name]]
+    for sort in (entity.sorts if not filters else ["created_at"])
+    for turned in ("", "-")
+]
+
+
+@pytest.mark.parametrize(("entity", "sort", "filters"), LISTS)
+async def test_a_list_goes_along_the_index_of_its_order(filled, database, entity, sort, filters) -> None:
+    async def first(repository: RecordRepository[Any, Any]) -> object:
+        return await repository.page(sort=sort, limit=21, filters=filters)
+
+    plans = await plans_of(database, entity, first)
+    by_index(plans)
+    if not filters:
+        assert "Sort" not in [node["Node Type"] for plan in plans for node in nodes(plan)], (
+            "the index is the order"
+        )
+    name = sort.removeprefix("-")
+    key = "2026-11-20T10:00:00+00:00" if name in cursor.TIMES else "M"
+    after = cursor.Position(sort=sort, value=key, id=uuid.uuid4())
+
+    async def later(repository: RecordRepository[Any, Any]) -> object:
+        return await repository.page(sort=sort, limit=21, after=after, filters=filters)
+
+    by_index(await plans_of(database, entity, later))
+
+
+async def test_the_jobs_of_a_company_are_found_by_an_index(filled, database) -> None:
+    async def ask(repository: RecordRepository[Any, Any]) -> object:
+        found = await repository.page(sort="-created_at", limit=100, filters={"company_id": filled})
+        assert len(found) == ROWS // 500
+        return found
+
+    plans = await plans_of(database, JOBS, ask)
+    by_index(plans)
+    assert "ix_jobs_tenant_company" in str(plans)
+
+
+@pytest.mark.parametrize("entity", [TALENTS, COMPANIES, JOBS], ids=lambda entity: entity.name)
+async def test_one_record_is_found_by_its_key_and_by_its_source(filled, database, entity) -> None:
+    async def by_id(repository: RecordRepository[Any, Any]) -> object:
+        return await repository.find(uuid.uuid4())
+
+    async def by_source(repository: RecordRepository[Any, Any]) -> object:
+        found = await repository.find_by_source(Source(type="manual", ref="r77"))
+        assert found is not None
+        return found
+
+    for ask in (by_id, by_source):
+        by_index(await plans_of(database, entity, ask))
