@@ -28,6 +28,8 @@ def assess(record: DraftT, *, today: date, rules: Sequence[Rule[DraftT]]) -> Ass
     losses: list[Loss] = []
     for rule in rules:
         faults = list(rule.faults(case))
+        if not faults:
+            continue
         findings += [
             Finding(rule=rule.id, field=fault.field, severity=rule.severity, message=fault.message)
             for fault in faults

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -44,16 +44,22 @@ class Case(Generic[DraftT]):
         return "\n".join(text for _, text in self.texts)
 
 
-def texts_of(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+def texts_of(
+    value: object, path: str = "", found: list[tuple[str, str]] | None = None
+) -> list[tuple[str, str]]:
     """Every text in plain data, with the path of its field."""
+    # One list for all: generators in generators took a tenth of a record's time.
+    found = [] if found is None else found
     if isinstance(value, str):
-        yield path, value
+        found.append((path, value))
     elif isinstance(value, dict):
         for name, item in value.items():
-            yield from texts_of(item, f"{path}.{name}" if path else str(name))
+            if item is not None:
+                texts_of(item, f"{path}.{name}" if path else str(name), found)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from texts_of(item, f"{path}[{index}]")
+            texts_of(item, f"{path}[{index}]", found)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
