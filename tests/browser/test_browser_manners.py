@@ -114,7 +114,12 @@ def test_a_new_recruiter_sees_what_recruiters_see(visit) -> None:
     recruiter.sign_in(login, password)
     expect(recruiter.page.get_by_role("heading", level=1)).to_have_text("People")
     menu = recruiter.page.get_by_role("navigation", name="Main menu")
-    assert [link.inner_text() for link in menu.get_by_role("link").all()] == ["People", "Jobs", "Companies", "Upload"]
+    assert [link.inner_text() for link in menu.get_by_role("link").all()] == [
+        "People",
+        "Jobs",
+        "Companies",
+        "Upload",
+    ]
     recruiter.expect_failure(403)
     recruiter.open("/services")
     expect(recruiter.page.locator("main")).to_contain_text("Your roles do not allow this")

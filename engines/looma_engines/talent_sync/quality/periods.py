@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 from typing import NamedTuple
 
 from looma_core.api.person import Education, Experience
@@ -28,12 +29,15 @@ class Period(NamedTuple):
         return self.last - self.first + 1
 
 
+# There are few months that people work in, and five rules ask for each.
+@lru_cache(maxsize=4096)
 def earliest(time: str) -> int:
     """The first month that a time can mean."""
     year, _, month = time.partition("-")
     return int(year) * MONTHS + (int(month) - 1 if month else 0)
 
 
+@lru_cache(maxsize=4096)
 def latest(time: str) -> int:
     """The last month that a time can mean."""
     year, _, month = time.partition("-")
