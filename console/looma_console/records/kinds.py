@@ -42,6 +42,7 @@ class Kind:
 
     Args:
         name: its part of addresses, here and at the engine.
+        record: one of them in the audit.
         title: the field that a record is called by.
         fields: of the form, in their order.
         filters: names of choice fields by which a list can be filtered.
@@ -49,6 +50,7 @@ class Kind:
     """
 
     name: str
+    record: str
     title: str
     fields: tuple[Field, ...]
     filters: tuple[str, ...]
@@ -97,6 +99,7 @@ SIZES: Choices = {name: name for name in ("1-10", "11-50", "51-200", "201-1000",
 
 JOBS = Kind(
     name="jobs",
+    record="job",
     title="title",
     heading=lazy_gettext("Jobs"),
     add=lazy_gettext("New job"),
@@ -129,6 +132,7 @@ JOBS = Kind(
 )
 COMPANIES = Kind(
     name="companies",
+    record="company",
     title="name",
     heading=lazy_gettext("Companies"),
     add=lazy_gettext("New company"),

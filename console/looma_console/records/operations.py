@@ -92,14 +92,13 @@ def delete_record(
 def _note(
     db: Database, caller: Caller, verb: str, kind: Kind, *, record_id: UUID | str, detail: dict[str, Any]
 ) -> None:
-    one = {"jobs": "job", "companies": "company"}[kind.name]
     with db.transaction() as session:
         record(
             session,
             tenant=db.tenant,
             who=caller.login,
-            action=f"{verb}-{one}",
-            object=f"{one}/{record_id}",
+            action=f"{verb}-{kind.record}",
+            object=f"{kind.record}/{record_id}",
             detail=detail,
             request_id=caller.request_id,
         )

@@ -100,7 +100,7 @@ def change(name: str, record_id: UUID) -> BaseResponse:
             form=request.form,
         )
     except EngineError as error:
-        return _record(kind, record_id, error)
+        return _record(kind, record_id, error, sent=request.form)
     flash(gettext("Saved."))
     return _to(url_for("records.record", name=name, record_id=record_id))
 
@@ -144,7 +144,14 @@ def _form(kind: Kind, known: Mapping[str, str], error: EngineError | None = None
     )
 
 
-def _record(kind: Kind, record_id: UUID, error: EngineError | None = None) -> Response:
+def _record(
+    kind: Kind,
+    record_id: UUID,
+    error: EngineError | None = None,
+    *,
+    sent: Mapping[str, str] | None = None,
+) -> Response:
+    """The page of one; with what was `sent` in the form instead of what is stored, where that was refused."""
     try:
         view = operations.view_record(parts().engines, caller(), kind, record_id)
     except EngineError as gone:
@@ -159,7 +166,7 @@ def _record(kind: Kind, record_id: UUID, error: EngineError | None = None) -> Re
         kind=kind,
         view=view,
         stored=stored,
-        values=request.form if error and len(request.form) > 2 else stored,
+        values=stored if sent is None else sent,
         rule_names=QUALITY,
         tones=STATUS_TONES,
         **_said(error),

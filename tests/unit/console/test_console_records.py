@@ -240,7 +240,9 @@ def test_a_deletion_names_its_version(recruiter, engine) -> None:
     request, _ = sent(engine, "DELETE")
     assert request.headers["If-Match"] == '"3"'
     engine.problem("DELETE", f"/api/v1/companies/{COMPANY_ID}", "precondition-failed", 412)
-    assert recruiter.post(f"/companies/{COMPANY_ID}/delete", {"version": "2"}).status_code == 412
+    refused = recruiter.post(f"/companies/{COMPANY_ID}/delete", {"version": "2"})
+    assert refused.status_code == 412
+    assert 'value="Harbour Payments Ltd"' in text(refused), "the form has what is stored"
 
 
 def test_one_that_is_not_there(recruiter, engine) -> None:

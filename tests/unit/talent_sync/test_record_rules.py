@@ -15,6 +15,7 @@ from looma_core.api.quality import Severity
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.quality.rule import infos
+from looma_engines.talent_sync.routes import CompanySort, JobSort, TalentSort
 from looma_engines.talent_sync.talents import TALENTS
 
 DOCS = Path(__file__).parents[3] / "docs" / "records.md"
@@ -70,3 +71,10 @@ def test_each_rule_has_a_name_of_its_own_and_its_line_in_the_docs(entity):
     ]
     listed = re.findall(rf"^\| `{entity.name}\..*$", DOCS.read_text(), flags=re.MULTILINE)
     assert listed == lines
+
+
+@pytest.mark.parametrize(
+    ("entity", "asked"), [(TALENTS, TalentSort), (COMPANIES, CompanySort), (JOBS, JobSort)], ids=NAMES
+)
+def test_each_order_that_may_be_asked_for_has_its_column(entity, asked):
+    assert set(typing.get_args(asked)) == {turned + name for name in entity.sorts for turned in ("", "-")}

@@ -83,12 +83,12 @@ def _much_experience(case: Case[JobDraft]) -> Iterator[Fault]:
         yield Fault("experience_years", f"is more than {LONGEST_YEARS}")
 
 
-def _closed_places(case: Case[JobDraft]) -> Iterator[Fault]:
+def _experienced_intern(case: Case[JobDraft]) -> Iterator[Fault]:
     if case.record.employment == "internship" and (case.record.experience_years or 0) > 1:
         yield Fault("experience_years", "nobody who looks for an internship has it")
 
 
-def _degree_and_internship(case: Case[JobDraft]) -> Iterator[Fault]:
+def _doctor_as_intern(case: Case[JobDraft]) -> Iterator[Fault]:
     if case.record.employment == "internship" and case.record.degree == "doctor":
         yield Fault("degree", "nobody with it looks for an internship")
 
@@ -147,7 +147,7 @@ RULES: tuple[Rule[JobDraft], ...] = (
         family=Family.CROSS_FIELD,
         points=2,
         asks="An internship asks for a year of experience at most.",
-        faults=_closed_places,
+        faults=_experienced_intern,
     ),
     warning(
         "job.internship.degree",
@@ -156,7 +156,7 @@ RULES: tuple[Rule[JobDraft], ...] = (
         family=Family.CROSS_FIELD,
         points=1,
         asks="An internship asks for no doctor's degree.",
-        faults=_degree_and_internship,
+        faults=_doctor_as_intern,
     ),
     texts.skill_names("job.skills.names", points=3),
     texts.once("job.skills.once", "skills", points=1, asks="No skill is there twice, in whatever case."),
