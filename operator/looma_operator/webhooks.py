@@ -105,8 +105,12 @@ def trial_deployment(raw: Json) -> Json:
     return manifest
 
 
-async def check_service(kube: Kube, raw: Json, old: Json | None, peers: Peers | None = None) -> None:
+async def check_service(
+    kube: Kube, raw: Json, old: Json | None, peers: Peers | None = None, *, keeps: bool = True
+) -> None:
     """Refuse what one object alone cannot show; other services are of `peers`, where that keeps the namespace.
+
+    What is let through claims its paths there, unless it is only tried (`keeps` is False for a dry run).
 
     Raises:
         kopf.AdmissionError: with a message that says what to write.
@@ -122,9 +126,20 @@ async def check_service(kube: Kube, raw: Json, old: Json | None, peers: Peers | 
         raise kopf.AdmissionError(
             f"annotation {CHANGE_REASON}: write at most {REASON_LIMIT} characters", code=400
         )
+    template = raw["spec"].get("podTemplate")
+    if template and (old is None or old.get("spec", {}).get("podTemplate") != template):
+        try:
+            await kube.apply(kinds.DEPLOYMENT, trial_deployment(raw), dry_run=True)
+        except RefusedError as error:
+            raise kopf.AdmissionError(
+                f"spec.podTemplate: pods could not be made of it: {error.message}", code=422
+            ) from error
+    paths = ((raw.get("spec") or {}).get("route") or {}).get("pathPrefixes") or []
     if peers is not None and peers.watches(meta["namespace"]):
-        paths = ((raw.get("spec") or {}).get("route") or {}).get("pathPrefixes") or []
         taken = await peers.owner_of(meta["namespace"], paths, other_than=meta["name"])
+        if taken is None and keeps:
+            # Nothing waits between the question and this, so of two that come together only one is let through.
+            peers.claim(meta["namespace"], meta["name"], paths)
     else:
         taken = path_owner(raw=raw, others=await kube.list(kinds.AI_SERVICE, meta["namespace"]))
     if taken is not None:
@@ -134,15 +149,6 @@ async def check_service(kube: Kube, raw: Json, old: Json | None, peers: Peers | 
             "write another path, or take it from there first",
             code=409,
         )
-    if old is not None and old.get("spec", {}).get("podTemplate") == raw["spec"].get("podTemplate"):
-        return
-    if raw["spec"].get("podTemplate"):
-        try:
-            await kube.apply(kinds.DEPLOYMENT, trial_deployment(raw), dry_run=True)
-        except RefusedError as error:
-            raise kopf.AdmissionError(
-                f"spec.podTemplate: pods could not be made of it: {error.message}", code=422
-            ) from error
 
 
 @asynccontextmanager
@@ -181,7 +187,7 @@ def register(registry: kopf.OperatorRegistry, kube: Kube, peers: Peers) -> None:
         if kwargs["operation"] == "DELETE":
             return
         async with counted(VALIDATE_SERVICE, "an AIService"):
-            await check_service(kube, dict(body), plain(kwargs["old"]), peers)
+            await check_service(kube, dict(body), plain(kwargs["old"]), peers, keeps=not kwargs["dryrun"])
 
 
 def plain(body: kopf.Body | None) -> Json | None:

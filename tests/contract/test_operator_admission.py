@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from support.operator_process import Looma
@@ -25,6 +27,27 @@ def test_a_path_of_another_service_is_refused(looma: Looma):
     assert looma.apply("owner", image="engine:2", route={"pathPrefixes": ["/api/v1/owned"]})[0] == 200, (
         "its own path"
     )
+
+
+def test_of_services_that_claim_a_path_together_one_is_let_through(looma: Looma):
+    def claim(number: int) -> int:
+        return looma.apply(f"together-{number}", route={"pathPrefixes": ["/api/v1/together"]})[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        codes = sorted(pool.map(claim, range(8)))
+    assert codes == [201] + [409] * 7
+
+
+def test_a_path_is_not_claimed_by_a_dry_run(looma: Looma):
+    route = {"pathPrefixes": ["/api/v1/tried"]}
+    body = {
+        "apiVersion": "looma.dev/v1alpha1",
+        "kind": "AIService",
+        "metadata": {"name": "tries"},
+        "spec": {"engine": "custom", "image": "engine:1", "route": route},
+    }
+    assert looma.plane.request("POST", looma.path("aiservices") + "?dryRun=All", body)[0] == 201
+    assert looma.apply("keeps", route=route)[0] == 201
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,16 @@ Listed in pages when they are first asked for and every few minutes after that; 
 (`note`). So a look at one of a thousand services does not read the other 999. A listing brings back what a watch
 missed, and takes away what went without a word.
 
+What admission let through is known before the watch tells of it (`claim`): of two services that are applied one after
+the other with the same path the second is refused, however late the watch is.
+
 Only namespaces that are watched may be asked for: in others nothing would be heard of changes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -25,6 +29,7 @@ from .client import Kube
 
 _log = logging.getLogger(__name__)
 REFRESH_SECONDS = 300.0
+CLAIM_SECONDS = 5.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,6 +40,14 @@ class _Known:
     version: int
     peer: Peer | None
     gateways: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The paths that admission let a service have, which may not be stored yet; `until` is of the loop's clock."""
+
+    paths: tuple[str, ...]
+    until: float
 
 
 def _version(meta: Json) -> int:
@@ -77,6 +90,7 @@ class Peers:
         self._kube = kube
         self._news = news
         self._known: dict[str, dict[str, _Known]] = {namespace: {} for namespace in namespaces}
+        self._claims: dict[str, dict[str, _Claim]] = {namespace: {} for namespace in namespaces}
         self._listed: set[str] = set()
         self._listing = {namespace: asyncio.Lock() for namespace in namespaces}
 
@@ -96,7 +110,23 @@ class Peers:
             return False
         peer = None if gone else peer_of(raw)
         known[meta["name"]] = _Known(version, peer, 0 if gone else gateways_of(raw))
+        if peer is None:
+            self._claims[meta["namespace"]].pop(meta["name"], None)
         return True
+
+    def claim(self, namespace: str, name: str, paths: Collection[str]) -> None:
+        """Take in that admission let the service `name` have these paths, until a watch had time to tell of it.
+
+        Whether the API server stored it is not known: another check may have refused it. So it counts for
+        `CLAIM_SECONDS` only.
+        """
+        now = asyncio.get_running_loop().time()
+        claims = self._claims[namespace]
+        # The oldest are first: a service that claims again goes to the end.
+        claims.pop(name, None)
+        while claims and claims[first := next(iter(claims))].until <= now:
+            del claims[first]
+        claims[name] = _Claim(tuple(paths), now + CLAIM_SECONDS)
 
     async def of(self, namespace: str) -> Neighbours:
         """The services of the namespace, as new as the last `note`.
@@ -123,13 +153,18 @@ class Peers:
             KubeError: as `of` does.
         """
         peers = (await self.of(namespace)).peers
+        now = asyncio.get_running_loop().time()
+        owners = itertools.chain(
+            ((peer.name, peer.path_prefixes) for peer in peers),
+            ((name, claim.paths) for name, claim in self._claims[namespace].items() if claim.until > now),
+        )
         return next(
             (
-                (path, peer.name)
-                for peer in peers
-                if peer.name != other_than
+                (path, name)
+                for name, theirs in owners
+                if name != other_than
                 for path in paths
-                if path in peer.path_prefixes
+                if path in theirs
             ),
             None,
         )

@@ -213,6 +213,26 @@ async def test_a_listing_does_not_bring_back_what_went_after_it():
     assert (await book.of("looma")).peers == []
 
 
+async def test_what_was_let_through_counts_before_the_watch_tells_of_it(monkeypatch: pytest.MonkeyPatch):
+    book, _ = kept(Listed(5))
+    book.claim("looma", "a", ["/a"])
+    assert await book.owner_of("looma", ["/a"], other_than="b") == ("/a", "a")
+    assert await book.owner_of("looma", ["/a"], other_than="a") is None, "its own"
+    book.claim("looma", "a", ["/other"])
+    assert await book.owner_of("looma", ["/a"], other_than="b") is None, "it was changed in the same moment"
+    book.note(service("a", 7, "/other"), gone=True)
+    assert await book.owner_of("looma", ["/other"], other_than="b") is None, "it was deleted"
+
+
+async def test_what_was_let_through_and_never_came_is_forgotten(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(peers, "CLAIM_SECONDS", 0.0)
+    book, _ = kept(Listed(5))
+    for number in range(100):
+        book.claim("looma", f"a-{number}", ["/a"])
+    assert await book.owner_of("looma", ["/a"], other_than="b") is None
+    assert len(book._claims["looma"]) == 1
+
+
 async def test_gateways_are_counted_and_those_that_go_have_no_path():
     going = service("b", 4, "/b")
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
