@@ -297,7 +297,8 @@ class Batch:
             self._execute(
                 """INSERT INTO talent_sync.quarantine AS entry
                     (id, job, epoch, generation, origin, entity, key, position, raw, raw_digest, whole, errors)
-                VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s, %(position)s, %(raw)s,
+                VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s,
+                    %(position)s, %(raw)s,
                     %(digest)s, %(whole)s, %(errors)s)
                 ON CONFLICT (tenant, entity, origin, key, raw_digest) WHERE state = 'open'
                 DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,

@@ -182,9 +182,7 @@ class SyncRepository:
             if keeps_refused:
                 self._batch.quarantine(decisions)
             tally = after.tally + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
-            return self._save(
-                Checkpoint(generation=after.generation, step=after.step + 1, position=position, tally=tally)
-            )
+            return self._save(after, position=position, tally=tally)
 
     def sweep(self, *, after: Checkpoint) -> Checkpoint:
         """Delete what the source had in an earlier run and has no more; for a run that read all of it.
@@ -207,11 +205,7 @@ class SyncRepository:
                 ).format(table=self._table)
             ).rowcount
             tally = msgspec.structs.replace(after.tally, deleted=after.tally.deleted + deleted)
-            return self._save(
-                Checkpoint(
-                    generation=after.generation, step=after.step + 1, position=after.position, tally=tally
-                )
-            )
+            return self._save(after, position=after.position, tally=tally)
 
     def held(self, rows: Sequence[SourceRow]) -> set[int]:
         """Positions of the rows that the database holds as the source has them: the record, or its quarantine.
