@@ -17,7 +17,7 @@ from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.records.entity import Entity
 
 from .deciding import KEY, Decision, Known, Verdict
-from .source_row import RAW_LIMIT, digest_of, key_hash
+from .source_row import RAW_LIMIT, digest_of, key_hash, shard_hash
 
 SOURCE_TYPE = "sync"
 _STAGED = (
@@ -296,17 +296,19 @@ class Batch:
             raw = row.raw[:RAW_LIMIT].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
             self._execute(
                 """INSERT INTO talent_sync.quarantine AS entry
-                    (id, job, epoch, generation, origin, entity, key, position, raw, raw_digest, whole, errors)
+                    (id, job, epoch, generation, origin, entity, key, position, shard_hash, raw, raw_digest, whole,
+                     errors)
                 VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s,
-                    %(position)s, %(raw)s,
+                    %(position)s, %(hash)s, %(raw)s,
                     %(digest)s, %(whole)s, %(errors)s)
                 ON CONFLICT (tenant, entity, origin, key, raw_digest) WHERE state = 'open'
                 DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,
-                    position = excluded.position, errors = excluded.errors,
+                    position = excluded.position, shard_hash = excluded.shard_hash, errors = excluded.errors,
                     times = entry.times + 1, seen_at = now(), version = entry.version + 1""",
                 id=new_id(),
                 key=row.key,
                 position=row.position,
+                hash=shard_hash(row),
                 raw=raw,
                 digest=row.digest,
                 whole=_is_whole(row.raw),

@@ -233,6 +233,8 @@ class SyncRepository:
     def end(self, verification: Mapping[str, int]) -> None:
         """Note that the shard is done, and what looking at it again found.
 
+        What waits in quarantine and the source has no more waits no longer.
+
         Raises:
             FenceError: a newer run has the fence.
         """
@@ -242,6 +244,12 @@ class SyncRepository:
                 """UPDATE talent_sync.sync_shards SET ended_at = now(), updated_at = now(), verification = %(found)s
                 WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
                 found=Jsonb(dict(verification)),
+            )
+            self._execute(
+                """UPDATE talent_sync.quarantine SET state = 'superseded', settled_at = now(), settled_by = 'sync',
+                    version = version + 1
+                WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open'
+                    AND generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s"""
             )
 
     # ---- what a transaction is made of -----------------------------------------------------------------

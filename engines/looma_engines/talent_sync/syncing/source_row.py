@@ -53,6 +53,11 @@ def key_hash(key: str) -> int:
     return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 1
 
 
+def shard_hash(row: SourceRow) -> int:
+    """What decides to which shard a row belongs: one key always to the same one, so that two of one key meet there."""
+    return key_hash(row.key) if row.key else row.position
+
+
 def shard_of(row: SourceRow, shards: int) -> int:
-    """Which shard a row belongs to: one key always to the same one, so that two of one key meet there."""
-    return (key_hash(row.key) if row.key else row.position) % shards
+    """The shard of a row."""
+    return shard_hash(row) % shards

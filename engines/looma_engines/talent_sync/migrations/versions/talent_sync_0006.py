@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("entity", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("shard_hash", sa.BigInteger(), nullable=False),
         sa.Column("raw", sa.Text(), nullable=False),
         sa.Column("raw_digest", sa.LargeBinary(), nullable=False),
         sa.Column("whole", sa.Boolean(), nullable=False),
