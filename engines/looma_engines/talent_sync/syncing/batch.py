@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -19,7 +19,7 @@ from looma_engines.talent_sync.records.entity import Entity
 from .deciding import KEY, Decision, Known, Verdict
 from .source_row import RAW_LIMIT, digest_of, key_hash, shard_hash
 
-SOURCE_TYPE = "sync"
+SOURCE_TYPE: Final = "sync"
 _STAGED = (
     "key",
     "id",
@@ -271,10 +271,10 @@ class Batch:
         for record_id, key, conflict in found:
             self._execute(
                 """INSERT INTO talent_sync.sync_conflicts
-                    (id, job, epoch, origin, entity, key, record_id, field, base, source, target, resolution, reason,
-                     settled_at)
-                VALUES (%(id)s, %(job)s, %(epoch)s, %(origin)s, %(entity)s, %(key)s, %(record)s, %(field)s, %(base)s,
-                    %(source)s, %(target)s, %(resolution)s, %(reason)s,
+                    (id, job, epoch, generation, origin, entity, key, record_id, field, base, source, target,
+                     resolution, reason, settled_at)
+                VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s, %(record)s,
+                    %(field)s, %(base)s, %(source)s, %(target)s, %(resolution)s, %(reason)s,
                     CASE WHEN %(resolution)s = 'open' THEN NULL ELSE now() END)""",
                 id=new_id(),
                 key=key,
@@ -301,7 +301,7 @@ class Batch:
                 VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s,
                     %(position)s, %(hash)s, %(raw)s,
                     %(digest)s, %(whole)s, %(errors)s)
-                ON CONFLICT (tenant, entity, origin, key, raw_digest) WHERE state = 'open'
+                ON CONFLICT (tenant, entity, origin, key, raw_digest) WHERE state <> 'superseded'
                 DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,
                     position = excluded.position, shard_hash = excluded.shard_hash, errors = excluded.errors,
                     times = entry.times + 1, seen_at = now(), version = entry.version + 1""",

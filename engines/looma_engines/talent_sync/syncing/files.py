@@ -14,10 +14,12 @@ import msgspec
 
 from looma_core.api.syncjob import Source
 from looma_core.problems import FieldError, ValidationProblem
-from looma_engines.talent_sync.exchange.columns import from_columns
+from looma_engines.talent_sync.exchange.columns import BESIDE, from_columns
 from looma_engines.talent_sync.exchange.reading import Row, RowFault, read_rows
 
 from .source_row import KEY_LIMIT, SourceRow
+
+__all__ = ["BESIDE", "read_file", "row_of", "time_of"]
 
 
 def read_file(path: Path, source: Source, entity: str) -> Iterator[SourceRow]:

@@ -132,8 +132,10 @@ class SyncRepository:
             )
             generation = self._check_fence()
             self._execute(
-                """INSERT INTO talent_sync.sync_shards (id, job, uid, epoch, shard, shards, run, origin, entity)
-                VALUES (%(id)s, %(job)s, %(uid)s, %(epoch)s, %(shard)s, %(shards)s, %(run)s, %(origin)s, %(entity)s)
+                """INSERT INTO talent_sync.sync_shards
+                    (id, job, uid, epoch, generation, shard, shards, run, origin, entity)
+                VALUES (%(id)s, %(job)s, %(uid)s, %(epoch)s, %(generation)s, %(shard)s, %(shards)s,
+                    %(run)s, %(origin)s, %(entity)s)
                 ON CONFLICT (tenant, job, uid, epoch, shard) DO NOTHING""",
                 id=new_id(),
             )

@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.Column("job", sa.Text(), nullable=False),
         sa.Column("uid", sa.Text(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("shard", sa.Integer(), nullable=False),
         sa.Column("shards", sa.Integer(), nullable=False),
         sa.Column("run", sa.Text(), nullable=False),
@@ -79,7 +80,9 @@ def upgrade() -> None:
         unique=True,
         schema=SCHEMA,
     )
-    op.create_index("ix_sync_shards_tenant_created", "sync_shards", ["tenant", "created_at"], schema=SCHEMA)
+    op.create_index(
+        "ix_sync_shards_tenant_generation", "sync_shards", ["tenant", "generation"], schema=SCHEMA
+    )
     # What the source last gave for a key: the third side of a merge.
     op.create_table(
         "sync_states",
@@ -127,20 +130,21 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('open', 'replayed', 'discarded', 'superseded')", name="state_known"),
         schema=SCHEMA,
     )
-    # The same wrong record is one entry, however often a run brings it.
+    # The same wrong record is one entry, however often a run brings it, also when somebody threw it away.
     op.create_index(
         "uq_quarantine_tenant_row",
         "quarantine",
         ["tenant", "entity", "origin", "key", "raw_digest"],
         unique=True,
         schema=SCHEMA,
-        postgresql_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state <> 'superseded'"),
     )
     op.create_table(
         "sync_conflicts",
         *tenant_columns(),
         sa.Column("job", sa.Text(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("entity", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
@@ -161,6 +165,7 @@ def upgrade() -> None:
             f"ix_{table}_tenant_{word}", table, ["tenant", word, "created_at", "id"], schema=SCHEMA
         )
         op.create_index(f"ix_{table}_tenant_created", table, ["tenant", "created_at", "id"], schema=SCHEMA)
+        op.create_index(f"ix_{table}_tenant_generation", table, ["tenant", "generation"], schema=SCHEMA)
     op.create_index("ix_sync_conflicts_record", "sync_conflicts", ["tenant", "record_id"], schema=SCHEMA)
     for table in ("sync_fences", "sync_shards", "sync_states", "quarantine", "sync_conflicts"):
         enable_tenant_isolation(op, SCHEMA, table, grants=("SELECT", "INSERT", "UPDATE"))
