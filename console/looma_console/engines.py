@@ -21,6 +21,7 @@ from looma_console.api_forward.routing import Route, pick
 from looma_core.api.page import Page
 from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
+from looma_core.api.sync import QuarantineEntry, QuarantineItem, SyncConflict, SyncReport, SyncRun
 from looma_core.api.talent import Talent
 from looma_core.auth import TokenIssuer
 from looma_core.idempotency import HEADER
@@ -103,8 +104,7 @@ class EngineClient:
 
     def records(self, caller: Caller, kind: str, query: Mapping[str, str]) -> Page[dict[str, Any]]:
         """One page of jobs or companies, as plain documents. Raises EngineError."""
-        given = {name: value for name, value in query.items() if value}
-        return _decode(self._call(caller, "GET", f"/api/v1/{kind}", params=given), Page[dict[str, Any]])
+        return _decode(self._asked(caller, f"/api/v1/{kind}", query), Page[dict[str, Any]])
 
     def record(self, caller: Caller, kind: str, record_id: UUID) -> dict[str, Any]:
         """One job or company. Raises EngineError."""
@@ -142,6 +142,43 @@ class EngineClient:
             self._call(caller, "PATCH", f"/api/v1/talents/{talent_id}", headers=headers, content=body), Talent
         )
 
+    def quarantine(self, caller: Caller, query: Mapping[str, str]) -> Page[QuarantineItem]:
+        """One page of records that sync runs refused. Raises EngineError."""
+        return _decode(self._asked(caller, "/api/v1/quarantine", query), Page[QuarantineItem])
+
+    def quarantine_entry(self, caller: Caller, entry_id: UUID) -> QuarantineEntry:
+        """One of them, with what the source had. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/quarantine/{entry_id}"), QuarantineEntry)
+
+    def settle_entry(
+        self, caller: Caller, entry_id: UUID, action: str, *, version: int, body: object = None
+    ) -> QuarantineEntry:
+        """Put version `version` right (`replay`) or throw it away (`discard`). Raises EngineError."""
+        headers = {"If-Match": f'"{version}"', "Content-Type": "application/json"}
+        content = None if body is None else msgspec.json.encode(body)
+        path = f"/api/v1/quarantine/{entry_id}/{action}"
+        answer = self._call(caller, "POST", path, headers=headers, content=content)
+        return _decode(answer, QuarantineEntry)
+
+    def sync_conflicts(self, caller: Caller, query: Mapping[str, str]) -> Page[SyncConflict]:
+        """One page of conflicts. Raises EngineError."""
+        return _decode(self._asked(caller, "/api/v1/sync-conflicts", query), Page[SyncConflict])
+
+    def settle_conflict(self, caller: Caller, conflict_id: UUID, *, take: str) -> SyncConflict:
+        """Say whose value stands, `source` or `target`. Raises EngineError."""
+        headers = {"Content-Type": "application/json"}
+        body = msgspec.json.encode({"take": take})
+        path = f"/api/v1/sync-conflicts/{conflict_id}/settle"
+        return _decode(self._call(caller, "POST", path, headers=headers, content=body), SyncConflict)
+
+    def sync_runs(self, caller: Caller, query: Mapping[str, str]) -> Page[SyncRun]:
+        """One page of runs. Raises EngineError."""
+        return _decode(self._asked(caller, "/api/v1/sync-runs", query), Page[SyncRun])
+
+    def sync_report(self, caller: Caller, number: int) -> SyncReport:
+        """The report of a run. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/sync-runs/{number}"), SyncReport)
+
     def resumes_of(self, caller: Caller, talent_id: UUID) -> list[ResumeSummary]:
         """A person's résumés, without their text. Raises EngineError."""
         answer = self._call(caller, "GET", "/api/v1/resumes", params={"talent_id": str(talent_id)})
@@ -178,6 +215,9 @@ class EngineClient:
             chunks=response.iter_bytes(CHUNK),
             close=response.close,
         )
+
+    def _asked(self, caller: Caller, path: str, query: Mapping[str, str]) -> httpx.Response:
+        return self._call(caller, "GET", path, params={name: value for name, value in query.items() if value})
 
     def _call(self, caller: Caller, method: str, path: str, **given: Any) -> httpx.Response:
         with _explained():

@@ -119,6 +119,7 @@ def test_a_new_recruiter_sees_what_recruiters_see(visit) -> None:
         "Jobs",
         "Companies",
         "Upload",
+        "Incoming",
     ]
     recruiter.expect_failure(403)
     recruiter.open("/services")

@@ -36,6 +36,7 @@ MENU = (
         "companies",
     ),
     Entry("resumes.form", lazy_gettext("Upload"), Permission.PEOPLE_WRITE, "upload", "/resumes"),
+    Entry("incoming.quarantine", lazy_gettext("Incoming"), Permission.PEOPLE_READ, "download", "/incoming"),
     Entry("services.index", lazy_gettext("Services"), Permission.SERVICES_READ, "services", "/services"),
     Entry("gateway.index", lazy_gettext("Traffic"), Permission.SERVICES_READ, "traffic", "/gateway"),
     Entry("models.index", lazy_gettext("Models"), Permission.SERVICES_READ, "models", "/models"),

@@ -1,0 +1,1 @@
+"""What sync jobs brought: records that were refused, conflicts that wait for a person, and reports of runs."""

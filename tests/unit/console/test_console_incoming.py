@@ -1,0 +1,197 @@
+"""The pages about what sync jobs brought, before a fake engine over real HTTP."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from looma_console.db.models import AuditEntry
+from looma_console.incoming import forms
+from looma_console.web.permissions import Role
+
+ID = "019a0000-0000-7000-8000-000000000001"
+RECORD = "019a0000-0000-7000-8000-000000000002"
+NOW = "2026-11-20T10:00:00Z"
+ITEM: dict[str, Any] = {
+    "id": ID,
+    "version": 3,
+    "job": "looma/people",
+    "epoch": 7,
+    "origin": "crm",
+    "entity": "talent",
+    "key": "p-<1>",
+    "position": 12,
+    "errors": [{"field": "email", "message": "write an address"}],
+    "state": "open",
+    "times": 2,
+    "created_at": NOW,
+    "seen_at": NOW,
+    "settled_at": None,
+    "settled_by": None,
+    "record_id": None,
+}
+DRAFT = {
+    "full_name": "Ada <b>",
+    "email": "nobody",
+    "skills": ["Go", "SQL"],
+    "experience": [],
+    "colour": "red",
+}
+ENTRY = {**ITEM, "raw": json.dumps({"id": "p-1", **DRAFT}), "whole": True, "draft": DRAFT}
+CONFLICT: dict[str, Any] = {
+    "id": ID,
+    "job": "looma/people",
+    "epoch": 7,
+    "origin": "crm",
+    "entity": "talent",
+    "key": "p-1",
+    "record_id": RECORD,
+    "field": "skills",
+    "base": ["Go"],
+    "source": ["Go", "SQL"],
+    "target": None,
+    "resolution": "open",
+    "reason": "a person decides",
+    "created_at": NOW,
+    "settled_at": None,
+    "settled_by": None,
+}
+RUN: dict[str, Any] = {
+    "id": 41,
+    "job": "looma/people",
+    "epoch": 7,
+    "origin": "crm",
+    "entity": "talent",
+    "shards": 2,
+    "ended": 2,
+    "counts": {"read": 120, "created": 100, "quarantined": 3, "conflicts": 4, "resolved": 3},
+    "quality": 88.5,
+    "looked": 120,
+    "held": 119,
+    "started_at": NOW,
+    "updated_at": NOW,
+    "ended_at": NOW,
+}
+REPORT = {
+    **RUN,
+    "faults": [{"name": "email", "number": 3}],
+    "resolutions": [{"name": "source", "number": 3}, {"name": "open", "number": 1}],
+    "conflict_fields": [{"name": "headline", "number": 4}],
+}
+
+
+@pytest.fixture
+def recruiter(signed_in, engine):
+    engine.on("GET", "/api/v1/quarantine", {"items": [ITEM], "next_cursor": "next-page"})
+    engine.on("GET", f"/api/v1/quarantine/{ID}", ENTRY)
+    engine.on("GET", "/api/v1/sync-conflicts", {"items": [CONFLICT], "next_cursor": None})
+    engine.on("GET", "/api/v1/sync-runs", {"items": [RUN], "next_cursor": None})
+    engine.on("GET", "/api/v1/sync-runs/41", REPORT)
+    return signed_in(Role.RECRUITER)
+
+
+def sent(engine, method: str) -> tuple[Any, Any]:
+    """The last request of that method, and its body."""
+    request, body = next(item for item in reversed(engine.seen) if item[0].method == method)
+    return request, json.loads(body) if body else None
+
+
+def text(answer: Any) -> str:
+    found: str = answer.get_data(as_text=True)
+    return found
+
+
+def test_what_waits_is_listed_first(recruiter, engine) -> None:
+    page = text(recruiter.get("/incoming/quarantine"))
+    request, _ = sent(engine, "GET")
+    assert dict(request.args) == {"state": "open", "limit": "20"}
+    assert "p-&lt;1&gt;" in page
+    assert "write an address" in page
+    assert "cursor=next-page" in page
+    recruiter.get("/incoming/quarantine?state=all&entity=job")
+    request, _ = sent(engine, "GET")
+    assert dict(request.args) == {"entity": "job", "limit": "20"}
+
+
+def test_an_entry_is_a_form_with_what_the_source_had(recruiter) -> None:
+    page = text(recruiter.get(f"/incoming/quarantine/{ID}"))
+    assert 'value="Ada &lt;b&gt;"' in page
+    assert ">Go\nSQL</textarea>" in page
+    assert "colour" in page, "what no field holds is said"
+    assert 'id="field-email-errors"' in page
+
+
+def test_a_form_becomes_a_record(recruiter, engine, parts) -> None:
+    engine.on("POST", f"/api/v1/quarantine/{ID}/replay", {**ENTRY, "state": "replayed", "record_id": RECORD})
+    form = {"version": "3", "full_name": "Ada", "skills": "Go\r\n SQL ", "experience": '[{"title": "x"}]'}
+    answer = recruiter.post(f"/incoming/quarantine/{ID}/replay", form)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/incoming/quarantine")
+    request, body = sent(engine, "POST")
+    assert request.headers["If-Match"] == '"3"'
+    assert body == {"draft": {"full_name": "Ada", "skills": ["Go", "SQL"], "experience": [{"title": "x"}]}}
+    with parts.db.transaction() as session:
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "replay-record")).one()
+        assert (entry.object, entry.detail) == (f"quarantine/{ID}", {"record": RECORD})
+
+
+def test_a_record_that_is_still_wrong_keeps_what_was_written(recruiter, engine) -> None:
+    errors = [{"field": "draft.experience[0].end", "message": "is before the start"}]
+    engine.problem("POST", f"/api/v1/quarantine/{ID}/replay", "validation", 422, errors=errors)
+    answer = recruiter.post(f"/incoming/quarantine/{ID}/replay", {"version": "3", "full_name": "Mine"})
+    page = text(answer)
+    assert answer.status_code == 422
+    assert 'value="Mine"' in page
+    assert 'id="field-experience-errors">is before the start' in page
+
+
+def test_an_entry_is_thrown_away(recruiter, engine, parts) -> None:
+    engine.on("POST", f"/api/v1/quarantine/{ID}/discard", {**ENTRY, "state": "discarded"})
+    assert recruiter.post(f"/incoming/quarantine/{ID}/discard", {"version": "3"}).status_code == 303
+    with parts.db.transaction() as session:
+        assert session.scalars(select(AuditEntry).where(AuditEntry.action == "discard-record")).one()
+
+
+def test_conflicts_show_three_values_and_are_settled(recruiter, engine, parts) -> None:
+    page = text(recruiter.get("/incoming/conflicts"))
+    assert '["Go", "SQL"]' in page
+    engine.on("POST", f"/api/v1/sync-conflicts/{ID}/settle", {**CONFLICT, "resolution": "source"})
+    assert recruiter.post(f"/incoming/conflicts/{ID}", {"take": "source"}).status_code == 303
+    _, body = sent(engine, "POST")
+    assert body == {"take": "source"}
+    with parts.db.transaction() as session:
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "settle-conflict")).one()
+        assert entry.detail == {"field": "skills", "take": "source", "record": RECORD}
+
+
+def test_a_run_and_its_report(recruiter) -> None:
+    assert 'href="/incoming/runs/41"' in text(recruiter.get("/incoming/runs"))
+    page = text(recruiter.get("/incoming/runs/41"))
+    assert "119 / 120" in page
+    assert "88.5 / 100" in page
+    answer = recruiter.get("/incoming/runs/41/report.html")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="sync-run-looma-people-7.html"'
+    assert "<code>email</code>" in text(answer)
+    assert "<link" not in text(answer), "the file needs nothing else"
+
+
+@pytest.mark.parametrize("path", [f"/incoming/quarantine/{RECORD}", "/incoming/runs/9"])
+def test_what_is_not_there(recruiter, engine, path: str) -> None:
+    engine.problem("GET", f"/api/v1/quarantine/{RECORD}", "not-found", 404)
+    engine.problem("GET", "/api/v1/sync-runs/9", "not-found", 404)
+    assert recruiter.get(path).status_code == 404
+
+
+def test_a_source_value_of_another_form_is_shown_as_it_is() -> None:
+    shown = {
+        box.name: box.value for box in forms.boxes("job", {"title": 7, "skills": "Go", "salary": {"min": 1}})
+    }
+    assert (shown["title"], shown["skills"], shown["salary"]) == ("7", "Go", '{"min":1}')
+    assert forms.boxes("company", None)[0].value == ""
+    assert forms.draft_of("job", {"title": "x", "openings": "2", "salary": "{"}) == {
+        "title": "x",
+        "openings": 2,
+        "salary": "{",
+    }
