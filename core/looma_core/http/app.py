@@ -21,6 +21,7 @@ from litestar.exceptions import ImproperlyConfiguredException
 from looma_core import logging
 from looma_core.auth import JwksKeys, TokenVerifier
 from looma_core.http.access import PUBLIC, authorize, provide_principal, undeclared
+from looma_core.http.methods import tell_all_methods
 from looma_core.http.document import document_of, openapi_config
 from looma_core.http.errors import exception_handlers
 from looma_core.http.frame import Frame
@@ -130,6 +131,7 @@ def create_app(
     )
     if missing := [*undeclared(app), *(unkept(app) if idempotency is None else ())]:
         raise ImproperlyConfiguredException("\n".join(missing))
+    tell_all_methods(app)
     layered = ShadowLayer(app.asgi_handler, sender=sender, service=settings.service)
     app.asgi_handler = Frame(layered, revision=settings.revision, metrics=counted)
     return app
