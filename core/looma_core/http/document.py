@@ -15,7 +15,14 @@ from litestar.status_codes import HTTP_200_OK, HTTP_300_MULTIPLE_CHOICES
 from looma_core.http.access import declared
 from looma_core.http.idempotency import repetition
 from looma_core.http.shapes import REFERENCE, patch_schema, schemas_of
-from looma_core.idempotency import HEADER, KEY_PATTERN, MAX_KEY_LENGTH, REPLAYED_HEADER, KeyReused, KeyUnderWay
+from looma_core.idempotency import (
+    HEADER,
+    KEY_PATTERN,
+    MAX_KEY_LENGTH,
+    REPLAYED_HEADER,
+    KeyReused,
+    KeyUnderWay,
+)
 from looma_core.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:

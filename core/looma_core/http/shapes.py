@@ -66,7 +66,11 @@ def _structs_of(handler: BaseRouteHandler) -> Iterator[type[msgspec.Struct]]:
 
 def _structs_in(annotation: object) -> Iterator[type[msgspec.Struct]]:
     # A generic struct keeps the name that Litestar gave it: only what it is made of is looked for.
-    if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+    if (
+        get_origin(annotation) is None
+        and isinstance(annotation, type)
+        and issubclass(annotation, msgspec.Struct)
+    ):
         yield annotation
     for argument in get_args(annotation):
         yield from _structs_in(argument)

@@ -95,7 +95,9 @@ def _file_schema(*, name: str = "file", many: bool = False) -> Schema:
         type=OpenAPIType.OBJECT,
         required=[name],
         properties={
-            name: Schema(type=OpenAPIType.ARRAY, items=one, min_items=1, max_items=MAX_BATCH) if many else one,
+            name: Schema(type=OpenAPIType.ARRAY, items=one, min_items=1, max_items=MAX_BATCH)
+            if many
+            else one,
             "source": Schema(type=OpenAPIType.STRING, enum=["resume", "demo"], default="resume"),
         },
     )
@@ -337,7 +339,10 @@ async def _text(request: Request[Any, Any, Any]) -> TextInput:
 async def _form(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - Litestar's FormMultiDict of str and UploadFile
     if _content_type(request) != "multipart/form-data":
         raise UnsupportedMedia("Send `multipart/form-data` with a `file`.")
-    return await request.form()
+    try:
+        return await request.form()
+    except UnicodeDecodeError as error:
+        raise BadRequest("A field of the form is not UTF-8.") from error
 
 
 async def _upload(form: Any) -> tuple[str, bytes]:  # noqa: ANN401 - as above

@@ -103,7 +103,9 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
         """One record; its version is the `ETag`."""
         record = await records.get(principal, record_id)
         if if_none_match is not None and unchanged(if_none_match, record.version):
-            unsent = Response(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": tag_of(record.version)})
+            unsent = Response(
+                None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": tag_of(record.version)}
+            )
             return cast("Response[RecordT]", unsent)
         return tagged(record, HTTP_200_OK)
 
