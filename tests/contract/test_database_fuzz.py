@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 MANY_EXAMPLES = 60
+LONG_SECONDS = 3600
 RECORDS = 12
 """Of each kind: deletions find one too."""
 
@@ -87,6 +88,7 @@ def test_an_engine_keeps_its_document(engines: Engines, tenant: str, tmp_path: P
 
 
 @pytest.mark.long
+@pytest.mark.timeout(LONG_SECONDS)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_keeps_its_document_with_many_examples(
     engines: Engines, tenant: str, tmp_path: Path, engine: str

@@ -21,11 +21,11 @@ from litestar.exceptions import ImproperlyConfiguredException
 from looma_core import logging
 from looma_core.auth import JwksKeys, TokenVerifier
 from looma_core.http.access import PUBLIC, authorize, provide_principal, undeclared
-from looma_core.http.methods import tell_all_methods
 from looma_core.http.document import document_of, openapi_config
 from looma_core.http.errors import exception_handlers
 from looma_core.http.frame import Frame
 from looma_core.http.idempotency import Idempotency, unkept
+from looma_core.http.methods import tell_all_methods
 from looma_core.http.shadow import Limits, Sender, ShadowLayer
 from looma_core.key_sets import KeySets, addresses
 from looma_core.metrics import CONTENT_TYPE, Metrics

@@ -18,4 +18,4 @@ def tell_all_methods(app: Litestar) -> None:
     for route in app.routes:
         if isinstance(route, HTTPRoute) and "OPTIONS" in route.route_handler_map:
             handler, _ = route.route_handler_map["OPTIONS"]
-            handler._fn = route.create_options_handler(route.path).fn  # noqa: SLF001
+            handler._fn = route.create_options_handler(route.path).fn
