@@ -27,6 +27,9 @@ REPLAYED_HEADER = "Idempotent-Replayed"
 MAX_KEY_LENGTH = 255
 RETRY_AFTER_SECONDS = 1
 
+KEY_PATTERN = r'^([!#-~][!-~]*|"([!#-\[\]-~]|\\["\\])+")$'
+"""What the header is, for its document: visible ASCII characters, as they are or in quotation marks."""
+
 _PLAIN = re.compile(r"[\x21\x23-\x7e][\x21-\x7e]{0,254}")
 # RFC 9651's String: a quotation mark or a backslash inside it has a backslash before it.
 _QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')

@@ -3,12 +3,14 @@
 Map: `app.create_app` puts it together; `frame` is the outermost layer (request id, trace, metrics, access
 log); `shadow` sends copies of requests to another service; `access` says who may call a route; `idempotency` what
 becomes of a request that is sent twice; `errors` turns every failure into problem details; `document` is the OpenAPI
-document; `context` carries the request's ids to calls of other engines; `serve` runs an application under Granian.
+document and `shapes` its bodies; `methods` answers OPTIONS; `context` carries the request's ids to calls of other
+engines; `serve` runs an application under Granian.
 """
 
 from looma_core.http.access import PUBLIC, Access, allow, undeclared
 from looma_core.http.app import create_app
 from looma_core.http.context import outgoing_headers
+from looma_core.http.document import PATCH_TYPES, answers, patches
 from looma_core.http.idempotency import (
     WRITES_NOTHING,
     Idempotency,
@@ -19,15 +21,18 @@ from looma_core.http.idempotency import (
 from looma_core.http.serve import serve
 
 __all__ = [
+    "PATCH_TYPES",
     "PUBLIC",
     "WRITES_NOTHING",
     "Access",
     "Idempotency",
     "allow",
+    "answers",
     "create_app",
     "idempotent",
     "leave_unfinished",
     "outgoing_headers",
+    "patches",
     "serve",
     "undeclared",
     "undeclared_writing",

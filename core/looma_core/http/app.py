@@ -25,6 +25,7 @@ from looma_core.http.document import document_of, openapi_config
 from looma_core.http.errors import exception_handlers
 from looma_core.http.frame import Frame
 from looma_core.http.idempotency import Idempotency, unkept
+from looma_core.http.methods import tell_all_methods
 from looma_core.http.shadow import Limits, Sender, ShadowLayer
 from looma_core.key_sets import KeySets, addresses
 from looma_core.metrics import CONTENT_TYPE, Metrics
@@ -130,6 +131,7 @@ def create_app(
     )
     if missing := [*undeclared(app), *(unkept(app) if idempotency is None else ())]:
         raise ImproperlyConfiguredException("\n".join(missing))
+    tell_all_methods(app)
     layered = ShadowLayer(app.asgi_handler, sender=sender, service=settings.service)
     app.asgi_handler = Frame(layered, revision=settings.revision, metrics=counted)
     return app

@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import copy
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from litestar import Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.status_codes import HTTP_200_OK, HTTP_300_MULTIPLE_CHOICES
 
 from looma_core.http.access import declared
 from looma_core.http.idempotency import repetition
-from looma_core.idempotency import HEADER, MAX_KEY_LENGTH, REPLAYED_HEADER, KeyReused, KeyUnderWay
-from looma_core.problems import MEDIA_TYPE, Problem
+from looma_core.http.shapes import REFERENCE, patch_schema, schemas_of
+from looma_core.idempotency import (
+    HEADER,
+    KEY_PATTERN,
+    MAX_KEY_LENGTH,
+    REPLAYED_HEADER,
+    KeyReused,
+    KeyUnderWay,
+)
+from looma_core.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from litestar import Litestar
     from litestar.handlers import BaseRouteHandler
     from litestar.types import ControllerRouterHandler
 
 SCHEME = "bearer"
+ALSO, PATCHED = "looma_also_answers", "looma_patched"
+PATCH_TYPES = ("application/merge-patch+json", "application/json")
+FIXED = ("source",)
+"""Fields of a draft that no patch changes."""
+
+
+def answers(also: Mapping[int, str]) -> dict[str, Any]:
+    """`opt` of a route with more than one answer that is no problem: statuses, each with what it says.
+
+    Those of 200 to 299 have the body of the first.
+    """
+    return {ALSO: dict(also)}
+
+
+def patches(draft: str) -> dict[str, Any]:
+    """`opt` of a route whose body is a merge patch of this struct, by its name in the signatures' namespace."""
+    return {PATCHED: draft}
 
 
 class _NoRoutes(Router):
@@ -54,8 +80,8 @@ def document_of(app: Litestar) -> dict[str, Any]:
     document: dict[str, Any] = app.openapi_schema.to_schema()
     public = _public_operations(app)
     keyed = _keyed_operations(app)
-    _, schemas = msgspec.json.schema_components((Problem,), ref_template="#/components/schemas/{name}")
-    document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+    schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(schemas_of(app))
     problem = {
         "description": "A problem; the types are in docs/problems.md.",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -68,13 +94,29 @@ def document_of(app: Litestar) -> dict[str, Any]:
             operation["security"] = [] if (path, method) in public else [{SCHEME: []}]
             if (path, method) in keyed:
                 _add_key(operation, problem)
+    for path, method, handler in _documented(app):
+        operation = document["paths"][path][method]
+        _add_answers(operation["responses"], handler.opt.get(ALSO, {}))
+        if PATCHED in handler.opt:
+            draft = handler.resolve_signature_namespace()[handler.opt[PATCHED]].__name__
+            name = draft.removesuffix("Draft") + "Patch"
+            schemas[name] = {"title": name, **patch_schema(schemas[draft], fixed=FIXED)}
+            content = {"schema": {"$ref": REFERENCE.format(name=name)}}
+            operation["requestBody"] = {"required": True, "content": dict.fromkeys(PATCH_TYPES, content)}
     return document
+
+
+def _add_answers(responses: dict[str, Any], also: Mapping[int, str]) -> None:
+    first = next(answer for status, answer in responses.items() if status.startswith("2"))
+    for status, text in also.items():
+        has_body = HTTP_200_OK <= status < HTTP_300_MULTIPLE_CHOICES
+        responses[str(status)] = {**(copy.deepcopy(first) if has_body else {}), "description": text}
 
 
 def _add_key(operation: dict[str, Any], problem: dict[str, Any]) -> None:
     """Tell of `Idempotency-Key`: the header, and the answers that only a request with it can get."""
     text = "Sent again with the same key, the request is not carried out again and gets the same answer."
-    schema = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH}
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": KEY_PATTERN}
     operation.setdefault("parameters", []).append(
         {"name": HEADER, "in": "header", "required": False, "description": text, "schema": schema}
     )
@@ -102,10 +144,20 @@ def _keyed_operations(app: Litestar) -> set[tuple[str, str]]:
 
 def _operations(app: Litestar, wanted: Callable[[BaseRouteHandler], bool]) -> set[tuple[str, str]]:
     """Paths and methods, as the document names them, of the handlers that are wanted."""
-    return {
-        (route.path_format, method.lower())
-        for route in app.routes
-        for handler in getattr(route, "route_handlers", ())
-        if wanted(handler)
-        for method in handler.http_methods
-    }
+    return {(path, method) for path, method, handler in _handlers(app) if wanted(handler)}
+
+
+def _documented(app: Litestar) -> Iterator[tuple[str, str, BaseRouteHandler]]:
+    return ((path, method, handler) for path, method, handler in _handlers(app) if _is_told(handler))
+
+
+def _is_told(handler: BaseRouteHandler) -> bool:
+    return getattr(handler, "include_in_schema", False) is not False
+
+
+def _handlers(app: Litestar) -> Iterator[tuple[str, str, BaseRouteHandler]]:
+    """Paths and methods as the document names them, each with its handler."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            for method in handler.http_methods:
+                yield route.path_format, method.lower(), handler

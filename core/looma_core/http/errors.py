@@ -43,7 +43,7 @@ def exception_handlers() -> ExceptionHandlersMap:
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Turn `error` into an answer, and log it where it is our fault."""
-    told = problem_of(
+    told = _unreadable(request, error) or problem_of(
         error, all_errors=_body_errors(request) if isinstance(error, ValidationException) else []
     )
     request_id = request.scope.get("state", {}).get("request_id")
@@ -79,12 +79,37 @@ def problem_of(error: Exception, *, all_errors: list[FieldError] | None = None) 
     return InternalError()
 
 
+def _unreadable(request: Request[Any, Any, Any], error: Exception) -> BadRequest | None:
+    """What is wrong with a body that msgspec fails on by something else than its own error, or None.
+
+    The body is read once more, so that the same error out of our own code stays a fault of ours.
+    """
+    body = _body(request)
+    if body is None or not isinstance(error, UnicodeDecodeError | RecursionError):
+        return None
+    try:
+        msgspec.json.decode(body)
+    except UnicodeDecodeError:
+        return BadRequest("The body is not UTF-8.")
+    except RecursionError:
+        return BadRequest("The body is nested too deeply.")
+    except msgspec.DecodeError:
+        return None
+    return None
+
+
+def _body(request: Request[Any, Any, Any]) -> bytes | None:
+    """The body, where it was read already."""
+    body = getattr(getattr(request, "_connection_state", None), "body", None)
+    return body if isinstance(body, bytes) else None
+
+
 def _body_errors(request: Request[Any, Any, Any]) -> list[FieldError]:
     """Everything that is wrong with a JSON body, or nothing if it cannot be looked at again."""
     handler = request.scope.get("route_handler")
     wanted = getattr(getattr(handler, "parsed_data_field", None), "annotation", None)
-    body = getattr(getattr(request, "_connection_state", None), "body", None)
-    if not (isinstance(wanted, type) and issubclass(wanted, msgspec.Struct) and isinstance(body, bytes)):
+    body = _body(request)
+    if not (isinstance(wanted, type) and issubclass(wanted, msgspec.Struct) and body is not None):
         return []
     try:
         return errors_of(msgspec.json.decode(body), wanted)

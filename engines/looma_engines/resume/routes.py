@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.datastructures import ResponseHeader, State, UploadFile
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Reference, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import Parameter
 from litestar.status_codes import (
@@ -35,7 +35,7 @@ from looma_core.api.resume import (
     TextInput,
 )
 from looma_core.auth import Principal, Role
-from looma_core.http import WRITES_NOTHING, allow, idempotent, leave_unfinished
+from looma_core.http import WRITES_NOTHING, allow, answers, idempotent, leave_unfinished
 from looma_core.problems import (
     BadRequest,
     FieldError,
@@ -44,6 +44,7 @@ from looma_core.problems import (
     UnsupportedMedia,
     ValidationProblem,
 )
+from looma_engines.resume.documents.sniff import SHORT_NAMES
 from looma_engines.resume.service import Kept, ResumeService
 
 MAX_PAGE = 200
@@ -58,6 +59,9 @@ COST = [
         documentation_only=True,
     )
 ]
+
+KNOWN = "The résumé that these bytes are already."
+PENDING = "The résumé is stored, and its talent could not be created now."
 
 AnswerT = TypeVar("AnswerT")
 
@@ -91,23 +95,21 @@ def _file_schema(*, name: str = "file", many: bool = False) -> Schema:
         type=OpenAPIType.OBJECT,
         required=[name],
         properties={
-            name: Schema(type=OpenAPIType.ARRAY, items=one, max_items=MAX_BATCH) if many else one,
+            name: Schema(type=OpenAPIType.ARRAY, items=one, min_items=1, max_items=MAX_BATCH)
+            if many
+            else one,
             "source": Schema(type=OpenAPIType.STRING, enum=["resume", "demo"], default="resume"),
         },
     )
 
 
-def _body(*media: tuple[str, Schema]) -> RequestBody:
+def _body(*media: tuple[str, Schema | Reference]) -> RequestBody:
     return RequestBody(
         required=True, content={name: OpenAPIMediaType(schema=schema) for name, schema in media}
     )
 
 
-_TEXT_SCHEMA = Schema(
-    type=OpenAPIType.OBJECT,
-    required=["text"],
-    properties={"text": Schema(type=OpenAPIType.STRING, min_length=1)},
-)
+_TEXT_SCHEMA = Reference(ref="#/components/schemas/TextInput")
 
 
 # Litestar documents a body by a handler's parameter; these handlers take two kinds of body, so they say it here.
@@ -133,6 +135,17 @@ class BatchOperation(Operation):
 
     def __post_init__(self) -> None:
         self.request_body = _body(("multipart/form-data", _file_schema(name="files", many=True)))
+
+
+@dataclass
+class DownloadOperation(Operation):
+    """The bytes of a file of any type that is read."""
+
+    def __post_init__(self) -> None:
+        any_bytes = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
+        answer = (self.responses or {})[str(HTTP_200_OK)]
+        if isinstance(answer, OpenAPIResponse):
+            answer.content = dict.fromkeys(SHORT_NAMES, any_bytes)
 
 
 class ResumeController(Controller):
@@ -170,7 +183,7 @@ class ResumeController(Controller):
         status_code=HTTP_201_CREATED,
         summary="Keep a résumé and create its talent",
         operation_class=UploadOperation,
-        opt=idempotent(in_steps=True),
+        opt=idempotent(in_steps=True) | answers({HTTP_200_OK: KNOWN, HTTP_202_ACCEPTED: PENDING}),
         response_headers=COST,
     )
     async def create(
@@ -230,7 +243,12 @@ class ResumeController(Controller):
         """One résumé with what was found in it."""
         return await resumes.get(principal, resume_id)
 
-    @get("/{resume_id:uuid}/file", summary="Download a résumé's file", media_type="application/octet-stream")
+    @get(
+        "/{resume_id:uuid}/file",
+        summary="Download a résumé's file",
+        media_type="application/octet-stream",
+        operation_class=DownloadOperation,
+    )
     async def download(
         self, resume_id: UUID, principal: Principal, resumes: ResumeService
     ) -> Response[bytes]:
@@ -251,7 +269,7 @@ class ResumeController(Controller):
         "/{resume_id:uuid}/talent",
         status_code=HTTP_200_OK,
         summary="Create the talent of a résumé",
-        opt=idempotent(in_steps=True),
+        opt=idempotent(in_steps=True) | answers({HTTP_202_ACCEPTED: PENDING}),
     )
     async def complete(
         self, resume_id: UUID, principal: Principal, resumes: ResumeService
@@ -321,7 +339,10 @@ async def _text(request: Request[Any, Any, Any]) -> TextInput:
 async def _form(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - Litestar's FormMultiDict of str and UploadFile
     if _content_type(request) != "multipart/form-data":
         raise UnsupportedMedia("Send `multipart/form-data` with a `file`.")
-    return await request.form()
+    try:
+        return await request.form()
+    except UnicodeDecodeError as error:
+        raise BadRequest("A field of the form is not UTF-8.") from error
 
 
 async def _upload(form: Any) -> tuple[str, bytes]:  # noqa: ANN401 - as above

@@ -47,6 +47,8 @@ async def make(data: Thing, principal: Principal) -> dict[str, str]:
     """Make a thing."""
     if data.name == "taken":
         raise Conflict("There is one already.", errors=[FieldError(field="name", message="is taken")])
+    if data.name == "deep":
+        raise RecursionError
     if data.name == "break":
         msg = "postgresql://looma_app:hunter2@db"
         raise RuntimeError(msg)
@@ -166,12 +168,15 @@ JSON = {"Content-Type": "application/json"}
         ("POST", "/things", {"content": b"{", "headers": JSON}, 400, "bad-request"),
         ("POST", "/things", {"content": b"\xff", "headers": JSON}, 400, "bad-request"),
         ("POST", "/things", {"content": b'"\\ud800"', "headers": JSON}, 400, "bad-request"),
+        ("POST", "/things", {"content": b'{"name": "\xff"}', "headers": JSON}, 400, "bad-request"),
+        ("POST", "/things", {"content": b"[" * 4000, "headers": JSON}, 400, "bad-request"),
         ("POST", "/things", {}, 422, "validation"),
         ("POST", "/things", {"json": {"name": ""}}, 422, "validation"),
         ("POST", "/things", {"json": [1]}, 422, "validation"),
         ("POST", "/things", {"json": {"name": "x" * 6000}}, 413, "payload-too-large"),
         ("POST", "/things", {"json": {"name": "taken"}}, 409, "conflict"),
         ("POST", "/things", {"json": {"name": "break"}}, 500, "internal"),
+        ("POST", "/things", {"json": {"name": "deep"}}, 500, "internal"),
         ("GET", "/things/one", {}, 404, "not-found"),
         ("GET", "/things/1?limit=x", {}, 422, "validation"),
         ("POST", "/files", {"files": {"data": b"x" * 3000}}, 413, "payload-too-large"),

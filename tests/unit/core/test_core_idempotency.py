@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from looma_core.idempotency import (
     HEADER,
+    KEY_PATTERN,
     MAX_KEY_LENGTH,
     Answer,
     Stored,
@@ -71,14 +73,18 @@ def test_any_other_key_is_refused_with_what_to_write(values: list[str]) -> None:
     ) as caught:
         key_of(values)
     assert [error.field for error in caught.value.errors] == [HEADER]
+    fits = len(values) == 1 and len(values[0]) <= MAX_KEY_LENGTH and re.search(KEY_PATTERN, values[0])
+    assert not fits, "the document would allow it"
 
 
 @given(VISIBLE)
 def test_a_key_in_quotation_marks_is_the_key_without_them(key: str) -> None:
     quoted = '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
     assert key_of([quoted]) == key
+    assert re.search(KEY_PATTERN, quoted)
     if not key.startswith('"'):
         assert key_of([key]) == key
+        assert re.search(KEY_PATTERN, key)
 
 
 PARTS = st.fixed_dictionaries(

@@ -366,6 +366,28 @@ def test_documents_are_counted(client: TestClient[Any], auth: dict[str, str]) ->
     assert client.get("/readyz").json() == {"status": "ready"}
 
 
+def test_a_field_of_a_form_that_is_no_text_is_refused(client: TestClient[Any], auth: dict[str, str]) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="source"\r\n\r\n\xff\r\n--b--\r\n'
+    headers = {**auth, "Content-Type": "multipart/form-data; boundary=b"}
+    for path in ("", "/parse", "/batch"):
+        answer = client.post(PATH + path, headers=headers, content=body)
+        assert (answer.status_code, answer.json()["detail"]) == (400, "A field of the form is not UTF-8.")
+
+
+def test_the_openapi_document_tells_each_answer_of_a_file(client: TestClient[Any]) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    kept = paths[PATH]["post"]["responses"]
+    assert kept["200"]["content"] == kept["201"]["content"] == kept["202"]["content"]
+    file = paths[f"{PATH}/{{resume_id}}/file"]["get"]["responses"]["200"]["content"]
+    assert {"application/pdf", "text/plain"} <= set(file)
+    assert (
+        paths[f"{PATH}/batch"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"][
+            "properties"
+        ]["files"]["minItems"]
+        == 1
+    )
+
+
 def test_the_openapi_document_names_both_bodies(client: TestClient[Any]) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths["/api/v1/resumes/parse"]["post"]["requestBody"]["content"]) == {

@@ -19,15 +19,13 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CON
 
 from looma_core.api.quality import Assessment, RuleInfo
 from looma_core.auth import Principal, Role
-from looma_core.http import WRITES_NOTHING, allow, idempotent
+from looma_core.http import PATCH_TYPES, WRITES_NOTHING, allow, answers, idempotent, patches
 from looma_core.problems import BadRequest, PreconditionRequired, UnsupportedMedia
 from looma_engines.talent_sync.config import LARGEST_PAGE
 from looma_engines.talent_sync.etag import tag_of, unchanged
 from looma_engines.talent_sync.quality.rule import infos
 from looma_engines.talent_sync.records.entity import DraftT, RecordT
 from looma_engines.talent_sync.records.service import RecordService
-
-PATCH_TYPES = ("application/merge-patch+json", "application/json")
 
 IfMatch = Annotated[
     str | None, Parameter(header="If-Match", description="ETag of the version that the change starts from.")
@@ -58,7 +56,11 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
         namespace = {"DraftT": draft, "RecordT": record}
         return type(f"{record.__name__}{cls.__name__}", (cls,), {"signature_namespace": namespace})
 
-    @post(status_code=HTTP_201_CREATED, summary="Create one", opt=idempotent())
+    @post(
+        status_code=HTTP_201_CREATED,
+        summary="Create one",
+        opt=idempotent() | answers({HTTP_200_OK: "The record that this `source` made before."}),
+    )
     async def create(
         self, data: DraftT, principal: Principal, records: RecordService[Any, Any]
     ) -> Response[RecordT]:
@@ -86,21 +88,28 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
         """The score of a record as it is stored, and all that it lost points for."""
         return await records.quality(principal, record_id)
 
-    @get("/{record_id:uuid}", summary="Read one")
+    @get(
+        "/{record_id:uuid}",
+        summary="Read one",
+        opt=answers({HTTP_304_NOT_MODIFIED: "The caller has this version."}),
+    )
     async def read(
         self,
         record_id: UUID,
         principal: Principal,
         records: RecordService[Any, Any],
         if_none_match: IfNoneMatch = None,
-    ) -> Response[RecordT | None]:
+    ) -> Response[RecordT]:
         """One record; its version is the `ETag`."""
         record = await records.get(principal, record_id)
         if if_none_match is not None and unchanged(if_none_match, record.version):
-            return Response(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": tag_of(record.version)})
+            unsent = Response(
+                None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": tag_of(record.version)}
+            )
+            return cast("Response[RecordT]", unsent)
         return tagged(record, HTTP_200_OK)
 
-    @patch("/{record_id:uuid}", summary="Change one", opt=idempotent())
+    @patch("/{record_id:uuid}", summary="Change one", opt=idempotent() | patches("DraftT"))
     async def change(
         self,
         record_id: UUID,

@@ -147,10 +147,13 @@ class RecordService(Generic[DraftT, RecordT]):
         """Return one page of records.
 
         Raises:
-            ValidationProblem: the cursor is wrong.
+            ValidationProblem: the cursor is wrong, or a text has what no text in the database can have.
         """
-        if q is not None and "\x00" in q:
-            raise ValidationProblem(errors=[FieldError(field="q", message="has a control character")])
+        texts = {"q": q, **filters}
+        if wrong := [name for name, text in texts.items() if isinstance(text, str) and "\x00" in text]:
+            raise ValidationProblem(
+                errors=[FieldError(field=name, message="has a control character") for name in wrong]
+            )
         after = cursors.decode(cursor, sort=sort) if cursor else None
         limit = min(limit, self._max_page_size)
         async with self._database.tenant_session(principal) as session:

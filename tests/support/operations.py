@@ -1,0 +1,174 @@
+"""How each operation of the engines' OpenAPI documents is called so that it succeeds, and engines to call.
+
+`CALLS` has a row for every operation: tests that go through documents ask here, and fail where a row is missing.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+
+from looma_core.auth import Role
+from looma_engines.main import ENGINES
+from support.engines import engine_process, one_address, wait_until_ready
+from support.tokens import bearer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.database import DatabaseUrls
+
+API = "/api/v1"
+SECONDS = 60
+"""A résumé is parsed by a worker that may just be starting, on a busy machine."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that succeeds: what is sent, who may send it, what is answered."""
+
+    expects: int = 200
+    json: Any = None
+    files: str | None = None
+    headers: dict[str, str] = {}
+    roles: frozenset[Role] = frozenset({Role.RECRUITER, Role.ADMIN})
+
+
+def _records(kind: str, draft: dict[str, Any], change: dict[str, Any]) -> dict[str, Call]:
+    every, one = f"{API}/{kind}", f"{API}/{kind}/{{record_id}}"
+    any_version = {"If-Match": "*"}
+    return {
+        f"GET {every}": Call(),
+        f"POST {every}": Call(expects=201, json=draft),
+        f"GET {every}/rules": Call(),
+        f"POST {every}/assess": Call(json=draft),
+        f"GET {one}": Call(),
+        f"GET {one}/quality": Call(),
+        f"PATCH {one}": Call(json=change, headers=any_version),
+        f"DELETE {one}": Call(expects=204, headers=any_version),
+    }
+
+
+RESUME = "{name}\n{name}@people.example\n\nExperience\nEngineer, Harbour Payments, 2019-01 to 2021-03\n"
+TEXT = {"text": RESUME.format(name="Somebody")}
+DRAFTS: dict[str, dict[str, Any]] = {
+    "talents": {"full_name": "{name}", "email": "{name}@people.example"},
+    "companies": {"name": "{name}", "location": "London"},
+    "jobs": {"title": "{name}", "skills": ["SQL"]},
+}
+CALLS: dict[str, Call] = {
+    **_records("talents", {"full_name": "Somebody"}, {"headline": "Changed"}),
+    **_records("companies", {"name": "Something"}, {"industry": "Changed"}),
+    **_records("jobs", {"title": "Something"}, {"location": "Changed"}),
+    f"GET {API}/resumes": Call(),
+    f"POST {API}/resumes": Call(expects=201, files="file"),
+    f"POST {API}/resumes/batch": Call(files="files"),
+    f"POST {API}/resumes/parse": Call(files="file"),
+    f"GET {API}/resumes/{{resume_id}}": Call(),
+    f"GET {API}/resumes/{{resume_id}}/file": Call(),
+    f"POST {API}/resumes/{{resume_id}}/talent": Call(),
+    f"DELETE {API}/resumes/{{resume_id}}": Call(expects=204),
+    f"POST {API}/entities/extract": Call(json=TEXT),
+    f"POST {API}/skills/extract": Call(json=TEXT),
+}
+"""Operations, as `METHOD /path`, each with a call."""
+
+REFERENCES: dict[str, str] = {
+    "GET /api/v1/jobs?company_id": "companies",
+    "GET /api/v1/resumes?talent_id": "talents",
+    "JobDraft.company_id": "companies",
+    "JobPatch.company_id": "companies",
+}
+"""What may name another record, a query's parameter or a body's field, each with the kind of that record."""
+
+
+class Engines(msgspec.Struct, frozen=True):
+    """Running engines: their addresses and documents by name, and a client to call them with."""
+
+    client: httpx.Client
+    addresses: dict[str, str]
+    documents: dict[str, dict[str, Any]]
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        """All operations of all documents, as `METHOD /path`."""
+        return {
+            f"{method.upper()} {path}": operation
+            for document in self.documents.values()
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+        }
+
+    def call(
+        self, label: str, auth: dict[str, str], *, ids: dict[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
+        """Call an operation by its row.
+
+        Args:
+            label: `METHOD /path`.
+            auth: the header `Authorization`, or nothing.
+            ids: for the path, by the kind of record: the part of the path before the id.
+            more: what is sent instead of the row's.
+        """
+        row = CALLS[label]
+        method, path = label.split(" ")
+        before = ""
+        parts = []
+        for part in path.split("/"):
+            parts.append((ids or {})[before] if part.startswith("{") else part)
+            before = part
+        wanted: dict[str, Any] = {"json": row.json} if row.json is not None else {}
+        if row.files:
+            wanted["files"] = {row.files: ("person.txt", RESUME.format(name="Somebody").encode())}
+        (address,) = (
+            self.addresses[name] for name, document in self.documents.items() if path in document["paths"]
+        )
+        url = address + "/".join(parts)
+        return self.client.request(method, url, headers={**row.headers, **auth}, **{**wanted, **more})
+
+
+def a_record_of_each_kind(engines: Engines, tenant: str, *, name: str) -> dict[str, str]:
+    """Store a record of each kind for a tenant, with this name in it; the ids by kind."""
+    auth = bearer(tenant=tenant)
+    ids = {}
+    for kind, draft in DRAFTS.items():
+        body = {
+            field: value.format(name=name) if isinstance(value, str) else value
+            for field, value in draft.items()
+        }
+        answer = engines.call(f"POST {API}/{kind}", auth, json=body)
+        assert answer.status_code == 201, answer.text
+        ids[kind] = answer.json()["id"]
+    content = RESUME.format(name=name).encode()
+    answer = engines.call(f"POST {API}/resumes", auth, files={"file": (f"{name}.txt", content)})
+    assert answer.status_code == 201, answer.text
+    return {**ids, "resumes": answer.json()["id"]}
+
+
+@contextmanager
+def all_engines(urls: DatabaseUrls) -> Iterator[Engines]:
+    """Every engine that has an application, as a process of its own before a migrated database."""
+    routes: dict[str, str] = {}
+    with ExitStack() as stack:
+        url = stack.enter_context(one_address(routes))
+        environment = {
+            "LOOMA_DATABASE_URL": urls.app,
+            "LOOMA_JWKS_URL": f"{url}/jwks.json",
+            "LOOMA_API_URL": url,
+            # Nobody reads its pipe while it works.
+            "LOOMA_LOG_LEVEL": "error",
+        }
+        started = {name: stack.enter_context(engine_process(name, environment)) for name in ENGINES}
+        for process, address in started.values():
+            wait_until_ready(address, process)
+        addresses = {name: address for name, (_, address) in started.items()}
+        documents = {
+            name: httpx.get(f"{address}/openapi.json", timeout=SECONDS).json()
+            for name, address in addresses.items()
+        }
+        for name, document in documents.items():
+            routes.update({path.split("{")[0]: addresses[name] for path in document["paths"]})
+        # Made once: a client reads the system's certificates, which takes longer than most calls.
+        with httpx.Client(timeout=SECONDS) as client:
+            yield Engines(client, addresses, documents)
