@@ -28,9 +28,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     actor: Annotated[
         str | None, Meta(description="`sub` of the token; null where nobody asked, as in a migration.")
     ]
-    origin: Annotated[
-        str, Meta(description="What it came through.", examples=["api", "sync", "migration"])
-    ]
+    origin: Annotated[str, Meta(description="What it came through.", examples=["api", "sync", "migration"])]
     changes: Annotated[
         list[FieldChange],
         Meta(description="Fields that have another value since; of a creation all that had one."),

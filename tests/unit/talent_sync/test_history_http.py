@@ -52,7 +52,9 @@ def test_what_was_done_is_told_the_newest_first(client, tenant, kind, body, name
     found = history(client, auth, url)
     assert found["next_cursor"] is None
     deleted, updated, created = found["items"]
-    assert [item["at"] for item in found["items"]] == sorted((item["at"] for item in found["items"]), reverse=True)
+    assert [item["at"] for item in found["items"]] == sorted(
+        (item["at"] for item in found["items"]), reverse=True
+    )
     assert (deleted["action"], deleted["version"], deleted["changes"]) == ("delete", 3, [])
     assert (updated["action"], updated["version"], updated["actor"]) == ("update", 2, "eve")
     assert updated["changes"] == [
@@ -79,7 +81,9 @@ def test_a_request_that_is_sent_again_by_its_key_leaves_one_entry(client, tenant
     auth = bearer(tenant=tenant, subject="ada") | {"Idempotency-Key": "once"}
     first = made(client, auth, "companies", {"name": "Harbour"})
     assert made(client, auth, "companies", {"name": "Harbour"}) == first
-    assert [(item["action"], item["actor"]) for item in history(client, auth, first)["items"]] == [("create", "ada")]
+    assert [(item["action"], item["actor"]) for item in history(client, auth, first)["items"]] == [
+        ("create", "ada")
+    ]
 
 
 def test_a_refused_change_is_no_history(client, auth) -> None:

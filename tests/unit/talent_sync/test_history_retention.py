@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from looma_core.db.migrate import migrate
-from looma_engines.talent_sync.retention.plan import AHEAD, DEFAULT, month_named, month_of, moved, name_of, plan
+from looma_engines.talent_sync.retention.plan import (
+    AHEAD,
+    DEFAULT,
+    month_named,
+    month_of,
+    moved,
+    name_of,
+    plan,
+)
 from looma_engines.talent_sync.retention.upkeep import keep
 
 if TYPE_CHECKING:
@@ -26,7 +34,9 @@ if TYPE_CHECKING:
 DAYS = st.dates(min_value=date(1970, 1, 1), max_value=date(2900, 1, 1))
 MONTHS = DAYS.map(month_of)
 KEPT = st.integers(min_value=1, max_value=600)
-FOREIGN = st.sampled_from([DEFAULT, "record_history_2026_13", "record_history_0000_01", "by_hand", "record_history_"])
+FOREIGN = st.sampled_from(
+    [DEFAULT, "record_history_2026_13", "record_history_0000_01", "by_hand", "record_history_"]
+)
 NAMES = st.lists(MONTHS.map(name_of) | FOREIGN, unique=True, max_size=60)
 
 
@@ -53,7 +63,9 @@ def test_a_plan_leaves_what_is_needed_and_nothing_old(existing, today, months, s
     assert (decided.create, decided.drop) == ((), ()), "what was done is not to be done again"
 
 
-@given(first=DAYS, steps=st.lists(st.integers(min_value=0, max_value=31 * AHEAD - 31), max_size=30), months=KEPT)
+@given(
+    first=DAYS, steps=st.lists(st.integers(min_value=0, max_value=31 * AHEAD - 31), max_size=30), months=KEPT
+)
 def test_upkeep_that_fails_for_a_while_leaves_no_month_without_a_partition(first, steps, months) -> None:
     there: list[str] = []
     day = first

@@ -117,7 +117,9 @@ def test_what_the_database_makes_itself_is_not_told(raw) -> None:
 
 def test_a_statement_that_changes_nothing_leaves_nothing(raw) -> None:
     record = insert(raw)
-    raw.execute("UPDATE talent_sync.talents SET full_name = full_name, updated_at = now() WHERE id = %s", [record])
+    raw.execute(
+        "UPDATE talent_sync.talents SET full_name = full_name, updated_at = now() WHERE id = %s", [record]
+    )
     raw.execute("UPDATE talent_sync.talents SET full_name = 'x' WHERE id = %s", [uuid.uuid4()])
     assert [action for action, _, _ in told(raw, record)] == ["create"]
     raw.execute("UPDATE talent_sync.talents SET version = 7 WHERE id = %s", [record])
@@ -126,7 +128,9 @@ def test_a_statement_that_changes_nothing_leaves_nothing(raw) -> None:
 
 def test_a_bulk_insert_is_written_down_by_one_statement(raw) -> None:
     raw.execute("CREATE TEMP TABLE staged (id uuid, name text) ON COMMIT DROP")
-    raw.execute(f"INSERT INTO staged SELECT gen_random_uuid(), 'Person ' || n FROM generate_series(1, {MANY}) n")
+    raw.execute(
+        f"INSERT INTO staged SELECT gen_random_uuid(), 'Person ' || n FROM generate_series(1, {MANY}) n"
+    )
     # The time is read once each time the trigger runs: one time is one run.
     raw.execute(
         "INSERT INTO talent_sync.talents (id, full_name, language, source_type)"
@@ -261,7 +265,9 @@ def test_the_application_can_neither_write_nor_delete_history(raw, statement) ->
 
 def test_a_table_of_ones_own_name_does_not_lead_the_function_astray(raw) -> None:
     raw.execute("CREATE TEMP TABLE record_history (LIKE talent_sync.record_history)")
-    raw.execute("CREATE FUNCTION pg_temp.to_jsonb(anyelement) RETURNS jsonb LANGUAGE sql AS $$ SELECT '{}'::jsonb $$")
+    raw.execute(
+        "CREATE FUNCTION pg_temp.to_jsonb(anyelement) RETURNS jsonb LANGUAGE sql AS $$ SELECT '{}'::jsonb $$"
+    )
     raw.execute("SET LOCAL search_path = pg_temp, talent_sync, pg_catalog")
     record = insert(raw)
     assert told(raw, record)[0][2]["full_name"] == "Ada"

@@ -72,6 +72,4 @@ def decode(cursor: str) -> Mark:
 
 
 def _change(name: str, change: dict[str, Any]) -> FieldChange:
-    return FieldChange(
-        field=_NAMES.get(name, name), before=change.get("before"), after=change.get("after")
-    )
+    return FieldChange(field=_NAMES.get(name, name), before=change.get("before"), after=change.get("after"))

@@ -221,9 +221,7 @@ class RecordService(Generic[DraftT, RecordT]):
         if len(found) <= limit:
             return Page(items=items)
         last = found[limit - 1]
-        return Page(
-            items=items, next_cursor=histories.encode(histories.Mark(at=last.changed_at, id=last.id))
-        )
+        return Page(items=items, next_cursor=histories.encode(histories.Mark(at=last.changed_at, id=last.id)))
 
     async def quality(self, principal: Principal, record_id: UUID) -> Assessment:
         """What the rules say of a record today.

@@ -78,7 +78,9 @@ def plan(existing: Iterable[str], *, today: date, months: int, stray: Collection
     this = month_of(today)
     oldest = moved(this, -months)
     there = {month: name for name in existing if (month := month_named(name)) is not None}
-    wanted = {moved(this, ahead) for ahead in range(AHEAD + 1)} | {month for month in stray if month >= oldest}
+    wanted = {moved(this, ahead) for ahead in range(AHEAD + 1)} | {
+        month for month in stray if month >= oldest
+    }
     return Plan(
         create=tuple(sorted(wanted - there.keys())),
         drop=tuple(there[month] for month in sorted(there) if month < oldest),
