@@ -429,7 +429,9 @@ def test_upkeep_is_the_migration_once_more_each_day(tmp_path: Path) -> None:
     assert specs["CronJob/looma-upkeep"] == migrate
     assert settings_of(migrate["containers"][0])["LOOMA_HISTORY_MONTHS"] == "12"
     upkeep = pick(objects, "CronJob", "looma-upkeep")["spec"]
-    job = next(o for o in objects if o["kind"] == "Job" and o["metadata"]["name"].startswith("looma-migrate-"))
+    job = next(
+        o for o in objects if o["kind"] == "Job" and o["metadata"]["name"].startswith("looma-migrate-")
+    )
     assert upkeep["jobTemplate"]["spec"]["template"]["metadata"] == job["spec"]["template"]["metadata"]
     assert upkeep["concurrencyPolicy"] == "Forbid"
 

@@ -74,7 +74,8 @@ def filled(database_urls: DatabaseUrls) -> Iterator[uuid.UUID]:
         connection.execute(
             "INSERT INTO talent_sync.record_history"
             " (tenant, entity, record_id, version, changed_at, origin, action, changes)"
-            " SELECT tenant, entity, record_id, version + n, changed_at + n * interval '1 month', origin, 'update', '{}'"
+            " SELECT tenant, entity, record_id, version + n, changed_at + n * interval '1 month', origin, 'update',"
+            " '{}'"
             " FROM talent_sync.record_history, generate_series(1, 4) AS n WHERE tenant = %s",
             [TENANT],
         )

@@ -55,8 +55,8 @@ def _of(kind: Kind) -> Told:
         api=kind.name,
         title=kind.title,
         one=kind.one,
-        labels={item.name: item.label for item in kind.fields} | _SOURCE,
-        choices={item.name: item.choices for item in kind.fields if item.choices} | _SOURCES,
+        labels={**{item.name: item.label for item in kind.fields}, **_SOURCE},
+        choices={**{item.name: item.choices for item in kind.fields if item.choices}, **_SOURCES},
     )
 
 

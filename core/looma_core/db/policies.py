@@ -75,7 +75,7 @@ def enable_tenant_isolation(
 
 
 def isolation(schema: str, table: str) -> list[str]:
-    """Statements that keep a table's tenants apart and grant nothing: for a partition, which nobody asks by its name."""
+    """Statements that keep a table's tenants apart and grant nothing, as for a partition."""
     name = f"{_quoted(schema)}.{_quoted(table)}"
     return [
         f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",

@@ -136,7 +136,9 @@ def test_a_cursor_that_was_not_given_out_is_named(client, auth, cursor) -> None:
 
 
 @pytest.mark.parametrize(("kind", "body", "name"), KINDS)
-def test_what_is_not_there_has_no_history(client, auth, other_tenant, kind, body, name) -> None:
+def test_what_is_not_there_has_no_history(  # noqa: PLR0917 - drawn by name
+    client, auth, other_tenant, kind, body, name
+) -> None:
     url = made(client, auth, kind, body)
     strange = [(url, other_tenant), (f"{API}/{kind}/{uuid.uuid4()}", auth)]
     strange += [(url.replace(f"/{kind}/", f"/{other}/"), auth) for other, _, _ in KINDS if other != kind]

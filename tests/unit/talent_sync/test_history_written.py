@@ -129,7 +129,7 @@ def test_a_statement_that_changes_nothing_leaves_nothing(raw) -> None:
 def test_a_bulk_insert_is_written_down_by_one_statement(raw) -> None:
     raw.execute("CREATE TEMP TABLE staged (id uuid, name text) ON COMMIT DROP")
     raw.execute(
-        f"INSERT INTO staged SELECT gen_random_uuid(), 'Person ' || n FROM generate_series(1, {MANY}) n"
+        "INSERT INTO staged SELECT gen_random_uuid(), 'Person ' || n FROM generate_series(1, %s) n", [MANY]
     )
     # The time is read once each time the trigger runs: one time is one run.
     raw.execute(
@@ -158,7 +158,8 @@ def test_a_plan_that_was_made_for_one_row_is_no_trouble_to_a_thousand(raw) -> No
         raw.execute("UPDATE talent_sync.talents SET version = %s WHERE id = %s", [version, one])
     raw.execute(
         "INSERT INTO talent_sync.talents (id, full_name, language, source_type)"
-        f" SELECT gen_random_uuid(), 'Person ' || n, 'en', 'demo' FROM generate_series(1, {4 * MANY}) n"
+        " SELECT gen_random_uuid(), 'Person ' || n, 'en', 'demo' FROM generate_series(1, %s) n",
+        [4 * MANY],
     )
     # Each new row beside each old one would be sixteen million pairs.
     raw.execute("SET LOCAL statement_timeout = '10s'")
@@ -234,14 +235,17 @@ def test_tenants_see_their_own_history(raw, tenant, database_urls: DatabaseUrls)
     assert len(partitions) >= 5
     for partition in partitions:
         with pytest.raises(errors.InsufficientPrivilege), raw.transaction():
-            raw.execute(f"SELECT * FROM {partition['name']}")
+            raw.execute(f"SELECT * FROM {partition['name']}")  # noqa: S608 - the catalogue's own names
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO talent_sync.record_history (tenant, entity, record_id, version, changed_at, origin, action, changes)"
-        " VALUES (current_setting('looma.tenant'), 'talent', gen_random_uuid(), 1, now(), 'api', 'create', '{}')",
+        (
+            "INSERT INTO talent_sync.record_history"
+            " (tenant, entity, record_id, version, changed_at, origin, action, changes) VALUES"
+            " (current_setting('looma.tenant'), 'talent', gen_random_uuid(), 1, now(), 'api', 'create', '{}')"
+        ),
         "UPDATE talent_sync.record_history SET actor = 'nobody'",
         "DELETE FROM talent_sync.record_history",
         "TRUNCATE talent_sync.record_history",
@@ -251,9 +255,11 @@ def test_tenants_see_their_own_history(raw, tenant, database_urls: DatabaseUrls)
         "SET session_replication_role = replica",
         "SELECT nextval('talent_sync.record_history_id_seq')",
         # The function writes as the owner: it must not be had for a table of one's own.
-        "CREATE TEMP TABLE mine (LIKE talent_sync.talents);"
-        " CREATE TRIGGER forge AFTER INSERT ON mine REFERENCING NEW TABLE AS new_rows"
-        " FOR EACH STATEMENT EXECUTE FUNCTION talent_sync.note_history('talent')",
+        (
+            "CREATE TEMP TABLE mine (LIKE talent_sync.talents);"
+            " CREATE TRIGGER forge AFTER INSERT ON mine REFERENCING NEW TABLE AS new_rows"
+            " FOR EACH STATEMENT EXECUTE FUNCTION talent_sync.note_history('talent')"
+        ),
     ],
 )
 def test_the_application_can_neither_write_nor_delete_history(raw, statement) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
+from msgspec import Meta
 
 from looma_core.api.history import Action, FieldChange, HistoryEntry
 from looma_core.problems import FieldError, ValidationProblem
@@ -23,8 +24,8 @@ LARGEST_ID = 2**63 - 1
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     """The last entry of a page: when, and its number among those of that moment."""
 
-    at: datetime
-    id: int
+    at: Annotated[datetime, Meta(tz=True)]
+    id: Annotated[int, Meta(ge=1, le=LARGEST_ID)]
 
 
 def entry_of(row: HistoryRow, settable: Sequence[str]) -> HistoryEntry:
@@ -62,13 +63,10 @@ def decode(cursor: str) -> Mark:
     """
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        mark = msgspec.json.decode(urlsafe_b64decode(padded), type=Mark)
-        if mark.at.tzinfo is None or abs(mark.id) > LARGEST_ID:
-            raise ValueError
+        return msgspec.json.decode(urlsafe_b64decode(padded), type=Mark)
     except (ValueError, msgspec.MsgspecError) as error:
         message = "give back `next_cursor` of the page before, unchanged"
         raise ValidationProblem(errors=[FieldError(field="cursor", message=message)]) from error
-    return mark
 
 
 def _change(name: str, change: dict[str, Any]) -> FieldChange:

@@ -33,7 +33,7 @@ def carry_out(plan: Plan, *, stray: Collection[date] = ()) -> list[str]:
     for month in plan.create:
         done += _make(month, with_rows=month in stray)
     if any(month < plan.oldest for month in stray):
-        done.append(f"DELETE FROM {SCHEMA}.{DEFAULT} WHERE changed_at < '{_begin(plan.oldest)}'")
+        done.append(f"DELETE FROM {SCHEMA}.{DEFAULT} WHERE changed_at < '{_begin(plan.oldest)}'")  # noqa: S608
     done += [f"DROP TABLE {SCHEMA}.{name}" for name in plan.drop]
     return [*done, f"ALTER TABLE {SCHEMA}.{DEFAULT} FORCE ROW LEVEL SECURITY"]
 
@@ -42,7 +42,8 @@ def _make(month: date, *, with_rows: bool) -> list[str]:
     name = f"{SCHEMA}.{name_of(month)}"
     begin, end = _begin(month), _begin(moved(month, 1))
     rows = (
-        f"WITH gone AS (DELETE FROM {SCHEMA}.{DEFAULT} WHERE changed_at >= '{begin}' AND changed_at < '{end}'"  # noqa: S608 - our own names
+        f"WITH gone AS (DELETE FROM {SCHEMA}.{DEFAULT}"  # noqa: S608 - our own names
+        f" WHERE changed_at >= '{begin}' AND changed_at < '{end}'"
         f" RETURNING *) INSERT INTO {name} SELECT * FROM gone"
     )
     return [

@@ -83,7 +83,7 @@ BEGIN
     RETURN NULL;
 END
 $$
-"""
+"""  # noqa: S608 - our own names
 
 
 def upgrade() -> None:
