@@ -18,6 +18,7 @@ import msgspec
 
 from looma_console.api_forward.problems import EngineBroke, EngineTimeout, EngineUnreachable, NoRoute
 from looma_console.api_forward.routing import Route, pick
+from looma_core.api.history import HistoryEntry
 from looma_core.api.page import Page
 from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
@@ -109,6 +110,14 @@ class EngineClient:
     def record(self, caller: Caller, kind: str, record_id: UUID) -> dict[str, Any]:
         """One job or company. Raises EngineError."""
         return _decode(self._call(caller, "GET", f"/api/v1/{kind}/{record_id}"), dict[str, Any])
+
+    def history(
+        self, caller: Caller, kind: str, record_id: UUID, *, cursor: str = "", limit: int = 20
+    ) -> Page[HistoryEntry]:
+        """What was done to one person, job or company, the newest first. Raises EngineError."""
+        query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
+        answer = self._call(caller, "GET", f"/api/v1/{kind}/{record_id}/history", params=query)
+        return _decode(answer, Page[HistoryEntry])
 
     def create_record(
         self, caller: Caller, kind: str, document: Mapping[str, object], *, key: str

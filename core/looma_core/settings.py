@@ -20,6 +20,8 @@ from looma_core.claims import NAME, ClaimNames
 PREFIX = "LOOMA_"
 SECRET: dict[str, Any] = {"secret": True}
 """Give it as `Meta(extra=SECRET)`: the value appears in no log and no error message."""
+HISTORY_MONTHS = 36
+"""How long it is known who changed a record, unless a release says otherwise."""
 
 SettingsT = TypeVar("SettingsT", bound="CoreSettings")
 ConfigT = TypeVar("ConfigT", bound=msgspec.Struct)
@@ -143,6 +145,14 @@ class MigrateSettings(CoreSettings, frozen=True, kw_only=True):
     database_wait_seconds: Annotated[
         int, Meta(ge=0, le=3600, description="How long `looma-migrate` waits for the database to answer.")
     ] = 180
+    history_months: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=600,
+            description="How many whole months of the records' history are kept, beside this one.",
+        ),
+    ] = HISTORY_MONTHS
 
 
 def variable(field_name: str) -> str:

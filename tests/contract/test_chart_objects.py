@@ -422,6 +422,20 @@ def test_a_new_engine_image_is_a_new_migration(tmp_path: Path) -> None:
     assert name("1") != name("2")
 
 
+def test_upkeep_is_the_migration_once_more_each_day(tmp_path: Path) -> None:
+    objects = render(tmp_path, settings={"postgres": {"historyMonths": 12}})
+    specs = pod_specs(objects)
+    migrate = next(spec for name, spec in specs.items() if name.startswith("Job/looma-migrate-"))
+    assert specs["CronJob/looma-upkeep"] == migrate
+    assert settings_of(migrate["containers"][0])["LOOMA_HISTORY_MONTHS"] == "12"
+    upkeep = pick(objects, "CronJob", "looma-upkeep")["spec"]
+    job = next(
+        o for o in objects if o["kind"] == "Job" and o["metadata"]["name"].startswith("looma-migrate-")
+    )
+    assert upkeep["jobTemplate"]["spec"]["template"]["metadata"] == job["spec"]["template"]["metadata"]
+    assert upkeep["concurrencyPolicy"] == "Forbid"
+
+
 def test_demonstration_data_is_for_dev_alone(tmp_path: Path) -> None:
     with_demo = {
         environment

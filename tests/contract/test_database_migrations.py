@@ -176,6 +176,101 @@ def test_a_filled_database_is_expanded_and_the_older_release_still_runs_on_it(
     assert migrate(empty_database.owner) == {**old, "talent_sync": newer.head()}
 
 
+def _older(tmp_path: Path, *, revision: int) -> Branch:
+    """The branch talent_sync as it was at a revision."""
+    (known,) = [branch for branch in branches() if branch.name == "talent_sync"]
+    for file in known.folder.glob("talent_sync_*.py"):
+        if number_of(file.stem, "talent_sync") <= revision:
+            (tmp_path / file.name).write_text(file.read_text())
+    return Branch(name="talent_sync", folder=tmp_path)
+
+
+def _history(connection: psycopg.Connection[Any], tenant: str) -> list[tuple[Any, ...]]:
+    connection.execute("SELECT set_config('looma.tenant', %s, true)", [tenant])
+    return connection.execute(
+        "SELECT entity, version, action, origin, coalesce(changes ->> 'full_name', changes ->> 'name')"
+        " FROM talent_sync.record_history ORDER BY entity, version, id"
+    ).fetchall()
+
+
+def test_a_filled_database_gets_a_history_of_what_is_there(
+    empty_database: DatabaseUrls, tmp_path: Path
+) -> None:
+    migrate(empty_database.owner, only=[_older(tmp_path, revision=3)])
+    insert = (
+        "INSERT INTO talent_sync.{} (id, {}, language, source_type, version, deleted_at)"
+        " VALUES (gen_random_uuid(), %s, 'en', 'manual', %s, %s)"
+    )
+    with psycopg.connect(empty_database.app_libpq) as connection:
+        for tenant in ("one", "two"):
+            connection.execute("SELECT set_config('looma.tenant', %s, true)", [tenant])
+            for name, version, deleted in (("Ada", 1, None), ("Bob", 5, None), ("Eve", 3, "2026-11-01")):
+                connection.execute(insert.format("talents", "full_name"), [name, version, deleted])
+            connection.execute(insert.format("companies", "name"), [f"Harbour of {tenant}", 1, None])
+    migrate(empty_database.owner)
+    with psycopg.connect(empty_database.app_libpq) as connection:
+        for tenant in ("one", "two"):
+            assert _history(connection, tenant) == [
+                ("company", 1, "create", "migration", f"Harbour of {tenant}"),
+                ("talent", 1, "create", "migration", "Ada"),
+                ("talent", 2, "create", "migration", "Eve"),
+                ("talent", 3, "delete", "migration", None),
+                ("talent", 5, "create", "migration", "Bob"),
+            ]
+        connection.execute("UPDATE talent_sync.talents SET headline = 'x' WHERE full_name = 'Ada'")
+        assert _history(connection, "two")[-2:-1] == [("talent", 3, "delete", "migration", None)]
+        assert ("talent", 1, "update", "api", None) in _history(connection, "two")
+    with psycopg.connect(empty_database.admin) as admin:
+        stray = admin.execute("SELECT count(*) FROM talent_sync.record_history_default").fetchone()
+    assert stray == (0,)
+
+
+def test_the_history_goes_down_alone_and_its_records_stay(empty_database: DatabaseUrls) -> None:
+    migrate(empty_database.owner)
+    (branch,) = [branch for branch in branches() if branch.name == "talent_sync"]
+    insert = (
+        "INSERT INTO talent_sync.companies (id, name, language, source_type)"
+        " VALUES (gen_random_uuid(), 'Harbour', 'en', 'manual')"
+    )
+    with psycopg.connect(empty_database.app_libpq) as connection:
+        connection.execute("SELECT set_config('looma.tenant', 'demo', true)")
+        connection.execute(insert)
+    engine = create_engine(empty_database.owner)
+    with engine.begin() as connection_down:
+        command.downgrade(branch.config(connection_down), "talent_sync_0003")
+    engine.dispose()
+    with psycopg.connect(empty_database.app_libpq) as connection:
+        assert connection.execute("SELECT to_regclass('talent_sync.record_history')").fetchone() == (None,)
+        connection.execute("SELECT set_config('looma.tenant', 'demo', true)")
+        connection.execute(insert)
+    with psycopg.connect(empty_database.admin) as admin:
+        left = admin.execute(
+            "SELECT (SELECT count(*) FROM pg_proc WHERE proname = 'note_history')"
+            " + (SELECT count(*) FROM pg_class WHERE relname LIKE 'record\\_history%')"
+            " + (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'note\\_%')"
+        ).fetchone()
+        assert left == (0,)
+    migrate(empty_database.owner)
+    with psycopg.connect(empty_database.app_libpq) as connection:
+        assert [entry[2] for entry in _history(connection, "demo")] == ["create", "create"]
+
+
+def test_what_a_migration_fills_in_is_told_as_its_own(empty_database: DatabaseUrls, tmp_path: Path) -> None:
+    migrate(empty_database.owner)
+    with psycopg.connect(empty_database.app_libpq) as connection:
+        connection.execute("SELECT set_config('looma.tenant', 'demo', true)")
+        connection.execute(
+            "INSERT INTO talent_sync.talents (id, full_name, language, source_type)"
+            " VALUES (gen_random_uuid(), 'Ada', 'en', 'manual')"
+        )
+    migrate(empty_database.owner, only=[_newer(tmp_path)])
+    with psycopg.connect(empty_database.app_libpq) as connection:
+        assert [entry[2:4] for entry in _history(connection, "demo")] == [
+            ("create", "api"),
+            ("update", "migration"),
+        ]
+
+
 async def test_an_engine_waits_for_its_tables(empty_database: DatabaseUrls) -> None:
     database = Database(empty_database.app)
     try:

@@ -21,6 +21,7 @@ from looma_engines.talent_sync import cursor
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.history import Mark
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.talents import TALENTS
 
@@ -69,6 +70,16 @@ def filled(database_urls: DatabaseUrls) -> Iterator[uuid.UUID]:
     with psycopg.connect(database_urls.admin, autocommit=True) as connection:
         for table in FILLS:
             connection.execute(f"ANALYZE talent_sync.{table}")
+        # As many entries in the months that follow, and where no month has a partition: an empty one is read whole.
+        connection.execute(
+            "INSERT INTO talent_sync.record_history"
+            " (tenant, entity, record_id, version, changed_at, origin, action, changes)"
+            " SELECT tenant, entity, record_id, version + n, changed_at + n * interval '1 month', origin, 'update',"
+            " '{}'"
+            " FROM talent_sync.record_history, generate_series(1, 4) AS n WHERE tenant = %s",
+            [TENANT],
+        )
+        connection.execute("ANALYZE talent_sync.record_history")
         row = connection.execute(
             "SELECT id FROM talent_sync.companies WHERE tenant = %s AND name = 'Company 7'", [TENANT]
         ).fetchone()
@@ -77,6 +88,7 @@ def filled(database_urls: DatabaseUrls) -> Iterator[uuid.UUID]:
     with psycopg.connect(database_urls.admin, autocommit=True) as connection:
         for table in ("jobs", "companies", "talents"):
             connection.execute(f"DELETE FROM talent_sync.{table} WHERE tenant LIKE '{TENANT}%'")  # noqa: S608
+        connection.execute(f"DELETE FROM talent_sync.record_history WHERE tenant LIKE '{TENANT}%'")  # noqa: S608
 
 
 @pytest.fixture
@@ -181,3 +193,27 @@ async def test_one_record_is_found_by_its_key_and_by_its_source(filled, database
 
     for ask in (by_id, by_source):
         by_index(await plans_of(database, entity, ask))
+
+
+@pytest.mark.parametrize("entity", [TALENTS, COMPANIES, JOBS], ids=lambda entity: entity.name)
+async def test_the_history_of_a_record_is_a_range_of_each_months_index(filled, database, entity) -> None:
+    async def first(repository: RecordRepository[Any, Any]) -> object:
+        (one,) = await repository.page(sort="created_at", limit=1)
+        assert await repository.was_there(one.id)
+        found = await repository.history(one.id, limit=21)
+        assert [row.version for row in found] == [5, 4, 3, 2, 1]
+        after = Mark(at=found[1].changed_at, id=found[1].id)
+        later = await repository.history(one.id, limit=2, after=after)
+        assert [row.version for row in later] == [3, 2]
+        return later
+
+    plans = await plans_of(database, entity, first)
+    by_index(plans)
+    for plan in plans[-2:]:
+        scans = [node for node in nodes(plan) if "Relation Name" in node]
+        assert len(scans) >= 4
+        for scan in scans:
+            assert scan["Node Type"] == "Index Scan", scan
+            assert scan["Relation Name"].startswith("record_history_")
+            assert "record_id" in scan["Index Cond"]
+            assert "tenant" in scan["Index Cond"]

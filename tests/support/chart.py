@@ -84,7 +84,8 @@ def pick(objects: list[Object], kind: str, name: str) -> Object:
 def pod_specs(objects: list[Object]) -> dict[str, Object]:
     """Pod specs of workloads, by `Kind/name`."""
     return {
-        f"{o['kind']}/{o['metadata']['name']}": o["spec"]["template"]["spec"]
+        f"{o['kind']}/{o['metadata']['name']}": spec["template"]["spec"]
         for o in objects
-        if o["kind"] in {"Deployment", "StatefulSet", "Job"}
+        if o["kind"] in {"Deployment", "StatefulSet", "Job", "CronJob"}
+        for spec in [o["spec"]["jobTemplate"]["spec"] if o["kind"] == "CronJob" else o["spec"]]
     }

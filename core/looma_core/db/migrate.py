@@ -4,6 +4,8 @@ Runs as a Job before the engines start, as the owner of the tables. Each package
 migrations in the entry point group `looma.migrations`; each branch has its own version table (see
 `schema.version_table`). A PostgreSQL advisory lock lets one run at a time. There is no way down: migrations
 expand first and contract a release later, so that the previous revision runs on the new tables.
+
+Beside a package's `versions` there may be a module `upkeep`: what its tables need again and again, done each time.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +29,7 @@ from sqlalchemy.exc import OperationalError
 from looma_core import logging
 from looma_core.db.policies import APP_ROLE
 from looma_core.db.schema import VERSION_SCHEMA, number_of, version_table
-from looma_core.settings import MigrateSettings, SettingsError, load
+from looma_core.settings import HISTORY_MONTHS, MigrateSettings, SettingsError, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,6 +51,8 @@ class Branch(msgspec.Struct, frozen=True):
 
     name: str
     folder: Path
+    upkeep: str = ""
+    """Module with `upkeep(connection, *, history_months)`, where the package has one."""
 
     def config(self, connection: Connection | None = None) -> Config:
         """Alembic's configuration for this branch alone."""
@@ -86,7 +91,8 @@ def branches() -> list[Branch]:
         if not folders:
             log.warning("package with migrations is not installed", branch=point.name, package=point.value)
             continue
-        found.append(Branch(name=point.name, folder=folders[0]))
+        upkeep = f"{point.value}.upkeep" if (folders[0].parent / "upkeep.py").is_file() else ""
+        found.append(Branch(name=point.name, folder=folders[0], upkeep=upkeep))
     return found
 
 
@@ -103,13 +109,20 @@ def head_of(branch: str) -> str:
     raise MigrationError(msg)
 
 
-def migrate(url: str, *, wait_seconds: float = 0, only: Sequence[Branch] | None = None) -> dict[str, str]:
-    """Bring all branches to their newest revision.
+def migrate(
+    url: str,
+    *,
+    wait_seconds: float = 0,
+    only: Sequence[Branch] | None = None,
+    history_months: int = HISTORY_MONTHS,
+) -> dict[str, str]:
+    """Bring all branches to their newest revision, and do what their tables need again and again.
 
     Args:
         url: SQLAlchemy URL of the owner.
         wait_seconds: how long to wait for the database to answer.
         only: branches to migrate; default all that are installed.
+        history_months: how many months of the records' history are kept, beside this one.
 
     Returns:
         The revision of each branch afterwards.
@@ -122,7 +135,11 @@ def migrate(url: str, *, wait_seconds: float = 0, only: Sequence[Branch] | None 
         _wait(engine, wait_seconds)
         with _locked(engine):
             _prepare(engine)
-            return {branch.name: _upgrade(engine, branch) for branch in (only or branches())}
+            chosen = only or branches()
+            revisions = {branch.name: _upgrade(engine, branch) for branch in chosen}
+            for branch in chosen:
+                _keep_up(engine, branch, history_months)
+            return revisions
     finally:
         engine.dispose()
 
@@ -135,7 +152,11 @@ def main() -> None:
         sys.exit(f"looma-migrate cannot start:\n{error}")
     logging.configure(service="looma-migrate", level=settings.log_level)
     try:
-        revisions = migrate(settings.owner_database_url, wait_seconds=settings.database_wait_seconds)
+        revisions = migrate(
+            settings.owner_database_url,
+            wait_seconds=settings.database_wait_seconds,
+            history_months=settings.history_months,
+        )
     except MigrationError as error:
         log.error("not migrated", error=str(error))  # noqa: TRY400 - the message is all there is to know
         sys.exit(1)
@@ -197,10 +218,19 @@ def _upgrade(engine: Engine, branch: Branch) -> str:
             log.info("tables are newer than this release", branch=branch.name, found=found, known=head)
             return found
         connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+        # For the tables' history: what a migration fills in, no person changed.
+        connection.execute(text("SELECT set_config('looma.origin', 'migration', true)"))
         command.upgrade(branch.config(connection), "head")
     if found != head:
         log.info("upgraded", branch=branch.name, before=found, after=head)
     return head
+
+
+def _keep_up(engine: Engine, branch: Branch, history_months: int) -> None:
+    if branch.upkeep:
+        with engine.begin() as connection:
+            connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+            import_module(branch.upkeep).upkeep(connection, history_months=history_months)
 
 
 def _revision(connection: Connection, branch: Branch) -> str | None:

@@ -69,14 +69,19 @@ def enable_tenant_isolation(
         table: a table with a column `tenant`.
         grants: what the application's role may do; an audit table leaves out UPDATE and DELETE.
     """
+    for statement in isolation(schema, table):
+        op.execute(sa.text(statement))
+    op.execute(sa.text(f"GRANT {', '.join(grants)} ON {_quoted(schema)}.{_quoted(table)} TO {APP_ROLE}"))
+
+
+def isolation(schema: str, table: str) -> list[str]:
+    """Statements that keep a table's tenants apart and grant nothing, as for a partition."""
     name = f"{_quoted(schema)}.{_quoted(table)}"
-    for statement in (
+    return [
         f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
         f"CREATE POLICY {POLICY} ON {name} USING (tenant = {_TENANT}) WITH CHECK (tenant = {_TENANT})",
-        f"GRANT {', '.join(grants)} ON {name} TO {APP_ROLE}",
-    ):
-        op.execute(sa.text(statement))
+    ]
 
 
 def grant_without_tenant(

@@ -2,7 +2,8 @@
 
 Every transaction of a tenant session starts with `set_config('looma.tenant', ..., true)`: local to that
 transaction, so that a pooled connection forgets it. A session without it sees no row of any tenant, because the
-policies compare with a setting that is then NULL or empty.
+policies compare with a setting that is then NULL or empty. The same statement says who asks (`looma.actor`), for what
+the database itself writes down of a change; it is empty where a tenant's name alone was given.
 
 For a copy of a request (`looma_core.shadowing`) a tenant session rolls back where it would commit, and no other
 transaction of the pool can commit at all.
@@ -38,8 +39,11 @@ if TYPE_CHECKING:
     """What a transaction that wrote does at its end, before it is committed; an error rolls it back."""
 
 _TENANT = "looma_tenant"
+_ACTOR = "looma_actor"
 _WROTE = "looma_wrote"
-_SET_TENANT = text("SELECT set_config('looma.tenant', :tenant, true)")
+_SET_TENANT = text(
+    "SELECT set_config('looma.tenant', :tenant, true), set_config('looma.actor', :actor, true)"
+)
 # What a commit would have found wrong must be found all the same.
 _CHECK_DEFERRED = text("SET CONSTRAINTS ALL IMMEDIATE")
 STATEMENT_TIMEOUT_MS = 15_000
@@ -59,7 +63,7 @@ class TenantSession(Session):
 
 @event.listens_for(TenantSession, "after_begin")
 def _set_tenant(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-    connection.execute(_SET_TENANT, {"tenant": session.info[_TENANT]})
+    connection.execute(_SET_TENANT, {"tenant": session.info[_TENANT], "actor": session.info[_ACTOR]})
     if in_copy():
         connection.execute(_COPY_LOCK_TIMEOUT)
 
@@ -75,6 +79,11 @@ def _keep_copies_from_committing(connection: Connection) -> None:
 def _note_writing(state: ORMExecuteState) -> None:
     if state.is_insert or state.is_update or state.is_delete:
         state.session.info[_WROTE] = True
+
+
+def _actor(tenant: Principal | str) -> str:
+    """Who asks, in a form that PostgreSQL takes: it has no text with a zero in it."""
+    return str(tenant.subject).replace("\x00", "") if isinstance(tenant, Principal) else ""
 
 
 # The session that this task's sessions are part of, by the database and the tenant that it is for.
@@ -145,7 +154,7 @@ class Database:
         if not name:
             msg = "a session needs a tenant"
             raise ValueError(msg)
-        info: dict[Any, Any] = {_TENANT: name}
+        info: dict[Any, Any] = {_TENANT: name, _ACTOR: _actor(tenant)}
         joined = _joined.get()
         try:
             if joined is not None and joined[:2] == (self, name):

@@ -14,10 +14,9 @@ from looma_core.api.page import Page
 from looma_core.api.source import SourceType
 from looma_core.api.talent import Talent, TalentDraft
 from looma_core.auth import Principal
-from looma_engines.talent_sync.records.routes import Cursor, Limit, RecordController
+from looma_engines.talent_sync.records.routes import DEFAULT_LIMIT, Cursor, Limit, RecordController
 from looma_engines.talent_sync.records.service import RecordService
 
-DEFAULT_LIMIT = 50
 TalentSort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "full_name", "-full_name"]
 CompanySort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "name", "-name"]
 JobSort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "title", "-title"]

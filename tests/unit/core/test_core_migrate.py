@@ -87,6 +87,26 @@ def test_branches_are_those_of_installed_packages_by_name(points: Any, packages:
     ]
 
 
+UPKEEP = """
+done = []
+def upkeep(connection, *, history_months):
+    done.append((connection, history_months))
+"""
+
+
+def test_what_a_branch_needs_again_and_again_is_found_and_done(points: Any, packages: Path) -> None:
+    for name in ("looma_test_kept", "looma_test_left"):
+        branch_in(packages / name / "migrations", made_0001=None)
+    (packages / "looma_test_kept" / "migrations" / "upkeep.py").write_text(UPKEEP)
+    points(kept="looma_test_kept.migrations", left="looma_test_left.migrations")
+    connection = Connection(None)
+    for branch in branches():
+        module._keep_up(connection, branch, 12)  # type: ignore[arg-type]
+    from looma_test_kept.migrations import upkeep  # type: ignore[import-not-found]
+
+    assert upkeep.done == [(connection, 12)]
+
+
 def test_a_branch_that_is_not_installed_is_named(points: Any) -> None:
     points()
     with pytest.raises(MigrationError, match="talent_sync"):
@@ -208,14 +228,17 @@ def command(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_the_command_waits_as_long_as_it_is_told(command: pytest.MonkeyPatch) -> None:
-    asked = []
-    command.setattr(module, "migrate", lambda url, *, wait_seconds: asked.append((url, wait_seconds)) or {})
+    asked: list[tuple[str, dict[str, float]]] = []
+    command.setattr(module, "migrate", lambda url, **how: asked.append((url, how)) or {})
+    command.setenv("LOOMA_HISTORY_MONTHS", "12")
     module.main()
-    assert asked == [("postgresql+psycopg://owner:hidden-word@db/looma", 7)]
+    how = {"wait_seconds": 7, "history_months": 12}
+    assert asked == [("postgresql+psycopg://owner:hidden-word@db/looma", how)]
 
 
 def test_what_keeps_it_from_migrating_is_its_exit_code(command: pytest.MonkeyPatch) -> None:
-    def fail(_url: str, *, wait_seconds: float) -> dict[str, str]:
+    def fail(_url: str, *, wait_seconds: float, history_months: int) -> dict[str, str]:
+        assert history_months == 36
         raise MigrationError(f"nobody answered for {wait_seconds} s")
 
     command.setattr(module, "migrate", fail)

@@ -4,6 +4,7 @@
     merging      JSON merge patches
     rows         columns that every kind has
     repository   rows, inside a session that knows its tenant
+    history      what was done to one of them; `history_rows` is how the database keeps it
     service      one transaction each
     routes       requests and answers
 

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from looma_core.db import new_id
 from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
+from looma_engines.talent_sync.records.history_rows import HistoryRow
 from looma_engines.talent_sync.records.rows import RecordRow
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from looma_core.api.source import Source
     from looma_engines.talent_sync.cursor import Position
+    from looma_engines.talent_sync.records.history import Mark
 
 
 class RecordRepository(Generic[DraftT, RecordT]):
@@ -144,6 +146,24 @@ class RecordRepository(Generic[DraftT, RecordT]):
             .returning(self._row.id)
         )
         return (await self._session.scalar(statement)) is not None
+
+    async def was_there(self, record_id: UUID) -> bool:
+        """Whether there is such a record, or was one that is deleted."""
+        found = select(self._row.id).where(self._row.id == record_id)
+        return (await self._session.scalar(found)) is not None
+
+    async def history(self, record_id: UUID, *, limit: int, after: Mark | None = None) -> list[HistoryRow]:
+        """Return up to `limit` entries about a record, the newest first, from after a mark."""
+        order = (HistoryRow.changed_at, HistoryRow.id)
+        statement = select(HistoryRow).where(
+            HistoryRow.record_id == record_id, HistoryRow.entity == self._entity.name
+        )
+        if after is not None:
+            statement = statement.where(tuple_(*order) < tuple_(after.at, after.id))
+        rows = await self._session.scalars(
+            statement.order_by(*(column.desc() for column in order)).limit(limit)
+        )
+        return list(rows)
 
     async def _one(self, statement: Select[RecordRow]) -> RecordT | None:
         row = (await self._session.scalars(statement)).one_or_none()

@@ -17,6 +17,8 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CONTENT, HTTP_304_NOT_MODIFIED
 
+from looma_core.api.history import HistoryEntry
+from looma_core.api.page import Page
 from looma_core.api.quality import Assessment, RuleInfo
 from looma_core.auth import Principal, Role
 from looma_core.http import PATCH_TYPES, WRITES_NOTHING, allow, answers, idempotent, patches
@@ -43,6 +45,10 @@ Cursor = Annotated[
     str | None,
     Parameter(max_length=1000, description="`next_cursor` of the page before, with the same `sort`."),
 ]
+HistoryCursor = Annotated[
+    str | None, Parameter(max_length=1000, description="`next_cursor` of the page before.")
+]
+DEFAULT_LIMIT = 50
 
 
 class RecordController(Controller, Generic[DraftT, RecordT]):
@@ -87,6 +93,19 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
     ) -> Assessment:
         """The score of a record as it is stored, and all that it lost points for."""
         return await records.quality(principal, record_id)
+
+    @get("/{record_id:uuid}/history", summary="Read the history of one")
+    async def history(
+        self,
+        record_id: UUID,
+        *,
+        principal: Principal,
+        records: RecordService[Any, Any],
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: HistoryCursor = None,
+    ) -> Page[HistoryEntry]:
+        """What was done to a record, when and by whom, the newest first; to a deleted one as well."""
+        return await records.history(principal, record_id, limit=limit, cursor=cursor)
 
     @get(
         "/{record_id:uuid}",

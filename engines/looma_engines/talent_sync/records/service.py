@@ -18,6 +18,7 @@ from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFail
 from looma_engines.talent_sync import cursor as cursors
 from looma_engines.talent_sync.etag import allows
 from looma_engines.talent_sync.quality.assessing import assess, refusals
+from looma_engines.talent_sync.records import history as histories
 from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
 from looma_engines.talent_sync.records.merging import check_patch, merge_patch
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Counter, Histogram
 
+    from looma_core.api.history import HistoryEntry
     from looma_core.api.quality import Assessment
     from looma_core.auth import Principal
     from looma_core.db import Database
@@ -205,6 +207,28 @@ class RecordService(Generic[DraftT, RecordT]):
             raise self._stale()
         self._metrics.changed.labels(self.entity.name, "delete").inc()
 
+    async def history(
+        self, principal: Principal, record_id: UUID, *, limit: int, cursor: str | None
+    ) -> Page[HistoryEntry]:
+        """What was done to a record, the newest first; to a deleted one as well.
+
+        Raises:
+            NotFound: there is none with this id in the caller's tenant, and was none.
+            ValidationProblem: the cursor is wrong.
+        """
+        after = histories.decode(cursor) if cursor else None
+        limit = min(limit, self._max_page_size)
+        async with self._database.tenant_session(principal) as session:
+            repository = RecordRepository(session, self.entity)
+            if not await repository.was_there(record_id):
+                raise self._missing(record_id)
+            found = await repository.history(record_id, limit=limit + 1, after=after)
+        items = [histories.entry_of(row, self.entity.settable) for row in found[:limit]]
+        if len(found) <= limit:
+            return Page(items=items)
+        last = found[limit - 1]
+        return Page(items=items, next_cursor=histories.encode(histories.Mark(at=last.changed_at, id=last.id)))
+
     async def quality(self, principal: Principal, record_id: UUID) -> Assessment:
         """What the rules say of a record today.
 
@@ -263,7 +287,7 @@ class RecordService(Generic[DraftT, RecordT]):
     async def _found(self, repository: RecordRepository[DraftT, RecordT], record_id: UUID) -> RecordT:
         record = await repository.find(record_id)
         if record is None:
-            raise NotFound(f"There is no {self.entity.name} {record_id}.")
+            raise self._missing(record_id)
         return record
 
     async def _expected(
@@ -273,6 +297,9 @@ class RecordService(Generic[DraftT, RecordT]):
         if not allows(if_match, current.version):
             raise self._stale()
         return current
+
+    def _missing(self, record_id: UUID) -> NotFound:
+        return NotFound(f"There is no {self.entity.name} {record_id}.")
 
     def _stale(self) -> PreconditionFailed:
         return PreconditionFailed(
