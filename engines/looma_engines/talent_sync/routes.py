@@ -16,6 +16,7 @@ from looma_core.api.talent import Talent, TalentDraft
 from looma_core.auth import Principal
 from looma_engines.talent_sync.records.routes import Cursor, Limit, RecordController
 from looma_engines.talent_sync.records.service import RecordService
+from looma_engines.talent_sync.records.sparse import Fields, SparseT, narrowed_page
 
 DEFAULT_LIMIT = 50
 TalentSort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "full_name", "-full_name"]
@@ -60,10 +61,12 @@ class TalentController(RecordController[TalentDraft, Talent]):
         cursor: Cursor = None,
         source: SourceType | None = None,
         sort: TalentSort = "-created_at",
-    ) -> Page[Talent]:
+        fields: Fields = None,
+    ) -> Page[Talent] | Page[SparseT]:
         """One page of talents, newest first unless `sort` says otherwise."""
         filters = {"source_type": source}
-        return await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        return narrowed_page(found, fields, Talent)
 
 
 class CompanyController(RecordController[CompanyDraft, Company]):
@@ -85,10 +88,12 @@ class CompanyController(RecordController[CompanyDraft, Company]):
         size: CompanySize | None = None,
         location: Place = None,
         sort: CompanySort = "-created_at",
-    ) -> Page[Company]:
+        fields: Fields = None,
+    ) -> Page[Company] | Page[SparseT]:
         """One page of companies, newest first unless `sort` says otherwise."""
         filters = {"source_type": source, "size": size, "location": location}
-        return await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        return narrowed_page(found, fields, Company)
 
 
 class JobController(RecordController[JobDraft, Job]):
@@ -113,7 +118,8 @@ class JobController(RecordController[JobDraft, Job]):
         employment: Employment | None = None,
         location: Place = None,
         sort: JobSort = "-created_at",
-    ) -> Page[Job]:
+        fields: Fields = None,
+    ) -> Page[Job] | Page[SparseT]:
         """One page of jobs, newest first unless `sort` says otherwise."""
         filters = {
             "source_type": source,
@@ -123,4 +129,5 @@ class JobController(RecordController[JobDraft, Job]):
             "employment": employment,
             "location": location,
         }
-        return await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        return narrowed_page(found, fields, Job)

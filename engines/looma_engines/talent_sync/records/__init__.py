@@ -5,6 +5,8 @@
     rows         columns that every kind has
     repository   rows, inside a session that knows its tenant
     service      one transaction each
+    batch        several changes in one transaction
+    sparse       some fields of a record alone
     routes       requests and answers
 
 `talents`, `jobs` and `companies` beside this package say what each kind is.
