@@ -31,6 +31,8 @@ ACTIONS: dict[str, LazyString] = {
     "create-company": lazy_gettext("Create company"),
     "change-company": lazy_gettext("Change company"),
     "delete-company": lazy_gettext("Delete company"),
+    "import-records": lazy_gettext("Import records"),
+    "export-records": lazy_gettext("Export records"),
     "rollback": lazy_gettext("Roll back"),
     "run": lazy_gettext("Run now"),
     "cancel": lazy_gettext("Cancel run"),
