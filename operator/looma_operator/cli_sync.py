@@ -125,5 +125,8 @@ def _line(run: dict[str, Any]) -> str:
     progress = run.get("progress") or {}
     total = f" of {progress['total']}" if "total" in progress else ""
     worker = f" (worker {run['worker']})" if run.get("worker") else ""
-    counted = f"{progress.get('read', 0)}{total} records read, {progress.get('failed', 0)} failed"
+    quarantined = f", {progress['quarantined']} in quarantine" if progress.get("quarantined") else ""
+    counted = (
+        f"{progress.get('read', 0)}{total} records read{quarantined}, {progress.get('failed', 0)} failed"
+    )
     return f"run {run['epoch']} {run['result']}: {counted}{worker}"

@@ -24,6 +24,16 @@ class SyncSource(_Struct, frozen=True, kw_only=True):
 
     type: str
     path: str
+    key: str = "id"
+    updated_at: str = "updated_at"
+    name: str = ""
+
+
+class SyncTarget(_Struct, frozen=True, kw_only=True):
+    """Where the records go."""
+
+    tenant: str
+    entity: str
 
 
 class SyncSchedule(_Struct, frozen=True, kw_only=True):
@@ -34,9 +44,13 @@ class SyncSchedule(_Struct, frozen=True, kw_only=True):
 
 
 class SyncJobSpec(_Struct, frozen=True, kw_only=True):
-    """spec of a SyncJob; `resources` and `pod_template` stay as they were written."""
+    """spec of a SyncJob; what is for workers or Kubernetes alone stays as it was written."""
 
     source: SyncSource
+    target: SyncTarget | None = None
+    conflict_policy: Json = msgspec.field(default_factory=dict)
+    validation: Json = msgspec.field(default_factory=dict)
+    on_missing: str = "keep"
     image: str = ""
     parallelism: int = 1
     batch_size: int = 500
@@ -51,14 +65,19 @@ class SyncJobSpec(_Struct, frozen=True, kw_only=True):
 
 
 class Progress(_Struct, frozen=True, kw_only=True):
-    """How far a run came; `total` is None while one of its workers does not know."""
+    """How far a run came; `total` and `verified` are None while one of its workers does not know."""
 
     total: int | None = None
     read: int = 0
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+    resolved: int = 0
+    quarantined: int = 0
     failed: int = 0
+    verified: int | None = None
     rate_per_second: float = 0.0
 
 

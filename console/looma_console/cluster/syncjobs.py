@@ -18,7 +18,12 @@ class Progress:
     created: int
     updated: int
     unchanged: int
+    deleted: int
+    conflicts: int
+    resolved: int
+    quarantined: int
     failed: int
+    verified: int | None
     per_second: float
 
 
@@ -69,11 +74,20 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where the records go; `entity` is talent, company or job."""
+
+    tenant: str
+    entity: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SyncJob:
     """One SyncJob. `runs` and `answers` have the latest first; `shards` are those of the latest run."""
 
     name: str
     source: str
+    target: Target | None
     image: str
     workers: int
     cron: str
@@ -118,6 +132,7 @@ def read_sync_job(document: Document) -> SyncJob:
     spec: Document = document["spec"]
     status: Document = document.get("status") or {}
     source: Document = spec.get("source") or {}
+    target: Document = spec.get("target") or {}
     schedule: Document = spec.get("schedule") or {}
     runs = tuple(_run(item) for item in reversed(status.get("runs") or ()))
     # A worker of an earlier run may still have its entry there, and it counts for nothing.
@@ -126,6 +141,9 @@ def read_sync_job(document: Document) -> SyncJob:
     return SyncJob(
         name=str(document["metadata"]["name"]),
         source=str(source.get("path", "")),
+        target=Target(tenant=str(target.get("tenant", "")), entity=str(target.get("entity", "")))
+        if target
+        else None,
         image=str(spec.get("image") or ""),
         workers=int(spec.get("parallelism") or 1),
         cron=str(schedule.get("cron") or ""),
@@ -154,7 +172,12 @@ def _progress(item: Document) -> Progress:
         created=int(item.get("created") or 0),
         updated=int(item.get("updated") or 0),
         unchanged=int(item.get("unchanged") or 0),
+        deleted=int(item.get("deleted") or 0),
+        conflicts=int(item.get("conflicts") or 0),
+        resolved=int(item.get("resolved") or 0),
+        quarantined=int(item.get("quarantined") or 0),
         failed=int(item.get("failed") or 0),
+        verified=None if item.get("verified") is None else int(item["verified"]),
         per_second=float(item.get("ratePerSecond") or 0),
     )
 

@@ -34,6 +34,7 @@ SOURCES: dict[str, LazyString] = {
     "resume": lazy_gettext("Résumé"),
     "manual": lazy_gettext("By hand"),
     "demo": lazy_gettext("Demonstration"),
+    "sync": lazy_gettext("Sync job"),
 }
 LANGUAGES: dict[str, LazyString] = {"zh": lazy_gettext("Chinese"), "en": lazy_gettext("English")}
 

@@ -28,6 +28,11 @@ TONES = {
 }
 """Tones of phases, of the results of runs and of the states of workers."""
 
+TARGETS: dict[str, LazyString] = {
+    "talent": lazy_gettext("People"),
+    "company": lazy_gettext("Companies"),
+    "job": lazy_gettext("Jobs"),
+}
 TRIGGERS: dict[str, LazyString] = {
     "Created": lazy_gettext("as it was made"),
     "Schedule": lazy_gettext("at its time"),

@@ -156,6 +156,7 @@ def _sync(name: str) -> dict[str, Any]:
         "job": _find(name),
         "verdict": _verdict(name),
         "triggers": messages.TRIGGERS,
+        "targets": messages.TARGETS,
         "action_words": messages.ACTIONS,
         "results": messages.RESULTS,
         "duration": messages.duration,

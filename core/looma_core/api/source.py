@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-SourceType = Literal["resume", "manual", "demo"]
+SourceType = Literal["resume", "manual", "demo", "sync"]
 
 
 class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -35,6 +35,8 @@ class Variable:
     EPOCH: Final = "LOOMA_SYNC_EPOCH"
     SHARDS: Final = "LOOMA_SYNC_SHARDS"
     SOURCE: Final = "LOOMA_SYNC_SOURCE"
+    TARGET: Final = "LOOMA_SYNC_TARGET"
+    UID: Final = "LOOMA_SYNC_UID"
     BATCH_SIZE: Final = "LOOMA_SYNC_BATCH_SIZE"
     DATA: Final = "LOOMA_SYNC_DATA"
     # Set by Kubernetes in the pods of an indexed Job.
@@ -56,17 +58,56 @@ class ExitCode(IntEnum):
     FENCED = 79
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the records come from; `path` is below the data folder."""
+class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Where the records come from; `path` is below the data folder.
+
+    `key` names the field that holds the source's own id of a record, `updated_at` the one that says when it was last
+    changed. `name` is what the records say of where they came from.
+    """
 
     type: Literal["jsonl", "csv"]
     path: str
+    key: str = "id"
+    updated_at: str = "updated_at"
+    name: str = ""
+
+
+Entity = Literal["talent", "company", "job"]
+PolicyName = Literal["newest", "source", "target", "fieldMerge", "manual"]
+OnInvalid = Literal["quarantine", "skip", "fail"]
+OnMissing = Literal["keep", "delete"]
+
+
+class ConflictPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Whose value stands where source and target both changed a field."""
+
+    default: PolicyName = "newest"
+    fields: dict[str, PolicyName] = msgspec.field(default_factory=dict)
+
+
+class Validation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a record must be worth, and what becomes of one that is refused."""
+
+    min_quality: int = 0
+    on_invalid: OnInvalid = "quarantine"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Where the records go: `spec.target`, and what holds there."""
+
+    tenant: str
+    entity: Entity
+    conflict_policy: ConflictPolicy = msgspec.field(default_factory=ConflictPolicy)
+    validation: Validation = msgspec.field(default_factory=Validation)
+    on_missing: OnMissing = "keep"
 
 
 class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a worker says of its shard: one entry of `status.shards`, all counts since the run began.
 
     `cursor` is the worker's own word for how far it came: whoever takes its place in the same epoch begins there.
+    `conflicts` are fields that both sides changed, `resolved` those of them that a policy settled. `verified` is how
+    many of `total` the target was found to hold as the source has them, once the worker looked.
     """
 
     shard: int
@@ -78,7 +119,12 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+    resolved: int = 0
+    quarantined: int = 0
     failed: int = 0
+    verified: int | None = None
     rate_per_second: float = 0.0
     cursor: str = ""
     message: str = ""

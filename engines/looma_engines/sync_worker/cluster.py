@@ -92,6 +92,8 @@ class SyncJobInCluster:
             raise FencedError(f"SyncJob {self._inputs.job} is gone")
         self._must(answer)
         found: dict[str, Any] = answer.json()
+        if self._inputs.uid and found["metadata"]["uid"] != self._inputs.uid:
+            raise FencedError(f"SyncJob {self._inputs.job} is another one of the same name")
         current = int((found.get("status") or {}).get("epoch") or 0)
         if current != self._inputs.epoch:
             raise FencedError(f"epoch {current} runs, this worker is of epoch {self._inputs.epoch}")

@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
-from .frame import Batch, Counts
+from looma_core.api.syncjob import ShardReport
+
+from .frame import Batch, Conclusion, Counts
 from .inputs import BadInputError, Inputs
 
 
@@ -19,6 +21,11 @@ class CountingWorker:
     """
 
     name = "counting"
+
+    def resume(self, inputs: Inputs, earlier: ShardReport | None) -> ShardReport | None:
+        """What was reported is all there is to know."""
+        del inputs
+        return earlier
 
     def total(self, inputs: Inputs) -> int | None:
         """Records of this shard, by reading the whole file once."""
@@ -44,9 +51,9 @@ class CountingWorker:
         del inputs
         return Counts(unchanged=len(batch.records))
 
-    def conclude(self, inputs: Inputs) -> str:
+    def conclude(self, inputs: Inputs) -> Conclusion:
         """Say that nothing was written."""
-        return f"read {inputs.source.path} and wrote nothing: this worker only counts"
+        return Conclusion(message=f"read {inputs.source.path} and wrote nothing: this worker only counts")
 
 
 def _records(inputs: Inputs) -> Iterator[tuple[int, Any]]:

@@ -35,6 +35,8 @@ REPORT_SECONDS = 2.0
 """Between two reports: each is a write of the SyncJob, and wakes the operator."""
 FAILED, STOPPED = 1, 128 + signal.SIGTERM
 MESSAGE_LIMIT = 1000
+COUNTED = ("created", "updated", "unchanged", "deleted", "conflicts", "resolved", "quarantined", "failed")
+"""What a shard's entry and the counts of a batch both have, beside `read`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ class Batch:
 
     records: list[Any]
     cursor: str
+    stage: str = ""
+    """What the worker calls a batch that reads nothing new; its records were counted before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +56,36 @@ class Counts:
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+    resolved: int = 0
+    quarantined: int = 0
     failed: int = 0
+    read: int | None = None
+    """How many were read; None where it is each record of the batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conclusion:
+    """A sentence about what was done, and how many records the target was found to hold as the source has them."""
+
+    message: str
+    verified: int | None = None
 
 
 class Worker(Protocol):
     """What is put into the frame."""
 
     name: str
+
+    def resume(self, inputs: Inputs, earlier: ShardReport | None) -> ShardReport | None:
+        """How far the shard is: what an earlier pod of this run reported, or what the worker knows better.
+
+        Raises:
+            BadInputError: if what it was told cannot be done.
+            FencedError: if its target knows of a newer run.
+        """
+        ...
 
     def total(self, inputs: Inputs) -> int | None:
         """How many records the shard has, or None where that is not known before.
@@ -84,8 +111,8 @@ class Worker(Protocol):
         """
         ...
 
-    def conclude(self, inputs: Inputs) -> str:
-        """A sentence about what was done, for people."""
+    def conclude(self, inputs: Inputs) -> Conclusion:
+        """What was done, for people."""
         ...
 
 
@@ -135,7 +162,7 @@ class _Shard:
         self._begun = self._told = time.monotonic()
 
     def run(self) -> int:
-        earlier = self._job.earlier()
+        earlier = self._worker.resume(self._inputs, self._job.earlier())
         if earlier is not None:
             self._report = msgspec.structs.replace(earlier, state="Running", message="")
             self._read_before = earlier.read
@@ -145,16 +172,14 @@ class _Shard:
             self._job.check()
             counts = self._worker.write(self._inputs, batch)
             self._change(
-                read=self._report.read + len(batch.records),
-                created=self._report.created + counts.created,
-                updated=self._report.updated + counts.updated,
-                unchanged=self._report.unchanged + counts.unchanged,
-                failed=self._report.failed + counts.failed,
+                read=self._report.read + (len(batch.records) if counts.read is None else counts.read),
+                **{name: getattr(self._report, name) + getattr(counts, name) for name in COUNTED},
                 cursor=batch.cursor,
             )
             if time.monotonic() - self._told >= REPORT_SECONDS:
                 self._tell()
-        self._change(state="Succeeded", message=self._worker.conclude(self._inputs))
+        conclusion = self._worker.conclude(self._inputs)
+        self._change(state="Succeeded", message=conclusion.message, verified=conclusion.verified)
         self._tell()
         return ExitCode.DONE
 

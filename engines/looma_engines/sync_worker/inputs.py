@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from looma_core.api.syncjob import CONTRACT, DATA_FOLDER, Source, Variable
+from looma_core.api.syncjob import CONTRACT, DATA_FOLDER, Source, Target, Variable
 
 
 class BadInputError(Exception):
@@ -28,6 +28,8 @@ class Inputs:
     source: Source
     batch_size: int
     data: Path
+    uid: str = ""
+    target: Target | None = None
 
     @property
     def file(self) -> Path:
@@ -50,6 +52,10 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         source = msgspec.json.decode(_text(environment, Variable.SOURCE), type=Source)
     except msgspec.MsgspecError as error:
         raise BadInputError(f"{Variable.SOURCE}: {error}") from error
+    try:
+        target = msgspec.json.decode(environment.get(Variable.TARGET) or "null", type=Target | None)
+    except msgspec.MsgspecError as error:
+        raise BadInputError(f"{Variable.TARGET}: {error}") from error
     shard, shards = _number(environment, Variable.SHARD, 0), _number(environment, Variable.SHARDS, 1)
     if shard >= shards:
         raise BadInputError(f"{Variable.SHARD}: {shard} is none of {shards} shards, counted from 0")
@@ -63,6 +69,8 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         source=source,
         batch_size=_number(environment, Variable.BATCH_SIZE, 1),
         data=Path(environment.get(Variable.DATA) or DATA_FOLDER),
+        uid=environment.get(Variable.UID, ""),
+        target=target,
     )
 
 

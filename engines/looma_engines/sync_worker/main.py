@@ -1,23 +1,27 @@
-"""`looma-engine sync-worker`: one shard of a SyncJob's run, by the worker that counts."""
+"""`looma-engine sync-worker`: one shard of a SyncJob's run, by the worker that counts. `start` is for any worker."""
 
 from __future__ import annotations
 
 import logging as standard_logging
 import os
 import sys
+from collections.abc import Callable
 
 from looma_core import logging
 from looma_core.api.syncjob import ExitCode, Variable
 
 from . import cluster, frame
 from .counting import CountingWorker
-from .inputs import BadInputError, read_inputs
+from .inputs import BadInputError, Inputs, read_inputs
 
 _log = standard_logging.getLogger(__name__)
 
 
-def start(worker: frame.Worker) -> int:
-    """Run a worker in this pod; answers its exit code."""
+def start(make: Callable[[Inputs], frame.Worker]) -> int:
+    """Run a worker in this pod, made of what it is told; answers its exit code.
+
+    `make` raises BadInputError where it cannot be made.
+    """
     logging.configure(
         service=os.environ.get(Variable.JOB, "sync-worker"), level=os.environ.get("LOOMA_LOG_LEVEL", "info")
     )
@@ -25,6 +29,7 @@ def start(worker: frame.Worker) -> int:
     standard_logging.getLogger("httpx").setLevel(standard_logging.WARNING)
     try:
         inputs = read_inputs(os.environ)
+        worker = make(inputs)
         client = cluster.connect()
     except (BadInputError, cluster.ClusterError) as error:
         _log.error("cannot start: %s", error)
@@ -36,4 +41,4 @@ def start(worker: frame.Worker) -> int:
 def main(name: str) -> None:
     """Entry point; ends the process."""
     del name
-    sys.exit(start(CountingWorker()))
+    sys.exit(start(lambda _: CountingWorker()))

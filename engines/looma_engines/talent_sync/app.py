@@ -25,6 +25,8 @@ from looma_engines.talent_sync.models import BRANCH, SCHEMA
 from looma_engines.talent_sync.records.batch import Batches
 from looma_engines.talent_sync.records.service import RecordService, record_metrics
 from looma_engines.talent_sync.routes import CompanyController, JobController, TalentController
+from looma_engines.talent_sync.syncing.reviewing import ReviewService
+from looma_engines.talent_sync.syncing.routes import ConflictController, QuarantineController, RunController
 from looma_engines.talent_sync.talents import TALENTS
 
 if TYPE_CHECKING:
@@ -92,6 +94,22 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         service=settings.service,
     )
 
+    reviews = ReviewService(
+        database,
+        {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)},
+        metrics.counter(
+            "looma_sync_settled_total",
+            "What people settled after sync runs: entries of the quarantine and conflicts, by how.",
+            ["what", "how"],
+        ),
+        max_page_size=config.max_page_size,
+    )
+    reviewed = Router(
+        path="/",
+        route_handlers=[QuarantineController, ConflictController, RunController],
+        dependencies={"reviews": Provide(lambda: reviews, sync_to_thread=False)},
+    )
+
     @asynccontextmanager
     async def with_database(_: Litestar) -> AsyncIterator[None]:
         try:
@@ -104,12 +122,13 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
 
     return create_app(
         name="talent-sync",
-        description="The people, jobs and companies of the CRM: create, read, search, change, delete.",
+        description="The people, jobs and companies of the CRM, and what sync runs did and left for people.",
         settings=settings,
         route_handlers=[
             routed(TalentController, TalentExchange, TALENTS),
             routed(CompanyController, CompanyExchange, COMPANIES),
             routed(JobController, JobExchange, JOBS),
+            reviewed,
         ],
         metrics=metrics,
         verifier=verifier,

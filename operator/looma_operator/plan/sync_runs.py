@@ -50,12 +50,18 @@ def sum_up(shards: Sequence[ShardReport], run: Run) -> Progress:
     """
     mine = of_epoch(shards, run)
     totals = [shard.total for shard in mine if shard.total is not None]
+    found = [shard.verified for shard in mine if shard.verified is not None]
     return Progress(
         total=sum(totals) if len(totals) == run.shards else None,
         read=sum(shard.read for shard in mine),
         created=sum(shard.created for shard in mine),
         updated=sum(shard.updated for shard in mine),
         unchanged=sum(shard.unchanged for shard in mine),
+        deleted=sum(shard.deleted for shard in mine),
+        conflicts=sum(shard.conflicts for shard in mine),
+        resolved=sum(shard.resolved for shard in mine),
+        quarantined=sum(shard.quarantined for shard in mine),
+        verified=sum(found) if len(found) == run.shards else None,
         failed=sum(shard.failed for shard in mine),
         rate_per_second=0.0
         if run.ended_at is not None

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..names import Reason, SyncConditionType, SyncPhase
 from ..resources import Condition
-from ..sync_resources import CANCELED, RUNNING, SUCCEEDED, Run, SyncJobSpec
+from ..sync_resources import CANCELED, RUNNING, SUCCEEDED, Progress, Run, SyncJobSpec
 from .conditions import Refusal, timed
 
 
@@ -61,13 +61,30 @@ def _running(spec: SyncJobSpec, active: Run | None) -> tuple[str, Reason, str]:
     return "True", Reason.RUN_ACTIVE, f"Run {active.epoch} goes on in Job {active.job}"
 
 
+def told(progress: Progress) -> str:
+    """How far a run came, in words: what did not happen is not named."""
+    parts = [
+        f"{progress.read} records read",
+        *(
+            f"{number} {what}"
+            for number, what in (
+                (progress.quarantined, "in quarantine"),
+                (progress.conflicts - progress.resolved, "conflicts for a person"),
+            )
+            if number
+        ),
+        f"{progress.failed} failed",
+    ]
+    return ", ".join(parts)
+
+
 def _succeeded(runs: Sequence[Run]) -> tuple[str, Reason, str]:
     last = next((run for run in reversed(runs) if run.ended_at is not None), None)
     if last is None:
         return "Unknown", Reason.NEVER_RUN, "No run has ended yet"
     said = f"Run {last.epoch}: {last.message}" if last.message else f"Run {last.epoch}"
     if last.progress is not None and last.worker:
-        said += f" (worker {last.worker}; {last.progress.read} records read, {last.progress.failed} failed)"
+        said += f" (worker {last.worker}; {told(last.progress)})"
     if last.result == SUCCEEDED:
         return "True", Reason.RUN_SUCCEEDED, said
     reason = Reason.RUN_CANCELED if last.result == CANCELED else Reason.RUN_FAILED

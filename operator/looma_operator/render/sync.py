@@ -10,10 +10,10 @@ from looma_core.api.syncjob import CONTRACT, DATA_FOLDER, EPOCH_ANNOTATION, GROU
 
 from ..names import API_VERSION, LABEL_INSTANCE, LABEL_NAME, LABEL_PART_OF, PART_OF
 from ..plan.content import canonical
-from ..resources import Json
+from ..resources import Json, to_json
 from ..sync_resources import SyncJob
 from .children import stamp
-from .container import TMP, TMP_MOUNT, restricted
+from .container import SHARED_SETTINGS, TMP, TMP_MOUNT, restricted
 from .overlay import lay_over
 
 SYNC = "sync-job"  # app.kubernetes.io/name of everything that belongs to a SyncJob.
@@ -21,7 +21,8 @@ WORKER = "worker"
 USER = 65532
 GRACE_SECONDS = 30
 LATE_SECONDS = 600  # A run that the cluster slept through for longer is left out.
-COMMAND = ["looma-engine", "sync-worker"]
+COUNTING, RECORDS = ["looma-engine", "sync-worker"], ["looma-engine", "records-worker"]
+"""What runs without a target, and with one."""
 LETTING_IN = "looma-admission"
 """Field manager of epoch and suspend on Jobs, beside `looma` or the CronJob's controller, who wrote all else."""
 
@@ -91,16 +92,24 @@ def render_rights(job: SyncJob) -> list[Json]:
 
 
 def _environment(job: SyncJob) -> list[Json]:
-    source = {"type": job.spec.source.type, "path": job.spec.source.path}
+    spec = job.spec
     values = {
         Variable.CONTRACT: CONTRACT,
         Variable.JOB: job.metadata.name,
+        Variable.UID: job.metadata.uid,
         Variable.NAMESPACE: job.metadata.namespace,
         Variable.SHARDS: str(job.spec.parallelism),
-        Variable.SOURCE: canonical(source),
+        Variable.SOURCE: canonical(to_json(spec.source)),
         Variable.BATCH_SIZE: str(job.spec.batch_size),
         Variable.DATA: DATA_FOLDER,
     }
+    if spec.target is not None:
+        rules = {
+            "conflictPolicy": spec.conflict_policy,
+            "validation": spec.validation,
+            "onMissing": spec.on_missing,
+        }
+        values[Variable.TARGET] = canonical({**to_json(spec.target), **rules})
     # What differs between the Jobs of one CronJob comes from the pod itself.
     fields = {
         Variable.RUN: "metadata.labels['batch.kubernetes.io/job-name']",
@@ -125,8 +134,14 @@ def _template(job: SyncJob, image: str, epoch: int | None) -> Json:
         "volumeMounts": [TMP_MOUNT],
     }
     if not job.spec.image:
-        # Another image has an entry point of its own.
-        container["command"] = COMMAND
+        # Another image has an entry point of its own, and is not trusted with Looma's database: it gets these only if
+        # its podTemplate says so.
+        container["command"] = COUNTING if job.spec.target is None else RECORDS
+        if job.spec.target is not None:
+            container["envFrom"] = [
+                {"configMapRef": {"name": SHARED_SETTINGS, "optional": True}},
+                {"secretRef": {"name": SHARED_SETTINGS, "optional": True}},
+            ]
     template: Json = {
         "metadata": {
             "labels": labels(job),

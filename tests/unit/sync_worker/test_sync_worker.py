@@ -19,47 +19,7 @@ from looma_engines.sync_worker.cluster import ClusterError, SyncJobInCluster
 from looma_engines.sync_worker.counting import CountingWorker
 from looma_engines.sync_worker.frame import Batch, Counts, run
 from looma_engines.sync_worker.inputs import BadInputError, Inputs, read_inputs
-
-PATH = "/apis/looma.dev/v1alpha1/namespaces/looma/syncjobs/people"
-
-
-class Server:
-    """One SyncJob: a version that each write raises, an epoch, and the entries that workers applied."""
-
-    def __init__(self, epoch: int = 1) -> None:
-        self.epoch = epoch
-        self.version = 1
-        self.shards: dict[int, dict[str, Any]] = {}
-        self.gone = False
-        self.trouble: list[int] = []
-        self.reports: list[dict[str, Any]] = []
-        self.asked = 0
-        self.before_patch = lambda: None
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked += 1
-        if self.trouble:
-            return httpx.Response(self.trouble.pop(0), json={"message": "trouble"})
-        if self.gone:
-            return httpx.Response(404, json={"message": "not found"})
-        if request.method == "GET":
-            assert request.url.path == PATH
-            status = {"epoch": self.epoch, "shards": list(self.shards.values())}
-            return httpx.Response(
-                200, json={"metadata": {"resourceVersion": str(self.version)}, "status": status}
-            )
-        assert request.url.path == f"{PATH}/status"
-        assert request.headers["Content-Type"] == "application/apply-patch+yaml"
-        self.before_patch()
-        body = json.loads(request.content)
-        if body["metadata"]["resourceVersion"] != str(self.version):
-            return httpx.Response(409, json={"message": "changed"})
-        (entry,) = body["status"]["shards"]
-        assert request.url.params["fieldManager"] == f"looma-worker-{entry['shard']}"
-        self.version += 1
-        self.shards[entry["shard"]] = entry
-        self.reports.append(entry)
-        return httpx.Response(200, json={})
+from support.sync_server import Server, seen_by
 
 
 def inputs(tmp_path: Path, **changes: Any) -> Inputs:
@@ -82,11 +42,6 @@ def inputs(tmp_path: Path, **changes: Any) -> Inputs:
 def people(tmp_path: Path, count: int, name: str = "people.jsonl") -> None:
     lines = [json.dumps({"id": number}) for number in range(count)]
     (tmp_path / name).write_text("\n".join(lines) + "\n")
-
-
-def seen_by(server: Server, given: Inputs) -> SyncJobInCluster:
-    client = httpx.Client(transport=httpx.MockTransport(server), base_url="https://cluster")
-    return SyncJobInCluster(client, given, sleep=lambda _seconds: None)
 
 
 def do(server: Server, given: Inputs, worker: frame.Worker | None = None) -> int:
@@ -300,7 +255,7 @@ def test_the_command_ends_with_bad_input_where_it_was_told_nothing(monkeypatch: 
     for name in [name for name in os.environ if name.startswith("LOOMA_SYNC_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(sync_main.logging, "configure", lambda **_named: None)
-    assert sync_main.start(CountingWorker()) == ExitCode.BAD_INPUT
+    assert sync_main.start(lambda _: CountingWorker()) == ExitCode.BAD_INPUT
 
 
 def test_reports_are_what_the_definition_knows() -> None:

@@ -398,6 +398,11 @@ def test_refused_rows_are_told_with_their_columns_and_the_rest_is_kept(client, a
     assert "Smith" not in json.dumps(told)
 
 
+def test_a_file_makes_no_record_that_a_sync_would(client, auth) -> None:
+    told = imported(client, auth, "full_name,source_type,source_ref\nAda,sync,17\n")
+    assert [error["field"] for error in told["rows"][0]["errors"]] == ["source_type"]
+
+
 def test_lines_of_json(client, auth) -> None:
     data = "\n".join(
         [

@@ -44,10 +44,11 @@ class Row(NamedTuple):
 
 
 class RowFault(NamedTuple):
-    """A row that cannot be read."""
+    """A row that cannot be read; `raw` is what stood there, where it is not longer than a row may be."""
 
     line: int
     reason: str
+    raw: bytes = b""
 
 
 class Line(NamedTuple):
@@ -150,17 +151,17 @@ def _object(number: int, data: bytes) -> Row | RowFault:
         text = data.decode()
         value = msgspec.json.decode(text)
         if not isinstance(value, dict):
-            return RowFault(number, "is no JSON object")
+            return RowFault(number, "is no JSON object", data)
         # msgspec keeps the last of two members with one name; which one was meant nobody knows.
         json.loads(text, object_pairs_hook=note)
     except UnicodeDecodeError:
-        return RowFault(number, "is not UTF-8")
+        return RowFault(number, "is not UTF-8", data)
     except RecursionError:
-        return RowFault(number, "is nested too deeply")
+        return RowFault(number, "is nested too deeply", data)
     except ValueError:
-        return RowFault(number, "is not JSON")
+        return RowFault(number, "is not JSON", data)
     if repeated:
-        return RowFault(number, "has the same member twice")
+        return RowFault(number, "has the same member twice", data)
     return Row(number, value)
 
 

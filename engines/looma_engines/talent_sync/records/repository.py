@@ -152,6 +152,21 @@ class RecordRepository(Generic[DraftT, RecordT]):
         )
         return (await self._session.scalar(statement)) is not None
 
+    async def restore(self, record_id: UUID, draft: DraftT) -> bool:
+        """Bring a deleted record back with these fields; False if it is not deleted."""
+        statement = (
+            update(self._row)
+            .where(self._row.id == record_id, self._row.deleted_at.is_not(None))
+            .values(
+                version=self._row.version + 1,
+                updated_at=func.now(),
+                deleted_at=None,
+                **self._columns(draft),
+            )
+            .returning(self._row.id)
+        )
+        return (await self._session.scalar(statement)) is not None
+
     async def _one(self, statement: Select[RecordRow]) -> RecordT | None:
         row = (await self._session.scalars(statement)).one_or_none()
         return self._record(row) if row else None

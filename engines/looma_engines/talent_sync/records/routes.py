@@ -113,7 +113,7 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
         if_match: IfMatch = None,
     ) -> Response[RecordT]:
         """Change fields by a JSON merge patch (RFC 7396): null empties a field, lists are replaced whole."""
-        if_match = _required(if_match)
+        if_match = required(if_match)
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind not in PATCH_TYPES:
             raise UnsupportedMedia(f"Send one of: {', '.join(PATCH_TYPES)}.")
@@ -133,10 +133,15 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
         if_match: IfMatch = None,
     ) -> None:
         """Delete a record: no list and no search shows it from now on."""
-        await records.delete(principal, record_id, if_match=_required(if_match))
+        await records.delete(principal, record_id, if_match=required(if_match))
 
 
-def _required(if_match: str | None) -> str:
+def required(if_match: str | None) -> str:
+    """The tag that a change must name.
+
+    Raises:
+        PreconditionRequired: there is none.
+    """
     if if_match is None:
         raise PreconditionRequired("Send `If-Match` with the ETag that you read.")
     return if_match

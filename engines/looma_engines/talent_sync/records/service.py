@@ -107,6 +107,9 @@ class RecordService(Generic[DraftT, RecordT]):
         Raises:
             ValidationProblem: fields are wrong.
         """
+        if draft.source.type == "sync":
+            message = "is for records that a SyncJob brings in; write another, or leave it out"
+            raise ValidationProblem(errors=[FieldError(field="source.type", message=message)])
         neat = self._accepted(draft)
         for _ in range(_ATTEMPTS):
             async with self._database.tenant_session(principal) as session:

@@ -1,0 +1,144 @@
+"""What sync runs did, what they could not take, and what people are to decide."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from looma_core.api.syncjob import Entity
+from looma_core.problems import FieldError
+
+QuarantineState = Literal["open", "replayed", "discarded", "superseded"]
+ConflictResolution = Literal["source", "target", "merged", "open"]
+
+
+class QuarantineItem(msgspec.Struct, kw_only=True):
+    """A record that a run could not take.
+
+    `superseded` is one that the source has put right, or has no more.
+    """
+
+    id: UUID
+    version: Annotated[int, Meta(description="Counts changes; the ETag.")]
+    job: Annotated[str, Meta(description="NAMESPACE/NAME of the SyncJob.")]
+    epoch: Annotated[int, Meta(description="Number of the run that saw it last.")]
+    origin: Annotated[str, Meta(description="Name of the source.")]
+    entity: Entity
+    key: Annotated[str, Meta(description="The source's own id of the record; empty where it has none.")]
+    position: Annotated[int, Meta(description="The line on which it begins.")]
+    errors: Annotated[list[FieldError], Meta(description="What is wrong with it.")]
+    state: QuarantineState
+    times: Annotated[int, Meta(description="How many runs brought it, as it is.")]
+    created_at: datetime
+    seen_at: Annotated[datetime, Meta(description="When a run last brought it.")]
+    settled_at: datetime | None = None
+    settled_by: str | None = None
+    record_id: Annotated[UUID | None, Meta(description="The record that it became.")] = None
+
+
+class QuarantineEntry(QuarantineItem, kw_only=True):
+    """The same, with what the source had."""
+
+    raw: Annotated[str, Meta(description="What the source had; at most its first 64 KiB.")]
+    whole: Annotated[bool, Meta(description="Whether `raw` is all of it, unchanged.")]
+    draft: Annotated[
+        dict[str, Any] | None,
+        Meta(description="`raw` as a draft to put right; null where it is no record at all."),
+    ] = None
+
+
+class Replay(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The record as it should have been: a draft of the entry's kind, without `source`."""
+
+    draft: dict[str, Any]
+
+
+class SyncConflict(msgspec.Struct, kw_only=True):
+    """A field that the source and people here both changed between two runs."""
+
+    id: UUID
+    job: Annotated[str, Meta(description="NAMESPACE/NAME of the SyncJob.")]
+    epoch: Annotated[int, Meta(description="Number of the run that found it.")]
+    origin: str
+    entity: Entity
+    key: str
+    record_id: UUID
+    field: Annotated[
+        str, Meta(description="`deleted` where one side deleted the record and the other changed it.")
+    ]
+    base: Annotated[Any, Meta(description="What the source had before.")]
+    source: Annotated[Any, Meta(description="What the source has.")]
+    target: Annotated[Any, Meta(description="What was stored here.")]
+    resolution: ConflictResolution
+    reason: str
+    created_at: datetime
+    settled_at: datetime | None = None
+    settled_by: str | None = None
+
+
+class Settle(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whose value is to stand."""
+
+    take: Literal["source", "target"]
+
+
+class RunCounts(msgspec.Struct, kw_only=True):
+    """What became of the records of a run, all of its shards together."""
+
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+    resolved: int = 0
+    quarantined: int = 0
+    failed: int = 0
+
+
+class SyncRun(msgspec.Struct, kw_only=True):
+    """One run, as its workers wrote it down with each batch."""
+
+    id: Annotated[int, Meta(description="A number that no other run has, later ones a higher one.")]
+    job: Annotated[str, Meta(description="NAMESPACE/NAME of the SyncJob.")]
+    epoch: int
+    origin: str
+    entity: Entity
+    shards: int
+    ended: Annotated[int, Meta(description="How many shards have come to their end.")]
+    counts: RunCounts
+    quality: Annotated[
+        float | None, Meta(description="Mean quality of the records that were written, 0 to 100.")
+    ] = None
+    looked: Annotated[
+        int | None, Meta(description="How many records of the source were looked for afterwards.")
+    ] = None
+    held: Annotated[
+        int | None, Meta(description="How many of them the database holds as the source has them.")
+    ] = None
+    started_at: datetime
+    updated_at: datetime
+    ended_at: Annotated[datetime | None, Meta(description="Null while a shard goes on, or was given up.")] = (
+        None
+    )
+
+
+class Tallied(msgspec.Struct, kw_only=True):
+    """How often something was found."""
+
+    name: str
+    number: int
+
+
+class SyncReport(SyncRun, kw_only=True):
+    """A run, with what was wrong with its records and how its conflicts were settled."""
+
+    faults: Annotated[
+        list[Tallied], Meta(description="Records in quarantine by the field that is wrong, the most first.")
+    ]
+    resolutions: Annotated[list[Tallied], Meta(description="Conflicts by what became of them.")]
+    conflict_fields: Annotated[list[Tallied], Meta(description="Conflicts by field, the most first.")]

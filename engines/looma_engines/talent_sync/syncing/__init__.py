@@ -1,0 +1,12 @@
+"""The worker of SyncJobs that brings records in, and what people do with what it could not take.
+
+| module       | what it holds                                                        |
+| ------------ | -------------------------------------------------------------------- |
+| target       | what a SyncJob says about where its records go, and which rules hold  |
+| source_row   | one record as the source has it                                      |
+| three_way    | what becomes of a field that both sides changed. Pure                |
+| deciding     | what becomes of a record. Pure                                       |
+| files        | reads CSV and JSONL                                                  |
+| repository   | one batch, one transaction, under the fence                          |
+| worker, main | puts them into the frame of sync workers                             |
+"""

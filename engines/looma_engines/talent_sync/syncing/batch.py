@@ -1,0 +1,344 @@
+"""The statements of one batch, inside a transaction that has its tenant and holds the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from looma_core.db import new_id
+from looma_engines.talent_sync.models import SCHEMA
+from looma_engines.talent_sync.records.entity import Entity
+
+from .deciding import KEY, Decision, Known, Verdict
+from .source_row import RAW_LIMIT, digest_of, key_hash, shard_hash
+
+SOURCE_TYPE: Final = "sync"
+_STAGED = (
+    "key",
+    "id",
+    "new",
+    "version",
+    "fields",
+    "base",
+    "raw_digest",
+    "written_digest",
+    "position",
+    "hash",
+)
+_STAGING = """CREATE TEMP TABLE IF NOT EXISTS sync_staging
+    (key text, id uuid, new boolean, version integer, fields jsonb, base jsonb,
+     raw_digest bytea, written_digest bytea, position bigint, hash bigint) ON COMMIT DELETE ROWS"""
+_TYPES = ("text", "uuid", "bool", "int4", "jsonb", "jsonb", "bytea", "bytea", "int8", "int8")
+WRITTEN = (Verdict.CREATE, Verdict.UPDATE, Verdict.RESTORE)
+
+
+class Execute(Protocol):
+    """Runs a statement with the names of the run beside its own."""
+
+    def __call__(self, query: str | sql.Composed, **more: Any) -> psycopg.Cursor[Any]:
+        """The cursor after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A key's state and record; `intact` where nobody but this engine wrote the record, and it is what was written."""
+
+    known: Known
+    written_version: int
+    intact: bool
+
+
+class Batch:
+    """What one batch reads and writes.
+
+    Args:
+        connection: for `COPY`.
+        execute: for all else.
+        entity: the kind of the records.
+        origin: what they say of their source.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        execute: Execute,
+        entity: Entity[Any, Any],
+        *,
+        origin: str,
+    ) -> None:
+        self._connection = connection
+        self._execute = execute
+        self._origin = origin
+        self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
+        self._names = entity.settable
+        self._columns = sql.SQL(", ").join(map(sql.Identifier, entity.settable))
+        fields = [sql.SQL("{}, record.{}").format(name, sql.Identifier(name)) for name in entity.settable]
+        self._fields = sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(fields))
+
+    def stored(self, keys: Iterable[str], *, lock: bool = False) -> dict[str, Stored]:
+        """What is known of the keys; with `lock` nobody changes their records before the transaction's end."""
+        wanted = sorted(set(keys))
+        query = sql.SQL(
+            """SELECT state.key, record.id, record.version, record.deleted_at, record.updated_at, state.base,
+                state.raw_digest, state.seen_generation, state.seen_position, state.gone, state.written_version,
+                state.written_digest, {fields} AS fields
+            FROM talent_sync.sync_states AS state JOIN {table} AS record ON record.id = state.record_id
+            WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = ANY(%(keys)s)
+            ORDER BY record.id {lock}"""
+        ).format(
+            fields=self._fields,
+            table=self._table,
+            lock=sql.SQL("FOR UPDATE OF record, state") if lock else sql.SQL(""),
+        )
+        found = {}
+        for row in self._execute(query, keys=wanted):
+            known = Known(
+                record_id=row.id,
+                version=row.version,
+                deleted=row.deleted_at is not None,
+                updated_at=row.updated_at,
+                values=row.fields,
+                base=row.base,
+                raw_digest=row.raw_digest,
+                seen_generation=row.seen_generation,
+                seen_position=row.seen_position,
+                gone=row.gone,
+            )
+            changed = row.version != row.written_version
+            found[row.key] = Stored(
+                known=known,
+                written_version=row.written_version,
+                intact=changed or digest_of(row.fields) == row.written_digest,
+            )
+        return found
+
+    def known(self, keys: Iterable[str]) -> dict[str, Known]:
+        """What is known of the keys, also of records that lost their state; locked."""
+        wanted = set(keys)
+        known = {key: stored.known for key, stored in self.stored(wanted, lock=True).items()}
+        missing = {self.reference(key): key for key in wanted - known.keys()}
+        query = sql.SQL(
+            """SELECT record.id, record.version, record.updated_at, record.source_ref, {fields} AS fields
+            FROM {table} AS record
+            WHERE source_type = %(type)s AND source_ref = ANY(%(refs)s) AND deleted_at IS NULL
+            ORDER BY record.id FOR UPDATE"""
+        ).format(fields=self._fields, table=self._table)
+        for row in self._execute(query, type=SOURCE_TYPE, refs=sorted(missing)) if missing else ():
+            known[missing[row.source_ref]] = Known(
+                record_id=row.id,
+                version=row.version,
+                deleted=False,
+                updated_at=row.updated_at,
+                values=row.fields,
+                base=None,
+                raw_digest=None,
+                seen_generation=0,
+                seen_position=0,
+                gone=False,
+            )
+        return known
+
+    def reference(self, key: str) -> str:
+        """`source.ref` of a record."""
+        return f"{self._origin}:{key}"
+
+    def write(self, decisions: Sequence[Decision], known: Mapping[str, Known]) -> dict[str, UUID]:
+        """Write records and states; answers the ids of the records by their keys."""
+        ids = {
+            decision.row.key: decision.record_id or new_id()
+            for decision in decisions
+            if decision.base is not None
+        }
+        if ids:
+            self._stage(decisions, known, ids)
+            self._write_records()
+            self._write_states()
+        seen = [
+            decision.row
+            for decision in decisions
+            if decision.base is None and decision.row.key in known and not _is_second(decision, known)
+        ]
+        if seen:
+            self._execute(
+                """UPDATE talent_sync.sync_states AS state
+                SET seen_generation = %(generation)s, seen_position = seen.position
+                FROM unnest(%(keys)s::text[], %(positions)s::bigint[]) AS seen (key, position)
+                WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = seen.key""",
+                keys=[row.key for row in seen],
+                positions=[row.position for row in seen],
+            )
+        return ids
+
+    def _stage(
+        self, decisions: Sequence[Decision], known: Mapping[str, Known], ids: Mapping[str, UUID]
+    ) -> None:
+        self._connection.execute(_STAGING)
+        with self._connection.cursor() as cursor:
+            columns = ", ".join(_STAGED)
+            with cursor.copy(f"COPY sync_staging ({columns}) FROM STDIN") as copy:
+                copy.set_types(_TYPES)
+                for decision in decisions:
+                    if decision.base is None:
+                        continue
+                    row, before = decision.row, known.get(decision.row.key)
+                    fields = decision.values if decision.verdict in WRITTEN else None
+                    # Written or not, this is what the record has after the batch.
+                    stands = fields if fields is not None else (before.values if before else {})
+                    copy.write_row(
+                        (
+                            row.key,
+                            ids[row.key],
+                            decision.verdict is Verdict.CREATE,
+                            (before.version if before else 0) + (fields is not None),
+                            None if fields is None else Jsonb(fields),
+                            Jsonb(decision.base),
+                            row.digest,
+                            digest_of(stands),
+                            row.position,
+                            key_hash(row.key),
+                        )
+                    )
+
+    def _write_records(self) -> None:
+        record = sql.SQL("jsonb_populate_record(NULL::{table}, staged.fields)").format(table=self._table)
+        self._execute(
+            sql.SQL(
+                """INSERT INTO {table} (id, source_type, source_ref, {columns})
+                SELECT staged.id, %(type)s, %(origin)s || ':' || staged.key, {given}
+                FROM sync_staging AS staged, {record} AS record WHERE staged.new"""
+            ).format(
+                table=self._table,
+                columns=self._columns,
+                given=sql.SQL(", ").join(sql.SQL("record.{}").format(sql.Identifier(n)) for n in self._names),
+                record=record,
+            ),
+            type=SOURCE_TYPE,
+        )
+        self._execute(
+            sql.SQL(
+                """UPDATE {table} AS stored SET {changes}, version = staged.version, updated_at = now(),
+                    deleted_at = NULL
+                FROM sync_staging AS staged, {record} AS record
+                WHERE stored.id = staged.id AND NOT staged.new AND staged.fields IS NOT NULL"""
+            ).format(
+                table=self._table,
+                changes=sql.SQL(", ").join(
+                    sql.SQL("{name} = record.{name}").format(name=sql.Identifier(n)) for n in self._names
+                ),
+                record=record,
+            )
+        )
+
+    def _write_states(self) -> None:
+        self._execute(
+            """INSERT INTO talent_sync.sync_states AS state (entity, origin, key, record_id, base, raw_digest,
+                written_version, written_digest, seen_generation, seen_position, shard_hash)
+            SELECT %(entity)s, %(origin)s, key, id, base, raw_digest, version, written_digest, %(generation)s, position,
+                hash
+            FROM sync_staging
+            ON CONFLICT (tenant, entity, origin, key) DO UPDATE SET record_id = excluded.record_id,
+                base = excluded.base, raw_digest = excluded.raw_digest, seen_generation = excluded.seen_generation,
+                seen_position = excluded.seen_position, gone = false,
+                written_version = excluded.written_version, written_digest = excluded.written_digest"""
+        )
+
+    def note_conflicts(self, decisions: Sequence[Decision]) -> None:
+        """Keep what both sides changed; what was open of the same field before is settled by this."""
+        found = [
+            (decision.record_id, decision.row.key, conflict)
+            for decision in decisions
+            for conflict in decision.conflicts
+        ]
+        if not found:
+            return
+        self._execute(
+            """UPDATE talent_sync.sync_conflicts AS conflict
+            SET resolution = 'target', settled_at = now(), settled_by = 'sync',
+                reason = 'a later conflict took its place'
+            FROM unnest(%(records)s::uuid[], %(fields)s::text[]) AS later (record_id, field)
+            WHERE conflict.record_id = later.record_id AND conflict.field = later.field
+                AND conflict.resolution = 'open'""",
+            records=[record for record, _, _ in found],
+            fields=[conflict.field for _, _, conflict in found],
+        )
+        for record_id, key, conflict in found:
+            self._execute(
+                """INSERT INTO talent_sync.sync_conflicts
+                    (id, job, epoch, generation, origin, entity, key, record_id, field, base, source, target,
+                     resolution, reason, settled_at)
+                VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s, %(record)s,
+                    %(field)s, %(base)s, %(source)s, %(target)s, %(resolution)s, %(reason)s,
+                    CASE WHEN %(resolution)s = 'open' THEN NULL ELSE now() END)""",
+                id=new_id(),
+                key=key,
+                record=record_id,
+                field=conflict.field,
+                base=Jsonb(conflict.base),
+                source=Jsonb(conflict.source),
+                target=Jsonb(conflict.target),
+                resolution=str(conflict.resolution),
+                reason=conflict.reason,
+            )
+
+    def quarantine(self, decisions: Sequence[Decision]) -> None:
+        """Keep what was refused, and close what a later record of its key made needless."""
+        for decision in decisions:
+            if decision.verdict is not Verdict.REFUSED:
+                continue
+            row = decision.row
+            raw = row.raw[:RAW_LIMIT].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+            self._execute(
+                """INSERT INTO talent_sync.quarantine AS entry
+                    (id, job, epoch, generation, origin, entity, key, position, shard_hash, raw, raw_digest, whole,
+                     errors)
+                VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s,
+                    %(position)s, %(hash)s, %(raw)s,
+                    %(digest)s, %(whole)s, %(errors)s)
+                ON CONFLICT (tenant, entity, origin, key, raw_digest) WHERE state <> 'superseded'
+                DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,
+                    position = excluded.position, shard_hash = excluded.shard_hash, errors = excluded.errors,
+                    times = entry.times + 1, seen_at = now(), version = entry.version + 1""",
+                id=new_id(),
+                key=row.key,
+                position=row.position,
+                hash=shard_hash(row),
+                raw=raw,
+                digest=row.digest,
+                whole=_is_whole(row.raw),
+                errors=Jsonb(msgspec.to_builtins(decision.faults)),
+            )
+        came = [decision.row for decision in decisions if decision.base is not None]
+        if came:
+            # A second record of the key, which this run refused after the good one, stays.
+            self._execute(
+                """UPDATE talent_sync.quarantine AS entry SET state = 'superseded', settled_at = now(),
+                    settled_by = 'sync', version = version + 1
+                FROM unnest(%(keys)s::text[], %(positions)s::bigint[]) AS came (key, position)
+                WHERE entity = %(entity)s AND origin = %(origin)s AND entry.key = came.key AND state = 'open'
+                    AND (entry.generation < %(generation)s OR entry.position < came.position)""",
+                keys=[row.key for row in came],
+                positions=[row.position for row in came],
+            )
+
+
+def _is_whole(raw: bytes) -> bool:
+    """Whether the quarantine can keep these bytes as they are."""
+    if len(raw) > RAW_LIMIT or b"\x00" in raw:
+        return False
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_second(decision: Decision, known: Mapping[str, Known]) -> bool:
+    """Whether this run had the key before: then where it was first stays noted."""
+    return decision.verdict is Verdict.REFUSED and any(fault.field == KEY for fault in decision.faults)

@@ -1,0 +1,66 @@
+"""What became of a shard's records, as numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from .deciding import Decision, Verdict
+from .three_way import Resolution
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Counts since a run began. `score_sum` over `scored` is the mean quality of what was written."""
+
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+    resolved: int = 0
+    quarantined: int = 0
+    failed: int = 0
+    scored: int = 0
+    score_sum: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(**{name: getattr(self, name) - getattr(other, name) for name in self.__struct_fields__})
+
+    @classmethod
+    def of(cls, decisions: Iterable[Decision], *, keeps_refused: bool, again: bool = False) -> Tally:
+        """The counts of a batch; what is refused and not kept has failed.
+
+        Of records that are looked at `again` only what had to be written counts: all else was counted before.
+        """
+        counts = dict.fromkeys(Verdict, 0)
+        read = conflicts = resolved = scored = score_sum = 0
+        for decision in decisions:
+            read += 1
+            counts[decision.verdict] += 1
+            conflicts += len(decision.conflicts)
+            resolved += sum(conflict.resolution is not Resolution.OPEN for conflict in decision.conflicts)
+            if decision.score is not None:
+                scored += 1
+                score_sum += decision.score
+        if again:
+            return cls(
+                created=counts[Verdict.CREATE], updated=counts[Verdict.UPDATE] + counts[Verdict.RESTORE]
+            )
+        refused = counts[Verdict.REFUSED]
+        return cls(
+            read=read,
+            created=counts[Verdict.CREATE],
+            updated=counts[Verdict.UPDATE] + counts[Verdict.RESTORE],
+            unchanged=counts[Verdict.UNCHANGED],
+            conflicts=conflicts,
+            resolved=resolved,
+            quarantined=refused if keeps_refused else 0,
+            failed=0 if keeps_refused else refused,
+            scored=scored,
+            score_sum=score_sum,
+        )

@@ -1,0 +1,239 @@
+"""What becomes of one record of the source. Pure: the repository says what is known of it, and carries out.
+
+| what the source has           | what is known of it                       | what becomes of it                 |
+| ----------------------------- | ----------------------------------------- | ---------------------------------- |
+| no record, or a refused one   | anything                                  | quarantined, with what is wrong    |
+| a key that this run had       | anything                                  | quarantined                        |
+| the same bytes as last time   | stored, or deleted here                   | unchanged                          |
+| a record                      | nothing                                   | created                            |
+| a record                      | deleted, since the source had it no more  | brought back                       |
+| other bytes                   | deleted here                              | a conflict of the field `deleted`  |
+| other bytes                   | stored                                    | merged, `three_way` says how       |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from looma_core.api.quality import Assessment, Severity
+from looma_core.api.reading import read
+from looma_core.problems import FieldError, ValidationProblem
+from looma_engines.talent_sync.quality.assessing import assess
+from looma_engines.talent_sync.records.entity import Entity
+
+from .source_row import SourceRow
+from .three_way import FieldConflict, Policy, Resolution, Times, merge
+
+KEY = "key"
+"""The field of a fault of a row whose key this run had before."""
+DELETED = "deleted"
+"""The field of a conflict about whether there is a record at all."""
+
+
+class Verdict(StrEnum):
+    """What becomes of a record."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    RESTORE = "restore"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the database knows of a key.
+
+    `base` and `raw_digest` are of what the source last gave, None where it never did. `gone` says that the record was
+    deleted as the source had it no more. `values` are the stored record's fields, plain.
+    """
+
+    record_id: UUID
+    version: int
+    deleted: bool
+    updated_at: datetime
+    values: Mapping[str, Any]
+    base: Mapping[str, Any] | None
+    raw_digest: bytes | None
+    seen_generation: int
+    seen_position: int
+    gone: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What holds in a run."""
+
+    generation: int
+    entity: Entity[Any, Any]
+    policy: Policy
+    by_field: Mapping[str, Policy]
+    min_quality: int
+    today: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What becomes of a row. `base` is what the source gave, tidied; `values` what is to be stored."""
+
+    row: SourceRow
+    verdict: Verdict
+    record_id: UUID | None = None
+    values: Mapping[str, Any] | None = None
+    base: Mapping[str, Any] | None = None
+    conflicts: tuple[FieldConflict, ...] = ()
+    faults: tuple[FieldError, ...] = ()
+    score: int | None = None
+
+
+def plain_values(entity: Entity[Any, Any], draft: msgspec.Struct) -> dict[str, Any]:
+    """The settable fields of a draft or record as JSON has them."""
+    found: dict[str, Any] = msgspec.to_builtins(draft)
+    return {name: found[name] for name in entity.settable}
+
+
+def decide(row: SourceRow, known: Known | None, rules: Rules) -> Decision:
+    """What becomes of a row, by the table above."""
+    if row.faults:
+        return Decision(row=row, verdict=Verdict.REFUSED, faults=row.faults)
+    if known is not None and known.seen_generation == rules.generation:
+        return _second(row, known.seen_position)
+    if known is not None and known.raw_digest == row.digest and not known.gone:
+        return Decision(row=row, verdict=Verdict.UNCHANGED, record_id=known.record_id)
+    try:
+        base, score = _accepted(row, rules)
+    except ValidationProblem as problem:
+        return Decision(row=row, verdict=Verdict.REFUSED, faults=tuple(problem.errors))
+    if known is None:
+        return Decision(row=row, verdict=Verdict.CREATE, values=base, base=base, score=score)
+    return _meet(row, known, rules, base=base, score=score)
+
+
+def decide_all(rows: Sequence[SourceRow], known: Mapping[str, Known], rules: Rules) -> list[Decision]:
+    """What becomes of the rows of a batch.
+
+    Of two with one key the first counts, if it was taken or its key is known.
+    """
+    first: dict[str, int] = {}
+    decisions = []
+    for row in rows:
+        if (position := first.get(row.key)) is not None:
+            decisions.append(_second(row, position))
+            continue
+        decision = decide(row, known.get(row.key), rules)
+        if row.key and (decision.verdict is not Verdict.REFUSED or row.key in known):
+            first[row.key] = row.position
+        decisions.append(decision)
+    return decisions
+
+
+def forgotten(known: Known) -> Known:
+    """What is known of a key as if the source had never given it: the record as it is, and nothing to compare with."""
+    return replace(known, base=None, raw_digest=None, seen_generation=0, seen_position=0)
+
+
+def _second(row: SourceRow, position: int) -> Decision:
+    again = FieldError(field=KEY, message=f"the record at {position} has the same key")
+    return Decision(row=row, verdict=Verdict.REFUSED, faults=(again,))
+
+
+def _accepted(row: SourceRow, rules: Rules) -> tuple[dict[str, Any], int]:
+    """What is stored of a row that the rules take, and its quality.
+
+    Raises:
+        ValidationProblem: they refuse it.
+    """
+    draft = rules.entity.tidy(read(dict(row.values), rules.entity.draft))
+    found = assess(draft, today=rules.today, rules=rules.entity.rules)
+    if not found.accepted:
+        raise ValidationProblem(errors=_errors(found))
+    if found.score < rules.min_quality:
+        poor = f"is {found.score} of 100, and {rules.min_quality} is asked for"
+        raise ValidationProblem(errors=[FieldError(field="quality", message=poor)])
+    return plain_values(rules.entity, draft), found.score
+
+
+def _errors(found: Assessment, prefix: str = "") -> list[FieldError]:
+    return [
+        FieldError(field=finding.field, message=f"{prefix}{finding.message}")
+        for finding in found.findings
+        if finding.severity is Severity.ERROR
+    ]
+
+
+def _meet(row: SourceRow, known: Known, rules: Rules, *, base: dict[str, Any], score: int) -> Decision:
+    """The source's record and the one that is known."""
+    times = Times(source=row.updated_at, target=known.updated_at)
+    if known.deleted and known.gone:
+        return Decision(
+            row=row,
+            verdict=Verdict.RESTORE,
+            record_id=known.record_id,
+            values=base,
+            base=base,
+            score=score,
+        )
+    if known.deleted:
+        conflict = _deleted_here(rules.by_field.get(DELETED, rules.policy), times)
+        back = conflict.resolution is Resolution.SOURCE
+        return Decision(
+            row=row,
+            verdict=Verdict.RESTORE if back else Verdict.UNCHANGED,
+            record_id=known.record_id,
+            values=base if back else None,
+            base=base,
+            conflicts=(conflict,),
+            score=score if back else None,
+        )
+    merged = merge(
+        base=known.base,
+        source=base,
+        target=known.values,
+        policy=rules.policy,
+        by_field=rules.by_field,
+        times=times,
+    )
+    same = merged.values == known.values
+    merged_score, refused = (score, ()) if merged.values == base else _look_again(merged.values, rules)
+    if refused:
+        # Each side alone was right: only together they are not. So nothing of the record changes.
+        return Decision(row=row, verdict=Verdict.REFUSED, faults=refused)
+    return Decision(
+        row=row,
+        verdict=Verdict.UNCHANGED if same else Verdict.UPDATE,
+        record_id=known.record_id,
+        values=None if same else merged.values,
+        base=base,
+        conflicts=merged.conflicts,
+        score=merged_score,
+    )
+
+
+def _look_again(values: Mapping[str, Any], rules: Rules) -> tuple[int, tuple[FieldError, ...]]:
+    draft = read(dict(values), rules.entity.draft)
+    found = assess(draft, today=rules.today, rules=rules.entity.rules)
+    return found.score, tuple(_errors(found, "after merging: "))
+
+
+def _deleted_here(policy: Policy, times: Times) -> FieldConflict:
+    def settled(resolution: Resolution, reason: str) -> FieldConflict:
+        return FieldConflict(
+            field=DELETED, base=False, source=False, target=True, resolution=resolution, reason=reason
+        )
+
+    if policy is Policy.SOURCE:
+        return settled(Resolution.SOURCE, "the policy is source: the record was brought back")
+    if policy is Policy.TARGET:
+        return settled(Resolution.TARGET, "the policy is target: the record stays deleted")
+    if policy is Policy.MANUAL or times.source is None:
+        return settled(Resolution.OPEN, "it was deleted here and changed at the source: a person decides")
+    if times.source > times.target:
+        return settled(Resolution.SOURCE, "the source's change is later than the deletion here")
+    return settled(Resolution.TARGET, "the deletion here is later than the source's change")

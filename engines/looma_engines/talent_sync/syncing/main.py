@@ -1,0 +1,32 @@
+"""`looma-engine records-worker`: one shard of a SyncJob's run that brings records in."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from looma_core.settings import variable
+from looma_engines.sync_worker.inputs import BadInputError, Inputs
+from looma_engines.sync_worker.main import start
+
+from .worker import RecordsWorker
+
+
+def make(inputs: Inputs) -> RecordsWorker:
+    """The worker of what this pod was told.
+
+    Raises:
+        BadInputError: without a target, or without a database.
+    """
+    if inputs.target is None:
+        raise BadInputError("spec.target is missing: this worker writes records, and needs to know where")
+    url = os.environ.get(variable("database_url"), "")
+    if not url:
+        raise BadInputError(f"{variable('database_url')} is missing: it is in the secret of the engines")
+    return RecordsWorker(url, inputs.target)
+
+
+def main(name: str) -> None:
+    """Entry point; ends the process."""
+    del name
+    sys.exit(start(make))

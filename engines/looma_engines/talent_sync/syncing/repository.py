@@ -1,0 +1,308 @@
+"""One batch, one transaction: the fence is asked, records, states, quarantine and checkpoint are written together.
+
+So neither a worker that is killed between two steps nor one that wakes up after its run can leave half of a batch, or
+write one twice: what is committed has its checkpoint with it, and the fence's row is held until the commit.
+
+`COPY` goes into a temporary table, since it does not work on tables under row-level security; what is copied goes on by
+`INSERT ... SELECT` under the tenant's own policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.rows import namedtuple_row
+from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
+
+from looma_core.db import new_id
+from looma_engines.talent_sync.models import SCHEMA
+from looma_engines.talent_sync.records.entity import Entity
+
+from .batch import Batch
+from .counting import Tally
+from .deciding import Decision, Known
+from .source_row import SourceRow
+
+STATEMENT_TIMEOUT_MS = 60_000
+_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC"
+
+
+class FenceError(Exception):
+    """A newer run has taken the fence, or another SyncJob of the name: nothing was written."""
+
+
+class MovedError(Exception):
+    """Another worker of this shard wrote in between; whoever begins anew goes on where that one is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which shard of which run, and what its records say of their source."""
+
+    tenant: str
+    job: str
+    uid: str
+    epoch: int
+    shard: int
+    shards: int
+    run: str
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """How far a shard is, after how many batches, and what it did until there.
+
+    `generation` is the run's number among all runs of all SyncJobs, in the order in which they took their fences.
+    """
+
+    generation: int
+    step: int
+    position: int
+    tally: Tally
+
+
+def connect(url: str, *, application_name: str) -> psycopg.Connection[Any]:
+    """A connection as the application's role; `url` is SQLAlchemy's or libpq's.
+
+    Raises:
+        psycopg.OperationalError: the database does not answer.
+    """
+    connection = psycopg.connect(
+        url.replace("postgresql+psycopg://", "postgresql://", 1),
+        application_name=application_name,
+        connect_timeout=5,
+        tcp_user_timeout=20_000,
+        keepalives_idle=15,
+        keepalives_interval=5,
+        keepalives_count=3,
+        options=_OPTIONS,
+        autocommit=True,
+        row_factory=namedtuple_row,
+    )
+    set_json_loads(msgspec.json.decode, connection)
+    set_json_dumps(msgspec.json.encode, connection)
+    return connection
+
+
+class SyncRepository:
+    """Writes the batches of one shard.
+
+    Args:
+        connection: from `connect`, used by nobody else.
+        place: the shard.
+        entity: the kind of its records.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], place: Place, entity: Entity[Any, Any]) -> None:
+        self._connection = connection
+        self._place = place
+        self._entity = entity
+        self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
+        self._batch = Batch(connection, self._execute, entity, origin=place.origin)
+        self._in_place = {
+            "job": place.job,
+            "uid": place.uid,
+            "epoch": place.epoch,
+            "shard": place.shard,
+            "shards": place.shards,
+            "run": place.run,
+            "origin": place.origin,
+            "entity": entity.name,
+        }
+
+    def begin(self) -> Checkpoint:
+        """Take the fence for this run, and read how far its shard is.
+
+        Raises:
+            FenceError: a newer run has it.
+        """
+        with self._transaction():
+            self._execute(
+                """INSERT INTO talent_sync.sync_fences AS fence (job, uid, epoch) VALUES (%(job)s, %(uid)s, %(epoch)s)
+                ON CONFLICT (tenant, job) DO UPDATE SET uid = excluded.uid, epoch = excluded.epoch,
+                    generation = excluded.generation, updated_at = now()
+                WHERE fence.uid <> excluded.uid OR fence.epoch < excluded.epoch"""
+            )
+            generation = self._check_fence()
+            self._execute(
+                """INSERT INTO talent_sync.sync_shards
+                    (id, job, uid, epoch, generation, shard, shards, run, origin, entity)
+                VALUES (%(id)s, %(job)s, %(uid)s, %(epoch)s, %(generation)s, %(shard)s, %(shards)s,
+                    %(run)s, %(origin)s, %(entity)s)
+                ON CONFLICT (tenant, job, uid, epoch, shard) DO NOTHING""",
+                id=new_id(),
+            )
+            return self._checkpoint(generation)
+
+    def checkpoint(self) -> Checkpoint:
+        """How far the shard is.
+
+        Raises:
+            FenceError: a newer run has the fence.
+        """
+        with self._transaction():
+            return self._checkpoint(self._check_fence())
+
+    def write(
+        self,
+        rows: Sequence[SourceRow],
+        *,
+        after: Checkpoint,
+        position: int,
+        decide: Callable[[Mapping[str, Known]], list[Decision]],
+        keeps_refused: bool,
+        again: bool = False,
+    ) -> Checkpoint:
+        """Write a batch and its checkpoint.
+
+        Args:
+            rows: the batch.
+            after: the checkpoint that it follows.
+            position: where the shard is after it.
+            decide: what becomes of each row, from what is known of their keys; pure.
+            keeps_refused: whether the quarantine takes what is refused.
+            again: whether the rows were counted before.
+
+        Raises:
+            FenceError: a newer run has the fence; nothing was written.
+            MovedError: the shard is not at `after`; nothing was written.
+        """
+        with self._transaction():
+            if self._checkpoint(self._check_fence(), lock=True).step != after.step:
+                raise MovedError
+            known = self._batch.known(row.key for row in rows if row.key)
+            decisions = decide(known)
+            self._batch.write(decisions, known)
+            self._batch.note_conflicts(decisions)
+            if keeps_refused:
+                self._batch.quarantine(decisions)
+            tally = after.tally + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
+            return self._save(after, position=position, tally=tally)
+
+    def sweep(self, *, after: Checkpoint) -> Checkpoint:
+        """Delete what the source had in an earlier run and has no more; for a run that read all of it.
+
+        Raises:
+            FenceError, MovedError: as `write`.
+        """
+        with self._transaction():
+            if self._checkpoint(self._check_fence(), lock=True).step != after.step:
+                raise MovedError
+            deleted = self._execute(
+                sql.SQL(
+                    """WITH missing AS (
+                        UPDATE talent_sync.sync_states SET gone = true
+                        WHERE entity = %(entity)s AND origin = %(origin)s AND NOT gone
+                            AND seen_generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s
+                        RETURNING record_id)
+                    UPDATE {table} AS record SET deleted_at = now(), updated_at = now(), version = version + 1
+                    FROM missing WHERE record.id = missing.record_id AND record.deleted_at IS NULL"""
+                ).format(table=self._table)
+            ).rowcount
+            tally = msgspec.structs.replace(after.tally, deleted=after.tally.deleted + deleted)
+            return self._save(after, position=after.position, tally=tally)
+
+    def held(self, rows: Sequence[SourceRow]) -> set[int]:
+        """Positions of the rows that the database holds as the source has them: the record, or its quarantine.
+
+        A record that nobody changed since this engine wrote it must still have just what was written.
+        """
+        with self._transaction():
+            known = self._batch.stored(row.key for row in rows if row.key)
+            quarantined = {
+                (found.key, bytes(found.raw_digest))
+                for found in self._execute(
+                    """SELECT key, raw_digest FROM talent_sync.quarantine
+                    WHERE entity = %(entity)s AND origin = %(origin)s AND raw_digest = ANY(%(digests)s)""",
+                    digests=[row.digest for row in rows],
+                )
+            }
+        held = set()
+        for row in rows:
+            state = known.get(row.key)
+            is_held = state is not None and state.known.raw_digest == row.digest and state.intact
+            if is_held or (row.key, row.digest) in quarantined:
+                held.add(row.position)
+        return held
+
+    def end(self, verification: Mapping[str, int]) -> None:
+        """Note that the shard is done, and what looking at it again found.
+
+        What waits in quarantine and the source has no more waits no longer.
+
+        Raises:
+            FenceError: a newer run has the fence.
+        """
+        with self._transaction():
+            self._check_fence()
+            self._execute(
+                """UPDATE talent_sync.sync_shards SET ended_at = now(), updated_at = now(), verification = %(found)s
+                WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
+                found=Jsonb(dict(verification)),
+            )
+            self._execute(
+                """UPDATE talent_sync.quarantine SET state = 'superseded', settled_at = now(), settled_by = 'sync',
+                    version = version + 1
+                WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open'
+                    AND generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s"""
+            )
+
+    # ---- what a transaction is made of -----------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._connection.transaction():
+            self._connection.execute(
+                "SELECT set_config('looma.tenant', %s, true) AS tenant, set_config('looma.actor', %s, true) AS actor,"
+                " set_config('looma.origin', 'sync', true) AS origin",
+                (self._place.tenant, f"syncjob:{self._place.job}"),
+            )
+            yield
+
+    def _execute(self, query: str | sql.Composed, **more: Any) -> psycopg.Cursor[Any]:
+        return self._connection.execute(query, {**self._in_place, **more})
+
+    def _check_fence(self) -> int:
+        # Shared: the shards of one run write side by side, and a newer run waits until they are done.
+        held = self._execute(
+            """SELECT generation FROM talent_sync.sync_fences
+            WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s FOR SHARE"""
+        ).fetchone()
+        if held is None:
+            raise FenceError(f"epoch {self._place.epoch} is over: a newer run has taken the fence")
+        self._in_place["generation"] = held.generation
+        return int(held.generation)
+
+    def _checkpoint(self, generation: int, *, lock: bool = False) -> Checkpoint:
+        query = sql.SQL(
+            """SELECT step, position, counts FROM talent_sync.sync_shards
+            WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s {lock}"""
+        ).format(lock=sql.SQL("FOR UPDATE" if lock else ""))
+        found = self._execute(query).fetchone()
+        if found is None:
+            raise MovedError
+        return Checkpoint(
+            generation=generation,
+            step=found.step,
+            position=found.position,
+            tally=msgspec.convert(found.counts, Tally),
+        )
+
+    def _save(self, after: Checkpoint, *, position: int, tally: Tally) -> Checkpoint:
+        checkpoint = replace(after, step=after.step + 1, position=position, tally=tally)
+        self._execute(
+            """UPDATE talent_sync.sync_shards
+            SET step = %(step)s, position = %(position)s, counts = %(counts)s, updated_at = now()
+            WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
+            step=checkpoint.step,
+            position=checkpoint.position,
+            counts=Jsonb(msgspec.to_builtins(checkpoint.tally)),
+        )
+        return checkpoint

@@ -1,0 +1,157 @@
+"""Rows of the quarantine, of conflicts and of runs, inside a session that already knows its tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from .models import ConflictRow, QuarantineRow, ShardRow, StateRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from looma_engines.talent_sync.cursor import Position
+
+RowT = TypeVar("RowT", QuarantineRow, ConflictRow)
+
+
+class ReviewRepository:
+    """Reads and settles what runs left for people, of the session's tenant.
+
+    Args:
+        session: from `Database.tenant_session`.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def page(
+        self, row: type[RowT], *, filters: Mapping[str, object], after: Position | None, limit: int
+    ) -> Sequence[RowT]:
+        """Up to `limit` rows, newest first, from after a position."""
+        statement: Select[RowT] = select(row)
+        for name, wanted in filters.items():
+            if wanted is not None:
+                statement = statement.where(getattr(row, name) == wanted)
+        if after is not None:
+            statement = statement.where(tuple_(row.created_at, row.id) < tuple_(after.key, after.id))
+        statement = statement.order_by(row.created_at.desc(), row.id.desc()).limit(limit)
+        return (await self._session.scalars(statement)).all()
+
+    async def find(self, row: type[RowT], row_id: UUID, *, lock: bool = False) -> RowT | None:
+        """The row with this id, or None; with `lock` nobody else settles it meanwhile."""
+        statement = select(row).where(row.id == row_id)
+        return await self._session.scalar(statement.with_for_update() if lock else statement)
+
+    async def settle_entry(
+        self, entry: QuarantineRow, *, state: str, by: str, record_id: UUID | None
+    ) -> None:
+        """Close an entry of the quarantine."""
+        await self._session.execute(
+            update(QuarantineRow)
+            .where(QuarantineRow.id == entry.id)
+            .values(
+                state=state,
+                version=entry.version + 1,
+                settled_at=func.now(),
+                settled_by=by,
+                record_id=record_id,
+            )
+        )
+        await self._session.refresh(entry)
+
+    async def settle_conflict(self, conflict: ConflictRow, *, resolution: str, by: str) -> None:
+        """Close a conflict."""
+        await self._session.execute(
+            update(ConflictRow)
+            .where(ConflictRow.id == conflict.id)
+            .values(resolution=resolution, settled_at=func.now(), settled_by=by)
+        )
+        await self._session.refresh(conflict)
+
+    async def state(self, entry: QuarantineRow) -> StateRow | None:
+        """What is known of the entry's key; locked."""
+        statement = select(StateRow).where(
+            StateRow.entity == entry.entity, StateRow.origin == entry.origin, StateRow.key == entry.key
+        )
+        return await self._session.scalar(statement.with_for_update())
+
+    async def remember(self, entry: QuarantineRow, values: Mapping[str, Any]) -> None:
+        """Note what a record became, so that the next run finds the entry's row unchanged."""
+        statement = insert(StateRow).values(
+            tenant=func.current_setting("looma.tenant"),
+            entity=entry.entity,
+            origin=entry.origin,
+            key=entry.key,
+            raw_digest=entry.raw_digest,
+            seen_generation=entry.generation,
+            seen_position=entry.position,
+            shard_hash=entry.shard_hash,
+            gone=False,
+            **values,
+        )
+        await self._session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["tenant", "entity", "origin", "key"],
+                set_={name: statement.excluded[name] for name in ("raw_digest", "gone", *values)},
+            )
+        )
+
+    async def base_of(self, conflict: ConflictRow) -> dict[str, Any] | None:
+        """What the source last gave for a conflict's record."""
+        statement = select(StateRow.base).where(
+            StateRow.entity == conflict.entity,
+            StateRow.origin == conflict.origin,
+            StateRow.key == conflict.key,
+        )
+        return await self._session.scalar(statement)
+
+    async def runs(self, *, job: str | None, before: int | None, limit: int) -> list[list[ShardRow]]:
+        """The shards of up to `limit` runs, the latest run first."""
+        numbers = select(ShardRow.generation).group_by(ShardRow.generation)
+        if job is not None:
+            numbers = numbers.where(ShardRow.job == job)
+        if before is not None:
+            numbers = numbers.where(ShardRow.generation < before)
+        wanted = (
+            await self._session.scalars(numbers.order_by(ShardRow.generation.desc()).limit(limit))
+        ).all()
+        rows = await self._session.scalars(
+            select(ShardRow)
+            .where(ShardRow.generation.in_(wanted))
+            .order_by(ShardRow.generation.desc(), ShardRow.shard)
+        )
+        found: dict[int, list[ShardRow]] = {}
+        for row in rows:
+            found.setdefault(row.generation, []).append(row)
+        return list(found.values())
+
+    async def run(self, number: int) -> list[ShardRow]:
+        """The shards of one run; empty if there is none."""
+        rows = await self._session.scalars(
+            select(ShardRow).where(ShardRow.generation == number).order_by(ShardRow.shard)
+        )
+        return list(rows)
+
+    async def tallies(self, number: int) -> dict[str, list[tuple[str, int]]]:
+        """Of one run: fields that are wrong, resolutions of conflicts, and their fields, each with how often."""
+        queries = {
+            "faults": """SELECT error ->> 'field' AS name, count(DISTINCT entry.id) AS number
+                FROM talent_sync.quarantine AS entry, jsonb_array_elements(entry.errors) AS error
+                WHERE entry.generation = :number GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 50""",
+            "resolutions": """SELECT resolution AS name, count(*) AS number FROM talent_sync.sync_conflicts
+                WHERE generation = :number GROUP BY 1 ORDER BY 2 DESC, 1""",
+            "conflict_fields": """SELECT field AS name, count(*) AS number FROM talent_sync.sync_conflicts
+                WHERE generation = :number GROUP BY 1 ORDER BY 2 DESC, 1""",
+        }
+        found = {}
+        for name, query in queries.items():
+            rows = await self._session.execute(text(query), {"number": number})
+            found[name] = [(row.name, row.number) for row in rows]
+        return found

@@ -1,0 +1,359 @@
+"""What people do with what sync runs left: put a record right, throw it away, settle a conflict, read a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+import msgspec
+
+from looma_core.api.page import Page
+from looma_core.api.reading import read
+from looma_core.api.source import Source
+from looma_core.api.sync import (
+    QuarantineEntry,
+    QuarantineItem,
+    RunCounts,
+    SyncConflict,
+    SyncReport,
+    SyncRun,
+    Tallied,
+)
+from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFailed, ValidationProblem
+from looma_engines.talent_sync import cursor as cursors
+from looma_engines.talent_sync.etag import allows
+from looma_engines.talent_sync.quality.assessing import refusals
+from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.repository import RecordRepository
+
+from .batch import SOURCE_TYPE
+from .counting import Tally
+from .deciding import DELETED, KEY, plain_values
+from .files import BESIDE
+from .models import ConflictRow, QuarantineRow, ShardRow
+from .review_repository import ReviewRepository, RowT
+from .source_row import digest_of
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter
+
+    from looma_core.auth import Principal
+    from looma_core.db import Database
+
+SORT = "-created_at"
+
+
+class ReviewService:
+    """Works on what runs left in the caller's tenant.
+
+    Args:
+        database: connection pool.
+        entities: kinds of records by their names.
+        settled: counts what people settled, by what it was and how.
+        max_page_size: most items in one answer.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        entities: Mapping[str, Entity[Any, Any]],
+        settled: Counter,
+        *,
+        max_page_size: int,
+    ) -> None:
+        self._database = database
+        self._entities = entities
+        self._settled = settled
+        self._max_page_size = max_page_size
+
+    async def quarantine(
+        self, principal: Principal, *, filters: Mapping[str, object], limit: int, cursor: str | None
+    ) -> Page[QuarantineItem]:
+        """A page of the quarantine, newest first.
+
+        Raises:
+            ValidationProblem: the cursor is wrong.
+        """
+        rows, after = await self._page(principal, QuarantineRow, filters=filters, limit=limit, cursor=cursor)
+        return Page(items=[_item(row) for row in rows], next_cursor=after)
+
+    async def entry(self, principal: Principal, entry_id: UUID) -> QuarantineEntry:
+        """One entry, with what the source had.
+
+        Raises:
+            NotFound: there is none with this id in the caller's tenant.
+        """
+        async with self._database.tenant_session(principal) as session:
+            row = await ReviewRepository(session).find(QuarantineRow, entry_id)
+            return _entry(_there(row, "entry of the quarantine", entry_id))
+
+    async def replay(
+        self, principal: Principal, entry_id: UUID, draft: Mapping[str, Any], *, if_match: str
+    ) -> QuarantineEntry:
+        """Store the record as a person put it right. The next run that brings the same row finds it done.
+
+        Raises:
+            NotFound: there is no such entry.
+            PreconditionFailed: it changed since.
+            Conflict: it is settled, or its record is being changed.
+            ValidationProblem: the record is still not right.
+        """
+        async with self._database.tenant_session(principal) as session:
+            reviews = ReviewRepository(session)
+            entry = await self._open_entry(reviews, entry_id, if_match)
+            entity = self._entities[entry.entity]
+            repository = RecordRepository(session, entity)
+            neat = self._accepted(entity, draft, entry)
+            state = await reviews.state(entry) if entry.key else None
+            current = await repository.find(state.record_id) if state is not None else None
+            if current is None:
+                current = await repository.find_by_source(neat.source)
+            record = (
+                await repository.add(neat)
+                if current is None
+                else await repository.replace(current.id, version=current.version, draft=neat)
+            )
+            if record is None:
+                raise Conflict("The record is being changed at this moment; try again.")
+            # A second record of a key leaves the first one's state alone: that is what the source stands by.
+            if entry.key and (state is None or not _is_second(entry)):
+                values = plain_values(entity, cast("msgspec.Struct", record))
+                await reviews.remember(
+                    entry,
+                    {
+                        "record_id": record.id,
+                        "base": values,
+                        "written_version": record.version,
+                        "written_digest": digest_of(values),
+                    },
+                )
+            await reviews.settle_entry(entry, state="replayed", by=principal.subject, record_id=record.id)
+            answer = _entry(entry)
+        self._settled.labels("quarantine", "replayed").inc()
+        return answer
+
+    async def discard(self, principal: Principal, entry_id: UUID, *, if_match: str) -> QuarantineEntry:
+        """Throw an entry away: the same row, brought again, is not asked about again.
+
+        Raises:
+            NotFound, PreconditionFailed, Conflict: as `replay`.
+        """
+        async with self._database.tenant_session(principal) as session:
+            reviews = ReviewRepository(session)
+            entry = await self._open_entry(reviews, entry_id, if_match)
+            await reviews.settle_entry(entry, state="discarded", by=principal.subject, record_id=None)
+            answer = _entry(entry)
+        self._settled.labels("quarantine", "discarded").inc()
+        return answer
+
+    async def conflicts(
+        self, principal: Principal, *, filters: Mapping[str, object], limit: int, cursor: str | None
+    ) -> Page[SyncConflict]:
+        """A page of conflicts, newest first.
+
+        Raises:
+            ValidationProblem: the cursor is wrong.
+        """
+        rows, after = await self._page(principal, ConflictRow, filters=filters, limit=limit, cursor=cursor)
+        return Page(items=[_conflict(row) for row in rows], next_cursor=after)
+
+    async def settle(self, principal: Principal, conflict_id: UUID, *, take: str) -> SyncConflict:
+        """Say whose value stands; the source's goes into the record as it is now.
+
+        Raises:
+            NotFound: there is no such conflict.
+            Conflict: it is settled, or the record is gone or being changed.
+            ValidationProblem: the record would not be right with the source's value.
+        """
+        async with self._database.tenant_session(principal) as session:
+            reviews = ReviewRepository(session)
+            row = _there(await reviews.find(ConflictRow, conflict_id, lock=True), "conflict", conflict_id)
+            if row.resolution != "open":
+                raise Conflict(f"The conflict is settled: {row.resolution} was taken.")
+            if take == "source":
+                await self._take_source(RecordRepository(session, self._entities[row.entity]), reviews, row)
+            await reviews.settle_conflict(row, resolution=take, by=principal.subject)
+            answer = _conflict(row)
+        self._settled.labels("conflict", take).inc()
+        return answer
+
+    async def runs(
+        self, principal: Principal, *, job: str | None, limit: int, cursor: str | None
+    ) -> Page[SyncRun]:
+        """A page of runs, the latest first.
+
+        Raises:
+            ValidationProblem: the cursor is wrong.
+        """
+        before = None
+        if cursor is not None:
+            if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+                raise ValidationProblem(
+                    errors=[
+                        FieldError(
+                            field="cursor", message="give back `next_cursor` of the page before, unchanged"
+                        )
+                    ]
+                )
+            before = int(cursor)
+        limit = min(limit, self._max_page_size)
+        async with self._database.tenant_session(principal) as session:
+            found = await ReviewRepository(session).runs(job=job, before=before, limit=limit + 1)
+        items = [run_of(shards) for shards in found[:limit]]
+        return Page(items=items, next_cursor=str(items[-1].id) if len(found) > limit else None)
+
+    async def report(self, principal: Principal, number: int) -> SyncReport:
+        """One run, with what was wrong and how conflicts were settled.
+
+        Raises:
+            NotFound: the caller's tenant has no such run.
+        """
+        async with self._database.tenant_session(principal) as session:
+            reviews = ReviewRepository(session)
+            shards = await reviews.run(number)
+            if not shards:
+                raise NotFound(f"There is no run {number}.")
+            tallies = await reviews.tallies(number)
+        found = {
+            name: [Tallied(name=word, number=times) for word, times in rows] for name, rows in tallies.items()
+        }
+        return SyncReport(
+            **msgspec.structs.asdict(run_of(shards)),
+            faults=found["faults"],
+            resolutions=found["resolutions"],
+            conflict_fields=found["conflict_fields"],
+        )
+
+    async def _page(
+        self,
+        principal: Principal,
+        row: type[Any],
+        *,
+        filters: Mapping[str, object],
+        limit: int,
+        cursor: str | None,
+    ) -> tuple[Sequence[Any], str | None]:
+        after = cursors.decode(cursor, sort=SORT) if cursor else None
+        limit = min(limit, self._max_page_size)
+        async with self._database.tenant_session(principal) as session:
+            found = await ReviewRepository(session).page(row, filters=filters, after=after, limit=limit + 1)
+        rows = found[:limit]
+        if len(found) <= limit:
+            return rows, None
+        return rows, cursors.encode(sort=SORT, key=rows[-1].created_at, row_id=rows[-1].id)
+
+    async def _open_entry(self, reviews: ReviewRepository, entry_id: UUID, if_match: str) -> QuarantineRow:
+        found = await reviews.find(QuarantineRow, entry_id, lock=True)
+        entry = _there(found, "entry of the quarantine", entry_id)
+        if not allows(if_match, entry.version):
+            raise PreconditionFailed(
+                "The entry was changed since you read it: read it again, then settle it."
+            )
+        if entry.state != "open":
+            raise Conflict(f"The entry is settled: it was {entry.state}.")
+        return entry
+
+    def _accepted(self, entity: Entity[Any, Any], draft: Mapping[str, Any], entry: QuarantineRow) -> Any:  # noqa: ANN401 - a draft of whatever kind
+        if "source" in draft:
+            raise ValidationProblem(
+                errors=[FieldError(field="draft.source", message="leave it out: the entry has it")]
+            )
+        reference = f"{entry.origin}:{entry.key or entry.id}"
+        try:
+            neat = entity.tidy(
+                read({**draft, "source": {"type": SOURCE_TYPE, "ref": reference}}, entity.draft)
+            )
+        except ValidationProblem as problem:
+            raise ValidationProblem(errors=_in_draft(problem.errors)) from problem
+        if errors := refusals(neat, today=datetime.now(UTC).date(), rules=entity.rules):
+            raise ValidationProblem(errors=_in_draft(errors))
+        return neat
+
+    async def _take_source(
+        self, repository: RecordRepository[Any, Any], reviews: ReviewRepository, row: ConflictRow
+    ) -> None:
+        entity = self._entities[row.entity]
+        source = Source(type=SOURCE_TYPE, ref=f"{row.origin}:{row.key}")
+        if row.field == DELETED:
+            base = await reviews.base_of(row)
+            if base is None:
+                raise Conflict("The source's record is not known any more: wait for the next run.")
+            if not await repository.restore(row.record_id, read({**base, "source": source}, entity.draft)):
+                raise Conflict("The record is there again, or being changed at this moment.")
+            return
+        current = await repository.find(row.record_id)
+        if current is None:
+            raise Conflict("The record was deleted since: there is nothing to settle but by taking `target`.")
+        given = {**plain_values(entity, current), row.field: row.source, "source": source}
+        neat = entity.tidy(read(msgspec.to_builtins(given), entity.draft))
+        if errors := refusals(neat, today=datetime.now(UTC).date(), rules=entity.rules):
+            raise ValidationProblem(errors=errors)
+        if await repository.replace(current.id, version=current.version, draft=neat) is None:
+            raise Conflict("The record is being changed at this moment; try again.")
+
+
+def run_of(shards: Sequence[ShardRow]) -> SyncRun:
+    """A run of its shards, all of one number."""
+    tally = Tally()
+    for shard in shards:
+        tally += msgspec.convert(shard.counts, Tally)
+    ended = [shard.ended_at for shard in shards if shard.ended_at is not None]
+    whole = len(ended) == shards[0].shards
+    looks = [shard.verification for shard in shards if shard.verification is not None]
+    return SyncRun(
+        id=shards[0].generation,
+        job=shards[0].job,
+        epoch=shards[0].epoch,
+        origin=shards[0].origin,
+        entity=cast("Any", shards[0].entity),
+        shards=shards[0].shards,
+        ended=len(ended),
+        counts=RunCounts(**{name: getattr(tally, name) for name in RunCounts.__struct_fields__}),
+        quality=round(tally.score_sum / tally.scored, 1) if tally.scored else None,
+        looked=sum(look["looked"] for look in looks) if whole else None,
+        held=sum(look["held"] for look in looks) if whole else None,
+        started_at=min(shard.created_at for shard in shards),
+        updated_at=max(shard.updated_at for shard in shards),
+        ended_at=max(ended) if whole else None,
+    )
+
+
+def _there(row: RowT | None, what: str, row_id: UUID) -> RowT:
+    if row is None:
+        raise NotFound(f"There is no {what} {row_id}.")
+    return row
+
+
+def _fields(row: Any, struct: type[msgspec.Struct]) -> dict[str, Any]:  # noqa: ANN401 - a row of either kind
+    return {name: getattr(row, name) for name in struct.__struct_fields__ if name != "draft"}
+
+
+def _item(row: QuarantineRow) -> QuarantineItem:
+    return msgspec.convert(_fields(row, QuarantineItem), QuarantineItem)
+
+
+def _entry(row: QuarantineRow) -> QuarantineEntry:
+    return msgspec.convert({**_fields(row, QuarantineEntry), "draft": _draft(row)}, QuarantineEntry)
+
+
+def _conflict(row: ConflictRow) -> SyncConflict:
+    return msgspec.convert(_fields(row, SyncConflict), SyncConflict)
+
+
+def _draft(row: QuarantineRow) -> dict[str, Any] | None:
+    """What the source had, as far as a draft has such fields."""
+    try:
+        found = msgspec.json.decode(row.raw, type=dict[str, Any]) if row.whole else None
+    except msgspec.MsgspecError:
+        return None
+    return found if found is None else {name: value for name, value in found.items() if name not in BESIDE}
+
+
+def _is_second(entry: QuarantineRow) -> bool:
+    return any(error["field"] == KEY for error in entry.errors)
+
+
+def _in_draft(errors: Sequence[FieldError]) -> list[FieldError]:
+    return [FieldError(field=f"draft.{error.field}", message=error.message) for error in errors]
