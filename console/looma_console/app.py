@@ -21,9 +21,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import looma_console.api_forward.routes
 import looma_console.auth.routes
+import looma_console.exchange.routes
 import looma_console.gateway.routes
-import looma_console.incoming.routes
 import looma_console.histories.routes
+import looma_console.incoming.routes
 import looma_console.language.routes
 import looma_console.models.routes
 import looma_console.people.routes
@@ -98,6 +99,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.records.routes.blueprint,
         looma_console.incoming.routes.blueprint,
         looma_console.histories.routes.blueprint,
+        looma_console.exchange.routes.blueprint,
         looma_console.resumes.routes.blueprint,
         looma_console.services.routes.blueprint,
         looma_console.gateway.routes.blueprint,

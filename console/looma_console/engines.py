@@ -18,6 +18,7 @@ import msgspec
 
 from looma_console.api_forward.problems import EngineBroke, EngineTimeout, EngineUnreachable, NoRoute
 from looma_console.api_forward.routing import Route, pick
+from looma_core.api.exchange import ImportReport
 from looma_core.api.history import HistoryEntry
 from looma_core.api.page import Page
 from looma_core.api.quality import Assessment
@@ -210,9 +211,29 @@ class EngineClient:
 
     def resume_file(self, caller: Caller, resume_id: UUID) -> FileDownload:
         """The file as it was uploaded, as a stream; the caller closes it. Raises EngineError."""
-        path = f"/api/v1/resumes/{quote(str(resume_id))}/file"
+        return self._download(caller, f"/api/v1/resumes/{quote(str(resume_id))}/file")
+
+    def import_records(
+        self, caller: Caller, kind: str, *, file_name: str, file: IO[bytes], dry_run: bool, key: str
+    ) -> ImportReport:
+        """Have a file of records imported, or only tried; the same `key` imports once. Raises EngineError."""
+        answer = self._call(
+            caller,
+            "POST",
+            f"/api/v1/{kind}/import",
+            files={"file": (file_name, file, "application/octet-stream")},
+            data={"dry_run": "true" if dry_run else "false"},
+            headers={HEADER: key} if key else {},
+        )
+        return _decode(answer, ImportReport)
+
+    def export_records(self, caller: Caller, kind: str, query: Mapping[str, str]) -> FileDownload:
+        """Records as a file, as a stream; the caller closes it. Raises EngineError."""
+        return self._download(caller, f"/api/v1/{kind}/export", params=query)
+
+    def _download(self, caller: Caller, path: str, **given: Any) -> FileDownload:
         with _explained():
-            response = self._send(caller, "GET", path, stream=True)
+            response = self._send(caller, "GET", path, stream=True, **given)
         if response.status_code >= 400:
             with _explained():
                 response.read()

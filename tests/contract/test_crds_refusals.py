@@ -643,7 +643,9 @@ TALENTS = changed(changed(SERVICE, "spec.engine", "talent-sync"), "spec.config",
     ("config", "words"),
     [
         ({"maxPages": 3}, "config of engine talent-sync: write only maxPageSize"),
-        ({"maxPageSize": 501}, "a whole number from 1 to 500"),
+        ({"maxPageSize": 501}, "write whole numbers without quotes: maxPageSize 1 to 500"),
+        ({"maxBatchItems": 1001}, "maxBatchItems 1 to 1000"),
+        ({"maxImportRows": "5"}, "maxImportRows 1 to 20000"),
     ],
 )
 def test_config_is_judged_for_the_engine_that_runs(control_plane: ControlPlane, namespace, config, words):

@@ -121,6 +121,32 @@
     });
   }
 
+  // --- Imports: a file that is chosen or dropped is tried at once; importing it takes a click of its own. ---
+
+  function imports(form) {
+    const input = form.querySelector("input[type=file]");
+    const preview = document.getElementById("preview");
+
+    function look() {
+      if (input.files.length) form.requestSubmit(preview);
+    }
+
+    input.addEventListener("change", look);
+    form.addEventListener("dragover", function (event) {
+      event.preventDefault();
+      form.classList.add("over");
+    });
+    form.addEventListener("dragleave", function (event) {
+      if (!form.contains(event.relatedTarget)) form.classList.remove("over");
+    });
+    form.addEventListener("drop", function (event) {
+      event.preventDefault();
+      form.classList.remove("over");
+      input.files = event.dataTransfer.files;
+      look();
+    });
+  }
+
   // --- The dialog: htmx fills it, this opens it; a dialog closes by itself with Escape. ---
 
   function dialogs(dialog) {
@@ -198,6 +224,8 @@
   document.addEventListener("DOMContentLoaded", function () {
     const form = document.getElementById("upload");
     if (form) uploads(form);
+    const table = document.getElementById("import");
+    if (table) imports(table);
     dialogs(document.getElementById("dialog"));
     live();
   });

@@ -34,6 +34,8 @@ ACTIONS: dict[str, LazyString] = {
     "replay-record": lazy_gettext("Put record right"),
     "discard-record": lazy_gettext("Throw record away"),
     "settle-conflict": lazy_gettext("Settle conflict"),
+    "import-records": lazy_gettext("Import records"),
+    "export-records": lazy_gettext("Export records"),
     "rollback": lazy_gettext("Roll back"),
     "run": lazy_gettext("Run now"),
     "cancel": lazy_gettext("Cancel run"),

@@ -16,8 +16,13 @@ from looma_core.metrics import Metrics
 from looma_core.settings import SettingsError, load_config
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.config import TalentConfig
+from looma_engines.talent_sync.exchange.exporting import Exporter, Slots
+from looma_engines.talent_sync.exchange.importing import Importer
+from looma_engines.talent_sync.exchange.metrics import exchange_metrics
+from looma_engines.talent_sync.exchange.routes import CompanyExchange, JobExchange, TalentExchange
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import BRANCH, SCHEMA
+from looma_engines.talent_sync.records.batch import Batches
 from looma_engines.talent_sync.records.service import RecordService, record_metrics
 from looma_engines.talent_sync.routes import CompanyController, JobController, TalentController
 from looma_engines.talent_sync.syncing.reviewing import ReviewService
@@ -56,13 +61,28 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         application_name=f"{settings.service}-{settings.revision}",
     )
     counted = record_metrics(metrics)
+    # A trial of an import stores nothing, so what it does is counted where nobody looks.
+    nowhere = record_metrics(Metrics(service=settings.service, revision=settings.revision))
+    exchanged = exchange_metrics(metrics)
+    slots = Slots()
 
-    def routed(controller: type[Controller], entity: Entity[Any, Any]) -> Router:
+    def routed(controller: type[Controller], exchange: type[Controller], entity: Entity[Any, Any]) -> Router:
         records = RecordService(database, entity, counted, max_page_size=config.max_page_size)
+        trial = RecordService(database, entity, nowhere, max_page_size=config.max_page_size)
+        batches = Batches(database, records, most=config.max_batch_items)
+        importer = Importer(
+            database, records, uncounted=trial, rows=exchanged.imported, most=config.max_import_rows
+        )
+        exporter = Exporter(records, slots=slots, rows=exchanged.exported)
         return Router(
             path="/",
-            route_handlers=[controller],
-            dependencies={"records": Provide(lambda: records, sync_to_thread=False)},
+            route_handlers=[controller, exchange],
+            dependencies={
+                "records": Provide(lambda: records, sync_to_thread=False),
+                "batches": Provide(lambda: batches, sync_to_thread=False),
+                "importer": Provide(lambda: importer, sync_to_thread=False),
+                "exporter": Provide(lambda: exporter, sync_to_thread=False),
+            },
         )
 
     idempotency = Idempotency(
@@ -105,9 +125,9 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         description="The people, jobs and companies of the CRM, and what sync runs did and left for people.",
         settings=settings,
         route_handlers=[
-            routed(TalentController, TALENTS),
-            routed(CompanyController, COMPANIES),
-            routed(JobController, JOBS),
+            routed(TalentController, TalentExchange, TALENTS),
+            routed(CompanyController, CompanyExchange, COMPANIES),
+            routed(JobController, JobExchange, JOBS),
             reviewed,
         ],
         metrics=metrics,

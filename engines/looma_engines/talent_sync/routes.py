@@ -16,6 +16,7 @@ from looma_core.api.talent import Talent, TalentDraft
 from looma_core.auth import Principal
 from looma_engines.talent_sync.records.routes import DEFAULT_LIMIT, Cursor, Limit, RecordController
 from looma_engines.talent_sync.records.service import RecordService
+from looma_engines.talent_sync.records.sparse import Fields, SparseT, narrowed_page
 
 TalentSort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "full_name", "-full_name"]
 CompanySort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "name", "-name"]
@@ -59,10 +60,12 @@ class TalentController(RecordController[TalentDraft, Talent]):
         cursor: Cursor = None,
         source: SourceType | None = None,
         sort: TalentSort = "-created_at",
-    ) -> Page[Talent]:
+        fields: Fields = None,
+    ) -> Page[Talent] | Page[SparseT]:
         """One page of talents, newest first unless `sort` says otherwise."""
         filters = {"source_type": source}
-        return await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        return narrowed_page(found, fields, Talent)
 
 
 class CompanyController(RecordController[CompanyDraft, Company]):
@@ -84,10 +87,12 @@ class CompanyController(RecordController[CompanyDraft, Company]):
         size: CompanySize | None = None,
         location: Place = None,
         sort: CompanySort = "-created_at",
-    ) -> Page[Company]:
+        fields: Fields = None,
+    ) -> Page[Company] | Page[SparseT]:
         """One page of companies, newest first unless `sort` says otherwise."""
         filters = {"source_type": source, "size": size, "location": location}
-        return await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        return narrowed_page(found, fields, Company)
 
 
 class JobController(RecordController[JobDraft, Job]):
@@ -112,7 +117,8 @@ class JobController(RecordController[JobDraft, Job]):
         employment: Employment | None = None,
         location: Place = None,
         sort: JobSort = "-created_at",
-    ) -> Page[Job]:
+        fields: Fields = None,
+    ) -> Page[Job] | Page[SparseT]:
         """One page of jobs, newest first unless `sort` says otherwise."""
         filters = {
             "source_type": source,
@@ -122,4 +128,5 @@ class JobController(RecordController[JobDraft, Job]):
             "employment": employment,
             "location": location,
         }
-        return await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        return narrowed_page(found, fields, Job)

@@ -216,6 +216,7 @@ def test_empty_cells() -> None:
 def test_a_salary_has_a_column_for_each_member(cells: dict[str, str], salary: object) -> None:
     assert from_columns("job", {"title": "Smith", **cells}) == {"title": "Smith", "salary": salary}
     assert column_of("job", "salary.min") == "salary_min"
+    assert column_of("job", "source.ref") == "source_ref"
     assert column_of("job", "skills[0]") == "skills[0]"
 
 

@@ -161,7 +161,9 @@ def to_columns(entity_name: str, record: msgspec.Struct) -> dict[str, str]:
 
 
 def column_of(entity_name: str, field: str) -> str:
-    """The column that holds a field as an error names it: `salary.min` is in `salary_min`."""
+    """The column that holds a field as an error names it: `salary.min` is in `salary_min`, as `source.ref` beside."""
+    if (beside := field.replace(".", "_")) in BESIDE:
+        return beside
     parts = re.split(r"[.\[]", field, maxsplit=1)
     for name, column in COLUMNS[entity_name].items():
         if column.field == parts[0] and column.member is not None and field == f"{parts[0]}.{column.member}":

@@ -6,6 +6,8 @@
     repository   rows, inside a session that knows its tenant
     history      what was done to one of them; `history_rows` is how the database keeps it
     service      one transaction each
+    batch        several changes in one transaction
+    sparse       some fields of a record alone
     routes       requests and answers
 
 `talents`, `jobs` and `companies` beside this package say what each kind is.

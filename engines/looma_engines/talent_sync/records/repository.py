@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy import Select, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from looma_core.db import new_id
@@ -19,13 +19,20 @@ from looma_engines.talent_sync.records.history_rows import HistoryRow
 from looma_engines.talent_sync.records.rows import RecordRow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from looma_core.api.source import Source
     from looma_engines.talent_sync.cursor import Position
     from looma_engines.talent_sync.records.history import Mark
+
+
+STREAMED_AT_ONCE = 200
+STALLED_SECONDS = 60
+"""How long whoever reads a stream may take for a part of it; then the database gives its connection up."""
+
+_STALLED = text(f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED_SECONDS}s'")
 
 
 class RecordRepository(Generic[DraftT, RecordT]):
@@ -96,20 +103,35 @@ class RecordRepository(Generic[DraftT, RecordT]):
             q: words that must all occur in what is searched, in any case.
             filters: columns and what they must be; None asks for nothing.
         """
+        statement = self._wanted(sort=sort, q=q, filters=filters)
+        if after is not None:
+            column = self._entity.sorts[sort.removeprefix("-")]
+            here, there = tuple_(column, self._row.id), tuple_(after.key, after.id)
+            statement = statement.where(here < there if sort.startswith("-") else here > there)
+        rows = await self._session.scalars(statement.limit(limit))
+        return [self._record(row) for row in rows]
+
+    async def stream(
+        self, *, sort: str, q: str | None, filters: Mapping[str, object] | None
+    ) -> AsyncGenerator[RecordT, None]:
+        """All records of a list, through a cursor of the database: one statement, so one moment."""
+        await self._session.execute(_STALLED)
+        statement = self._wanted(sort=sort, q=q, filters=filters)
+        rows = await self._session.stream_scalars(statement.execution_options(yield_per=STREAMED_AT_ONCE))
+        async for row in rows:
+            yield self._record(row)
+
+    def _wanted(self, *, sort: str, q: str | None, filters: Mapping[str, object] | None) -> Select[RecordRow]:
         column = self._entity.sorts[sort.removeprefix("-")]
-        falling = sort.startswith("-")
         statement = select(self._row).where(self._live)
         for name, wanted in (filters or {}).items():
             if wanted is not None:
                 statement = statement.where(getattr(self._row, name) == wanted)
         for word in (q or "").lower().split():
             statement = statement.where(self._row.search.contains(word, autoescape=True))
-        if after is not None:
-            here, there = tuple_(column, self._row.id), tuple_(after.key, after.id)
-            statement = statement.where(here < there if falling else here > there)
-        order = (column.desc(), self._row.id.desc()) if falling else (column, self._row.id)
-        rows = await self._session.scalars(statement.order_by(*order).limit(limit))
-        return [self._record(row) for row in rows]
+        if sort.startswith("-"):
+            return statement.order_by(column.desc(), self._row.id.desc())
+        return statement.order_by(column, self._row.id)
 
     async def replace(self, record_id: UUID, *, version: int, draft: DraftT) -> RecordT | None:
         """Write all settable fields as the next version; None if `version` is no longer the stored one."""

@@ -3,7 +3,8 @@
     class JobController(RecordController[JobDraft, Job]):
         path = "/api/v1/jobs"
 
-`DraftT` and `RecordT` in the handlers' signatures are those two when Litestar reads them.
+`DraftT` and `RecordT` in the handlers' signatures are those two when Litestar reads them, `SparseT` is a record with
+some of its fields.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from looma_engines.talent_sync.etag import tag_of, unchanged
 from looma_engines.talent_sync.quality.rule import infos
 from looma_engines.talent_sync.records.entity import DraftT, RecordT
 from looma_engines.talent_sync.records.service import RecordService
+from looma_engines.talent_sync.records.sparse import Fields, SparseT, narrowed, sparse
 
 IfMatch = Annotated[
     str | None, Parameter(header="If-Match", description="ETag of the version that the change starts from.")
@@ -59,7 +61,7 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
     def __class_getitem__(cls, arguments: tuple[Any, Any]) -> Any:  # noqa: ANN401 - a class of its own
         """The controller of one kind: what its handlers' signatures name is looked up here."""
         draft, record = arguments
-        namespace = {"DraftT": draft, "RecordT": record}
+        namespace = {"DraftT": draft, "RecordT": record, "SparseT": sparse(record)}
         return type(f"{record.__name__}{cls.__name__}", (cls,), {"signature_namespace": namespace})
 
     @post(
@@ -118,15 +120,16 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
         principal: Principal,
         records: RecordService[Any, Any],
         if_none_match: IfNoneMatch = None,
-    ) -> Response[RecordT]:
+        fields: Fields = None,
+    ) -> Response[RecordT | SparseT]:
         """One record; its version is the `ETag`."""
         record = await records.get(principal, record_id)
         if if_none_match is not None and unchanged(if_none_match, record.version):
             unsent = Response(
                 None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": tag_of(record.version)}
             )
-            return cast("Response[RecordT]", unsent)
-        return tagged(record, HTTP_200_OK)
+            return cast("Response[RecordT | SparseT]", unsent)
+        return tagged(narrowed(record, fields), HTTP_200_OK)
 
     @patch("/{record_id:uuid}", summary="Change one", opt=idempotent() | patches("DraftT"))
     async def change(

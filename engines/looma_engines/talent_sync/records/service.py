@@ -24,7 +24,7 @@ from looma_engines.talent_sync.records.merging import check_patch, merge_patch
 from looma_engines.talent_sync.records.repository import RecordRepository
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from datetime import date
     from uuid import UUID
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from looma_core.api.history import HistoryEntry
     from looma_core.api.quality import Assessment
+    from looma_core.api.source import Source
     from looma_core.auth import Principal
     from looma_core.db import Database
     from looma_core.metrics import Metrics
@@ -151,11 +152,7 @@ class RecordService(Generic[DraftT, RecordT]):
         Raises:
             ValidationProblem: the cursor is wrong, or a text has what no text in the database can have.
         """
-        texts = {"q": q, **filters}
-        if wrong := [name for name, text in texts.items() if isinstance(text, str) and "\x00" in text]:
-            raise ValidationProblem(
-                errors=[FieldError(field=name, message="has a control character") for name in wrong]
-            )
+        _check_texts({"q": q, **filters})
         after = cursors.decode(cursor, sort=sort) if cursor else None
         limit = min(limit, self._max_page_size)
         async with self._database.tenant_session(principal) as session:
@@ -181,16 +178,49 @@ class RecordService(Generic[DraftT, RecordT]):
         async with self._database.tenant_session(principal) as session:
             repository = RecordRepository(session, self.entity)
             current = await self._expected(repository, record_id, if_match)
+            return await self._changed(repository, current, self._patched(current, patch))
+
+    async def amend(
+        self, principal: Principal, record_id: UUID, *, patch: object, version: int | None
+    ) -> tuple[RecordT, bool]:
+        """Apply a merge patch of somebody who may not know the version; one that changes nothing fits every version.
+
+        Returns:
+            The record, and whether it was changed.
+
+        Raises:
+            NotFound: there is no such record.
+            PreconditionFailed: it is no longer at `version`, and would change.
+            ValidationProblem: the result does not fit.
+        """
+        async with self._database.tenant_session(principal) as session:
+            repository = RecordRepository(session, self.entity)
+            current = await self._found(repository, record_id)
             wanted = self._patched(current, patch)
-            if all(getattr(current, name) == getattr(wanted, name) for name in self.entity.settable):
-                return current
-            await self._check_references(repository, wanted, before=current)
-            changed = await repository.replace(record_id, version=current.version, draft=wanted)
-        if changed is None:
-            raise self._stale()
-        self._metrics.changed.labels(self.entity.name, "update").inc()
-        self._note_quality(wanted)
-        return changed
+            if self._same(current, wanted):
+                return current, False
+            if version not in (None, current.version):
+                raise self._stale()
+            return await self._changed(repository, current, wanted), True
+
+    async def find_by_source(self, principal: Principal, source: Source) -> RecordT | None:
+        """The record that came from this source, or None."""
+        async with self._database.tenant_session(principal) as session:
+            return await RecordRepository(session, self.entity).find_by_source(source)
+
+    async def stream(
+        self, principal: Principal, *, sort: str, q: str | None, filters: Mapping[str, object]
+    ) -> AsyncGenerator[RecordT, None]:
+        """All records that a list would have, as they are at one moment, without holding them all.
+
+        Raises:
+            ValidationProblem: the words are wrong.
+        """
+        _check_texts({"q": q, **filters})
+        async with self._database.tenant_session(principal) as session:
+            repository = RecordRepository(session, self.entity)
+            async for record in repository.stream(sort=sort, q=q, filters=filters):
+                yield record
 
     async def delete(self, principal: Principal, record_id: UUID, *, if_match: str) -> None:
         """Hide a record.
@@ -246,6 +276,22 @@ class RecordService(Generic[DraftT, RecordT]):
         if errors := refusals(neat, today=_today(), rules=self.entity.rules):
             raise ValidationProblem(errors=errors)
         return neat
+
+    async def _changed(
+        self, repository: RecordRepository[DraftT, RecordT], current: RecordT, wanted: DraftT
+    ) -> RecordT:
+        if self._same(current, wanted):
+            return current
+        await self._check_references(repository, wanted, before=current)
+        changed = await repository.replace(current.id, version=current.version, draft=wanted)
+        if changed is None:
+            raise self._stale()
+        self._metrics.changed.labels(self.entity.name, "update").inc()
+        self._note_quality(wanted)
+        return changed
+
+    def _same(self, current: RecordT, wanted: DraftT) -> bool:
+        return all(getattr(current, name) == getattr(wanted, name) for name in self.entity.settable)
 
     def _patched(self, current: RecordT, patch: object) -> DraftT:
         settable = self.entity.settable
@@ -304,6 +350,13 @@ class RecordService(Generic[DraftT, RecordT]):
     def _stale(self) -> PreconditionFailed:
         return PreconditionFailed(
             f"The {self.entity.name} was changed since you read it: read it again, then change it."
+        )
+
+
+def _check_texts(texts: Mapping[str, object]) -> None:
+    if wrong := [name for name, text in texts.items() if isinstance(text, str) and "\x00" in text]:
+        raise ValidationProblem(
+            errors=[FieldError(field=name, message="has a control character") for name in wrong]
         )
 
 
