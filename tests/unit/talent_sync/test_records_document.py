@@ -57,7 +57,8 @@ def test_every_answer_that_is_no_problem_is_told(document: dict[str, Any], kind:
     assert made["201"]["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{name}"}
     read = paths[f"{API}/{kind}/{{record_id}}"]["get"]["responses"]
     assert "content" not in read["304"]
-    assert read["200"]["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{name}"}
+    whole, some = ({"$ref": f"#/components/schemas/{form}"} for form in (name, f"Sparse{name}"))
+    assert read["200"]["content"]["application/json"]["schema"] == {"oneOf": [whole, some]}
 
 
 @pytest.mark.parametrize(("kind", "_"), KINDS)

@@ -23,7 +23,7 @@ from looma_core.api.sync import (
 )
 from looma_core.api.syncjob import Entity
 from looma_core.auth import Principal, Role
-from looma_core.http import allow
+from looma_core.http import allow, idempotent
 from looma_engines.talent_sync.etag import tag_of
 from looma_engines.talent_sync.records.routes import Cursor, IfMatch, Limit, required
 
@@ -68,7 +68,7 @@ class QuarantineController(Controller):
         """One entry with what the source had; its version is the `ETag`."""
         return _tagged(await reviews.entry(principal, entry_id))
 
-    @post("/{entry_id:uuid}/replay", status_code=HTTP_200_OK, summary="Put a record right")
+    @post("/{entry_id:uuid}/replay", status_code=HTTP_200_OK, summary="Put a record right", opt=idempotent())
     async def replay(
         self,
         entry_id: UUID,
@@ -80,7 +80,9 @@ class QuarantineController(Controller):
         """Store the record as it should have been. The next run that brings the same row finds it done."""
         return _tagged(await reviews.replay(principal, entry_id, data.draft, if_match=required(if_match)))
 
-    @post("/{entry_id:uuid}/discard", status_code=HTTP_200_OK, summary="Throw a record away")
+    @post(
+        "/{entry_id:uuid}/discard", status_code=HTTP_200_OK, summary="Throw a record away", opt=idempotent()
+    )
     async def discard(
         self, entry_id: UUID, principal: Principal, reviews: ReviewService, if_match: IfMatch = None
     ) -> Response[QuarantineEntry]:
@@ -112,7 +114,9 @@ class ConflictController(Controller):
         filters = {"resolution": resolution, "entity": entity, "job": job, "record_id": record_id}
         return await reviews.conflicts(principal, filters=filters, limit=limit, cursor=cursor)
 
-    @post("/{conflict_id:uuid}/settle", status_code=HTTP_200_OK, summary="Settle a conflict")
+    @post(
+        "/{conflict_id:uuid}/settle", status_code=HTTP_200_OK, summary="Settle a conflict", opt=idempotent()
+    )
     async def settle(
         self, conflict_id: UUID, data: Settle, principal: Principal, reviews: ReviewService
     ) -> SyncConflict:
