@@ -48,6 +48,9 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str]]:
     return {
         **{f"{API}/{kind} path.record_id": ids[kind] for kind in DRAFTS},
         "path.resume_id": ids["resumes"],
+        "path.entry_id": ids["quarantine"],
+        "path.conflict_id": ids["sync-conflicts"],
+        "path.number": ids["sync-runs"],
         "query.company_id": ids["companies"],
         "query.talent_id": ids["talents"],
         "body.company_id": ids["companies"],

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from looma_core.auth import Role
+from looma_core.db import new_id
 from looma_engines.main import ENGINES
 from support.engines import engine_process, one_address, wait_until_ready
 from support.tokens import bearer
@@ -32,6 +37,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     expects: int = 200
     json: Any = None
     files: str | None = None
+    file: tuple[str, str] = ("person.txt", "")
     headers: dict[str, str] = {}
     roles: frozenset[Role] = frozenset({Role.RECRUITER, Role.ADMIN})
 
@@ -46,6 +52,12 @@ def _records(kind: str, draft: dict[str, Any], change: dict[str, Any]) -> dict[s
         f"POST {every}/assess": Call(json=draft),
         f"GET {one}": Call(),
         f"GET {one}/quality": Call(),
+        f"GET {one}/history": Call(),
+        f"GET {every}/export": Call(),
+        f"POST {every}/import": Call(
+            files="file", file=(f"{kind}.jsonl", msgspec.json.encode(draft).decode())
+        ),
+        f"POST {every}/batch": Call(json={"items": [{"action": "create", "draft": draft}]}),
         f"PATCH {one}": Call(json=change, headers=any_version),
         f"DELETE {one}": Call(expects=204, headers=any_version),
     }
@@ -62,6 +74,16 @@ CALLS: dict[str, Call] = {
     **_records("talents", {"full_name": "Somebody"}, {"headline": "Changed"}),
     **_records("companies", {"name": "Something"}, {"industry": "Changed"}),
     **_records("jobs", {"title": "Something"}, {"location": "Changed"}),
+    f"GET {API}/quarantine": Call(),
+    f"GET {API}/quarantine/{{entry_id}}": Call(),
+    f"POST {API}/quarantine/{{entry_id}}/replay": Call(
+        json={"draft": {"full_name": "Somebody"}}, headers={"If-Match": "*"}
+    ),
+    f"POST {API}/quarantine/{{entry_id}}/discard": Call(headers={"If-Match": "*"}),
+    f"GET {API}/sync-conflicts": Call(),
+    f"POST {API}/sync-conflicts/{{conflict_id}}/settle": Call(json={"take": "source"}),
+    f"GET {API}/sync-runs": Call(),
+    f"GET {API}/sync-runs/{{number}}": Call(),
     f"GET {API}/resumes": Call(),
     f"POST {API}/resumes": Call(expects=201, files="file"),
     f"POST {API}/resumes/batch": Call(files="files"),
@@ -77,6 +99,8 @@ CALLS: dict[str, Call] = {
 
 REFERENCES: dict[str, str] = {
     "GET /api/v1/jobs?company_id": "companies",
+    "GET /api/v1/jobs/export?company_id": "companies",
+    "GET /api/v1/sync-conflicts?record_id": "talents",
     "GET /api/v1/resumes?talent_id": "talents",
     "JobDraft.company_id": "companies",
     "JobPatch.company_id": "companies",
@@ -88,6 +112,7 @@ class Engines(msgspec.Struct, frozen=True):
     """Running engines: their addresses and documents by name, and a client to call them with."""
 
     client: httpx.Client
+    urls: DatabaseUrls
     addresses: dict[str, str]
     documents: dict[str, dict[str, Any]]
 
@@ -120,7 +145,8 @@ class Engines(msgspec.Struct, frozen=True):
             before = part
         wanted: dict[str, Any] = {"json": row.json} if row.json is not None else {}
         if row.files:
-            wanted["files"] = {row.files: ("person.txt", RESUME.format(name="Somebody").encode())}
+            name, text = row.file
+            wanted["files"] = {row.files: (name, (text or RESUME.format(name="Somebody")).encode())}
         (address,) = (
             self.addresses[name] for name, document in self.documents.items() if path in document["paths"]
         )
@@ -143,7 +169,51 @@ def a_record_of_each_kind(engines: Engines, tenant: str, *, name: str) -> dict[s
     content = RESUME.format(name=name).encode()
     answer = engines.call(f"POST {API}/resumes", auth, files={"file": (f"{name}.txt", content)})
     assert answer.status_code == 201, answer.text
-    return {**ids, "resumes": answer.json()["id"]}
+    return {**ids, "resumes": answer.json()["id"], **left_by_a_run(engines.urls, tenant, ids, name=name)}
+
+
+def left_by_a_run(urls: DatabaseUrls, tenant: str, ids: dict[str, str], *, name: str) -> dict[str, str]:
+    """What a sync run leaves for people, as its worker writes it: an entry, a conflict, a run; their ids by kind."""
+    entry, conflict, shard = (str(new_id()) for _ in range(3))
+    # Of so many digits that no other text has it by chance.
+    number = 10**15 + secrets.randbelow(10**15)
+    run = {"job": "looma/people", "epoch": 1, "generation": number, "origin": "people", "entity": "talent"}
+    rows = {
+        "quarantine": {
+            **run,
+            "id": entry,
+            "key": name,
+            "position": 1,
+            "shard_hash": 1,
+            "raw": name,
+            "raw_digest": secrets.token_bytes(16),
+            "whole": True,
+            "errors": Jsonb([{"field": "email", "message": "write an address"}]),
+        },
+        "sync_conflicts": {
+            **run,
+            "id": conflict,
+            "key": name,
+            "record_id": ids["talents"],
+            "field": "headline",
+            "source": Jsonb(name),
+            "resolution": "open",
+            "reason": "a person decides",
+        },
+        "sync_shards": {**run, "id": shard, "uid": name, "shard": 0, "shards": 1, "run": "people-sync-1"},
+    }
+    with psycopg.connect(urls.app_libpq) as connection, connection.transaction():
+        connection.execute("SELECT set_config('looma.tenant', %s, true)", (tenant,))
+        for table, values in rows.items():
+            connection.execute(
+                sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+                    sql.Identifier("talent_sync", table),
+                    sql.SQL(", ").join(map(sql.Identifier, values)),
+                    sql.SQL(", ").join(sql.Placeholder() * len(values)),
+                ),
+                list(values.values()),
+            )
+    return {"quarantine": entry, "sync-conflicts": conflict, "sync-runs": str(number)}
 
 
 @contextmanager
@@ -171,4 +241,4 @@ def all_engines(urls: DatabaseUrls) -> Iterator[Engines]:
             routes.update({path.split("{")[0]: addresses[name] for path in document["paths"]})
         # Made once: a client reads the system's certificates, which takes longer than most calls.
         with httpx.Client(timeout=SECONDS) as client:
-            yield Engines(client, addresses, documents)
+            yield Engines(client, urls, addresses, documents)
