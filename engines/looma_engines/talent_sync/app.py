@@ -19,7 +19,13 @@ from looma_engines.talent_sync.config import TalentConfig
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import BRANCH, SCHEMA
 from looma_engines.talent_sync.records.service import RecordService, record_metrics
-from looma_engines.talent_sync.routes import CompanyController, JobController, TalentController
+from looma_engines.talent_sync.relations import RELATIONS
+from looma_engines.talent_sync.routes import (
+    CompanyController,
+    JobController,
+    RelationController,
+    TalentController,
+)
 from looma_engines.talent_sync.talents import TALENTS
 
 if TYPE_CHECKING:
@@ -84,12 +90,13 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
 
     return create_app(
         name="talent-sync",
-        description="The people, jobs and companies of the CRM: create, read, search, change, delete.",
+        description="The people, jobs, companies and relations of the CRM: create, read, search, change, delete.",
         settings=settings,
         route_handlers=[
             routed(TalentController, TALENTS),
             routed(CompanyController, COMPANIES),
             routed(JobController, JOBS),
+            routed(RelationController, RELATIONS),
         ],
         metrics=metrics,
         verifier=verifier,

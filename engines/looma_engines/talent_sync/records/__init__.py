@@ -2,10 +2,11 @@
 
     entity       what tells one kind from another
     merging      JSON merge patches
+    ties         what one has to do with others, for the kinds that say so
     rows         columns that every kind has
     repository   rows, inside a session that knows its tenant
     service      one transaction each
     routes       requests and answers
 
-`talents`, `jobs` and `companies` beside this package say what each kind is.
+`talents`, `jobs`, `companies` and `relations` beside this package say what each kind is.
 """
