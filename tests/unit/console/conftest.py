@@ -63,7 +63,7 @@ def parts(database_urls: DatabaseUrls, tenant: str, tmp_path: Path, engine: Fake
         prometheus_url=engine.address,
     )
     ensure_first_admin(made.db, made.passwords, password=PASSWORD)
-    prefixes = ["/api/v1/talents", "/api/v1/companies", "/api/v1/jobs"]
+    prefixes = ["/api/v1/talents", "/api/v1/companies", "/api/v1/jobs", "/api/v1/relations"]
     routes = {"pathPrefixes": prefixes, "timeoutSeconds": 5}
     made.service_watch.replace(
         [service_document("resume"), service_document("talent-sync", spec={"route": routes})]
