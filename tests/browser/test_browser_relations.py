@@ -40,7 +40,8 @@ def choose(section: Locator, kind: str, name: str) -> None:
     """Choose what a new relation is, and look for its other end by words."""
     section.get_by_label("Relation", exact=True).select_option(label=kind)
     section.get_by_label("Search").fill(name)
-    section.get_by_label("With").locator("option", has_text=name).wait_for(state="attached")
+    # The answer to the words, and not one of before: it has that one alone, beside none.
+    expect(section.get_by_label("With").locator("option")).to_have_text(["–", name])
     section.get_by_label("With").select_option(label=name)
 
 
