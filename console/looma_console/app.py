@@ -29,6 +29,7 @@ import looma_console.language.routes
 import looma_console.models.routes
 import looma_console.people.routes
 import looma_console.records.routes
+import looma_console.relations.routes
 import looma_console.resumes.routes
 import looma_console.services.routes
 import looma_console.syncs.routes
@@ -100,6 +101,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.incoming.routes.blueprint,
         looma_console.histories.routes.blueprint,
         looma_console.exchange.routes.blueprint,
+        looma_console.relations.routes.blueprint,
         looma_console.resumes.routes.blueprint,
         looma_console.services.routes.blueprint,
         looma_console.gateway.routes.blueprint,

@@ -13,6 +13,7 @@ import pytest
 
 from looma_core.crypto import new_key
 from looma_engines.demo.main import PEOPLE
+from looma_engines.demo.relations import BONDS
 from looma_engines.demo.vacancies import EMPLOYERS
 from support.engines import engine_process, one_address, wait_until_ready
 from support.tokens import bearer, private_key
@@ -44,7 +45,7 @@ def address(database_urls: DatabaseUrls) -> Iterator[str]:
             for prefix, name in (("/api/v1/talents", "talent-sync"), ("/api/v1/resumes", "resume"))
         }
         routes.update({prefix: engine for prefix, (_, engine) in started.items()})
-        for prefix in ("/api/v1/companies", "/api/v1/jobs"):
+        for prefix in ("/api/v1/companies", "/api/v1/jobs", "/api/v1/relations"):
             routes[prefix] = started["/api/v1/talents"][1]
         for process, engine in started.values():
             wait_until_ready(engine, process)
@@ -86,6 +87,11 @@ def test_the_people_come_once_and_go_by_one_command(address: str, tenant: str, t
         assert len(companies) == len(EMPLOYERS)
         assert len(jobs) == sum(len(employer.jobs) for employer in EMPLOYERS)
         assert all(companies[job["company_id"]] == job["company_name"] for job in jobs)
+        relations = _all(address, "relations", tenant)
+        assert {item["source"]["ref"] for item in relations} == {
+            f"{bond.person}/{bond.kind}/{bond.other}" for bond in BONDS
+        }
+        assert len(relations) == len(BONDS)
     assert sorted(talents) == sorted(person.name for person in PEOPLE)
     for person in PEOPLE:
         talent = talents[person.name]
@@ -102,7 +108,7 @@ def test_the_people_come_once_and_go_by_one_command(address: str, tenant: str, t
     assert mine.status_code == 201
     _demo("remove", address=address, tenant=tenant, folder=tmp_path)
     assert [talent["full_name"] for talent in _all(address, "talents", tenant)] == ["Not a demonstration"]
-    for kind in ("resumes", "companies", "jobs"):
+    for kind in ("resumes", "companies", "jobs", "relations"):
         assert _all(address, kind, tenant) == []
     _demo("load", address=address, tenant=tenant, folder=tmp_path)
     assert len(_all(address, "talents", tenant)) == len(PEOPLE) + 1, "after removing they may come again"

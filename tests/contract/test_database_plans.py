@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from sqlalchemy import event
 
+from looma_core.api.relation import RelationDraft
 from looma_core.api.source import Source
 from looma_core.auth import Principal
 from looma_core.db import Database
 from looma_engines.talent_sync import cursor
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
+from looma_engines.talent_sync.models import RelationRow
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.records.history import Mark
 from looma_engines.talent_sync.records.repository import RecordRepository
+from looma_engines.talent_sync.relations import RELATIONS
 from looma_engines.talent_sync.talents import TALENTS
+from looma_engines.talent_sync.ties.deletions import TalentTies, hide_relations
+from looma_engines.talent_sync.ties.lookups import RelationLookups
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from support.database import DatabaseUrls
 
 ROWS = 5_000
@@ -42,6 +50,18 @@ FILLS = {
             "'full-time', 'Leeds', (SELECT id FROM talent_sync.companies WHERE name = 'Company ' || (n % 500 + 1))"
         ),
     ),
+    # Of four relations one is of each kind; those who report do so to the next person, in one long chain.
+    "relations": (
+        "kind, talent_id, company_id, job_id, other_talent_id, starts_on",
+        (
+            "(ARRAY['works_at', 'applied_to', 'knows', 'reports_to'])[n % 4 + 1], "
+            "(SELECT array_agg(id ORDER BY id) FROM talent_sync.talents)[n / 4 + 1], "
+            "CASE n % 4 WHEN 0 THEN (SELECT array_agg(id) FROM talent_sync.companies)[n % 500 + 1] END, "
+            "CASE n % 4 WHEN 1 THEN (SELECT array_agg(id) FROM talent_sync.jobs)[n % 500 + 1] END, "
+            "CASE WHEN n % 4 > 1 THEN (SELECT array_agg(id ORDER BY id) FROM talent_sync.talents)[n / 4 + 2] END, "
+            "date '2020-01-01' + n % 1000"
+        ),
+    ),
 }
 FILTERS: dict[str, list[dict[str, object]]] = {
     "talent": [{"source_type": "manual"}],
@@ -51,6 +71,16 @@ FILTERS: dict[str, list[dict[str, object]]] = {
         {"workplace": "remote"},
         {"employment": "full-time"},
         {"location": "Leeds", "status": "open"},
+    ],
+    "relation": [
+        {"talent_id": uuid.uuid4()},
+        {"company_id": uuid.uuid4()},
+        {"job_id": uuid.uuid4()},
+        {"other_talent_id": uuid.uuid4()},
+        {"talent_id": uuid.uuid4(), "kind": "works_at", "on": date(2021, 1, 1)},
+        {"kind": "knows"},
+        {"source_type": "manual"},
+        {"on": date(2021, 1, 1)},
     ],
 }
 
@@ -86,7 +116,7 @@ def filled(database_urls: DatabaseUrls) -> Iterator[uuid.UUID]:
     assert row is not None
     yield row[0]
     with psycopg.connect(database_urls.admin, autocommit=True) as connection:
-        for table in ("jobs", "companies", "talents"):
+        for table in ("relations", "jobs", "companies", "talents"):
             connection.execute(f"DELETE FROM talent_sync.{table} WHERE tenant LIKE '{TENANT}%'")  # noqa: S608
         connection.execute(f"DELETE FROM talent_sync.record_history WHERE tenant LIKE '{TENANT}%'")  # noqa: S608
 
@@ -111,6 +141,13 @@ async def plans_of(
     ask: Callable[[RecordRepository[Any, Any]], Awaitable[object]],
 ) -> list[dict[str, Any]]:
     """The plan of each statement that `ask` sends."""
+    return await plans_in(database, lambda session: ask(RecordRepository(session, entity)))
+
+
+async def plans_in(
+    database: Database, ask: Callable[[AsyncSession], Awaitable[object]]
+) -> list[dict[str, Any]]:
+    """The plan of each statement that `ask` sends in a session."""
     principal = Principal(subject="plans", tenant=TENANT, roles=frozenset({"recruiter"}))
     seen: list[tuple[str, Any]] = []
     plans = []
@@ -122,7 +159,7 @@ async def plans_of(
 
         raw = connection.sync_connection
         event.listen(raw, "before_cursor_execute", caught)
-        await ask(RecordRepository(session, entity))
+        await ask(session)
         event.remove(raw, "before_cursor_execute", caught)
         for statement, parameters in seen:
             answer = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
@@ -142,9 +179,9 @@ LISTS = [
     pytest.param(
         entity, f"{turned}{sort}", filters, id=f"{entity.name} {turned}{sort} {' '.join(filters)}".strip()
     )
-    for entity in (TALENTS, COMPANIES, JOBS)
+    for entity in (TALENTS, COMPANIES, JOBS, RELATIONS)
     for filters in [{}, *FILTERS[entity.name]]
-    for sort in (entity.sorts if not filters else ["created_at"])
+    for sort in (entity.sorts if not filters or entity is RELATIONS else ["created_at"])
     for turned in ("", "-")
 ]
 
@@ -161,7 +198,9 @@ async def test_a_list_goes_along_the_index_of_its_order(filled, database, entity
             "the index is the order"
         )
     name = sort.removeprefix("-")
-    key = "2026-11-20T10:00:00+00:00" if name in cursor.TIMES else "M"
+    key = (
+        "2026-11-20T10:00:00+00:00" if name in cursor.TIMES else "2020-06-01" if name in cursor.DAYS else "M"
+    )
     after = cursor.Position(sort=sort, value=key, id=uuid.uuid4())
 
     async def later(repository: RecordRepository[Any, Any]) -> object:
@@ -181,7 +220,7 @@ async def test_the_jobs_of_a_company_are_found_by_an_index(filled, database) -> 
     assert "ix_jobs_tenant_company" in str(plans)
 
 
-@pytest.mark.parametrize("entity", [TALENTS, COMPANIES, JOBS], ids=lambda entity: entity.name)
+@pytest.mark.parametrize("entity", [TALENTS, COMPANIES, JOBS, RELATIONS], ids=lambda entity: entity.name)
 async def test_one_record_is_found_by_its_key_and_by_its_source(filled, database, entity) -> None:
     async def by_id(repository: RecordRepository[Any, Any]) -> object:
         return await repository.find(uuid.uuid4())
@@ -217,3 +256,46 @@ async def test_the_history_of_a_record_is_a_range_of_each_months_index(filled, d
             assert scan["Relation Name"].startswith("record_history_")
             assert "record_id" in scan["Index Cond"]
             assert "tenant" in scan["Index Cond"]
+
+
+def person(urls: DatabaseUrls, number: int) -> uuid.UUID:
+    """Id of one of the people, in the order in which they report to each other."""
+    asked = "SELECT id FROM talent_sync.talents WHERE tenant = %s ORDER BY id OFFSET %s LIMIT 1"
+    with psycopg.connect(urls.admin) as connection:
+        row = connection.execute(asked, [TENANT, number]).fetchone()
+    assert row is not None
+    found: uuid.UUID = row[0]
+    return found
+
+
+async def test_what_is_beside_a_relation_is_found_by_an_index(
+    filled, database, database_urls: DatabaseUrls
+) -> None:
+    first, last = person(database_urls, 900), person(database_urls, 950)
+
+    async def ask(session: AsyncSession) -> object:
+        work = RelationDraft(kind="works_at", talent_id=first, company_id=filled)
+        await RelationLookups(session, work, None).double()
+        await RelationLookups(session, work, uuid.uuid4()).other_work()
+        chain = RelationDraft(kind="reports_to", talent_id=last, other_talent_id=first)
+        edges = await RelationLookups(session, chain, None).chain(at_the_same_time=False)
+        assert len(edges) == 50, "the whole way from one to the other"
+        return await RelationLookups(session, chain, None).names([first, last])
+
+    by_index(await plans_in(database, ask))
+
+
+async def test_what_a_deletion_takes_along_is_found_by_an_index(
+    filled, database, database_urls: DatabaseUrls
+) -> None:
+    ada = person(database_urls, 700)
+
+    async def ask(session: AsyncSession) -> object:
+        await TalentTies().let_go(session, ada)
+        for which in (RelationRow.company_id == filled, RelationRow.job_id == uuid.uuid4()):
+            await hide_relations(session, which)
+        return None
+
+    plans = await plans_in(database, ask)
+    by_index(plans)
+    assert "ModifyTable" in [plan["Node Type"] for plan in plans], "there was something to hide"

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from looma_console.engines import EngineError
 from looma_console.people import messages, operations
+from looma_console.relations.routes import section_of
 from looma_console.web.caller import caller
 from looma_console.web.fragments import render, wants_fragment
 from looma_console.web.parts import parts
@@ -97,4 +98,5 @@ def _person(talent_id: UUID, problem: EngineError | None = None) -> Response:
         label_names=messages.LABELS,
         source_names=messages.SOURCES,
         language_names=messages.LANGUAGES,
+        **section_of("people", talent_id),
     )

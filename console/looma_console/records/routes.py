@@ -14,6 +14,7 @@ from looma_console.engines import EngineError
 from looma_console.people.messages import explain
 from looma_console.records import forms, operations
 from looma_console.records.kinds import KINDS, QUALITY, STATUS_TONES, Kind
+from looma_console.relations.routes import section_of
 from looma_console.web.caller import caller
 from looma_console.web.fragments import render, wants_fragment
 from looma_console.web.parts import parts
@@ -169,6 +170,7 @@ def _record(
         values=stored if sent is None else sent,
         rule_names=QUALITY,
         tones=STATUS_TONES,
+        **section_of(kind.name, record_id),
         **_said(error),
     )
 

@@ -229,4 +229,13 @@
     dialogs(document.getElementById("dialog"));
     live();
   });
+
+  // --- The other end of a relation: what was chosen since an answer was asked for is not taken away by it. ---
+
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    if (event.detail.target.id !== "relation-choices") return;
+    const select = event.detail.target.querySelector("select");
+    const asked = new URL(event.detail.xhr.responseURL).searchParams.get("object") || "";
+    if (select && select.value && select.value !== asked) event.detail.shouldSwap = false;
+  });
 })();

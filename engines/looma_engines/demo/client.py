@@ -12,6 +12,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from looma_core import logging
 from looma_core.api.page import Page
 from looma_core.api.resume import DEMO_SOURCE, ResumeSummary
+from looma_core.api.source import Source
 from looma_core.api.talent import Talent
 from looma_core.problems import Problem
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
     from looma_core.api.company import CompanyDraft
     from looma_core.api.job import JobDraft
+    from looma_core.api.relation import RelationDraft
     from looma_engines.demo.documents import ResumeFile
 
 RESUMES = "/api/v1/resumes"
 TALENTS = "/api/v1/talents"
 COMPANIES = "/api/v1/companies"
 JOBS = "/api/v1/jobs"
+RELATIONS = "/api/v1/relations"
 PAGE = 200
 REQUEST_SECONDS = 60.0
 """Parsing on a busy small machine may take a while."""
@@ -47,6 +50,10 @@ class ApiError(Exception):
 
 class _Identified(msgspec.Struct):
     id: UUID
+
+
+class _Sourced(_Identified):
+    source: Source
 
 
 class DemoClient:
@@ -83,8 +90,16 @@ class DemoClient:
 
     def loaded(self) -> set[str]:
         """File names of the demonstration résumés whose people are there."""
+        return set(self.people())
+
+    def people(self) -> dict[str, UUID]:
+        """Id of each demonstration talent that is there, by the file name of the résumé."""
         people = {talent.id for talent in self.talents()}
-        return {resume.file_name for resume in self.resumes() if resume.talent_id in people}
+        return {
+            resume.file_name: resume.talent_id
+            for resume in self.resumes()
+            if resume.talent_id is not None and resume.talent_id in people
+        }
 
     def talents(self) -> Iterator[Talent]:
         """Every demonstration talent."""
@@ -111,8 +126,8 @@ class DemoClient:
         )
         return answer.status_code == httpx.codes.CREATED
 
-    def put_record(self, path: str, draft: CompanyDraft | JobDraft) -> tuple[UUID, bool]:
-        """Create a company or a job, unless one of its source is there; answers its id and whether it is new.
+    def put_record(self, path: str, draft: CompanyDraft | JobDraft | RelationDraft) -> tuple[UUID, bool]:
+        """Create a record, unless one of its source is there; answers its id and whether it is new.
 
         Raises:
             ApiError: it was refused.
@@ -132,6 +147,11 @@ class DemoClient:
         """Id of every demonstration company, or job."""
         for found in self._pages(path, Page[_Identified], {"source": DEMO_SOURCE}):
             yield found.id
+
+    def by_reference(self, path: str) -> dict[str, UUID]:
+        """Id of every demonstration company, or job, by the reference of its source."""
+        found = self._pages(path, Page[_Sourced], {"source": DEMO_SOURCE})
+        return {item.source.ref: item.id for item in found if item.source.ref is not None}
 
     def delete_record(self, path: str, record_id: UUID) -> None:
         """Delete a company or a job; one that is gone already is fine."""

@@ -1,7 +1,8 @@
-"""`looma-demo load | remove`: puts made-up people, companies and jobs into the tenant, or takes them out again.
+"""`looma-demo load | remove`: puts made-up people, companies, jobs and relations into the tenant, or takes them out.
 
 `load` runs as a Job after the installation. It waits for the engines, skips what is there, and can be repeated.
-`remove` deletes every talent, résumé, company and job that is marked as demonstration data, and nothing else.
+`remove` deletes every talent, résumé, company and job that is marked as demonstration data, and nothing else; their
+relations go with them.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from msgspec import Meta
 from looma_core import logging
 from looma_core.auth import Role, TokenIssuer
 from looma_core.settings import CoreSettings, SettingsError, load
-from looma_engines.demo.client import COMPANIES, JOBS, REQUEST_SECONDS, ApiError, DemoClient
+from looma_engines.demo.client import COMPANIES, JOBS, RELATIONS, REQUEST_SECONDS, ApiError, DemoClient
 from looma_engines.demo.documents import document_of
 from looma_engines.demo.people_en import PEOPLE as ENGLISH
 from looma_engines.demo.people_zh import PEOPLE as CHINESE
+from looma_engines.demo.relations import BONDS
 from looma_engines.demo.vacancies import EMPLOYERS
 
 # Turn by turn, so that the first page of people shows both languages.
@@ -75,6 +77,7 @@ def main() -> None:
             if action == "load":
                 load_people(client)
                 load_employers(client)
+                load_relations(client)
             else:
                 remove_employers(client)
                 remove_people(client)
@@ -115,6 +118,27 @@ def load_employers(client: DemoClient) -> int:
     return new
 
 
+def load_relations(client: DemoClient) -> int:
+    """Put in every relation whose two ends are there; returns how many were new.
+
+    Raises:
+        ApiError: the API refuses one.
+    """
+    files = client.people()
+    ids = {person.slug: files[name] for person in PEOPLE if (name := document_of(person).name) in files}
+    for path in (COMPANIES, JOBS):
+        ids |= client.by_reference(path)
+    # A person may be deleted by hand, and stays so until the next load; the relations of others come all the same.
+    both = [
+        (bond, ids[bond.person], ids[bond.other]) for bond in BONDS if {bond.person, bond.other} <= set(ids)
+    ]
+    new = sum(
+        client.put_record(RELATIONS, bond.draft(person=one, other=other))[1] for bond, one, other in both
+    )
+    log.info("loaded", relations=len(both), new=new)
+    return new
+
+
 def remove_employers(client: DemoClient) -> int:
     """Delete every demonstration job and company; returns how many there were.
 
@@ -126,7 +150,14 @@ def remove_employers(client: DemoClient) -> int:
     for path in (JOBS, COMPANIES):
         # Listed first, deleted then: a page must not move while it is read.
         for record_id in list(client.records(path)):
-            client.delete_record(path, record_id)
+            try:
+                client.delete_record(path, record_id)
+            except ApiError as error:
+                # A job of one's own at a made-up company keeps it; all else goes on.
+                if error.status != httpx.codes.CONFLICT:
+                    raise
+                log.warning("kept", record=str(record_id), why=str(error))
+                continue
             gone += 1
     log.info("removed", employers_and_jobs=gone)
     return gone

@@ -24,7 +24,13 @@ from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import BRANCH, SCHEMA
 from looma_engines.talent_sync.records.batch import Batches
 from looma_engines.talent_sync.records.service import RecordService, record_metrics
-from looma_engines.talent_sync.routes import CompanyController, JobController, TalentController
+from looma_engines.talent_sync.relations import RELATIONS
+from looma_engines.talent_sync.routes import (
+    CompanyController,
+    JobController,
+    RelationController,
+    TalentController,
+)
 from looma_engines.talent_sync.syncing.reviewing import ReviewService
 from looma_engines.talent_sync.syncing.routes import ConflictController, QuarantineController, RunController
 from looma_engines.talent_sync.talents import TALENTS
@@ -66,7 +72,9 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
     exchanged = exchange_metrics(metrics)
     slots = Slots()
 
-    def routed(controller: type[Controller], exchange: type[Controller], entity: Entity[Any, Any]) -> Router:
+    def routed(
+        controller: type[Controller], exchange: type[Controller] | None, entity: Entity[Any, Any]
+    ) -> Router:
         records = RecordService(database, entity, counted, max_page_size=config.max_page_size)
         trial = RecordService(database, entity, nowhere, max_page_size=config.max_page_size)
         batches = Batches(database, records, most=config.max_batch_items)
@@ -76,7 +84,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         exporter = Exporter(records, slots=slots, rows=exchanged.exported)
         return Router(
             path="/",
-            route_handlers=[controller, exchange],
+            route_handlers=[controller, *([exchange] if exchange else [])],
             dependencies={
                 "records": Provide(lambda: records, sync_to_thread=False),
                 "batches": Provide(lambda: batches, sync_to_thread=False),
@@ -122,12 +130,13 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
 
     return create_app(
         name="talent-sync",
-        description="The people, jobs and companies of the CRM, and what sync runs did and left for people.",
+        description="The people, jobs, companies and relations of the CRM, and what sync runs did and left.",
         settings=settings,
         route_handlers=[
             routed(TalentController, TalentExchange, TALENTS),
             routed(CompanyController, CompanyExchange, COMPANIES),
             routed(JobController, JobExchange, JOBS),
+            routed(RelationController, None, RELATIONS),
             reviewed,
         ],
         metrics=metrics,

@@ -15,6 +15,7 @@ from looma_engines.talent_sync.records.tidying import (
     without_identity_numbers,
     without_repeats,
 )
+from looma_engines.talent_sync.ties.deletions import CompanyTies
 
 
 def tidy(draft: CompanyDraft) -> CompanyDraft:
@@ -48,4 +49,5 @@ COMPANIES: Entity[CompanyDraft, Company] = Entity(
     rules=RULES,
     tidy=tidy,
     references={},
+    ties=CompanyTies(),
 )

@@ -7,7 +7,7 @@ added or deleted meanwhile neither repeats nor hides another.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
@@ -15,25 +15,30 @@ import msgspec
 from looma_core.problems import FieldError, ValidationProblem
 
 TIMES = frozenset({"created_at", "updated_at"})
-"""Orders whose values are times; all others are texts."""
+"""Orders whose values are times."""
+DAYS = frozenset({"starts_on"})
+"""Orders whose values are days; all that are neither are texts. A day that is not known comes before all others."""
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
-    """The last row of a page: sort order, its sort value as text (times in ISO 8601), its id."""
+    """The last row of a page: sort order, its sort value as text (times and days in ISO 8601), its id."""
 
     sort: str
     value: str
     id: UUID
 
     @property
-    def key(self) -> datetime | str:
+    def key(self) -> datetime | date | str:
         """The sort value as the column has it."""
-        return datetime.fromisoformat(self.value) if self.sort.removeprefix("-") in TIMES else self.value
+        name = self.sort.removeprefix("-")
+        if name in DAYS:
+            return date.fromisoformat(self.value)
+        return datetime.fromisoformat(self.value) if name in TIMES else self.value
 
 
-def encode(*, sort: str, key: datetime | str, row_id: UUID) -> str:
+def encode(*, sort: str, key: date | str | None, row_id: UUID) -> str:
     """Return the cursor for the page after this row."""
-    value = key.isoformat() if isinstance(key, datetime) else key
+    value = key if isinstance(key, str) else (key or date.min).isoformat()
     packed = msgspec.json.encode(Position(sort=sort, value=value, id=row_id))
     return urlsafe_b64encode(packed).rstrip(b"=").decode()
 

@@ -14,6 +14,7 @@ from looma_engines.talent_sync.records.tidying import (
     without_identity_numbers,
     without_repeats,
 )
+from looma_engines.talent_sync.ties.deletions import JobTies
 
 
 def tidy(draft: JobDraft) -> JobDraft:
@@ -38,4 +39,5 @@ JOBS: Entity[JobDraft, Job] = Entity(
     rules=RULES,
     tidy=tidy,
     references={"company_id": CompanyRow},
+    ties=JobTies(),
 )

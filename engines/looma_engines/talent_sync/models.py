@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, Integer
+from sqlalchemy import Computed, Date, Integer
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -73,3 +73,21 @@ class JobRow(RecordRow):
     opens_on: Mapped[date | None] = mapped_column(Date)
     closes_on: Mapped[date | None] = mapped_column(Date)
     language: Mapped[str]
+
+
+class RelationRow(RecordRow):
+    """One relation of a person. Its ends are of the same tenant: the table's keys say so, whatever asks."""
+
+    __tablename__ = "relations"
+    __table_args__ = {"schema": SCHEMA}  # noqa: RUF012 - SQLAlchemy's own protocol
+
+    kind: Mapped[str]
+    talent_id: Mapped[UUID]
+    company_id: Mapped[UUID | None]
+    job_id: Mapped[UUID | None]
+    other_talent_id: Mapped[UUID | None]
+    title: Mapped[str | None]
+    starts_on: Mapped[date | None] = mapped_column(Date)
+    ends_on: Mapped[date | None] = mapped_column(Date)
+    note: Mapped[str | None]
+    begins: Mapped[date] = mapped_column(Date, Computed("''"), deferred=True)

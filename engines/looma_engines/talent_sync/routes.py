@@ -1,7 +1,8 @@
-"""`/api/v1/talents`, `/companies` and `/jobs`: the lists, whose filters differ; all else is `records.routes`."""
+"""`/api/v1/talents`, `/companies`, `/jobs` and `/relations`: their lists; all else is `records.routes`."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from litestar.params import Parameter
 from looma_core.api.company import Company, CompanyDraft, CompanySize
 from looma_core.api.job import Employment, Job, JobDraft, JobStatus, Workplace
 from looma_core.api.page import Page
+from looma_core.api.relation import Relation, RelationDraft, RelationKind
 from looma_core.api.source import SourceType
 from looma_core.api.talent import Talent, TalentDraft
 from looma_core.auth import Principal
@@ -21,6 +23,7 @@ from looma_engines.talent_sync.records.sparse import Fields, SparseT, narrowed_p
 TalentSort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "full_name", "-full_name"]
 CompanySort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "name", "-name"]
 JobSort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "title", "-title"]
+RelationSort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "starts_on", "-starts_on"]
 
 
 def _words(fields: str) -> str:
@@ -39,6 +42,10 @@ CompanyWords = Annotated[
 ]
 JobWords = Annotated[
     str | None, Parameter(max_length=200, description=_words("title, company, location or skills"))
+]
+RelationWords = Annotated[str | None, Parameter(max_length=200, description=_words("title or note"))]
+Day = Annotated[
+    date | None, Parameter(description="A day on which they hold; an end that is not known is open.")
 ]
 Place = Annotated[str | None, Parameter(max_length=300, description="The location as it is written.")]
 
@@ -130,3 +137,42 @@ class JobController(RecordController[JobDraft, Job]):
         }
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Job)
+
+
+class RelationController(RecordController[RelationDraft, Relation]):
+    """How the people of the caller's tenant are related to companies, jobs and each other."""
+
+    path = "/api/v1/relations"
+    tags = ("relations",)
+
+    @get(summary="List relations")
+    async def page(
+        self,
+        *,
+        principal: Principal,
+        records: RecordService[RelationDraft, Relation],
+        q: RelationWords = None,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+        source: SourceType | None = None,
+        kind: RelationKind | None = None,
+        talent_id: UUID | None = None,
+        company_id: UUID | None = None,
+        job_id: UUID | None = None,
+        other_talent_id: UUID | None = None,
+        on: Day = None,
+        fields: Fields = None,
+        sort: RelationSort = "-created_at",
+    ) -> Page[Relation] | Page[SparseT]:
+        """One page of relations, newest first unless `sort` says otherwise."""
+        filters = {
+            "source_type": source,
+            "kind": kind,
+            "talent_id": talent_id,
+            "company_id": company_id,
+            "job_id": job_id,
+            "other_talent_id": other_talent_id,
+            "on": on,
+        }
+        found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
+        return narrowed_page(found, fields, Relation)

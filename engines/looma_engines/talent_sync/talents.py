@@ -14,6 +14,7 @@ from looma_engines.talent_sync.records.tidying import (
     without_identity_numbers,
     without_repeats,
 )
+from looma_engines.talent_sync.ties.deletions import TalentTies
 
 
 def tidy(draft: TalentDraft) -> TalentDraft:
@@ -48,4 +49,5 @@ TALENTS: Entity[TalentDraft, Talent] = Entity(
     rules=RULES,
     tidy=tidy,
     references={},
+    ties=TalentTies(),
 )

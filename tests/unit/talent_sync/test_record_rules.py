@@ -15,11 +15,12 @@ from looma_core.api.quality import Severity
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.quality.rule import infos
-from looma_engines.talent_sync.routes import CompanySort, JobSort, TalentSort
+from looma_engines.talent_sync.relations import RELATIONS
+from looma_engines.talent_sync.routes import CompanySort, JobSort, RelationSort, TalentSort
 from looma_engines.talent_sync.talents import TALENTS
 
 DOCS = Path(__file__).parents[3] / "docs" / "records.md"
-ENTITIES = [TALENTS, COMPANIES, JOBS]
+ENTITIES = [TALENTS, COMPANIES, JOBS, RELATIONS]
 NAMES = [entity.name for entity in ENTITIES]
 
 
@@ -73,8 +74,9 @@ def test_each_rule_has_a_name_of_its_own_and_its_line_in_the_docs(entity):
     assert listed == lines
 
 
-@pytest.mark.parametrize(
-    ("entity", "asked"), [(TALENTS, TalentSort), (COMPANIES, CompanySort), (JOBS, JobSort)], ids=NAMES
-)
+SORTS = [TalentSort, CompanySort, JobSort, RelationSort]
+
+
+@pytest.mark.parametrize(("entity", "asked"), zip(ENTITIES, SORTS, strict=True), ids=NAMES)
 def test_each_order_that_may_be_asked_for_has_its_column(entity, asked):
     assert set(typing.get_args(asked)) == {turned + name for name in entity.sorts for turned in ("", "-")}

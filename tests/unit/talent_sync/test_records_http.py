@@ -145,8 +145,10 @@ def test_a_job_is_of_a_company_that_is_there(client, auth, other_tenant) -> None
         answer = client.post(f"{API}/jobs", headers=auth, json={**ENGINEER, "company_id": unknown})
         assert wrong(answer) == {"company_id": "there is none with this id"}
     url = f"{API}/jobs/{job['id']}"
-    client.delete(f"{API}/companies/{company['id']}", headers=auth | {"If-Match": '"1"'})
-    kept = client.patch(url, headers=auth | {"If-Match": '"1"'}, json={"openings": 3})
+    client.patch(url, headers=auth | {"If-Match": '"1"'}, json={"status": "closed"})
+    gone = client.delete(f"{API}/companies/{company['id']}", headers=auth | {"If-Match": '"1"'})
+    assert gone.status_code == 204
+    kept = client.patch(url, headers=auth | {"If-Match": "*"}, json={"openings": 3})
     assert (kept.status_code, kept.json()["company_id"]) == (200, company["id"]), (
         "what was so before may stay"
     )

@@ -6,6 +6,8 @@
     identity_numbers    numbers of Chinese identity cards, which are masked
     talent_texts, talent_times, talent_fields     the rules of talents
     talents             all of them, in one table
+    companies, jobs, relations     the rules of each, in one table
+    chains              whether one relation more closes a circle
     assessing           what all rules say of one talent, and its score
 
 A rule is written once: the check of a request, the score, `GET /api/v1/talents/rules` and docs/records.md are all of

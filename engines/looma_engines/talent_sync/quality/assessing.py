@@ -43,9 +43,11 @@ def assess(record: DraftT, *, today: date, rules: Sequence[Rule[DraftT]]) -> Ass
     return Assessment(score=score, accepted=accepted, findings=findings, losses=losses)
 
 
-def refusals(record: DraftT, *, today: date, rules: Sequence[Rule[DraftT]]) -> list[FieldError]:
-    """What a record is refused for; empty if it is taken."""
-    case = Case(record=record, today=today)
+def refusals(
+    record: DraftT, *, today: date, rules: Sequence[Rule[DraftT]], beside: object = None
+) -> list[FieldError]:
+    """What a record is refused for, `beside` what was looked up of others; empty if it is taken."""
+    case = Case(record=record, today=today, beside=beside)
     return [
         FieldError(field=fault.field, message=fault.message)
         for rule in rules

@@ -28,10 +28,14 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Case(Generic[DraftT]):
-    """A record and the day on which it is looked at: what lies in the future depends on that."""
+    """A record and the day on which it is looked at: what lies in the future depends on that.
+
+    `beside` is what was looked up of other records, for the rules that ask for it; None where nobody looked.
+    """
 
     record: DraftT
     today: date
+    beside: object = None
 
     @cached_property
     def texts(self) -> tuple[tuple[str, str], ...]:

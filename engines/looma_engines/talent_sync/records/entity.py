@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
 from looma_engines.talent_sync.quality.rule import Rule
+from looma_engines.talent_sync.records.ties import Ties
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import InstrumentedAttribute
 
     from looma_core.api.source import Source
@@ -53,6 +55,9 @@ class Entity(Generic[DraftT, RecordT]):
         rules: what is asked of a draft.
         tidy: what of a draft is stored.
         references: fields that hold the id of another record, each with that one's row.
+        names: fields of a record that say what it refers to is called: the field with the id, and the name's column.
+        conditions: filters of a list that are no plain comparison, each with what it asks for.
+        ties: what one of them has to do with other records.
     """
 
     name: str
@@ -63,12 +68,15 @@ class Entity(Generic[DraftT, RecordT]):
     rules: tuple[Rule[DraftT], ...]
     tidy: Callable[[DraftT], DraftT]
     references: Mapping[str, type[RecordRow]]
+    names: Mapping[str, tuple[str, InstrumentedAttribute[str]]] = field(default_factory=dict)
+    conditions: Mapping[str, Callable[[Any], ColumnElement[bool]]] = field(default_factory=dict)
+    ties: Ties[DraftT, RecordT] = field(default_factory=Ties)
 
     @property
     def settable(self) -> tuple[str, ...]:
         """Names of the fields that a client may set."""
         return tuple(
-            field.name
-            for field in msgspec.structs.fields(cast("type[msgspec.Struct]", self.draft))
-            if field.name != "source"
+            member.name
+            for member in msgspec.structs.fields(cast("type[msgspec.Struct]", self.draft))
+            if member.name != "source"
         )

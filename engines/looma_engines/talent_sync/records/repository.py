@@ -1,6 +1,6 @@
 """Rows of one kind of record, inside a session that already knows its tenant.
 
-No statement names the tenant to read: row-level security does. The conflict target names it, since the index does.
+No statement names the tenant to read: row-level security does.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from looma_engines.talent_sync.records.history_rows import HistoryRow
 from looma_engines.talent_sync.records.rows import RecordRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import InstrumentedAttribute
 
     from looma_core.api.source import Source
     from looma_engines.talent_sync.cursor import Position
@@ -50,7 +51,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
         self._live = entity.row.deleted_at.is_(None)
 
     async def add(self, draft: DraftT) -> RecordT | None:
-        """Store a new record; None if one from the same source is there."""
+        """Store a new record; None if one from the same source is there, or one that is the same by another key."""
         statement = (
             insert(self._row)
             .values(
@@ -59,21 +60,19 @@ class RecordRepository(Generic[DraftT, RecordT]):
                 source_ref=draft.source.ref,
                 **self._columns(draft),
             )
-            .on_conflict_do_nothing(
-                index_elements=["tenant", "source_type", "source_ref"],
-                index_where=self._live & self._row.source_ref.is_not(None),
-            )
+            .on_conflict_do_nothing()
             .returning(self._row)
         )
-        row = (await self._session.scalars(statement)).one_or_none()
-        return self._record(row) if row else None
+        return self._only(await self._records(await self._session.scalars(statement)))
 
     async def find(self, record_id: UUID) -> RecordT | None:
         """The record with this id, or None."""
         return await self._one(select(self._row).where(self._row.id == record_id, self._live))
 
     async def find_by_source(self, source: Source) -> RecordT | None:
-        """The record that came from this source, or None."""
+        """The record that came from this source, or None; one without a reference is of no other's source."""
+        if source.ref is None:
+            return None
         return await self._one(
             select(self._row).where(
                 self._row.source_type == source.type, self._row.source_ref == source.ref, self._live
@@ -81,9 +80,9 @@ class RecordRepository(Generic[DraftT, RecordT]):
         )
 
     async def is_there(self, row: type[RecordRow], record_id: UUID) -> bool:
-        """Whether there is such a record of another kind."""
+        """Whether there is such a record of another kind. It stays there until the transaction is over."""
         found = select(row.id).where(row.id == record_id, row.deleted_at.is_(None))
-        return (await self._session.scalar(found)) is not None
+        return (await self._session.scalar(found.with_for_update(read=True))) is not None
 
     async def page(
         self,
@@ -108,8 +107,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
             column = self._entity.sorts[sort.removeprefix("-")]
             here, there = tuple_(column, self._row.id), tuple_(after.key, after.id)
             statement = statement.where(here < there if sort.startswith("-") else here > there)
-        rows = await self._session.scalars(statement.limit(limit))
-        return [self._record(row) for row in rows]
+        return await self._records(await self._session.scalars(statement.limit(limit)))
 
     async def stream(
         self, *, sort: str, q: str | None, filters: Mapping[str, object] | None
@@ -119,14 +117,18 @@ class RecordRepository(Generic[DraftT, RecordT]):
         statement = self._wanted(sort=sort, q=q, filters=filters)
         rows = await self._session.stream_scalars(statement.execution_options(yield_per=STREAMED_AT_ONCE))
         async for row in rows:
-            yield self._record(row)
+            yield self._record(row, {})
 
     def _wanted(self, *, sort: str, q: str | None, filters: Mapping[str, object] | None) -> Select[RecordRow]:
         column = self._entity.sorts[sort.removeprefix("-")]
         statement = select(self._row).where(self._live)
         for name, wanted in (filters or {}).items():
-            if wanted is not None:
-                statement = statement.where(getattr(self._row, name) == wanted)
+            if wanted is None:
+                continue
+            condition = self._entity.conditions.get(name)
+            statement = statement.where(
+                condition(wanted) if condition else getattr(self._row, name) == wanted
+            )
         for word in (q or "").lower().split():
             statement = statement.where(self._row.search.contains(word, autoescape=True))
         if sort.startswith("-"):
@@ -141,8 +143,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
             .values(version=version + 1, updated_at=func.now(), **self._columns(draft))
             .returning(self._row)
         )
-        row = (await self._session.scalars(statement)).one_or_none()
-        return self._record(row) if row else None
+        return self._only(await self._records(await self._session.scalars(statement)))
 
     async def delete(self, record_id: UUID, *, version: int) -> bool:
         """Hide a record; False if `version` is no longer the stored one."""
@@ -188,8 +189,29 @@ class RecordRepository(Generic[DraftT, RecordT]):
         return list(rows)
 
     async def _one(self, statement: Select[RecordRow]) -> RecordT | None:
-        row = (await self._session.scalars(statement)).one_or_none()
-        return self._record(row) if row else None
+        return self._only(await self._records(await self._session.scalars(statement)))
+
+    def _only(self, records: list[RecordT]) -> RecordT | None:
+        return records[0] if records else None
+
+    async def _records(self, found: Iterable[RecordRow]) -> list[RecordT]:
+        rows = list(found)
+        names = {
+            name: await self._names(
+                self._entity.references[field], column, {getattr(row, field) for row in rows}
+            )
+            for name, (field, column) in self._entity.names.items()
+        }
+        return [self._record(row, names) for row in rows]
+
+    async def _names(
+        self, row: type[RecordRow], column: InstrumentedAttribute[str], ids: set[UUID | None]
+    ) -> dict[UUID, str]:
+        wanted = ids - {None}
+        if not wanted:
+            return {}
+        found = await self._session.execute(select(row.id, column).where(row.id.in_(wanted)))
+        return {one: name for one, name in found.tuples()}  # noqa: C416 - dict() takes a result for a mapping
 
     def _columns(self, draft: DraftT) -> dict[str, Any]:
         # What a column holds as it is stays so; all else is JSON.
@@ -198,8 +220,10 @@ class RecordRepository(Generic[DraftT, RecordT]):
             for name in self._entity.settable
         }
 
-    def _record(self, row: RecordRow) -> RecordT:
+    def _record(self, row: RecordRow, names: Mapping[str, Mapping[UUID, str]]) -> RecordT:
         values = {name: getattr(row, name) for name in self._entity.settable}
+        for name, (field, _) in self._entity.names.items():
+            values[name] = names[name].get(getattr(row, field))
         return msgspec.convert(
             {
                 **values,

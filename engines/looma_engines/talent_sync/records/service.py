@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
+from sqlalchemy.exc import IntegrityError
 
 from looma_core.api.page import Page
 from looma_core.api.reading import read
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prometheus_client import Counter, Histogram
+    from sqlalchemy.ext.asyncio import AsyncSession
 
     from looma_core.api.history import HistoryEntry
     from looma_core.api.quality import Assessment
@@ -108,6 +110,7 @@ class RecordService(Generic[DraftT, RecordT]):
 
         Raises:
             ValidationProblem: fields are wrong.
+            Conflict: it is there already, from another source.
         """
         if draft.source.type == "sync":
             message = "is for records that a SyncJob brings in; write another, or leave it out"
@@ -117,6 +120,7 @@ class RecordService(Generic[DraftT, RecordT]):
             async with self._database.tenant_session(principal) as session:
                 repository = RecordRepository(session, self.entity)
                 await self._check_references(repository, neat)
+                await self._check_ties(session, neat)
                 record = await repository.add(neat)
                 if record is not None:
                     self._metrics.created.labels(self.entity.name, neat.source.type, "created").inc()
@@ -126,6 +130,7 @@ class RecordService(Generic[DraftT, RecordT]):
                 if existing is not None:
                     self._metrics.created.labels(self.entity.name, neat.source.type, "existing").inc()
                     return existing, False
+                await self.entity.ties.refuse_double(session, neat, record_id=None)
         raise Conflict(f"A {self.entity.name} from this source is being changed at this moment; try again.")
 
     async def get(self, principal: Principal, record_id: UUID) -> RecordT:
@@ -174,11 +179,12 @@ class RecordService(Generic[DraftT, RecordT]):
             NotFound: there is no such record.
             PreconditionFailed: it was changed since.
             ValidationProblem: the result does not fit.
+            Conflict: the result is there already, as another record.
         """
         async with self._database.tenant_session(principal) as session:
             repository = RecordRepository(session, self.entity)
             current = await self._expected(repository, record_id, if_match)
-            return await self._changed(repository, current, self._patched(current, patch))
+            return await self._changed(session, repository, current, self._patched(current, patch))
 
     async def amend(
         self, principal: Principal, record_id: UUID, *, patch: object, version: int | None
@@ -201,7 +207,7 @@ class RecordService(Generic[DraftT, RecordT]):
                 return current, False
             if version not in (None, current.version):
                 raise self._stale()
-            return await self._changed(repository, current, wanted), True
+            return await self._changed(session, repository, current, wanted), True
 
     async def find_by_source(self, principal: Principal, source: Source) -> RecordT | None:
         """The record that came from this source, or None."""
@@ -228,13 +234,14 @@ class RecordService(Generic[DraftT, RecordT]):
         Raises:
             NotFound: there is no such record.
             PreconditionFailed: it was changed since.
+            Conflict: something that refers to it needs it.
         """
         async with self._database.tenant_session(principal) as session:
             repository = RecordRepository(session, self.entity)
             current = await self._expected(repository, record_id, if_match)
-            deleted = await repository.delete(record_id, version=current.version)
-        if not deleted:
-            raise self._stale()
+            if not await repository.delete(record_id, version=current.version):
+                raise self._stale()
+            await self.entity.ties.let_go(session, record_id)
         self._metrics.changed.labels(self.entity.name, "delete").inc()
 
     async def history(
@@ -278,12 +285,22 @@ class RecordService(Generic[DraftT, RecordT]):
         return neat
 
     async def _changed(
-        self, repository: RecordRepository[DraftT, RecordT], current: RecordT, wanted: DraftT
+        self,
+        session: AsyncSession,
+        repository: RecordRepository[DraftT, RecordT],
+        current: RecordT,
+        wanted: DraftT,
     ) -> RecordT:
         if self._same(current, wanted):
             return current
         await self._check_references(repository, wanted, before=current)
-        changed = await repository.replace(current.id, version=current.version, draft=wanted)
+        await self._check_ties(session, wanted, before=current)
+        await self.entity.ties.refuse_double(session, wanted, record_id=current.id)
+        try:
+            changed = await repository.replace(current.id, version=current.version, draft=wanted)
+        except IntegrityError as error:
+            # Somebody stored the same since it was looked for.
+            raise Conflict(f"Such a {self.entity.name} came at this moment; look at it.") from error
         if changed is None:
             raise self._stale()
         self._metrics.changed.labels(self.entity.name, "update").inc()
@@ -323,6 +340,17 @@ class RecordService(Generic[DraftT, RecordT]):
                 wrong.append(FieldError(field=name, message="there is none with this id"))
         if wrong:
             raise ValidationProblem(errors=wrong)
+
+    async def _check_ties(
+        self, session: AsyncSession, draft: DraftT, *, before: RecordT | None = None
+    ) -> None:
+        """What the rules say of a draft beside other records."""
+        record_id = before.id if before is not None else None
+        beside = await self.entity.ties.look_around(session, draft, record_id=record_id, before=before)
+        if beside is None:
+            return
+        if errors := refusals(draft, today=_today(), rules=self.entity.rules, beside=beside):
+            raise ValidationProblem(errors=errors)
 
     def _note_quality(self, stored: DraftT) -> None:
         found = self.assess(stored)

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from looma_core.db.policies import APP_ROLE, enable_tenant_isolation, tenant_columns
 
 revision = "talent_sync_0006"
-down_revision = "talent_sync_0004"
+down_revision = "talent_sync_0005"
 branch_labels = None
 depends_on = None
 
