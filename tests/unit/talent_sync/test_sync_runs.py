@@ -298,3 +298,61 @@ def test_a_worker_of_the_sync_job_that_was_there_before_writes_nothing(runs: Run
         old.write(given, batch)
     old.close()
     assert set(runs.talents()) == {"p-2"}
+
+
+def test_a_job_of_a_company_that_is_not_there_is_quarantined(runs: Runs) -> None:
+    runs.target = {"entity": "company"}
+    runs.one([{"id": 1, "name": "Harbour Ltd"}])
+    (company,) = runs.rows("SELECT id::text FROM talent_sync.companies")
+    runs.target = {"entity": "job"}
+    nobody = "01a21c31-88ef-716a-886f-3d3035b10caf"
+    report = runs.one(
+        [
+            {"id": 1, "title": "Engineer", "company_id": company["id"]},
+            {"id": 2, "title": "Analyst", "company_id": nobody},
+            {"id": 3, "title": "Clerk", "company_id": "Harbour"},
+        ]
+    )
+    assert (report.created, report.quarantined) == (1, 2)
+    assert errors(runs)[0] == ("2", ["company_id: there is none with this id"])
+
+
+def test_a_company_with_open_jobs_stays_until_they_are_closed(runs: Runs) -> None:
+    runs.target = {"entity": "company", "onMissing": "delete"}
+    runs.one([{"id": 1, "name": "Harbour Ltd"}, {"id": 2, "name": "Fernway"}])
+    runs.change(
+        """INSERT INTO talent_sync.jobs (id, title, company_id, status, language, source_type)
+        SELECT gen_random_uuid(), 'Engineer', id, 'open', 'en', 'manual' FROM talent_sync.companies
+        WHERE name = 'Harbour Ltd'"""
+    )
+    assert runs.one([{"id": 3, "name": "Brindle"}]).deleted == 1
+    runs.change("UPDATE talent_sync.jobs SET status = 'closed'")
+    assert runs.one([{"id": 3, "name": "Brindle"}]).deleted == 1
+
+
+def test_relations_go_with_a_person_whom_the_source_has_no_more(runs: Runs) -> None:
+    runs.target = {"onMissing": "delete"}
+    runs.one([person(1), person(2)])
+    ids = {key: row["id"] for key, row in runs.talents().items()}
+    runs.change(
+        """INSERT INTO talent_sync.relations (id, kind, talent_id, other_talent_id, source_type)
+        VALUES (gen_random_uuid(), 'knows', %(one)s, %(other)s, 'manual')""",
+        one=ids["p-1"],
+        other=ids["p-2"],
+    )
+    runs.one([person(1)])
+    (relation,) = runs.rows("SELECT deleted_at, version FROM talent_sync.relations")
+    assert (relation["deleted_at"] is not None, relation["version"]) == (True, 2)
+
+
+def test_what_a_run_does_is_in_the_history_with_who_did_it(runs: Runs) -> None:
+    runs.one([person(1)])
+    runs.one([person(1, headline="Analyst")])
+    found = runs.rows(
+        "SELECT action, actor, origin, changes FROM talent_sync.record_history ORDER BY changed_at, id"
+    )
+    assert [(row["action"], row["actor"], row["origin"]) for row in found] == [
+        ("create", "syncjob:looma/people", "sync"),
+        ("update", "syncjob:looma/people", "sync"),
+    ]
+    assert found[1]["changes"] == {"headline": {"before": None, "after": "Analyst"}}

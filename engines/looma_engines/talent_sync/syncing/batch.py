@@ -17,7 +17,7 @@ from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.records.entity import Entity
 
 from .deciding import KEY, Decision, Known, Verdict
-from .source_row import RAW_LIMIT, digest_of, key_hash, shard_hash
+from .source_row import RAW_LIMIT, SourceRow, digest_of, key_hash, shard_hash
 
 SOURCE_TYPE: Final = "sync"
 _STAGED = (
@@ -36,6 +36,8 @@ _STAGING = """CREATE TEMP TABLE IF NOT EXISTS sync_staging
     (key text, id uuid, new boolean, version integer, fields jsonb, base jsonb,
      raw_digest bytea, written_digest bytea, position bigint, hash bigint) ON COMMIT DELETE ROWS"""
 _TYPES = ("text", "uuid", "bool", "int4", "jsonb", "jsonb", "bytea", "bytea", "int8", "int8")
+ENDS = {"talent": ("talent_id", "other_talent_id"), "company": ("company_id",), "job": ("job_id",)}
+"""Which ends of a relation a kind of record may be."""
 WRITTEN = (Verdict.CREATE, Verdict.UPDATE, Verdict.RESTORE)
 
 
@@ -76,8 +78,10 @@ class Batch:
         self._connection = connection
         self._execute = execute
         self._origin = origin
+        self._entity = entity.name
         self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
         self._names = entity.settable
+        self._references = entity.references
         self._columns = sql.SQL(", ").join(map(sql.Identifier, entity.settable))
         fields = [sql.SQL("{}, record.{}").format(name, sql.Identifier(name)) for name in entity.settable]
         self._fields = sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(fields))
@@ -144,6 +148,20 @@ class Batch:
                 gone=False,
             )
         return known
+
+    def present(self, rows: Iterable[SourceRow]) -> dict[str, set[str]]:
+        """By field, the ids that rows refer to and that are there; they stay until the transaction's end."""
+        rows = list(rows)
+        found = {}
+        for name, row in self._references.items():
+            wanted = {str(source.values[name]) for source in rows if source.values.get(name)}
+            query = sql.SQL(
+                """SELECT id::text AS name FROM {table} WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
+                ORDER BY id FOR SHARE"""
+            ).format(table=sql.Identifier(SCHEMA, row.__tablename__))
+            ids = [number for text in wanted if (number := _uuid(text)) is not None]
+            found[name] = {one.name for one in self._execute(query, ids=ids)} if ids else set()
+        return found
 
     def reference(self, key: str) -> str:
         """`source.ref` of a record."""
@@ -249,6 +267,42 @@ class Batch:
                 written_version = excluded.written_version, written_digest = excluded.written_digest"""
         )
 
+    def sweep(self) -> int:
+        """Delete what the source had and has no more, with its relations, as its own deletion would; how many.
+
+        A company that has jobs that are not closed stays, and is looked at again in the next run.
+        """
+        kept = sql.SQL(
+            """AND NOT EXISTS (SELECT FROM talent_sync.jobs AS job WHERE job.company_id = state.record_id
+                AND job.deleted_at IS NULL AND job.status <> 'closed')"""
+            if self._entity == "company"
+            else ""
+        )
+        gone = self._execute(
+            sql.SQL(
+                """WITH missing AS (
+                    UPDATE talent_sync.sync_states AS state SET gone = true
+                    WHERE entity = %(entity)s AND origin = %(origin)s AND NOT gone
+                        AND seen_generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s {kept}
+                    RETURNING record_id)
+                UPDATE {table} AS record SET deleted_at = now(), updated_at = now(), version = version + 1
+                FROM missing WHERE record.id = missing.record_id AND record.deleted_at IS NULL
+                RETURNING record.id"""
+            ).format(kept=kept, table=self._table)
+        ).fetchall()
+        if gone:
+            ends = [sql.Identifier(name) for name in ENDS[self._entity]]
+            self._execute(
+                sql.SQL(
+                    """UPDATE talent_sync.relations SET deleted_at = now(), updated_at = now(), version = version + 1
+                    WHERE deleted_at IS NULL AND ({either})"""
+                ).format(
+                    either=sql.SQL(" OR ").join(sql.SQL("{} = ANY(%(gone)s)").format(end) for end in ends)
+                ),
+                gone=[row.id for row in gone],
+            )
+        return len(gone)
+
     def note_conflicts(self, decisions: Sequence[Decision]) -> None:
         """Keep what both sides changed; what was open of the same field before is settled by this."""
         found = [
@@ -326,6 +380,13 @@ class Batch:
                 keys=[row.key for row in came],
                 positions=[row.position for row in came],
             )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _is_whole(raw: bytes) -> bool:

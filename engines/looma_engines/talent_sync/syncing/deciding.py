@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -69,7 +69,7 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What holds in a run."""
+    """What holds in a batch. `present` has, by field, the ids that a record may refer to, as texts."""
 
     generation: int
     entity: Entity[Any, Any]
@@ -77,6 +77,7 @@ class Rules:
     by_field: Mapping[str, Policy]
     min_quality: int
     today: date
+    present: Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +158,15 @@ def _accepted(row: SourceRow, rules: Rules) -> tuple[dict[str, Any], int]:
     if found.score < rules.min_quality:
         poor = f"is {found.score} of 100, and {rules.min_quality} is asked for"
         raise ValidationProblem(errors=[FieldError(field="quality", message=poor)])
-    return plain_values(rules.entity, draft), found.score
+    base = plain_values(rules.entity, draft)
+    absent = [
+        FieldError(field=name, message="there is none with this id")
+        for name, ids in rules.present.items()
+        if base[name] is not None and base[name] not in ids
+    ]
+    if absent:
+        raise ValidationProblem(errors=absent)
+    return base, found.score
 
 
 def _errors(found: Assessment, prefix: str = "") -> list[FieldError]:

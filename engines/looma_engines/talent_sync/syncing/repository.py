@@ -9,7 +9,7 @@ write one twice: what is committed has its checkpoint with it, and the fence's r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -156,7 +156,7 @@ class SyncRepository:
         *,
         after: Checkpoint,
         position: int,
-        decide: Callable[[Mapping[str, Known]], list[Decision]],
+        decide: Callable[[Mapping[str, Known], Mapping[str, Collection[str]]], list[Decision]],
         keeps_refused: bool,
         again: bool = False,
     ) -> Checkpoint:
@@ -166,7 +166,7 @@ class SyncRepository:
             rows: the batch.
             after: the checkpoint that it follows.
             position: where the shard is after it.
-            decide: what becomes of each row, from what is known of their keys; pure.
+            decide: what becomes of each row, from what is known of their keys and which ids there are; pure.
             keeps_refused: whether the quarantine takes what is refused.
             again: whether the rows were counted before.
 
@@ -178,7 +178,7 @@ class SyncRepository:
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
             known = self._batch.known(row.key for row in rows if row.key)
-            decisions = decide(known)
+            decisions = decide(known, self._batch.present(rows))
             self._batch.write(decisions, known)
             self._batch.note_conflicts(decisions)
             if keeps_refused:
@@ -195,17 +195,7 @@ class SyncRepository:
         with self._transaction():
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
-            deleted = self._execute(
-                sql.SQL(
-                    """WITH missing AS (
-                        UPDATE talent_sync.sync_states SET gone = true
-                        WHERE entity = %(entity)s AND origin = %(origin)s AND NOT gone
-                            AND seen_generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s
-                        RETURNING record_id)
-                    UPDATE {table} AS record SET deleted_at = now(), updated_at = now(), version = version + 1
-                    FROM missing WHERE record.id = missing.record_id AND record.deleted_at IS NULL"""
-                ).format(table=self._table)
-            ).rowcount
+            deleted = self._batch.sweep()
             tally = msgspec.structs.replace(after.tally, deleted=after.tally.deleted + deleted)
             return self._save(after, position=after.position, tally=tally)
 

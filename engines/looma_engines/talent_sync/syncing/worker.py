@@ -8,7 +8,7 @@ and writes again what it does not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -136,7 +136,7 @@ class RecordsWorker:
                 batch.records,
                 after=before,
                 position=position,
-                decide=lambda known: self._decide(inputs, batch, known),
+                decide=lambda known, present: self._decide(batch, known, present),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
                 again=batch.stage == AGAIN,
             )
@@ -162,7 +162,9 @@ class RecordsWorker:
             self._connection.close()
             self._connection = self._repository = None
 
-    def _decide(self, inputs: Inputs, batch: Batch, known: Mapping[str, Known]) -> list[Decision]:
+    def _decide(
+        self, batch: Batch, known: Mapping[str, Known], present: Mapping[str, Collection[str]]
+    ) -> list[Decision]:
         again = batch.stage == AGAIN
         rules = Rules(
             generation=self._checkpoint.generation,
@@ -171,6 +173,7 @@ class RecordsWorker:
             by_field={} if again else self._by_field,
             min_quality=self._target.validation.min_quality,
             today=self._now().date(),
+            present=present,
         )
         if again:
             known = {key: forgotten(state) for key, state in known.items()}
@@ -179,7 +182,7 @@ class RecordsWorker:
             for decision in decisions:
                 if decision.verdict is Verdict.REFUSED:
                     wrong = "; ".join(f"{fault.field}: {fault.message}" for fault in decision.faults)
-                    raise BadInputError(f"{inputs.source.path}, record at {decision.row.position}: {wrong}")
+                    raise BadInputError(f"record at {decision.row.position}: {wrong}")
         return decisions
 
     def _begin(self, inputs: Inputs) -> None:

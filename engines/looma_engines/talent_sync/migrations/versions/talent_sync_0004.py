@@ -101,7 +101,8 @@ def upgrade() -> None:
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("changes", postgresql.JSONB(), nullable=False),
         sa.CheckConstraint("tenant <> ''", name="tenant_named"),
-        sa.CheckConstraint("entity IN ('talent', 'company', 'job')", name="entity_known"),
+        # Relations come two migrations later.
+        sa.CheckConstraint("entity IN ('talent', 'company', 'job', 'relation')", name="entity_known"),
         sa.CheckConstraint("action IN ('create', 'update', 'delete', 'restore')", name="action_known"),
         # One index: it keeps the rows apart, and a record's history is a range of it.
         sa.PrimaryKeyConstraint("tenant", "record_id", "changed_at", "id", name=f"pk_{TABLE}"),

@@ -1,10 +1,18 @@
-"""What sync runs know of their sources, what they could not take, and what people are to decide."""
+"""What sync runs know of their sources, what they could not take, and what people are to decide.
+
+And relations have a history, as the other kinds of record have.
+"""
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from looma_core.db.policies import APP_ROLE, enable_tenant_isolation, tenant_columns
+from looma_core.db.policies import (
+    APP_ROLE,
+    enable_tenant_isolation,
+    tenant_columns,
+    without_tenant_isolation,
+)
 
 revision = "talent_sync_0006"
 down_revision = "talent_sync_0005"
@@ -12,6 +20,9 @@ branch_labels = None
 depends_on = None
 
 SCHEMA = "talent_sync"
+HISTORY = f"{SCHEMA}.record_history"
+# As the function itself leaves out of what changed.
+HIDDEN = "'{id,tenant,version,created_at,updated_at,deleted_at,search}'::text[]"
 
 
 def _tenant() -> sa.Column[str]:
@@ -29,8 +40,38 @@ def _time(name: str, *, now: bool = False, nullable: bool = False) -> sa.Column[
     )
 
 
+def _relations_have_a_history() -> None:
+    for event, seen in (("insert", ""), ("update", "OLD TABLE AS old_rows ")):
+        op.execute(
+            sa.text(
+                f"CREATE TRIGGER note_{event} AFTER {event.upper()} ON {SCHEMA}.relations"
+                f" REFERENCING {seen}NEW TABLE AS new_rows"
+                f" FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.note_history('relation')"
+            )
+        )
+    into = f"INSERT INTO {HISTORY} (tenant, entity, record_id, version, changed_at, origin, action, changes)"
+    with (
+        without_tenant_isolation(op, SCHEMA, "relations"),
+        without_tenant_isolation(op, SCHEMA, "record_history"),
+    ):
+        op.execute(
+            sa.text(
+                f"{into} SELECT r.tenant, 'relation', r.id,"  # noqa: S608 - our own texts
+                " CASE WHEN r.deleted_at IS NULL THEN r.version ELSE greatest(r.version - 1, 1) END,"
+                f" now(), 'migration', 'create', to_jsonb(r) - {HIDDEN} FROM {SCHEMA}.relations r"
+            )
+        )
+        op.execute(
+            sa.text(
+                f"{into} SELECT r.tenant, 'relation', r.id, r.version, now(), 'migration', 'delete', '{{}}'"  # noqa: S608
+                f" FROM {SCHEMA}.relations r WHERE r.deleted_at IS NOT NULL"
+            )
+        )
+
+
 def upgrade() -> None:
     """Make the tables."""
+    _relations_have_a_history()
     # Which run is later, also of two SyncJobs of one name that were there one after the other.
     op.execute(sa.text(f"CREATE SEQUENCE {SCHEMA}.sync_generations"))
     op.execute(sa.text(f"GRANT USAGE ON SEQUENCE {SCHEMA}.sync_generations TO {APP_ROLE}"))
@@ -173,6 +214,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Only for tests: takes the tables and what is in them away."""
+    for event in ("insert", "update"):
+        op.execute(sa.text(f"DROP TRIGGER note_{event} ON {SCHEMA}.relations"))
+    with without_tenant_isolation(op, SCHEMA, "record_history"):
+        op.execute(sa.text(f"DELETE FROM {HISTORY} WHERE entity = 'relation'"))  # noqa: S608 - our own texts
     for table in ("sync_conflicts", "quarantine", "sync_states", "sync_shards", "sync_fences"):
         op.drop_table(table, schema=SCHEMA)
     op.execute(sa.text(f"DROP SEQUENCE {SCHEMA}.sync_generations"))
