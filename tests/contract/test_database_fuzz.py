@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 EXAMPLES = 5
 MANY_EXAMPLES = 60
 LONG_SECONDS = 3600
-RECORDS = 12
+RECORDS = 24
 """Of each kind: deletions find one too."""
+NOT_BY_CHANCE = {
+    "POST /api/v1/relations": "its kind, and the one other end that fits it, of three",
+    "POST /api/v1/quarantine/{entry_id}/replay": "a whole record as a value of any form",
+}
+"""Operations whose bodies fit by chance too seldom, and why; that they succeed is tested where they are at home."""
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +45,24 @@ def engines(database_urls: DatabaseUrls) -> Iterator[Engines]:
         yield running
 
 
-def known(engines: Engines, tenant: str) -> dict[str, Sequence[str]]:
+def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
     """Values with which a request does more than be refused: ids of records that are there, names, versions."""
     made = [a_record_of_each_kind(engines, tenant, name=f"Person{number}") for number in range(RECORDS)]
     ids = {kind: [one[kind] for one in made] for kind in made[0]}
     names = ["Ada Byron", "林黛", "Harbour Payments", "O'Neill-Ødegård", "a" * 200]
     return {
-        **{f"{API}/{kind} path.record_id": ids[kind] for kind in DRAFTS},
+        **{f"{API}/{kind} path.record_id": ids[kind] for kind in (*DRAFTS, "relations")},
         "path.resume_id": ids["resumes"],
         "path.entry_id": ids["quarantine"],
         "path.conflict_id": ids["sync-conflicts"],
-        "path.number": ids["sync-runs"],
+        "path.number": [int(number) for number in ids["sync-runs"]],
         "query.company_id": ids["companies"],
         "query.talent_id": ids["talents"],
+        "query.job_id": ids["jobs"],
         "body.company_id": ids["companies"],
+        "body.talent_id": ids["talents"],
+        "body.job_id": ids["jobs"],
+        "body.other_talent_id": ids["talents"],
         "header.If-Match": ["*", '"1"', '"2"', '"1", "2"'],
         "header.If-None-Match": ["*", '"1"', 'W/"1"'],
         **dict.fromkeys(("body.full_name", "body.name", "body.title"), names),
@@ -86,7 +95,8 @@ def test_an_engine_keeps_its_document(engines: Engines, tenant: str, tmp_path: P
         for method in methods
     }
     # A run in which an operation only ever refused would say little of it.
-    assert operations <= set(succeeded), f"never succeeded: {sorted(operations - set(succeeded))}"
+    seldom = operations - set(NOT_BY_CHANCE)
+    assert seldom <= set(succeeded), f"never succeeded: {sorted(seldom - set(succeeded))}"
     assert operations <= set(refused), f"never refused: {sorted(operations - set(refused))}"
 
 

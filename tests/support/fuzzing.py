@@ -53,7 +53,7 @@ def fuzz(
     url: str,
     *,
     tenant: str,
-    values: Mapping[str, Sequence[str]],
+    values: Mapping[str, Sequence[str | int]],
     examples: int,
     folder: Path,
 ) -> Run:
@@ -88,7 +88,7 @@ def fuzz(
     return Run(passed=done.returncode == 0, output=done.stdout + done.stderr, answers=answers)
 
 
-def _config(values: Mapping[str, Sequence[str]]) -> str:
+def _config(values: Mapping[str, Sequence[str | int]]) -> str:
     lines = [
         "[cache]\nenabled = false",
         f"[checks]\npositive_data_acceptance = {{ expected-statuses = {json.dumps(ACCEPTED)} }}",

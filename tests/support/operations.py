@@ -39,27 +39,36 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     files: str | None = None
     file: tuple[str, str] = ("person.txt", "")
     headers: dict[str, str] = {}
+    refers: bool = False
+    """Whether the body names other records: in another tenant it is refused for that."""
     roles: frozenset[Role] = frozenset({Role.RECRUITER, Role.ADMIN})
 
 
-def _records(kind: str, draft: dict[str, Any], change: dict[str, Any]) -> dict[str, Call]:
+def _records(
+    kind: str, draft: dict[str, Any], change: dict[str, Any], *, refers: bool = False, in_files: bool = True
+) -> dict[str, Call]:
     every, one = f"{API}/{kind}", f"{API}/{kind}/{{record_id}}"
     any_version = {"If-Match": "*"}
     return {
         f"GET {every}": Call(),
-        f"POST {every}": Call(expects=201, json=draft),
+        f"POST {every}": Call(expects=201, json=draft, refers=refers),
         f"GET {every}/rules": Call(),
         f"POST {every}/assess": Call(json=draft),
         f"GET {one}": Call(),
         f"GET {one}/quality": Call(),
         f"GET {one}/history": Call(),
-        f"GET {every}/export": Call(),
-        f"POST {every}/import": Call(
-            files="file", file=(f"{kind}.jsonl", msgspec.json.encode(draft).decode())
-        ),
-        f"POST {every}/batch": Call(json={"items": [{"action": "create", "draft": draft}]}),
+        **(_files(kind, draft) if in_files else {}),
         f"PATCH {one}": Call(json=change, headers=any_version),
         f"DELETE {one}": Call(expects=204, headers=any_version),
+    }
+
+
+def _files(kind: str, draft: dict[str, Any]) -> dict[str, Call]:
+    every, row = f"{API}/{kind}", msgspec.json.encode(draft).decode()
+    return {
+        f"GET {every}/export": Call(),
+        f"POST {every}/import": Call(files="file", file=(f"{kind}.jsonl", row)),
+        f"POST {every}/batch": Call(json={"items": [{"action": "create", "draft": draft}]}),
     }
 
 
@@ -74,6 +83,14 @@ CALLS: dict[str, Call] = {
     **_records("talents", {"full_name": "Somebody"}, {"headline": "Changed"}),
     **_records("companies", {"name": "Something"}, {"industry": "Changed"}),
     **_records("jobs", {"title": "Something"}, {"location": "Changed"}),
+    **_records(
+        "relations",
+        # A part in braces is the id of the tenant's record of that kind.
+        {"kind": "worked_at", "talent_id": "{talents}", "company_id": "{companies}"},
+        {"title": "Changed"},
+        refers=True,
+        in_files=False,
+    ),
     f"GET {API}/quarantine": Call(),
     f"GET {API}/quarantine/{{entry_id}}": Call(),
     f"POST {API}/quarantine/{{entry_id}}/replay": Call(
@@ -101,6 +118,16 @@ REFERENCES: dict[str, str] = {
     "GET /api/v1/jobs?company_id": "companies",
     "GET /api/v1/jobs/export?company_id": "companies",
     "GET /api/v1/sync-conflicts?record_id": "talents",
+    **{
+        f"{place}{field}": kind
+        for place in ("GET /api/v1/relations?", "RelationDraft.", "RelationPatch.")
+        for field, kind in (
+            ("talent_id", "talents"),
+            ("other_talent_id", "talents"),
+            ("company_id", "companies"),
+            ("job_id", "jobs"),
+        )
+    },
     "GET /api/v1/resumes?talent_id": "talents",
     "JobDraft.company_id": "companies",
     "JobPatch.company_id": "companies",
@@ -143,7 +170,7 @@ class Engines(msgspec.Struct, frozen=True):
         for part in path.split("/"):
             parts.append((ids or {})[before] if part.startswith("{") else part)
             before = part
-        wanted: dict[str, Any] = {"json": row.json} if row.json is not None else {}
+        wanted: dict[str, Any] = {"json": _named(row.json, ids or {})} if row.json is not None else {}
         if row.files:
             name, text = row.file
             wanted["files"] = {row.files: (name, (text or RESUME.format(name="Somebody")).encode())}
@@ -152,6 +179,14 @@ class Engines(msgspec.Struct, frozen=True):
         )
         url = address + "/".join(parts)
         return self.client.request(method, url, headers={**row.headers, **auth}, **{**wanted, **more})
+
+
+def _named(body: Any, ids: dict[str, str]) -> Any:
+    if not isinstance(body, dict):
+        return body
+    return {
+        name: ids.get(value[1:-1], value) if isinstance(value, str) else value for name, value in body.items()
+    }
 
 
 def a_record_of_each_kind(engines: Engines, tenant: str, *, name: str) -> dict[str, str]:
@@ -166,6 +201,10 @@ def a_record_of_each_kind(engines: Engines, tenant: str, *, name: str) -> dict[s
         answer = engines.call(f"POST {API}/{kind}", auth, json=body)
         assert answer.status_code == 201, answer.text
         ids[kind] = answer.json()["id"]
+    works = {"kind": "works_at", "talent_id": ids["talents"], "company_id": ids["companies"], "note": name}
+    answer = engines.call(f"POST {API}/relations", auth, json=works)
+    assert answer.status_code == 201, answer.text
+    ids["relations"] = answer.json()["id"]
     content = RESUME.format(name=name).encode()
     answer = engines.call(f"POST {API}/resumes", auth, files={"file": (f"{name}.txt", content)})
     assert answer.status_code == 201, answer.text

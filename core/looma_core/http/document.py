@@ -90,6 +90,7 @@ def document_of(app: Litestar) -> dict[str, Any]:
         for method, operation in operations.items():
             # Litestar adds its own shape of a 400, which `errors` never sends.
             operation["responses"].pop("400", None)
+            _any_of(operation["responses"])
             operation["responses"]["default"] = problem
             operation["security"] = [] if (path, method) in public else [{SCHEME: []}]
             if (path, method) in keyed:
@@ -104,6 +105,14 @@ def document_of(app: Litestar) -> dict[str, Any]:
             content = {"schema": {"$ref": REFERENCE.format(name=name)}}
             operation["requestBody"] = {"required": True, "content": dict.fromkeys(PATCH_TYPES, content)}
     return document
+
+
+def _any_of(responses: dict[str, Any]) -> None:
+    """Of two forms that an answer may have it may fit both, as all fields of a record are some of its fields."""
+    for answer in responses.values():
+        for content in (answer.get("content") or {}).values():
+            if "oneOf" in content.get("schema", {}):
+                content["schema"]["anyOf"] = content["schema"].pop("oneOf")
 
 
 def _add_answers(responses: dict[str, Any], also: Mapping[int, str]) -> None:
