@@ -59,6 +59,7 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
         "query.company_id": ids["companies"],
         "query.talent_id": ids["talents"],
         "query.job_id": ids["jobs"],
+        "query.fields": ["id", "version,source", "created_at,updated_at"],
         "body.company_id": ids["companies"],
         "body.talent_id": ids["talents"],
         "body.job_id": ids["jobs"],
@@ -87,7 +88,8 @@ def checked(engines: Engines, engine: str, tenant: str, folder: Path, *, example
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_keeps_its_document(engines: Engines, tenant: str, tmp_path: Path, engine: str) -> None:
     run = checked(engines, engine, tenant, tmp_path, examples=EXAMPLES)
-    succeeded = Counter(answer.operation for answer in run.answers if 200 <= answer.status < 300)
+    # 304 is what who has the record already is told.
+    succeeded = Counter(answer.operation for answer in run.answers if 200 <= answer.status < 400)
     refused = Counter(answer.operation for answer in run.answers if answer.status >= 400)
     operations = {
         f"{method.upper()} {path}"
