@@ -29,7 +29,7 @@ class Slow(CountingWorker):
         print("wrote", *(record["id"] for record in batch.records), flush=True)
         time.sleep(float(os.environ["PACE"]))
         return super().write(inputs, batch)
-sys.exit(start(Slow()))
+sys.exit(start(lambda _: Slow()))
 """
 
 
