@@ -146,6 +146,11 @@ judging: $(READY) ## 100 canaries that are as good and 100 bad ones, and how the
 bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench
 	@$(BIN)/python -m tests.bench --only scale
+	@$(BIN)/python -m tests.bench --only records
+	@$(BIN)/python -m tests.bench --only sync
+
+bench-million: $(READY) ## A sync of a million people, beside a bare COPY and the rules alone
+	@$(BIN)/python -m tests.bench --only sync --synced 1000000
 
 lock: $(READY) ## Resolve the dependencies anew, with hashes and without addresses
 	@echo 'uv' | $(BIN)/uv pip compile - --upgrade $(LOCK) -o locks/bootstrap.txt

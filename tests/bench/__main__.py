@@ -24,6 +24,7 @@ from bench import (
     bench_resume,
     bench_rollbacks,
     bench_scale,
+    bench_sync,
     bench_traffic,
     bench_up,
 )
@@ -36,8 +37,10 @@ ROLLOUT_PARTS = ("aborts", "rollbacks")
 JUDGING_PARTS = ("judging",)
 SCALE_PARTS = ("scale",)
 RECORD_PARTS = ("records",)
+SYNC_PARTS = ("sync",)
+MILLION = 1_000_000
 """Parts of a report of their own: each takes long."""
-ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS, *RECORD_PARTS)
+ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS, *RECORD_PARTS, *SYNC_PARTS)
 REPORTS = (
     ("first", "The first table", PARTS),
     ("gateway", "What the gateway promises", GATEWAY_PARTS),
@@ -45,6 +48,7 @@ REPORTS = (
     ("judging", "How canaries are judged", JUDGING_PARTS),
     ("scale", "A thousand AIServices", SCALE_PARTS),
     ("records", "What rules of records promise", RECORD_PARTS),
+    ("sync", "What sync jobs promise", SYNC_PARTS),
 )
 
 
@@ -73,6 +77,9 @@ def main() -> None:
     parser.add_argument(
         "--soak-minutes", type=float, default=bench_scale.SOAK_MINUTES, help="how long they rest after that"
     )
+    parser.add_argument(
+        "--synced", type=int, help="how many people a sync brings, instead of the usual sizes"
+    )
     options = parser.parse_args()
     # Ended from outside it takes away what it made, as it does at the keyboard.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -82,8 +89,10 @@ def main() -> None:
     rows = taken(options, parts)
     sys.stdout.write(table(rows) + "\n")
     for name, title, whole in REPORTS:
-        if set(parts) == set(whole):
+        if set(parts) == set(whole) and not options.synced:
             sys.stdout.write(f"kept in {write(name, title, rows).name}\n")
+    if set(parts) == set(SYNC_PARTS) and options.synced == MILLION:
+        sys.stdout.write(f"kept in {write('million', 'A million people in one sync', rows).name}\n")
 
 
 def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
@@ -92,9 +101,11 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
     rows = bench_resume.run() if "resume" in parts else []
     if "records" in parts:
         rows += bench_records.run()
+    if "sync" in parts:
+        rows += bench_sync.run((options.synced,) if options.synced else bench_sync.SIZES)
     if "scale" in parts:
         rows += bench_scale.run(count=options.count, minutes=options.soak_minutes)
-    if not set(parts) - {"resume", "records", "scale"}:
+    if not set(parts) - {"resume", "records", "sync", "scale"}:
         return rows
     on_cluster: dict[str, Callable[[Cluster], list[Row]]] = {
         "reconcile": bench_reconcile.run,

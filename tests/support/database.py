@@ -11,6 +11,7 @@ import os
 import tempfile
 import uuid
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,9 +46,9 @@ class DatabaseUrls(msgspec.Struct, frozen=True):
         return self.owner.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
-@pytest.fixture(scope="session")
-def postgres_admin() -> Iterator[str]:
-    """libpq URL of a superuser on a server of this test session alone."""
+@contextmanager
+def database_server() -> Iterator[str]:
+    """libpq URL of a superuser on a server of its own, with the two roles."""
     with warnings.catch_warnings():
         # It keeps a lock file in the login session's folder, and warns where there is no login session.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
@@ -67,6 +68,13 @@ def postgres_admin() -> Iterator[str]:
                 )
         yield uri
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_admin() -> Iterator[str]:
+    """libpq URL of a superuser on a server of this test session alone."""
+    with database_server() as uri:
+        yield uri
 
 
 def make_database(admin: str) -> DatabaseUrls:

@@ -1,0 +1,172 @@
+"""A sync of made-up people from a JSONL file into PostgreSQL, beside what cannot be saved of it.
+
+That is a bare COPY of the same rows into a table without indexes, policies or triggers, and the rules of each record in
+one process. The worker is a process of its own, as in its pod; what it did is judged by `support.sync_checker`, which
+shares no code with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import psycopg
+
+from bench.report import ROOT, Row
+from looma_core.api.syncjob import CONTRACT, Variable
+from looma_core.api.talent import TalentDraft
+from looma_core.db.migrate import migrate
+from looma_engines.talent_sync.quality.assessing import assess
+from looma_engines.talent_sync.talents import TALENTS
+from support.database import DatabaseUrls, database_server, make_database
+from support.labelled_talents import labelled
+from support.sync_checker import differences, expected
+
+SEED = 20261127
+TODAY = date(2026, 11, 27)
+SIZES = (1_000, 100_000)
+BATCH = 1_000
+TENANT = "demo"
+LIMIT_MIB = 300
+COLUMNS = ("full_name", "email", "phone", "location", "headline", "summary", "language", "skills")
+
+
+def people(count: int) -> Iterator[dict[str, object]]:
+    """Good talents, each with a name of its own and a key: those with a label, over and over."""
+    good = [msgspec.to_builtins(one.draft) for one in labelled(SEED) if not one.field]
+    for number in range(count):
+        draft = {name: value for name, value in good[number % len(good)].items() if name != "source"}
+        yield {
+            "id": f"p-{number}",
+            "updated_at": "2026-05-01T12:00:00Z",
+            **draft,
+            "email": f"person.{number}@mail.example",
+        }
+
+
+def run(sizes: tuple[int, ...] = SIZES) -> list[Row]:
+    """For each size: the first run, one in which nothing changed, what the checker found, and the worker's memory."""
+    rows: list[Row] = []
+    with database_server() as admin, tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            urls = make_database(admin)
+            migrate(urls.owner)
+            file = Path(folder) / "people.jsonl"
+            with file.open("w") as out:
+                out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in people(size))
+            rows += _measured(urls, file, size)
+    return rows
+
+
+def _measured(urls: DatabaseUrls, file: Path, size: int) -> list[Row]:
+    copied, judged = _copy(urls, file), _rules(file)
+    first, memory = _sync(urls, file, epoch=1)
+    again, _ = _sync(urls, file, epoch=2)
+    wrong = differences(urls.app_libpq, TENANT, expected(file))
+    beside = f"a bare COPY, {copied:.2f} s, and the rules alone, {judged:.2f} s"
+    people_of = f"{size:,} people"
+    return [
+        Row(
+            what=f"first sync of {people_of}",
+            value=first,
+            unit="s",
+            baseline=copied + judged,
+            baseline_name=beside,
+            limit="2 s" if size <= 1_000 else "4 ×",
+            note=f"one worker, with its start; batches of {BATCH}; all read and found again: {size / first:,.0f}/s",
+        ),
+        Row(
+            what=f"sync of the same {people_of} unchanged",
+            value=again,
+            unit="s",
+            baseline=first,
+            baseline_name="the first",
+            note=f"each read, compared and found again: {size / again:,.0f}/s",
+        ),
+        Row(
+            what=f"records lost, doubled or different of {people_of}",
+            value=len(wrong),
+            unit="records",
+            limit="0",
+            note="by a checker that shares no code with the worker",
+        ),
+        Row(
+            what=f"most memory of the worker, {people_of}",
+            value=memory,
+            unit="MiB",
+            limit=f"{LIMIT_MIB} MiB",
+            note="resident, in the first sync",
+        ),
+    ]
+
+
+def _copy(urls: DatabaseUrls, file: Path) -> float:
+    rows = []
+    for line in file.open("rb"):
+        row = msgspec.json.decode(line)
+        rows.append([json.dumps(row[name]) if name == "skills" else row.get(name) for name in COLUMNS])
+    with psycopg.connect(urls.owner_libpq) as connection:
+        names = ", ".join(f"{name} text" for name in COLUMNS)
+        connection.execute(f"CREATE TABLE bare ({names})")
+        begun = time.monotonic()
+        with connection.cursor().copy(f"COPY bare ({', '.join(COLUMNS)}) FROM STDIN") as copy:
+            for values in rows:
+                copy.write_row(values)
+        connection.commit()
+        took = time.monotonic() - begun
+        connection.execute("DROP TABLE bare")
+    return took
+
+
+def _rules(file: Path) -> float:
+    drafts = []
+    for line in file.open("rb"):
+        row = msgspec.json.decode(line)
+        row.pop("id")
+        row.pop("updated_at")
+        drafts.append(msgspec.convert(row, TalentDraft))
+    begun = time.monotonic()
+    for draft in drafts:
+        assess(TALENTS.tidy(draft), today=TODAY, rules=TALENTS.rules)
+    return time.monotonic() - begun
+
+
+def _sync(urls: DatabaseUrls, file: Path, *, epoch: int) -> tuple[float, float]:
+    """Seconds, and MiB of the worker at most."""
+    told = {
+        Variable.CONTRACT: CONTRACT,
+        Variable.JOB: "people",
+        Variable.UID: "bench",
+        Variable.NAMESPACE: "looma",
+        Variable.RUN: f"people-sync-{epoch}",
+        Variable.EPOCH: str(epoch),
+        Variable.SHARD: "0",
+        Variable.SHARDS: "1",
+        Variable.SOURCE: json.dumps({"type": "jsonl", "path": file.name}),
+        Variable.TARGET: json.dumps({"tenant": TENANT, "entity": "talent"}),
+        Variable.BATCH_SIZE: str(BATCH),
+        Variable.DATA: str(file.parent),
+        "LOOMA_DATABASE_URL": urls.app,
+        "PYTHONPATH": str(ROOT / "tests"),
+    }
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "support.sync_process"],
+        env={**os.environ, **told},
+        stdout=subprocess.DEVNULL,
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    took = time.monotonic() - begun
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        msg = f"the worker ended with {process.returncode}"
+        raise RuntimeError(msg)
+    return took, used.ru_maxrss / 1024
