@@ -191,6 +191,12 @@ def told(write: Write) -> tuple[str, str, int]:
     return VERBS[write.method], resource, write.status
 
 
+def heard(looma: Looma, name: str) -> bool:
+    """Whether the service's conditions have what the gateway said of its route last."""
+    conditions = {item["type"]: item["status"] for item in looma.status(name).get("conditions", [])}
+    return conditions.get("RouteProgrammed") == "True"
+
+
 def gone(proxied: Proxied, road: Road, name: str, *, at: int = -1, when: When = "before") -> Outcome:
     """Go the road once, with a kill at the write numbered `at`."""
     looma = proxied.looma
@@ -220,6 +226,8 @@ def gone(proxied: Proxied, road: Road, name: str, *, at: int = -1, when: When = 
     else:
         ask(looma, name, road.asks)
     play(lambda: ended(looma, name, road.phase, road.serves), f"{road.serves} alone")
+    # An operator that was away reads the gateway's last word after the rest.
+    play(lambda: heard(looma, name), "it knows that the gateway took the route")
     # What is told comes after what is done.
     reason = {"Ready": "RolloutCompleted", "Degraded": "RolloutAborted"}[road.phase]
     if at < 0:
