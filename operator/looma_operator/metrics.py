@@ -62,7 +62,8 @@ SYNC_RUN_SECONDS = Histogram(
 SYNC_EPOCH = Gauge("looma_operator_sync_epoch", "Number of a SyncJob's latest run.", ["namespace", "name"])
 SYNC_RECORDS = Gauge(
     "looma_operator_sync_records",
-    "Records of a SyncJob's latest run, by what became of them (read, created, updated, unchanged, failed).",
+    "Records of a SyncJob's latest run, by what became of them (read, created, updated, unchanged, deleted, conflicts, "
+    "resolved, quarantined, failed).",
     ["namespace", "name", "kind"],
 )
 SYNC_LAST_SUCCESS = Gauge(

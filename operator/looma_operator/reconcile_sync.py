@@ -31,7 +31,17 @@ from .plan.sync import plan_sync, refuse_run
 from .queueing import Key
 from .sync_resources import FAILED, Run, SyncJob, SyncJobStatus, own_sync_status
 
-RECORDS = ("read", "created", "updated", "unchanged", "failed")
+RECORDS = (
+    "read",
+    "created",
+    "updated",
+    "unchanged",
+    "deleted",
+    "conflicts",
+    "resolved",
+    "quarantined",
+    "failed",
+)
 
 
 async def look_at_sync_job(
