@@ -408,6 +408,20 @@ REFUSED = [
     (JOB, "spec.mode", "full", 'unknown field "spec.mode"'),
     (JOB, "metadata.name", "a" * 41, "metadata.name: write at most 40 lower-case letters"),
     (JOB, "metadata.name", "1st", "beginning with a letter"),
+    (JOB, "spec.source.name", "Our CRM", "should match"),
+    (JOB, "spec.target", {"tenant": "demo"}, "spec.target.entity: Required value"),
+    (JOB, "spec.target", {"tenant": "Demo Ltd", "entity": "talent"}, "should match"),
+    (
+        JOB,
+        "spec.target",
+        {"tenant": "demo", "entity": "person"},
+        'supported values: "talent", "company", "job"',
+    ),
+    (JOB, "spec.conflictPolicy", {"default": "ours"}, 'supported values: "newest", "source"'),
+    (JOB, "spec.conflictPolicy", {"fields": {"skills": "union"}}, 'supported values: "newest", "source"'),
+    (JOB, "spec.validation", {"minQuality": 101}, "less than or equal to 100"),
+    (JOB, "spec.validation", {"onInvalid": "ignore"}, 'supported values: "quarantine", "skip", "fail"'),
+    (JOB, "spec.onMissing", "archive", 'supported values: "keep", "delete"'),
     (JOB, "spec.image", "two words", "write REGISTRY/NAME:TAG or NAME@sha256:DIGEST, without spaces"),
     *(
         (JOB, f"spec.{field}", value, words)
@@ -675,6 +689,8 @@ IMMUTABLE = [
     (MODEL, "spec.evaluation", None, "the evaluation of a ModelVersion cannot be changed"),
     (MODEL, "spec.gates", {"minEvaluation": 0.8}, "the gates of a ModelVersion cannot be changed"),
     (JOB, "spec.source.path", "imports/other.jsonl", "source cannot be changed"),
+    (JOB, "spec.source.key", "number", "source cannot be changed"),
+    (JOB, "spec.source.name", "crm", "source cannot be changed"),
 ]
 
 
@@ -725,7 +741,13 @@ def test_a_sync_job_needs_no_more_than_its_source(control_plane: ControlPlane, n
     least = changed(JOB, "spec.schedule", {"cron": "@daily"})
     _, answer = control_plane.request("POST", path("SyncJob", namespace), least)
     assert answer["spec"] == {
-        "source": {"type": "jsonl", "path": "imports/people.jsonl"},
+        "source": {
+            "type": "jsonl",
+            "path": "imports/people.jsonl",
+            "key": "id",
+            "updatedAt": "updated_at",
+        },
+        "onMissing": "keep",
         "parallelism": 1,
         "batchSize": 500,
         "schedule": {"cron": "@daily", "timeZone": "Etc/UTC"},
