@@ -21,7 +21,7 @@ from support.sync_server import Server, seen_by
 Json = dict[str, Any]
 
 
-def person(number: int, **changes: Any) -> Json:
+def person(number: int | str, **changes: Any) -> Json:
     """A talent as a source writes it, with a key and a time."""
     return {
         "id": f"p-{number}",

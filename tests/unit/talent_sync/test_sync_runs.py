@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from looma_core.api.syncjob import ExitCode
+from looma_core.api.talent import TalentDraft
 from looma_engines.sync_worker.cluster import FencedError
 from looma_engines.sync_worker.frame import run
 from support.database import DatabaseUrls
@@ -356,3 +360,35 @@ def test_what_a_run_does_is_in_the_history_with_who_did_it(runs: Runs) -> None:
         ("update", "syncjob:looma/people", "sync"),
     ]
     assert found[1]["changes"] == {"headline": {"before": None, "after": "Analyst"}}
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["\x00", "\ud800", "a\x00b", "9" * 400, "\N{REPLACEMENT CHARACTER}", "=1+1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ["id", "updated_at", *TalentDraft.__struct_fields__]
+ODD = st.one_of(
+    st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=5).map(json.dumps),
+    st.fixed_dictionaries(
+        {"id": st.text(max_size=5), "full_name": st.just("Ada")}, optional=dict.fromkeys(FIELDS[3:], JSON)
+    ).map(json.dumps),
+    JSON.map(json.dumps),
+    st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"").replace(b"\r", b"")),
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(ODD, max_size=12))
+def test_whatever_stands_in_a_file_the_rest_lands(runs: Runs, lines: list[str | bytes]) -> None:
+    number = runs.epoch
+    good = [person(f"first-{number}"), person(f"last-{number}")]
+    report = runs.one([good[0], *lines, good[1]], batch=5)
+    assert report.verified == report.read == report.total
+    assert report.failed == 0
+    assert {f"p-first-{number}", f"p-last-{number}"} <= set(runs.talents())
