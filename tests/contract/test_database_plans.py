@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
 
 from looma_core.api.relation import RelationDraft
 from looma_core.api.source import Source
-from looma_core.auth import Principal
 from looma_core.db import Database
 from looma_engines.talent_sync import cursor
 from looma_engines.talent_sync.companies import COMPANIES
@@ -30,6 +28,7 @@ from looma_engines.talent_sync.relations import RELATIONS
 from looma_engines.talent_sync.talents import TALENTS
 from looma_engines.talent_sync.ties.deletions import TalentTies, hide_relations
 from looma_engines.talent_sync.ties.lookups import RelationLookups
+from support.plans import by_index, nodes, plans_in
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -128,51 +127,13 @@ async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
     await database.close()
 
 
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A plan's node and all below it."""
-    yield plan
-    for below in plan.get("Plans", ()):
-        yield from nodes(below)
-
-
 async def plans_of(
     database: Database,
     entity: Entity[Any, Any],
     ask: Callable[[RecordRepository[Any, Any]], Awaitable[object]],
 ) -> list[dict[str, Any]]:
     """The plan of each statement that `ask` sends."""
-    return await plans_in(database, lambda session: ask(RecordRepository(session, entity)))
-
-
-async def plans_in(
-    database: Database, ask: Callable[[AsyncSession], Awaitable[object]]
-) -> list[dict[str, Any]]:
-    """The plan of each statement that `ask` sends in a session."""
-    principal = Principal(subject="plans", tenant=TENANT, roles=frozenset({"recruiter"}))
-    seen: list[tuple[str, Any]] = []
-    plans = []
-    async with database.tenant_session(principal) as session:
-        connection = await session.connection()
-
-        def caught(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-            seen.append((statement, parameters))
-
-        raw = connection.sync_connection
-        event.listen(raw, "before_cursor_execute", caught)
-        await ask(session)
-        event.remove(raw, "before_cursor_execute", caught)
-        for statement, parameters in seen:
-            answer = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
-            plans.append(answer.scalar_one()[0]["Plan"])
-    assert plans
-    return plans
-
-
-def by_index(plans: list[dict[str, Any]]) -> None:
-    for plan in plans:
-        kinds = [node["Node Type"] for node in nodes(plan)]
-        assert "Seq Scan" not in kinds, plan
-        assert any("Index" in kind for kind in kinds), plan
+    return await plans_in(database, TENANT, lambda session: ask(RecordRepository(session, entity)))
 
 
 LISTS = [
@@ -282,7 +243,7 @@ async def test_what_is_beside_a_relation_is_found_by_an_index(
         assert len(edges) == 50, "the whole way from one to the other"
         return await RelationLookups(session, chain, None).names([first, last])
 
-    by_index(await plans_in(database, ask))
+    by_index(await plans_in(database, TENANT, ask))
 
 
 async def test_what_a_deletion_takes_along_is_found_by_an_index(
@@ -296,6 +257,6 @@ async def test_what_a_deletion_takes_along_is_found_by_an_index(
             await hide_relations(session, which)
         return None
 
-    plans = await plans_in(database, ask)
+    plans = await plans_in(database, TENANT, ask)
     by_index(plans)
     assert "ModifyTable" in [plan["Node Type"] for plan in plans], "there was something to hide"
