@@ -81,7 +81,13 @@ def make_database(admin: str) -> DatabaseUrls:
     """Create an empty database that belongs to `looma_owner`."""
     name = f"looma_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER looma_owner").format(sql.Identifier(name)))
+        # As the image of the database makes it: nobody has what was not granted.
+        for statement in (
+            "CREATE DATABASE {} OWNER looma_owner",
+            "REVOKE ALL ON DATABASE {} FROM PUBLIC",
+            "GRANT CONNECT ON DATABASE {} TO looma_app",
+        ):
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
     base = psycopg.conninfo.conninfo_to_dict(admin)
     place = f"?host={base['host']}" + (f"&port={base['port']}" if "port" in base else "")
     return DatabaseUrls(
