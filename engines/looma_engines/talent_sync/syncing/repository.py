@@ -21,7 +21,6 @@ from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 
 from looma_core.db import new_id
-from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.records.entity import Entity
 
 from .batch import Batch
@@ -103,8 +102,6 @@ class SyncRepository:
     def __init__(self, connection: psycopg.Connection[Any], place: Place, entity: Entity[Any, Any]) -> None:
         self._connection = connection
         self._place = place
-        self._entity = entity
-        self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
         self._batch = Batch(connection, self._execute, entity, origin=place.origin)
         self._in_place = {
             "job": place.job,
