@@ -158,15 +158,11 @@ def _sync(urls: DatabaseUrls, file: Path, *, epoch: int) -> tuple[float, float]:
         "PYTHONPATH": str(ROOT / "tests"),
     }
     begun = time.monotonic()
-    process = subprocess.Popen(
+    done = subprocess.run(
         [sys.executable, "-m", "support.sync_process"],
         env={**os.environ, **told},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    _, status, used = os.wait4(process.pid, 0)
-    took = time.monotonic() - begun
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        msg = f"the worker ended with {process.returncode}"
-        raise RuntimeError(msg)
-    return took, used.ru_maxrss / 1024
+    return time.monotonic() - begun, float(done.stdout.splitlines()[-1])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,12 +35,20 @@ class Alone:
         sys.stdout.flush()
 
 
+def peak_mib() -> float:
+    """Most resident memory of this process so far; what rusage says of a child counts its parent's as well."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
 def main() -> int:
-    """Do the shard; answers the exit code."""
+    """Do the shard; answers the exit code. The last line of output is the most memory that it took, in MiB."""
     given = read_inputs(os.environ)
     assert given.target is not None
     worker = RecordsWorker(os.environ["LOOMA_DATABASE_URL"], given.target)
-    return run(worker, given, Alone())  # type: ignore[arg-type]
+    code = run(worker, given, Alone())  # type: ignore[arg-type]
+    sys.stdout.write(f"{peak_mib():.1f}\n")
+    return code
 
 
 if __name__ == "__main__":
