@@ -53,7 +53,6 @@ class Stored:
     """A key's state and record; `intact` where nobody but this engine wrote the record, and it is what was written."""
 
     known: Known
-    written_version: int
     intact: bool
 
 
@@ -118,7 +117,6 @@ class Batch:
             changed = row.version != row.written_version
             found[row.key] = Stored(
                 known=known,
-                written_version=row.written_version,
                 intact=changed or digest_of(row.fields) == row.written_digest,
             )
         return found
