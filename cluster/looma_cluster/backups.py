@@ -169,9 +169,8 @@ def restore(kubectl: Kubectl, *, to: datetime | None, label: str, report: Report
         BackupError: it failed, or cannot begin.
     """
     schedule = _schedule(kubectl, RESTORE)
-    environment = {"LOOMA_RESTORE_SET": label} if label else {}
-    if to is not None:
-        environment["LOOMA_RESTORE_TO"] = f"{to:%Y-%m-%d %H:%M:%S.%f+00}"
+    wanted = {"SET": label, "TO": f"{to:%Y-%m-%d %H:%M:%S.%f+00}" if to else ""}
+    variables = {f"LOOMA_RESTORE_{name}": value for name, value in wanted.items() if value}
     try:
         for name in SCHEDULES:
             _suspend(kubectl, name, suspended=True)
@@ -181,7 +180,7 @@ def restore(kubectl: Kubectl, *, to: datetime | None, label: str, report: Report
         kubectl.text("wait", f"pod/{DATABASE}-0", "--for=delete", "--timeout=300s", seconds=310)
         report("its data come back" + (f" as of {to:%Y-%m-%dT%H:%M:%SZ}" if to else ""))
         try:
-            said = _run(kubectl, RESTORE, environment, schedule=schedule)
+            said = _run(kubectl, RESTORE, variables, schedule=schedule)
         except BackupError as error:
             raise BackupError(
                 f"{error}\nThe database stays stopped. `looma restore` without --to brings back its last change."
