@@ -53,20 +53,24 @@ bring() {
 }
 
 serve() {
-  until pg_isready --quiet --host "$socket" --username postgres; do sleep 1; done
+  # The start that makes the roles is a short one, and answers too.
+  until [ -e "$PGDATA/looma-roles" ] && pg_isready --quiet --host "$socket" --username postgres; do sleep 1; done
   # Another database's repository is not touched: whoever lost a volume restores it first.
   until pgbackrest stanza-create; do
     say "the repository of backups cannot be used: changes are kept in pg_wal until it can"
     sleep 30
   done
-  if [ -z "$(labels)" ]; then
+  for pause in 0 10 60; do
+    sleep "$pause"
+    [ -z "$(labels)" ] || break
     pgbackrest --type=full backup || say "the first backup failed: the next one that is due will be a full one"
-  fi
+  done
   exec pgbackrest server
 }
 
 take() {
-  pgbackrest --type="$1" backup
+  # Nothing older goes before what is new was looked through.
+  pgbackrest --type="$1" --no-expire-auto backup
   label=$(labels | tail -n 1)
   pgbackrest verify
   if [ -n "${LOOMA_SCRATCH:-}" ]; then
@@ -82,6 +86,7 @@ take() {
     pgbackrest annotate --set="$label" --annotation="checked=$(date -u +%Y-%m-%dT%H:%M:%SZ)"
     say "backup $label was restored beside and found whole"
   fi
+  pgbackrest expire
 }
 
 restore() {
