@@ -21,6 +21,7 @@ from looma_engines.talent_sync import cursor
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import RelationRow
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.records.history import Mark
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -28,6 +29,7 @@ from looma_engines.talent_sync.relations import RELATIONS
 from looma_engines.talent_sync.talents import TALENTS
 from looma_engines.talent_sync.ties.deletions import TalentTies, hide_relations
 from looma_engines.talent_sync.ties.lookups import RelationLookups
+from support.key_ring import SEALER
 from support.plans import by_index, nodes, plans_in
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ def filled(database_urls: DatabaseUrls) -> Iterator[uuid.UUID]:
 
 @pytest.fixture
 async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    database = Database(database_urls.app, pool_size=1)
+    database = Database(database_urls.app, pool_size=1, info=sealing_with(SEALER))
     yield database
     await database.close()
 

@@ -3,6 +3,7 @@
     ring        the keys: which seal, which open, which make hashes; read from a file
     sealing     one value sealed, opened or hashed, given the keys; pure
     fields      which fields of which rows, and what each is bound to; pure
+    sessions    what seals, by way of a session of the database
     resealing   walks through what is stored: plain to sealed, an old key to the new one, or back to plain
     main        `looma-engine records-reseal`
 

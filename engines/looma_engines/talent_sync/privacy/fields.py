@@ -19,6 +19,8 @@ from looma_engines.talent_sync.privacy.sealing import Place, Sealer
 
 SEALED: Mapping[str, tuple[str, ...]] = {"talent": ("email", "phone")}
 """Fields that are sealed, by the kind of record."""
+SIDES = ("base", "source", "target")
+"""The sides of a conflict."""
 
 
 def hash_column(field: str) -> str:

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from looma_core.db import new_id
 from looma_engines.talent_sync.models import SCHEMA
+from looma_engines.talent_sync.privacy.fields import SEALED, SIDES, Seals, hash_column
 from looma_engines.talent_sync.records.entity import Entity
 
 from .deciding import KEY, Decision, Known, Verdict
@@ -64,6 +65,7 @@ class Batch:
         execute: for all else.
         entity: the kind of the records.
         origin: what they say of their source.
+        seals: seals and opens what is stored of people.
     """
 
     def __init__(
@@ -73,15 +75,18 @@ class Batch:
         entity: Entity[Any, Any],
         *,
         origin: str,
+        seals: Seals,
     ) -> None:
         self._connection = connection
         self._execute = execute
         self._origin = origin
+        self._seals = seals
         self._entity = entity.name
         self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
-        self._names = entity.settable
+        # Hashes are no fields of a record, and columns all the same.
+        self._names = (*entity.settable, *map(hash_column, SEALED.get(entity.name, ())))
         self._references = entity.references
-        self._columns = sql.SQL(", ").join(map(sql.Identifier, entity.settable))
+        self._columns = sql.SQL(", ").join(map(sql.Identifier, self._names))
         fields = [sql.SQL("{}, record.{}").format(name, sql.Identifier(name)) for name in entity.settable]
         self._fields = sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(fields))
 
@@ -102,13 +107,15 @@ class Batch:
         )
         found = {}
         for row in self._execute(query, keys=wanted):
+            values = self._seals.values(self._entity, row.id, row.fields)
+            base = row.base
             known = Known(
                 record_id=row.id,
                 version=row.version,
                 deleted=row.deleted_at is not None,
                 updated_at=row.updated_at,
-                values=row.fields,
-                base=row.base,
+                values=values,
+                base=base and self._seals.opened_base(self._entity, row.id, base),
                 raw_digest=row.raw_digest,
                 seen_generation=row.seen_generation,
                 seen_position=row.seen_position,
@@ -117,7 +124,7 @@ class Batch:
             changed = row.version != row.written_version
             found[row.key] = Stored(
                 known=known,
-                intact=changed or digest_of(row.fields) == row.written_digest,
+                intact=changed or digest_of(values) == row.written_digest,
             )
         return found
 
@@ -138,7 +145,7 @@ class Batch:
                 version=row.version,
                 deleted=False,
                 updated_at=row.updated_at,
-                values=row.fields,
+                values=self._seals.values(self._entity, row.id, row.fields),
                 base=None,
                 raw_digest=None,
                 seen_generation=0,
@@ -204,17 +211,20 @@ class Batch:
                     if decision.base is None:
                         continue
                     row, before = decision.row, known.get(decision.row.key)
+                    record_id = ids[row.key]
                     fields = decision.values if decision.verdict in WRITTEN else None
                     # Written or not, this is what the record has after the batch.
                     stands = fields if fields is not None else (before.values if before else {})
                     copy.write_row(
                         (
                             row.key,
-                            ids[row.key],
+                            record_id,
                             decision.verdict is Verdict.CREATE,
                             (before.version if before else 0) + (fields is not None),
-                            None if fields is None else Jsonb(fields),
-                            Jsonb(decision.base),
+                            None
+                            if fields is None
+                            else Jsonb(self._seals.columns(self._entity, record_id, fields)),
+                            Jsonb(self._seals.base(self._entity, record_id, decision.base)),
                             row.digest,
                             digest_of(stands),
                             row.position,
@@ -321,6 +331,13 @@ class Batch:
             fields=[conflict.field for _, _, conflict in found],
         )
         for record_id, key, conflict in found:
+            conflict_id = new_id()
+            sides = {
+                side: Jsonb(
+                    self._seals.side(self._entity, conflict_id, conflict.field, side, getattr(conflict, side))
+                )
+                for side in SIDES
+            }
             self._execute(
                 """INSERT INTO talent_sync.sync_conflicts
                     (id, job, epoch, generation, origin, entity, key, record_id, field, base, source, target,
@@ -328,13 +345,11 @@ class Batch:
                 VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s, %(record)s,
                     %(field)s, %(base)s, %(source)s, %(target)s, %(resolution)s, %(reason)s,
                     CASE WHEN %(resolution)s = 'open' THEN NULL ELSE now() END)""",
-                id=new_id(),
+                id=conflict_id,
                 key=key,
                 record=record_id,
                 field=conflict.field,
-                base=Jsonb(conflict.base),
-                source=Jsonb(conflict.source),
-                target=Jsonb(conflict.target),
+                **sides,
                 resolution=str(conflict.resolution),
                 reason=conflict.reason,
             )
@@ -344,7 +359,7 @@ class Batch:
         for decision in decisions:
             if decision.verdict is not Verdict.REFUSED:
                 continue
-            row = decision.row
+            row, entry_id = decision.row, new_id()
             raw = row.raw[:RAW_LIMIT].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
             self._execute(
                 """INSERT INTO talent_sync.quarantine AS entry
@@ -357,11 +372,11 @@ class Batch:
                 DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,
                     position = excluded.position, shard_hash = excluded.shard_hash, errors = excluded.errors,
                     times = entry.times + 1, seen_at = now(), version = entry.version + 1""",
-                id=new_id(),
+                id=entry_id,
                 key=row.key,
                 position=row.position,
                 hash=shard_hash(row),
-                raw=raw,
+                raw=self._seals.raw(entry_id, raw),
                 digest=row.digest,
                 whole=_is_whole(row.raw),
                 errors=Jsonb(msgspec.to_builtins(decision.faults)),

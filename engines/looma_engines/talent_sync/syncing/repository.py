@@ -21,6 +21,8 @@ from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 
 from looma_core.db import new_id
+from looma_engines.talent_sync.privacy.fields import Seals
+from looma_engines.talent_sync.privacy.sealing import Sealer
 from looma_engines.talent_sync.records.entity import Entity
 
 from .batch import Batch
@@ -97,12 +99,17 @@ class SyncRepository:
         connection: from `connect`, used by nobody else.
         place: the shard.
         entity: the kind of its records.
+        sealer: the keys of what is stored of people.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], place: Place, entity: Entity[Any, Any]) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], place: Place, entity: Entity[Any, Any], sealer: Sealer
+    ) -> None:
         self._connection = connection
         self._place = place
-        self._batch = Batch(connection, self._execute, entity, origin=place.origin)
+        self._batch = Batch(
+            connection, self._execute, entity, origin=place.origin, seals=Seals(sealer, place.tenant)
+        )
         self._in_place = {
             "job": place.job,
             "uid": place.uid,
