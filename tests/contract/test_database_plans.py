@@ -65,7 +65,7 @@ FILLS = {
     ),
 }
 FILTERS: dict[str, list[dict[str, object]]] = {
-    "talent": [{"source_type": "manual"}],
+    "talent": [{"source_type": "manual"}, {"email": "ada@mail.example"}, {"phone": "+44 113 496 0999"}],
     "company": [{"source_type": "manual"}, {"size": "1-10"}, {"location": "Leeds"}],
     "job": [
         {"status": "closed"},
@@ -170,6 +170,14 @@ async def test_a_list_goes_along_the_index_of_its_order(filled, database, entity
         return await repository.page(sort=sort, limit=21, after=after, filters=filters)
 
     by_index(await plans_of(database, entity, later))
+
+
+@pytest.mark.parametrize("field", ["email", "phone"])
+async def test_a_person_is_found_by_the_index_of_the_hash(filled, database, field) -> None:
+    async def ask(repository: RecordRepository[Any, Any]) -> object:
+        return await repository.page(sort="-created_at", limit=21, filters={field: "+44 113 496 0999"})
+
+    assert f"ix_talents_tenant_{field}_hash" in str(await plans_of(database, TALENTS, ask))
 
 
 async def test_the_jobs_of_a_company_are_found_by_an_index(filled, database) -> None:

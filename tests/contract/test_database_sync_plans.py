@@ -19,6 +19,7 @@ from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.syncing.batch import Batch
 from looma_engines.talent_sync.syncing.models import ConflictRow, QuarantineRow
 from looma_engines.talent_sync.syncing.review_repository import ReviewRepository
+from looma_engines.talent_sync.syncing.source_row import SourceRow
 from looma_engines.talent_sync.talents import TALENTS
 from support.database import DatabaseUrls
 from support.key_ring import SEALER
@@ -140,6 +141,7 @@ def test_what_a_batch_looks_up_goes_by_indexes(filled, database_urls: DatabaseUr
 
         batch = Batch(connection, execute, TALENTS, origin="people", seals=Seals(SEALER, TENANT))
         keys = [str(number) for number in range(1, 20)]
-        assert len(batch.known([*keys, "none"])) == len(keys)
+        rows = [SourceRow(position=1, key=key, values={}) for key in (*keys, "none")]
+        assert len(batch.known(rows)) == len(keys)
     assert len(plans) == 2
     by_index(plans)

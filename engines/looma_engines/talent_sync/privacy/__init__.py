@@ -4,6 +4,7 @@
     sealing     one value sealed, opened or hashed, given the keys; pure
     fields      which fields of which rows, and what each is bound to; pure
     sessions    what seals, by way of a session of the database
+    stored      where sealed values are, and what becomes of each row; pure
     resealing   walks through what is stored: plain to sealed, an old key to the new one, or back to plain
     main        `looma-engine records-reseal`
 

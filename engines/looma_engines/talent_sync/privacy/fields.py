@@ -58,23 +58,19 @@ class Seals:
         """The fields of a record, of its columns."""
         return _each(entity, columns, lambda field, text: self._open(entity, record_id, field, text))
 
-    def changes(self, entity: str, record_id: UUID, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """What an entry of the history says of a record; what only a change of keys changed is no change."""
-        opened = dict(changes)
-        for field in SEALED.get(entity, ()):
-            found = changes.get(field)
-            if isinstance(found, str):
-                opened[field] = self._open(entity, record_id, field, found)
-            elif isinstance(found, Mapping):
-                sides = {
-                    side: self._open(entity, record_id, field, text) if isinstance(text, str) else text
-                    for side, text in found.items()
-                }
-                if "before" in sides and sides["before"] == sides.get("after"):
-                    del opened[field]
-                else:
-                    opened[field] = sides
-        return opened
+    def changes(
+        self, entity: str, record_id: UUID, changes: Mapping[str, Any], *, keep: bool = False
+    ) -> dict[str, Any]:
+        """What an entry of the history says of a record.
+
+        What only a change of keys changed is no change, and left out unless `keep` says otherwise.
+        """
+        opened = _in_changes(entity, changes, lambda field, text: self._open(entity, record_id, field, text))
+        return opened if keep else {name: change for name, change in opened.items() if not _is_same(change)}
+
+    def sealed_changes(self, entity: str, record_id: UUID, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """What an entry of the history says of a record, as it is stored."""
+        return _in_changes(entity, changes, lambda field, text: self._seal(entity, record_id, field, text))
 
     def base(self, entity: str, record_id: UUID, base: Mapping[str, Any]) -> dict[str, Any]:
         """What the source last gave of a record, as it is stored."""
@@ -104,6 +100,14 @@ class Seals:
         """What the source had of a record that could not be taken."""
         return self._open("quarantine", entry_id, "raw", raw)
 
+    def digest(self, digest: bytes) -> bytes:
+        """A digest of a whole record, as it is stored."""
+        return self.digests(digest)[0]
+
+    def digests(self, digest: bytes) -> list[bytes]:
+        """All that may be stored for a digest: under each key, and as it was before it had one."""
+        return self.sealer.digests(digest, tenant=self._tenant)
+
     def hashes(self, field: str, value: str) -> list[str]:
         """What the column of a field may have where the value is looked for."""
         return self.sealer.hashes(field, value, tenant=self._tenant)
@@ -124,3 +128,18 @@ def _each(entity: str, values: Mapping[str, Any], change: Callable[[str, str], s
         if isinstance(text := values.get(field), str):
             changed[field] = change(field, text)
     return changed
+
+
+def _in_changes(entity: str, changes: Mapping[str, Any], change: Callable[[str, str], str]) -> dict[str, Any]:
+    """An entry's changes with each text of a sealed field changed, on both sides where there are two."""
+    changed = _each(entity, changes, change)
+    for field in SEALED.get(entity, ()):
+        if isinstance(sides := changes.get(field), Mapping):
+            changed[field] = {
+                side: change(field, text) if isinstance(text, str) else text for side, text in sides.items()
+            }
+    return changed
+
+
+def _is_same(change: object) -> bool:
+    return isinstance(change, Mapping) and "before" in change and change["before"] == change.get("after")

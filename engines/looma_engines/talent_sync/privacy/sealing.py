@@ -30,6 +30,8 @@ from looma_engines.talent_sync.privacy.ring import Ring
 from looma_engines.talent_sync.quality.contact import e164
 
 PREFIX = "sealed:1:"
+PLAIN_DIGEST_BYTES = 16
+"""A digest that no key was in; one with a key has 32."""
 _SEALED = re.compile(r"sealed:1:(?P<key>[a-z0-9][a-z0-9-]{0,31}):(?P<text>[A-Za-z0-9_-]+)")
 
 
@@ -102,6 +104,14 @@ class Sealer:
         languages = ("en", "zh") if kind == "phone" else ("en",)
         found = (self._hashes(kind, value, tenant, language) for language in languages)
         return sorted({one for some in found for one in some})
+
+    def digests(self, digest: bytes, *, tenant: str) -> list[bytes]:
+        """What may be stored for a digest of a whole record, the active key's first; at last the digest itself.
+
+        Of a record whose other fields stand in the clear a digest without a key would give the sealed ones away.
+        """
+        message = msgspec.json.encode([tenant, "digest"]) + digest
+        return [*(hmac.digest(secret, message, "sha256") for _, secret in self._hashing), digest]
 
     def _hashes(self, kind: str, value: str, tenant: str, language: str) -> list[str]:
         message = msgspec.json.encode([tenant, kind, normalised(kind, value, language=language)])

@@ -98,7 +98,8 @@ class ReviewRepository:
     async def remember(self, entry: QuarantineRow, values: Mapping[str, Any]) -> None:
         """Note what a record became, so that the next run finds the entry's row unchanged."""
         base = self._seals.base(entry.entity, values["record_id"], values["base"])
-        values = {**values, "base": base}
+        digest = self._seals.digest(values["written_digest"])
+        values = {**values, "base": base, "written_digest": digest}
         statement = insert(StateRow).values(
             tenant=func.current_setting("looma.tenant"),
             entity=entry.entity,

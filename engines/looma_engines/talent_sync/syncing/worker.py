@@ -30,7 +30,7 @@ from looma_engines.sync_worker.frame import Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
-from looma_engines.talent_sync.privacy.sealing import Sealer
+from looma_engines.talent_sync.privacy.sealing import Sealer, SealError
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.talents import TALENTS
 
@@ -225,6 +225,9 @@ class RecordsWorker:
                     return action(self._connected(inputs))
                 except FenceError as error:
                     raise FencedError(str(error)) from error
+                except SealError as error:
+                    # Another try would have the same keys.
+                    raise BadInputError(str(error)) from error
                 except _GONE:
                     self.close()
                     raise
