@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 
@@ -147,6 +148,12 @@ def synced(
 ROWS = [person(1, phone="+44 113 496 0001"), person(2, email="nobody"), person(3)]
 
 
+def digest_without_key(row: Json) -> bytes:
+    """As the release before stored it."""
+    raw = msgspec.json.encode(row, order="sorted")
+    return SourceRow(position=1, key="x", values={}, raw=raw).digest
+
+
 @pytest.mark.parametrize("resealed", [False, True])
 def test_a_sync_knows_its_rows_again_whatever_key_their_digests_have(
     empty_database: DatabaseUrls, tmp_path: Path, resealed: bool
@@ -155,7 +162,7 @@ def test_a_sync_knows_its_rows_again_whatever_key_their_digests_have(
     runs = synced(empty_database, tmp_path, OLD, ROWS)
     digests = runs.rows("SELECT raw_digest, written_digest FROM talent_sync.sync_states")
     digests += runs.rows("SELECT raw_digest, raw_digest AS written_digest FROM talent_sync.quarantine")
-    plain = {SourceRow(position=1, key="x", values={}, raw=json.dumps(row).encode()).digest for row in ROWS}
+    plain = {digest_without_key(row) for row in ROWS}
     for row in digests:
         assert {len(row["raw_digest"]), len(row["written_digest"])} == {32}
     assert not plain & {row["raw_digest"] for row in digests}
@@ -171,7 +178,7 @@ def test_a_sync_knows_its_rows_again_whatever_key_their_digests_have(
     # Without the old key all is compared once more, and nothing written.
     run(empty_database, BOTH)
     synced(empty_database, tmp_path, NEW, ROWS, runs)
-    assert {row["version"] for row in runs.talents().values()} == {1}
+    assert runs.rows("SELECT DISTINCT version FROM talent_sync.talents") == [{"version": 1}]
     (report,) = runs.rows("SELECT verification FROM talent_sync.sync_shards WHERE epoch = 3")
     assert report["verification"] == {"looked": 3, "held": 3}
 
@@ -181,10 +188,7 @@ def test_digests_of_before_get_a_key_and_a_row_stays_one_entry(
 ) -> None:
     migrate(empty_database.owner)
     runs = synced(empty_database, tmp_path, NEW, ROWS)
-    plain = {
-        row["id"]: SourceRow(position=1, key="x", values={}, raw=json.dumps(row).encode()).digest
-        for row in ROWS
-    }
+    plain = {row["id"]: digest_without_key(row) for row in ROWS}
     for key, digest in plain.items():
         for table in ("sync_states", "quarantine"):
             runs.change(

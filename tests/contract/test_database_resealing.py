@@ -241,7 +241,7 @@ def test_the_command_seals_counts_and_opens(empty_database: DatabaseUrls, tmp_pa
 
 def test_the_command_says_what_keeps_it_from_working(empty_database: DatabaseUrls, tmp_path: Path) -> None:
     migrate(empty_database.owner)
-    fill(empty_database, people=1)
+    fill(empty_database, people=2)
     run(empty_database, OLD)
     ring = tmp_path / "ring.json"
     code, output = told(empty_database, None)

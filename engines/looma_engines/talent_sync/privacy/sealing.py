@@ -2,8 +2,8 @@
 
 A value is sealed by AES-256 in SIV mode (RFC 5297, from `cryptography`): authenticated, and deterministic on purpose.
 The same value of the same field of the same record gives the same text, so that the database's own triggers see what
-changed and what did not; there is no nonce that could be used twice. Of two records nobody sees that they have the same
-value: what a text is bound to goes into it as associated data, and it opens nowhere else.
+changed and what did not; there is no nonce that could be used twice. What a text is bound to goes into it as associated
+data: the same value looks otherwise in another record, and what was moved there does not open.
 
     sealed:1:KEY:BASE64        as it is stored, with the id of its key
 
