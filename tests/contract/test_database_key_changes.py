@@ -135,9 +135,7 @@ def shard(runs: Runs, ring: Ring) -> int:
         worker.close()
 
 
-def synced(
-    urls: DatabaseUrls, folder: Path, ring: Ring, rows: list[Json], runs: Runs | None = None
-) -> Runs:
+def synced(urls: DatabaseUrls, folder: Path, ring: Ring, rows: list[Json], runs: Runs | None = None) -> Runs:
     """One more run of a SyncJob whose worker has this ring; it ends well."""
     runs = runs or Runs(urls, "one", folder)
     runs.write(rows)

@@ -217,4 +217,4 @@ def _keys(walk: Walk, row: dict[str, Any]) -> dict[str, Any]:
 
 def _query(text: str) -> sql.SQL:
     # Made of this package's own texts alone; values are parameters.
-    return sql.SQL(text)  # type: ignore[arg-type]
+    return sql.SQL(text)
