@@ -15,8 +15,21 @@ from typing import Annotated
 import httpx
 import typer
 
-from looma_cluster import access, binaries, cli_models, doctor, lifecycle, logs, paths, person, record, status
+from looma_cluster import (
+    access,
+    binaries,
+    cli_backups,
+    cli_models,
+    doctor,
+    lifecycle,
+    logs,
+    paths,
+    person,
+    record,
+    status,
+)
 from looma_cluster.access import NoIssuerError
+from looma_cluster.backups import BackupError
 from looma_cluster.binaries import NotBuiltError, SourcesMissingError
 from looma_cluster.builtin.cluster import ClusterError
 from looma_cluster.builtin.network import NoRoomError
@@ -35,7 +48,7 @@ from looma_cluster.steps import StepError
 EXPECTED = (
     *(StepError, ChoiceError, BusyError, NotRootError, NotReadyError, NoRoomError, RegistryMissingError),
     *(NoInstanceError, InvalidNameError, CommandError, ClusterError, NotBuiltError, SourcesMissingError),
-    *(NoIssuerError, ModelError, PrerequisiteError, httpx.HTTPError, LookupError, TimeoutError),
+    *(NoIssuerError, BackupError, ModelError, PrerequisiteError, httpx.HTTPError, LookupError, TimeoutError),
 )
 
 app = typer.Typer(
@@ -49,6 +62,8 @@ demo_app = typer.Typer(help="The demonstration data of the environment dev.", no
 app.add_typer(images_app, name="images")
 app.add_typer(demo_app, name="demo")
 app.add_typer(cli_models.app, name="model")
+app.add_typer(cli_backups.app, name="backup")
+app.command()(cli_backups.restore)
 
 Name = Annotated[
     str, typer.Option("--name", help="Which instance; each has its own cluster, data and ports.")

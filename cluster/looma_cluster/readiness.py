@@ -23,7 +23,8 @@ def unready(objects: Iterable[Object]) -> list[str]:
     | object                  | is as it should be when                                        |
     | ----------------------- | -------------------------------------------------------------- |
     | Deployment, StatefulSet | its newest spec is out, and all replicas are ready             |
-    | Job                     | it has the condition Complete                                  |
+    | Job of the release      | it has the condition Complete                                  |
+    | other Job               | always: a run of a SyncJob, or a backup, has failed by itself  |
     | AIService               | its newest spec was seen, it is Ready, and no rollout goes on  |
     | Pod                     | always: pods are judged by what owns them                      |
     """
@@ -68,6 +69,8 @@ def _workload(found: Object) -> str:
 
 
 def _job(found: Object) -> str:
+    if found["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") != "Helm":
+        return ""
     conditions = {
         c["type"]: c for c in found.get("status", {}).get("conditions", []) if c["status"] == "True"
     }

@@ -391,7 +391,15 @@ def test_the_issuers_key_signs_rs256(dev: list[Object]) -> None:
 
 
 def test_secrets_with_data_behind_them_outlive_the_release(dev: list[Object]) -> None:
-    for name in ("looma-postgres", "looma-engines", "looma-console", "looma-issuer", "looma-key-ring"):
+    names = (
+        "looma-postgres",
+        "looma-engines",
+        "looma-console",
+        "looma-issuer",
+        "looma-backup",
+        "looma-key-ring",
+    )
+    for name in names:
         assert pick(dev, "Secret", name)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
@@ -458,6 +466,59 @@ def test_upkeep_is_the_migration_once_more_each_day(tmp_path: Path) -> None:
     )
     assert upkeep["jobTemplate"]["spec"]["template"]["metadata"] == job["spec"]["template"]["metadata"]
     assert upkeep["concurrencyPolicy"] == "Forbid"
+
+
+def test_backups_are_taken_beside_the_database_and_a_restore_is_never_due(tmp_path: Path) -> None:
+    objects = render(tmp_path, settings={"postgres": {"backup": {"fullSchedule": "@weekly", "keep": 5}}})
+    full = pick(objects, "CronJob", "looma-backup-full")["spec"]
+    assert (full["schedule"], full["suspend"]) == ("@weekly", False)
+    assert pick(objects, "CronJob", "looma-restore")["spec"]["suspend"] is True
+    specs = pod_specs(objects)
+    # A restore has the data folder itself, a backup never has.
+    claims = {
+        name: {
+            v["persistentVolumeClaim"]["claimName"]
+            for v in specs[name]["volumes"]
+            if "persistentVolumeClaim" in v
+        }
+        for name in ("CronJob/looma-backup-full", "CronJob/looma-backup-incremental", "CronJob/looma-restore")
+    }
+    assert claims.pop("CronJob/looma-restore") == {"looma-backup", "data-looma-postgres-0"}
+    assert all(found == {"looma-backup"} for found in claims.values())
+    settings = pick(objects, "ConfigMap", "looma-backup")["data"]
+    for name in ("local.conf", "beside.conf"):
+        assert "repo1-retention-full=5\n" in settings[name]
+        assert "repo1-cipher-type=aes-256-cbc\n" in settings[name]
+    assert "archive_mode = on" in pick(objects, "ConfigMap", "looma-postgres")["data"]["postgresql.conf"]
+    assert pick(objects, "PersistentVolumeClaim", "looma-backup")["metadata"]["annotations"] == {
+        "helm.sh/resource-policy": "keep"
+    }
+
+
+def test_backups_into_a_bucket_have_no_volume_and_its_keys_from_a_secret(tmp_path: Path) -> None:
+    bucket = {"bucket": "b", "endpoint": "s3.example.org", "region": "eu", "secret": "bucket-keys"}
+    objects = render(tmp_path, settings={"postgres": {"backup": {"s3": bucket}}})
+    settings = pick(objects, "ConfigMap", "looma-backup")["data"]["beside.conf"]
+    assert "repo1-type=s3\n" in settings
+    assert "repo1-path=/looma\n" in settings
+    claims = [found["metadata"]["name"] for found in objects if found["kind"] == "PersistentVolumeClaim"]
+    assert "looma-backup" not in claims
+    (container,) = pod_specs(objects)["CronJob/looma-backup-full"]["containers"]
+    key = settings_of(container)["PGBACKREST_REPO1_S3_KEY_SECRET"]
+    assert key == {"secretKeyRef": {"name": "bucket-keys", "key": "secret-key"}}
+
+
+@pytest.mark.parametrize("settings", [{"backup": {"enabled": False}}, {"existingSecret": "db"}])
+def test_without_backups_nothing_of_them_is_left(tmp_path: Path, settings: dict[str, object]) -> None:
+    objects = render(tmp_path, settings={"postgres": settings})
+    assert not [found for found in objects if "backup" in found["metadata"]["name"]]
+    assert not [found for found in objects if found["metadata"]["name"] == "looma-restore"]
+    for found in objects:
+        if found["kind"] == "StatefulSet" and found["metadata"]["name"] == "looma-postgres":
+            assert len(found["spec"]["template"]["spec"]["containers"]) == 1
+            assert (
+                "archive_mode" not in pick(objects, "ConfigMap", "looma-postgres")["data"]["postgresql.conf"]
+            )
 
 
 def test_demonstration_data_is_for_dev_alone(tmp_path: Path) -> None:

@@ -219,8 +219,8 @@ def gone(proxied: Proxied, road: Road, name: str, *, at: int = -1, when: When = 
     if road.begins == "taken over":
         ask(looma, name, "promote-full")
         play(lambda: ended(looma, name, "Ready", "r2"), "r2 serves")
-    proxied.proxy.arm(name, at=at, when=when, strike=proxied.kill if at >= 0 else None)
-    proxied.audit.skip()
+    strike = proxied.kill if at >= 0 else None
+    proxied.proxy.arm(name, at=at, when=when, strike=strike, begin=proxied.audit.skip)
     if road.asks == "the earlier spec":
         apply(looma, road, name, "engine:1")
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class _Status(msgspec.Struct):
 
 class _Line(msgspec.Struct, rename="camel"):
     verb: str
+    request_received_timestamp: datetime
     user: _User = msgspec.field(default_factory=_User)
     object_ref: _Object = msgspec.field(default_factory=_Object)
     response_status: _Status = msgspec.field(default_factory=_Status)
@@ -72,12 +74,14 @@ class AuditLog:
 
     path: Path
     _from: int = 0
+    _since: datetime | None = None
     _decoder: msgspec.json.Decoder[_Line] = field(
         default_factory=lambda: msgspec.json.Decoder(_Line), repr=False
     )
 
     def skip(self) -> None:
-        """Leave out what is there so far."""
+        """Leave out what was asked so far, also where its line is still to come: answers are out before their lines."""
+        self._since = datetime.now(UTC)
         self._from = self.path.stat().st_size if self.path.exists() else 0
 
     def read(self) -> Iterator[Entry]:
@@ -90,6 +94,8 @@ class AuditLog:
                 if not line.endswith(b"\n"):
                     return
                 found = self._decoder.decode(line)
+                if self._since is not None and found.request_received_timestamp < self._since:
+                    continue
                 yield Entry(
                     user=found.user.username,
                     verb=found.verb,

@@ -59,13 +59,32 @@ class WriteProxy:
     _at: int = -1
     _when: When = "before"
     _strike: Callable[[], None] | None = None
+    _under_way: int = 0
+    _changes: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     def arm(
-        self, name: str, *, at: int = -1, when: When = "before", strike: Callable[[], None] | None = None
+        self,
+        name: str,
+        *,
+        at: int = -1,
+        when: When = "before",
+        strike: Callable[[], None] | None = None,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
-        """Count writes about `name` from now on, and call `strike` once, before or after the one numbered `at`."""
-        self.writes.clear()
-        self._name, self._at, self._when, self._strike = name, at, when, strike
+        """Count writes about `name` from now on, and call `strike` once, before or after the one numbered `at`.
+
+        `begin` is called at a moment at which no write is under way, so that whoever else counts from there counts the
+        same.
+
+        Raises:
+            TimeoutError: some write is under way for half a minute.
+        """
+        with self._changes:
+            if not self._changes.wait_for(lambda: self._under_way == 0, timeout=30):
+                raise TimeoutError(f"{self._under_way} writes are under way for half a minute")
+            self.writes.clear()
+            self._name, self._at, self._when, self._strike = name, at, when, strike
+            begin()
 
     def disarm(self) -> list[Write]:
         """Count no more; answers what was counted."""
@@ -82,17 +101,24 @@ class WriteProxy:
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Answer as the API server does."""
         body = await request.read()
-        counted = bool(
-            self._name
-            and request.method not in ("GET", "HEAD")
-            and (self._name in request.path or self._name.encode() in body)
-        )
-        number = -1
-        if counted:
-            number = len(self.writes)
-            self.writes.append(Write(request.method, request.path, 0))
-            if self._struck(number, "before"):
+        if request.method in ("GET", "HEAD"):
+            return await self._ask(request, body, number=-1)
+        with self._changes:
+            counted = bool(self._name) and (self._name in request.path or self._name.encode() in body)
+            number = len(self.writes) if counted else -1
+            if counted:
+                self.writes.append(Write(request.method, request.path, 0))
+            self._under_way += 1
+        try:
+            if counted and self._struck(number, "before"):
                 raise ConnectionResetError
+            return await self._ask(request, body, number=number)
+        finally:
+            with self._changes:
+                self._under_way -= 1
+                self._changes.notify_all()
+
+    async def _ask(self, request: web.Request, body: bytes, *, number: int) -> web.StreamResponse:
         headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP_BY_HOP}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -101,7 +127,7 @@ class WriteProxy:
             request.method, self.server + request.raw_path, data=body or None, headers=headers
         ) as answer:
             kept = {key: value for key, value in answer.headers.items() if key.lower() not in HOP_BY_HOP}
-            if not counted:
+            if number < 0:
                 return await self.stream(request, answer, kept)
             whole = await answer.read()
             self.writes[number] = Write(request.method, request.path, answer.status)

@@ -23,6 +23,12 @@ if [ -s "$PGDATA/PG_VERSION" ] && [ "$(cat "$PGDATA/PG_VERSION")" != 17 ]; then
   exit 1
 fi
 
+# Of a restore that did not come to its end: nothing may start from it, nor take its place.
+if [ -e "$PGDATA/backup.manifest" ] || { [ -e "$PGDATA" ] && [ ! -s "$PGDATA/PG_VERSION" ]; }; then
+  say "the data folder is of a restore that did not end: restore again"
+  exit 1
+fi
+
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   say "making the data folder"
   # Under another name until it is whole, so that a start that was killed half-way leaves nothing that looks ready.

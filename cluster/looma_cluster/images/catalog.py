@@ -96,7 +96,7 @@ GATEWAY = RootFs(
 )
 POSTGRES = RootFs(
     name="looma-base-postgres",
-    packages=("postgresql-17", "postgresql-17-pgvector"),
+    packages=("postgresql-17", "postgresql-17-pgvector", "pgbackrest"),
     official="debian:trixie-slim",
     trim=CONTAINERFILES / "postgres" / "trim.txt",
 )

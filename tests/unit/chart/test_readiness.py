@@ -36,9 +36,10 @@ def rolling(status: str) -> Object:
     return found
 
 
-def job(kind: str | None, message: str = "") -> Object:
+def job(kind: str | None, message: str = "", *, by: str = "Helm") -> Object:
     conditions = [{"type": kind, "status": "True", "message": message}] if kind else []
-    return made("Job", status={"conditions": conditions})
+    found = made("Job", status={"conditions": conditions})
+    return {**found, "metadata": {**found["metadata"], "labels": {"app.kubernetes.io/managed-by": by}}}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,7 @@ def job(kind: str | None, message: str = "") -> Object:
         pytest.param(job("Complete"), None, id="job done"),
         pytest.param(job(None), "Job it: not done", id="job running"),
         pytest.param(job("Failed", "too often"), "Job it: failed: too often", id="job failed"),
+        pytest.param(job("Failed", by="looma-operator"), None, id="somebody's run failed, not the release"),
         pytest.param(service("True"), None, id="service ready"),
         pytest.param(service("False", message="no pods"), "AIService it: no pods", id="service not ready"),
         pytest.param(rolling("True"), "AIService it: r2 of 1 pod", id="service rolls out"),

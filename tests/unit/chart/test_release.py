@@ -23,9 +23,10 @@ if [ -f "$file" ]; then cat "$file"; fi
 for word in "$@"; do case "$word" in *looma-*values.yaml) cp "$word" "{folder}/overlay";; esac; done
 """
 IMAGES = [Image(name="looma-engine", reference="localhost/looma-engine:0123", archive=Path("x.tar"))]
+OURS = {"app.kubernetes.io/managed-by": "Helm"}
 READY = {
     "kind": "Job",
-    "metadata": {"name": "a"},
+    "metadata": {"name": "a", "labels": OURS},
     "status": {"conditions": [{"type": "Complete", "status": "True"}]},
 }
 
@@ -108,7 +109,7 @@ def test_an_interrupted_operation_is_forgotten_before_the_next(stand: Stand) -> 
 
 
 def test_what_is_waited_for_is_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = {"kind": "Job", "metadata": {"name": "looma-migrate-1"}, "status": {}}
+    waiting = {"kind": "Job", "metadata": {"name": "looma-migrate-1", "labels": OURS}, "status": {}}
     stand.answer("kubectl-get", json.dumps({"items": [waiting]}))
     monkeypatch.setattr(
         release.time, "sleep", lambda _: stand.answer("kubectl-get", json.dumps({"items": [READY]}))
@@ -126,7 +127,7 @@ def test_a_pod_that_never_starts_ends_the_wait_with_its_last_words(stand: Stand)
             "containerStatuses": [{"ready": False, "state": {"waiting": waiting}}],
         },
     }
-    job = {"kind": "Job", "metadata": {"name": "looma-migrate-1"}, "status": {}}
+    job = {"kind": "Job", "metadata": {"name": "looma-migrate-1", "labels": OURS}, "status": {}}
     stand.answer("kubectl-get", json.dumps({"items": [pod, job]}))
     stand.answer("kubectl-logs", "the cause")
     with pytest.raises(
