@@ -110,6 +110,13 @@ class EngineSettings(CoreSettings, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ] = ""
+    key_ring_file: Annotated[
+        str,
+        Meta(
+            description="File of the key ring that seals addresses and numbers of people; talent-sync does not "
+            "start without."
+        ),
+    ] = ""
     config: Annotated[
         str, Meta(description="`spec.config` of the AIService as JSON; its fields are the engine's own.")
     ] = "{}"

@@ -27,6 +27,7 @@ from looma_core.db.migrate import migrate
 from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.talents import TALENTS
 from support.database import DatabaseUrls, database_server, make_database
+from support.key_ring import KEYS, VARIABLE, ring_file
 from support.labelled_talents import labelled
 from support.sync_checker import differences, expected
 
@@ -70,7 +71,7 @@ def _measured(urls: DatabaseUrls, file: Path, size: int) -> list[Row]:
     copied, judged = _copy(urls, file), _rules(file)
     first, memory = _sync(urls, file, epoch=1)
     again, _ = _sync(urls, file, epoch=2)
-    wrong = differences(urls.app_libpq, TENANT, expected(file))
+    wrong = differences(urls.app_libpq, TENANT, expected(file), KEYS)
     beside = f"a bare COPY, {copied:.2f} s, and the rules alone, {judged:.2f} s"
     people_of = f"{size:,} people"
     return [
@@ -155,6 +156,7 @@ def _sync(urls: DatabaseUrls, file: Path, *, epoch: int) -> tuple[float, float]:
         Variable.BATCH_SIZE: str(BATCH),
         Variable.DATA: str(file.parent),
         "LOOMA_DATABASE_URL": urls.app,
+        VARIABLE: ring_file(),
         "PYTHONPATH": str(ROOT / "tests"),
     }
     begun = time.monotonic()

@@ -358,6 +358,30 @@ def test_the_file_key_is_a_fernet_key(dev: list[Object]) -> None:
     assert Fernet(key).decrypt(Fernet(key).encrypt(b"x")) == b"x"
 
 
+def test_the_key_ring_seals_and_opens(dev: list[Object]) -> None:
+    from looma_engines.talent_sync.privacy.ring import parse
+    from looma_engines.talent_sync.privacy.sealing import Place, Sealer
+
+    sealer = Sealer(parse(secret(dev, "looma-key-ring")["ring.json"].encode()))
+    place = Place("demo", "talent", "1", "email")
+    assert sealer.open(sealer.seal("ada@mail.example", place), place) == "ada@mail.example"
+
+
+def test_what_is_not_sealed_yet_is_sealed_each_night(dev: list[Object]) -> None:
+    pod = pod_specs(dev)["CronJob/looma-reseal"]
+    (container,) = pod["containers"]
+    assert container["command"][1:] == ["records-reseal"]
+    migrate = next(spec for name, spec in pod_specs(dev).items() if name.startswith("Job/looma-migrate-"))
+    told = settings_of(container)
+    assert (
+        told["LOOMA_OWNER_DATABASE_URL"] == settings_of(migrate["containers"][0])["LOOMA_OWNER_DATABASE_URL"]
+    )
+    mount = next(mount for mount in container["volumeMounts"] if mount["name"] == "key-ring")
+    assert told["LOOMA_KEY_RING_FILE"] == f"{mount['mountPath']}/ring.json"
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "key-ring"]
+    assert volume["secret"]["secretName"] == "looma-key-ring"
+
+
 def test_the_issuers_key_signs_rs256(dev: list[Object]) -> None:
     from joserfc import jwt
     from joserfc.jwk import RSAKey
@@ -367,7 +391,15 @@ def test_the_issuers_key_signs_rs256(dev: list[Object]) -> None:
 
 
 def test_secrets_with_data_behind_them_outlive_the_release(dev: list[Object]) -> None:
-    for name in ("looma-postgres", "looma-engines", "looma-console", "looma-issuer", "looma-backup"):
+    names = (
+        "looma-postgres",
+        "looma-engines",
+        "looma-console",
+        "looma-issuer",
+        "looma-backup",
+        "looma-key-ring",
+    )
+    for name in names:
         assert pick(dev, "Secret", name)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 

@@ -15,6 +15,7 @@ from looma_core.problems import NotReady
 from looma_core.settings import EngineSettings
 from looma_core.shadowing import CopyRefused, enter
 from looma_engines.talent_sync.app import create
+from support.key_ring import ring_file
 from support.tokens import bearer, verifier
 
 if TYPE_CHECKING:
@@ -117,7 +118,11 @@ async def test_a_copy_waits_for_no_row_that_a_real_request_has(
 async def client(database_urls: DatabaseUrls) -> AsyncIterator[AsyncTestClient[Any]]:
     """The engine talent-sync, in this process."""
     settings = EngineSettings(
-        service="talent-sync", revision="r1", database_url=database_urls.app, file_keys=new_key()
+        service="talent-sync",
+        revision="r1",
+        database_url=database_urls.app,
+        file_keys=new_key(),
+        key_ring_file=ring_file(),
     )
     async with AsyncTestClient(create(settings, verifier=verifier())) as client:
         yield client

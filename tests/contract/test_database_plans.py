@@ -21,6 +21,7 @@ from looma_engines.talent_sync import cursor
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import RelationRow
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.records.history import Mark
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -28,6 +29,7 @@ from looma_engines.talent_sync.relations import RELATIONS
 from looma_engines.talent_sync.talents import TALENTS
 from looma_engines.talent_sync.ties.deletions import TalentTies, hide_relations
 from looma_engines.talent_sync.ties.lookups import RelationLookups
+from support.key_ring import SEALER
 from support.plans import by_index, nodes, plans_in
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ FILLS = {
     ),
 }
 FILTERS: dict[str, list[dict[str, object]]] = {
-    "talent": [{"source_type": "manual"}],
+    "talent": [{"source_type": "manual"}, {"email": "ada@mail.example"}, {"phone": "+44 113 496 0999"}],
     "company": [{"source_type": "manual"}, {"size": "1-10"}, {"location": "Leeds"}],
     "job": [
         {"status": "closed"},
@@ -122,7 +124,7 @@ def filled(database_urls: DatabaseUrls) -> Iterator[uuid.UUID]:
 
 @pytest.fixture
 async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    database = Database(database_urls.app, pool_size=1)
+    database = Database(database_urls.app, pool_size=1, info=sealing_with(SEALER))
     yield database
     await database.close()
 
@@ -168,6 +170,14 @@ async def test_a_list_goes_along_the_index_of_its_order(filled, database, entity
         return await repository.page(sort=sort, limit=21, after=after, filters=filters)
 
     by_index(await plans_of(database, entity, later))
+
+
+@pytest.mark.parametrize("field", ["email", "phone"])
+async def test_a_person_is_found_by_the_index_of_the_hash(filled, database, field) -> None:
+    async def ask(repository: RecordRepository[Any, Any]) -> object:
+        return await repository.page(sort="-created_at", limit=21, filters={field: "+44 113 496 0999"})
+
+    assert f"ix_talents_tenant_{field}_hash" in str(await plans_of(database, TALENTS, ask))
 
 
 async def test_the_jobs_of_a_company_are_found_by_an_index(filled, database) -> None:

@@ -28,9 +28,11 @@ from looma_core.metrics import Metrics
 from looma_core.problems import Conflict, NotFound, ValidationProblem
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.records.service import RecordMetrics, RecordService, record_metrics
 from looma_engines.talent_sync.relations import RELATIONS
 from looma_engines.talent_sync.talents import TALENTS
+from support.key_ring import SEALER
 
 if TYPE_CHECKING:
     from support.database import DatabaseUrls
@@ -61,7 +63,7 @@ async def writers(
 ) -> AsyncIterator[tuple[Writer, Writer]]:
     made = []
     for _ in range(2):
-        database = Database(database_urls.app, pool_size=4)
+        database = Database(database_urls.app, pool_size=4, info=sealing_with(SEALER))
         services = (
             RecordService(database, entity, counted, max_page_size=100)
             for entity in (TALENTS, COMPANIES, JOBS, RELATIONS)

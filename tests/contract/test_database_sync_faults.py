@@ -21,6 +21,7 @@ import pytest
 
 from looma_core.api.syncjob import CONTRACT, ExitCode, Variable
 from support.database import DatabaseUrls
+from support.key_ring import KEYS, VARIABLE, ring_file
 from support.sync_checker import differences, expected
 
 pytestmark = pytest.mark.database
@@ -89,6 +90,7 @@ class World:
             Variable.BATCH_SIZE: "20",
             Variable.DATA: str(self.folder),
             "LOOMA_DATABASE_URL": self.urls.app,
+            VARIABLE: ring_file(),
             "PYTHONPATH": str(TESTS),
         }
         return subprocess.Popen(
@@ -181,7 +183,7 @@ def check(world: World, seed: int) -> None:
         world.write()
         world.run(shards=world.rng.choice([1, 2]), faults=world.rng.randint(1, 4))
         wanted = expected(world.file)
-        wrong = differences(world.urls.app_libpq, world.tenant, wanted)
+        wrong = differences(world.urls.app_libpq, world.tenant, wanted, KEYS)
         assert not wrong, (seed, world.done, wrong[:5])
         now = {row["id"]: row for row in world.rows if "_bad" not in row}
         counts = world.counted()

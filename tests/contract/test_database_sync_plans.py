@@ -14,11 +14,15 @@ from psycopg.rows import namedtuple_row
 
 from looma_core.db import Database
 from looma_engines.talent_sync import cursor
+from looma_engines.talent_sync.privacy.fields import Seals
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.syncing.batch import Batch
 from looma_engines.talent_sync.syncing.models import ConflictRow, QuarantineRow
 from looma_engines.talent_sync.syncing.review_repository import ReviewRepository
+from looma_engines.talent_sync.syncing.source_row import SourceRow
 from looma_engines.talent_sync.talents import TALENTS
 from support.database import DatabaseUrls
+from support.key_ring import SEALER
 from support.plans import by_index, plans_in
 
 pytestmark = pytest.mark.database
@@ -80,7 +84,7 @@ def filled(database_urls: DatabaseUrls) -> Iterator[None]:
 
 @pytest.fixture
 async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    database = Database(database_urls.app, pool_size=1)
+    database = Database(database_urls.app, pool_size=1, info=sealing_with(SEALER))
     yield database
     await database.close()
 
@@ -135,8 +139,9 @@ def test_what_a_batch_looks_up_goes_by_indexes(filled, database_urls: DatabaseUr
             plans.append(plan[0]["Plan"])
             return connection.execute(text, {**told, **more})
 
-        batch = Batch(connection, execute, TALENTS, origin="people")
+        batch = Batch(connection, execute, TALENTS, origin="people", seals=Seals(SEALER, TENANT))
         keys = [str(number) for number in range(1, 20)]
-        assert len(batch.known([*keys, "none"])) == len(keys)
+        rows = [SourceRow(position=1, key=key, values={}) for key in (*keys, "none")]
+        assert len(batch.known(rows)) == len(keys)
     assert len(plans) == 2
     by_index(plans)

@@ -180,7 +180,7 @@ def test_given_an_empty_namespace_when_helm_goes_through_its_verbs_then_each_doe
     assert releases.kubectl("get", "aiservices,deployments,statefulsets,pods", "--output", "name") == ""
     assert "persistentvolumeclaim/data-looma-postgres-0" in releases.kubectl("get", "pvc", "-o", "name")
     kept = releases.secrets()
-    for name in ("looma-postgres", "looma-engines", "looma-console", "looma-issuer"):
+    for name in ("looma-postgres", "looma-engines", "looma-console", "looma-issuer", "looma-key-ring"):
         assert kept[name] == secrets[name], name
     releases.kubectl("get", "crd", "aiservices.looma.dev")
 

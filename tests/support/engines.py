@@ -17,6 +17,7 @@ import httpx
 
 from looma_core.auth import public_jwks
 from looma_core.crypto import new_key
+from support.key_ring import VARIABLE, ring_file
 from support.tokens import private_key
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def one_address(routes: Mapping[str, str] | None = None) -> Iterator[str]:
 def engine_process(
     name: str, environment: Mapping[str, str], *, code: str = "from looma_engines.main import main; main()"
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`looma-engine NAME` with these settings and a file key alone; yields the process and its address."""
+    """`looma-engine NAME` with these settings, a file key and a key ring alone; yields the process and its address."""
     port = free_port()
     clean = {key: value for key, value in os.environ.items() if not key.startswith("LOOMA_")}
     process = subprocess.Popen(
@@ -115,6 +116,7 @@ def engine_process(
             "LOOMA_HOST": "127.0.0.1",
             "LOOMA_PORT": str(port),
             "LOOMA_FILE_KEYS": FILE_KEYS,
+            VARIABLE: ring_file(),
             **environment,
         },
         stdout=subprocess.PIPE,

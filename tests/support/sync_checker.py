@@ -1,17 +1,20 @@
 """What a database must hold after a run, told from the source's file alone. Shares no code with the engine.
 
-It has its own reader (`json`), its own idea of a record's form, and SQL of its own. A row made as a bad one has
-a field `_bad`, which no talent has: so the engine refuses it, and this knows it.
+It has its own reader (`json`), its own idea of a record's form and of how a sealed address opens, and SQL of its own.
+A row made as a bad one has a field `_bad`, which no talent has: so the engine refuses it, and this knows it.
 """
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from psycopg.rows import dict_row
 
 FIELDS = ("full_name", "email", "headline", "location", "skills")
@@ -44,18 +47,30 @@ def expected(path: Path) -> Expected:
     return Expected(records=records, quarantined=len(bad))
 
 
-def differences(url: str, tenant: str, wanted: Expected) -> list[str]:
+def opened(stored: str | None, keys: Mapping[str, bytes], *bound_to: str) -> str | None:
+    """What was sealed; a value that was not is wrong, whatever it says."""
+    if stored is None:
+        return None
+    word, number, key, text = stored.split(":")
+    assert (word, number) == ("sealed", "1")
+    sealed = base64.urlsafe_b64decode(text + "==")
+    place = json.dumps(bound_to, ensure_ascii=False, separators=(",", ":")).encode()
+    return AESSIV(keys[key]).decrypt(sealed, [place]).decode()
+
+
+def differences(url: str, tenant: str, wanted: Expected, keys: Mapping[str, bytes]) -> list[str]:
     """What is lost, doubled, left over or different; empty where all is as the source has it.
 
     Args:
         url: libpq's, of a role that may read the tables.
         tenant: whose records.
         wanted: from `expected`.
+        keys: what opens addresses, by their ids.
     """
     with psycopg.connect(url, row_factory=dict_row) as connection, connection.transaction():
         connection.execute("SELECT set_config('looma.tenant', %s, true)", (tenant,))
         rows = connection.execute(
-            "SELECT source_ref, full_name, email, headline, location, skills FROM talent_sync.talents"
+            "SELECT id, source_ref, full_name, email, headline, location, skills FROM talent_sync.talents"
             " WHERE deleted_at IS NULL"
         ).fetchall()
         waiting = connection.execute(
@@ -63,6 +78,7 @@ def differences(url: str, tenant: str, wanted: Expected) -> list[str]:
         ).fetchone()
     found: dict[str, list[tuple[Any, ...]]] = {}
     for row in rows:
+        row["email"] = opened(row["email"], keys, tenant, "talent", str(row["id"]), "email")
         found.setdefault(row["source_ref"].split(":", 1)[1], []).append(form(row))
     wrong = [f"{key}: lost" for key in wanted.records.keys() - found.keys()]
     wrong += [f"{key}: left over" for key in found.keys() - wanted.records.keys()]

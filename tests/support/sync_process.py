@@ -15,7 +15,10 @@ import msgspec
 from looma_core.api.syncjob import ShardReport
 from looma_engines.sync_worker.frame import run
 from looma_engines.sync_worker.inputs import read_inputs
+from looma_engines.talent_sync.privacy.ring import read
+from looma_engines.talent_sync.privacy.sealing import Sealer
 from looma_engines.talent_sync.syncing.worker import RecordsWorker
+from support.key_ring import VARIABLE
 
 
 class Alone:
@@ -45,7 +48,8 @@ def main() -> int:
     """Do the shard; answers the exit code. The last line of output is the most memory that it took, in MiB."""
     given = read_inputs(os.environ)
     assert given.target is not None
-    worker = RecordsWorker(os.environ["LOOMA_DATABASE_URL"], given.target)
+    sealer = Sealer(read(os.environ[VARIABLE], setting=VARIABLE))
+    worker = RecordsWorker(os.environ["LOOMA_DATABASE_URL"], given.target, sealer=sealer)
     code = run(worker, given, Alone())  # type: ignore[arg-type]
     sys.stdout.write(f"{peak_mib():.1f}\n")
     return code

@@ -14,8 +14,10 @@ from psycopg.rows import dict_row
 from looma_core.api.syncjob import CONTRACT, ShardReport, Variable
 from looma_engines.sync_worker.frame import run
 from looma_engines.sync_worker.inputs import Inputs, read_inputs
+from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.syncing.worker import RecordsWorker
 from support.database import DatabaseUrls
+from support.key_ring import SEALER
 from support.sync_server import Server, seen_by
 
 Json = dict[str, Any]
@@ -78,7 +80,7 @@ class Runs:
     def worker(self, given: Inputs, **changes: Any) -> RecordsWorker:
         """A worker of the shard."""
         assert given.target is not None
-        return RecordsWorker(self.urls.app, given.target, **changes)
+        return RecordsWorker(self.urls.app, given.target, **{"sealer": SEALER, **changes})
 
     def run(self, rows: list[Any] | None = None, *, shards: int = 1, batch: int = 3) -> list[ShardReport]:
         """One whole run, of what the file has now; what its shards reported last."""
@@ -123,6 +125,10 @@ class Runs:
             connection.execute(query, values)  # type: ignore[arg-type]
 
     def talents(self) -> dict[str, Json]:
-        """The talents that are there, by their keys."""
-        found = self.rows("SELECT * FROM talent_sync.talents WHERE deleted_at IS NULL")
+        """The talents that are there, by their keys, with what was sealed opened."""
+        seals = Seals(SEALER, self.tenant)
+        found = [
+            seals.values("talent", row["id"], row)
+            for row in self.rows("SELECT * FROM talent_sync.talents WHERE deleted_at IS NULL")
+        ]
         return {row["source_ref"].partition(":")[2]: row for row in found}

@@ -6,6 +6,6 @@ the steps that migrations use, `migrate` is `looma-migrate`, `schema` lets an en
 
 from looma_core.db.base import Base, TenantMixin, new_id
 from looma_core.db.schema import SchemaMissing, wait_for_schema
-from looma_core.db.session import Database
+from looma_core.db.session import Database, tenant_of
 
-__all__ = ["Base", "Database", "SchemaMissing", "TenantMixin", "new_id", "wait_for_schema"]
+__all__ = ["Base", "Database", "SchemaMissing", "TenantMixin", "new_id", "tenant_of", "wait_for_schema"]

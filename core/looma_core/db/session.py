@@ -30,7 +30,7 @@ from looma_core.problems import NotReady
 from looma_core.shadowing import in_copy, refuse_in_copy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from sqlalchemy import Connection
     from sqlalchemy.orm import ORMExecuteState, SessionTransaction
@@ -81,6 +81,11 @@ def _note_writing(state: ORMExecuteState) -> None:
         state.session.info[_WROTE] = True
 
 
+def tenant_of(session: AsyncSession) -> str:
+    """The tenant that a session is for."""
+    return str(session.info[_TENANT])
+
+
 def _actor(tenant: Principal | str) -> str:
     """Who asks, in a form that PostgreSQL takes: it has no text with a zero in it."""
     return str(tenant.subject).replace("\x00", "") if isinstance(tenant, Principal) else ""
@@ -108,9 +113,18 @@ class Database:
         url: SQLAlchemy URL, `postgresql+psycopg://...`; TLS parameters of libpq go into its query.
         pool_size: most connections; a request that waits longer than 10 s for one fails.
         application_name: shown in `pg_stat_activity`.
+        info: what each tenant session has in its `info`, for an engine's repositories.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, application_name: str = "looma") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        application_name: str = "looma",
+        info: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._info = dict(info or {})
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -154,7 +168,7 @@ class Database:
         if not name:
             msg = "a session needs a tenant"
             raise ValueError(msg)
-        info: dict[Any, Any] = {_TENANT: name, _ACTOR: _actor(tenant)}
+        info: dict[Any, Any] = {**self._info, _TENANT: name, _ACTOR: _actor(tenant)}
         joined = _joined.get()
         try:
             if joined is not None and joined[:2] == (self, name):

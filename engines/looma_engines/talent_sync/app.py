@@ -13,7 +13,7 @@ from looma_core.db import Database, wait_for_schema
 from looma_core.db.migrate import head_of
 from looma_core.http import Idempotency, create_app
 from looma_core.metrics import Metrics
-from looma_core.settings import SettingsError, load_config
+from looma_core.settings import SettingsError, load_config, variable
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.config import TalentConfig
 from looma_engines.talent_sync.exchange.exporting import Exporter, Slots
@@ -22,6 +22,9 @@ from looma_engines.talent_sync.exchange.metrics import exchange_metrics
 from looma_engines.talent_sync.exchange.routes import CompanyExchange, JobExchange, TalentExchange
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import BRANCH, SCHEMA
+from looma_engines.talent_sync.privacy.ring import RingError, read
+from looma_engines.talent_sync.privacy.sealing import Sealer
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.records.batch import Batches
 from looma_engines.talent_sync.records.service import RecordService, record_metrics
 from looma_engines.talent_sync.relations import RELATIONS
@@ -53,7 +56,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         verifier: checks tokens; made from the settings if not given.
 
     Raises:
-        SettingsError: `LOOMA_FILE_KEYS` or `spec.config` is wrong.
+        SettingsError: `LOOMA_FILE_KEYS`, the key ring or `spec.config` is wrong.
     """
     config = load_config(settings.config, TalentConfig)
     try:
@@ -61,10 +64,12 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
     except ValueError as error:
         raise SettingsError(str(error)) from error
     metrics = Metrics(service=settings.service, revision=settings.revision)
+    sealer = _sealer(settings, metrics)
     database = Database(
         settings.database_url,
         pool_size=settings.database_pool,
         application_name=f"{settings.service}-{settings.revision}",
+        info=sealing_with(sealer),
     )
     counted = record_metrics(metrics)
     # A trial of an import stores nothing, so what it does is counted where nobody looks.
@@ -145,3 +150,21 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         lifespan=[with_database],
         idempotency=idempotency,
     )
+
+
+def _sealer(settings: EngineSettings, metrics: Metrics) -> Sealer:
+    """What seals and opens, counted by key.
+
+    Raises:
+        SettingsError: there is no key ring that can be used.
+    """
+    counter = metrics.counter(
+        "looma_sealed_values_total",
+        "Values of people that were sealed or opened, by the id of the key; an empty one: stored before it was sealed.",
+        ["action", "key"],
+    )
+    try:
+        ring = read(settings.key_ring_file, setting=variable("key_ring_file"))
+    except RingError as error:
+        raise SettingsError(str(error)) from error
+    return Sealer(ring, noted=lambda action, key: counter.labels(action, key).inc())

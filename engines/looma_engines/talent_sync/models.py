@@ -32,6 +32,9 @@ class TalentRow(RecordRow):
     skills: Mapped[list[str]] = mapped_column(JSONB)
     experience: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     education: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    # What a sealed address and number are found by.
+    email_hash: Mapped[str | None]
+    phone_hash: Mapped[str | None]
 
 
 class CompanyRow(RecordRow):

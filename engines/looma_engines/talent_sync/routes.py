@@ -32,7 +32,19 @@ def _words(fields: str) -> str:
 
 TalentWords = Annotated[
     str | None,
-    Parameter(max_length=200, description=_words("name, headline, location, email or skills")),
+    Parameter(
+        max_length=200,
+        description=_words("name, headline, location or skills") + " A whole address finds whose it is.",
+    ),
+]
+Address = Annotated[
+    str | None, Parameter(max_length=320, description="The whole address, in any case; no part of one.")
+]
+Number = Annotated[
+    str | None,
+    Parameter(
+        max_length=50, description="The whole telephone number, however it is written; no part of one."
+    ),
 ]
 CompanyWords = Annotated[
     str | None,
@@ -66,11 +78,13 @@ class TalentController(RecordController[TalentDraft, Talent]):
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
         source: SourceType | None = None,
+        email: Address = None,
+        phone: Number = None,
         sort: TalentSort = "-created_at",
         fields: Fields = None,
     ) -> Page[Talent] | Page[SparseT]:
         """One page of talents, newest first unless `sort` says otherwise."""
-        filters = {"source_type": source}
+        filters = {"source_type": source, "email": email, "phone": phone}
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Talent)
 

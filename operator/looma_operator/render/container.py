@@ -11,6 +11,17 @@ DRAIN_SECONDS = 5  # For endpoints to leave the tables of kube-proxy and gateway
 TMP: Json = {"name": "tmp", "emptyDir": {}}
 TMP_MOUNT: Json = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - the pod's own emptyDir
 
+KEEPS_PEOPLE = "talent-sync"
+"""The engine that seals what it stores of people; workers that bring records in do as well."""
+_RING_FOLDER = "/etc/looma/key-ring"
+# Optional: an engine without it says itself what it lacks, which a pod that waits for a volume does not.
+KEY_RING: Json = {
+    "name": "key-ring",
+    "secret": {"secretName": "looma-key-ring", "optional": True, "defaultMode": 0o440},
+}
+KEY_RING_MOUNT: Json = {"name": "key-ring", "mountPath": _RING_FOLDER, "readOnly": True}
+KEY_RING_SETTING: Json = {"name": "LOOMA_KEY_RING_FILE", "value": f"{_RING_FOLDER}/ring.json"}
+
 
 def restricted() -> Json:
     """A container's securityContext for the restricted Pod Security level, and a root file system to read only."""

@@ -11,7 +11,20 @@ from ..plan.models import told_to_pods
 from ..plan.observed import StoredRevision
 from ..resources import AIService, Json
 from .common import deployment_name, labels, metadata, selector
-from .container import DRAIN_SECONDS, SHARED_SETTINGS, TMP, TMP_MOUNT, port, probe, restricted, settings
+from .container import (
+    DRAIN_SECONDS,
+    KEEPS_PEOPLE,
+    KEY_RING,
+    KEY_RING_MOUNT,
+    KEY_RING_SETTING,
+    SHARED_SETTINGS,
+    TMP,
+    TMP_MOUNT,
+    port,
+    probe,
+    restricted,
+    settings,
+)
 from .gateway import gateway_pod
 from .models import with_models
 from .overlay import lay_over
@@ -45,6 +58,9 @@ def _container(service: AIService, revision: StoredRevision) -> Json:
             {"configMapRef": {"name": SHARED_SETTINGS, "optional": True}},
             {"secretRef": {"name": SHARED_SETTINGS, "optional": True}},
         ]
+    if service.spec.engine == KEEPS_PEOPLE:
+        container["env"].append({**KEY_RING_SETTING})
+        container["volumeMounts"].append({**KEY_RING_MOUNT})
     return container
 
 
@@ -53,7 +69,7 @@ def _engine_pod(service: AIService, revision: StoredRevision) -> Json:
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "containers": [_container(service, revision)],
-        "volumes": [TMP],
+        "volumes": [TMP, {**KEY_RING}] if service.spec.engine == KEEPS_PEOPLE else [TMP],
     }
     return with_models(pod, revision) if revision.fetch else pod
 

@@ -13,7 +13,15 @@ from ..plan.content import canonical
 from ..resources import Json, to_json
 from ..sync_resources import SyncJob
 from .children import stamp
-from .container import SHARED_SETTINGS, TMP, TMP_MOUNT, restricted
+from .container import (
+    KEY_RING,
+    KEY_RING_MOUNT,
+    KEY_RING_SETTING,
+    SHARED_SETTINGS,
+    TMP,
+    TMP_MOUNT,
+    restricted,
+)
 from .overlay import lay_over
 
 SYNC = "sync-job"  # app.kubernetes.io/name of everything that belongs to a SyncJob.
@@ -133,6 +141,7 @@ def _template(job: SyncJob, image: str, epoch: int | None) -> Json:
         "securityContext": restricted(),
         "volumeMounts": [TMP_MOUNT],
     }
+    volumes = [TMP]
     if not job.spec.image:
         # Another image has an entry point of its own, and is not trusted with Looma's database: it gets these only if
         # its podTemplate says so.
@@ -142,6 +151,9 @@ def _template(job: SyncJob, image: str, epoch: int | None) -> Json:
                 {"configMapRef": {"name": SHARED_SETTINGS, "optional": True}},
                 {"secretRef": {"name": SHARED_SETTINGS, "optional": True}},
             ]
+            container["env"].append({**KEY_RING_SETTING})
+            container["volumeMounts"].append({**KEY_RING_MOUNT})
+            volumes.append({**KEY_RING})
     template: Json = {
         "metadata": {
             "labels": labels(job),
@@ -161,7 +173,7 @@ def _template(job: SyncJob, image: str, epoch: int | None) -> Json:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [container],
-            "volumes": [TMP],
+            "volumes": volumes,
         },
     }
     user = {**job.spec.pod_template}

@@ -53,6 +53,19 @@ def test_a_custom_image_runs_as_it_is_and_gets_no_secret():
     assert "envFrom" not in engine
 
 
+def test_the_engine_that_keeps_people_alone_has_the_keys():
+    template = pod(engine="talent-sync", config={})
+    engine = container(template)
+    (volume,) = [item for item in template["spec"]["volumes"] if item["name"] == "key-ring"]
+    assert volume["secret"] == {"secretName": "looma-key-ring", "optional": True, "defaultMode": 0o440}
+    (mount,) = [item for item in engine["volumeMounts"] if item["name"] == "key-ring"]
+    assert mount["readOnly"]
+    env = {item["name"]: item["value"] for item in engine["env"]}
+    assert env["LOOMA_KEY_RING_FILE"] == f"{mount['mountPath']}/ring.json"
+    for other in ("resume", "custom"):
+        assert "key-ring" not in json.dumps(pod(engine=other, config={}))
+
+
 def test_a_user_template_is_laid_over():
     template = pod(
         podTemplate={

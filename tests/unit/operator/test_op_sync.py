@@ -474,6 +474,19 @@ def test_a_pod_template_cannot_set_the_epoch_and_may_add_what_it_needs():
     assert {item["name"] for item in pod["spec"]["volumes"]} == {"tmp", "data"}
 
 
+def test_a_worker_that_brings_people_in_has_the_keys():
+    target = {"tenant": "demo", "entity": "talent"}
+    pod = render_run(SyncWorld(spec=spec(target=target)).job, "i:1", 1)["spec"]["template"]["spec"]
+    (mount,) = [item for item in pod["containers"][0]["volumeMounts"] if item["name"] == "key-ring"]
+    env = {item["name"]: item.get("value") for item in pod["containers"][0]["env"]}
+    assert env["LOOMA_KEY_RING_FILE"] == f"{mount['mountPath']}/ring.json"
+    assert [item["secret"]["secretName"] for item in pod["volumes"] if item["name"] == "key-ring"] == [
+        "looma-key-ring"
+    ]
+    for other in ({}, {"target": target, "image": "mine:1"}):
+        assert "key-ring" not in json.dumps(render_run(SyncWorld(spec=spec(**other)).job, "i:1", 1))
+
+
 def test_an_image_of_ones_own_has_its_own_entry_point():
     container = render_run(SyncWorld(spec=spec(image="mine:1")).job, "mine:1", 1)["spec"]["template"]["spec"][
         "containers"

@@ -16,6 +16,7 @@ from looma_core.settings import EngineSettings
 from looma_engines.talent_sync.app import create
 from looma_engines.talent_sync.exchange.columns import BESIDE, COLUMNS
 from looma_engines.talent_sync.exchange.exporting import PART
+from support.key_ring import ring_file
 from support.tokens import bearer, verifier
 
 if TYPE_CHECKING:
@@ -167,7 +168,9 @@ def test_a_batch_has_at_most_so_many_items(database_urls: DatabaseUrls, auth: di
 
 
 def limited(urls: DatabaseUrls, config: str) -> TestClient[Any]:
-    settings = EngineSettings(database_url=urls.app, config=config, file_keys=new_key())
+    settings = EngineSettings(
+        database_url=urls.app, config=config, file_keys=new_key(), key_ring_file=ring_file()
+    )
     return TestClient(create(settings, verifier=verifier()))
 
 

@@ -11,6 +11,7 @@ from litestar.testing import TestClient
 from looma_core.crypto import new_key
 from looma_core.settings import EngineSettings, SettingsError
 from looma_engines.talent_sync.app import create
+from support.key_ring import ring_file
 from support.tokens import bearer, verifier
 
 if TYPE_CHECKING:
@@ -169,7 +170,10 @@ def test_a_service_may_be_set_to_smaller_pages(
 ) -> None:
     ids = [_created(client, auth)["id"] for _ in range(3)]
     settings = EngineSettings(
-        database_url=database_urls.app, config='{"maxPageSize": 2}', file_keys=new_key()
+        database_url=database_urls.app,
+        config='{"maxPageSize": 2}',
+        file_keys=new_key(),
+        key_ring_file=ring_file(),
     )
     with TestClient(create(settings, verifier=verifier())) as small:
         first = small.get(PATH, headers=auth).json()

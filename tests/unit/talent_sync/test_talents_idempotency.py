@@ -13,6 +13,7 @@ from litestar.testing import TestClient
 from looma_core.crypto import new_key
 from looma_core.settings import EngineSettings, SettingsError
 from looma_engines.talent_sync.app import create
+from support.key_ring import ring_file
 from support.tokens import bearer, verifier
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ FILE_KEYS = new_key()
 
 
 def settings(urls: DatabaseUrls, **changes: Any) -> EngineSettings:
-    told = {"database_url": urls.app, "service": "people", "file_keys": FILE_KEYS, "schema_wait_seconds": 5}
+    told = {
+        "database_url": urls.app,
+        "key_ring_file": ring_file(),
+        "service": "people",
+        "file_keys": FILE_KEYS,
+        "schema_wait_seconds": 5,
+    }
     return EngineSettings(**{**told, **changes})
 
 

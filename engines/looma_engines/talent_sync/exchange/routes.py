@@ -29,10 +29,12 @@ from looma_engines.talent_sync.exchange.importing import Importer
 from looma_engines.talent_sync.exchange.reading import Format
 from looma_engines.talent_sync.records.batch import Batches
 from looma_engines.talent_sync.routes import (
+    Address,
     CompanySort,
     CompanyWords,
     JobSort,
     JobWords,
+    Number,
     Place,
     TalentSort,
     TalentWords,
@@ -170,10 +172,13 @@ class TalentExchange(ExchangeController):
         format: FileFormat = "csv",  # noqa: A002 - its name is what an error says
         q: TalentWords = None,
         source: SourceType | None = None,
+        email: Address = None,
+        phone: Number = None,
         sort: TalentSort = "-created_at",
     ) -> Stream:
         """All talents that a list with the same filters has, as they are at one moment."""
-        parts = await exporter.begin(principal, format, sort=sort, q=q, filters={"source_type": source})
+        filters = {"source_type": source, "email": email, "phone": phone}
+        parts = await exporter.begin(principal, format, sort=sort, q=q, filters=filters)
         return _sent(parts, "talents", format)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import phonenumbers
 
@@ -61,12 +62,41 @@ def can_be_called(text: str, language: str) -> bool:
     plain = _EXTENSION.sub("", text)
     if _CHINESE_MOBILE.fullmatch(plain.translate(_BETWEEN)):
         return True
-    regions = (None,) if plain.lstrip().startswith("+") else _REGIONS.get(language, _REGIONS["en"])
-    return any(_valid(plain, region) for region in regions)
+    return any(_formatted(plain, region) for region in _regions(plain, language))
 
 
-def _valid(text: str, region: str | None) -> bool:
+def e164(text: str, language: str) -> str:
+    """The number with its country, in digits after a plus, so that each way to write it is one; no extension.
+
+    A number that no country gives out keeps its own digits.
+
+    | number               | language | answer         |
+    | -------------------- | -------- | -------------- |
+    | +86 138-0013-8000    | en       | +8613800138000 |
+    | 138 0013 8000        | en       | +8613800138000 |
+    | (0113) 496 0999 x 12 | en       | +441134960999  |
+    | 12345                | en       | 12345          |
+    """
+    plain = _EXTENSION.sub("", text)
+    digits = plain.translate(_BETWEEN)
+    if _CHINESE_MOBILE.fullmatch(digits):
+        return f"+86{digits[-11:]}"
+    found = (_formatted(plain, region) for region in _regions(plain, language))
+    return next((number for number in found if number), digits)
+
+
+def _regions(plain: str, language: str) -> tuple[str | None, ...]:
+    return (None,) if plain.lstrip().startswith("+") else _REGIONS.get(language, _REGIONS["en"])
+
+
+# The rules ask of a record what is asked again when it is stored, at most a batch later.
+@lru_cache(maxsize=4096)
+def _formatted(text: str, region: str | None) -> str | None:
+    """The number in E.164; None if the region gives out no such one."""
     try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(text, region))
+        number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
-        return False
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -12,8 +12,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Select, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm.attributes import set_committed_value
 
 from looma_core.db import new_id
+from looma_engines.talent_sync.privacy.fields import SEALED, hash_column
+from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
 from looma_engines.talent_sync.records.history_rows import HistoryRow
 from looma_engines.talent_sync.records.rows import RecordRow
@@ -21,6 +24,7 @@ from looma_engines.talent_sync.records.rows import RecordRow
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import InstrumentedAttribute
 
@@ -40,7 +44,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
     """Reads and writes records of the session's tenant.
 
     Args:
-        session: from `Database.tenant_session`.
+        session: from `Database.tenant_session`; its `info` has what seals (`privacy.sessions`).
         entity: their kind.
     """
 
@@ -49,16 +53,18 @@ class RecordRepository(Generic[DraftT, RecordT]):
         self._entity = entity
         self._row = entity.row
         self._live = entity.row.deleted_at.is_(None)
+        self._seals = seals_of(session)
 
     async def add(self, draft: DraftT) -> RecordT | None:
         """Store a new record; None if one from the same source is there, or one that is the same by another key."""
+        record_id = new_id()
         statement = (
             insert(self._row)
             .values(
-                id=new_id(),
+                id=record_id,
                 source_type=draft.source.type,
                 source_ref=draft.source.ref,
-                **self._columns(draft),
+                **self._columns(record_id, draft),
             )
             .on_conflict_do_nothing()
             .returning(self._row)
@@ -125,22 +131,36 @@ class RecordRepository(Generic[DraftT, RecordT]):
         for name, wanted in (filters or {}).items():
             if wanted is None:
                 continue
+            if name in SEALED.get(self._entity.name, ()):
+                statement = statement.where(self._is(name, str(wanted)))
+                continue
             condition = self._entity.conditions.get(name)
             statement = statement.where(
                 condition(wanted) if condition else getattr(self._row, name) == wanted
             )
         for word in (q or "").lower().split():
-            statement = statement.where(self._row.search.contains(word, autoescape=True))
+            statement = statement.where(self._has_word(word))
         if sort.startswith("-"):
             return statement.order_by(column.desc(), self._row.id.desc())
         return statement.order_by(column, self._row.id)
+
+    def _has_word(self, word: str) -> ColumnElement[bool]:
+        found = self._row.search.contains(word, autoescape=True)
+        if "@" in word and "email" in SEALED.get(self._entity.name, ()):
+            # Of an address that is sealed no part is found, but the whole.
+            return found | self._is("email", word)
+        return found
+
+    def _is(self, field: str, value: str) -> ColumnElement[bool]:
+        column: InstrumentedAttribute[str | None] = getattr(self._row, hash_column(field))
+        return column.in_(self._seals.hashes(field, value))
 
     async def replace(self, record_id: UUID, *, version: int, draft: DraftT) -> RecordT | None:
         """Write all settable fields as the next version; None if `version` is no longer the stored one."""
         statement = (
             update(self._row)
             .where(self._row.id == record_id, self._row.version == version, self._live)
-            .values(version=version + 1, updated_at=func.now(), **self._columns(draft))
+            .values(version=version + 1, updated_at=func.now(), **self._columns(record_id, draft))
             .returning(self._row)
         )
         return self._only(await self._records(await self._session.scalars(statement)))
@@ -164,7 +184,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
                 version=self._row.version + 1,
                 updated_at=func.now(),
                 deleted_at=None,
-                **self._columns(draft),
+                **self._columns(record_id, draft),
             )
             .returning(self._row.id)
         )
@@ -186,7 +206,11 @@ class RecordRepository(Generic[DraftT, RecordT]):
         rows = await self._session.scalars(
             statement.order_by(*(column.desc() for column in order)).limit(limit)
         )
-        return list(rows)
+        entries = list(rows)
+        for entry in entries:
+            changes = self._seals.changes(entry.entity, record_id, entry.changes)
+            set_committed_value(entry, "changes", changes)
+        return entries
 
     async def _one(self, statement: Select[RecordRow]) -> RecordT | None:
         return self._only(await self._records(await self._session.scalars(statement)))
@@ -213,15 +237,17 @@ class RecordRepository(Generic[DraftT, RecordT]):
         found = await self._session.execute(select(row.id, column).where(row.id.in_(wanted)))
         return {one: name for one, name in found.tuples()}  # noqa: C416 - dict() takes a result for a mapping
 
-    def _columns(self, draft: DraftT) -> dict[str, Any]:
+    def _columns(self, record_id: UUID, draft: DraftT) -> dict[str, Any]:
         # What a column holds as it is stays so; all else is JSON.
-        return {
+        values = {
             name: msgspec.to_builtins(getattr(draft, name), builtin_types=(date, datetime, UUID))
             for name in self._entity.settable
         }
+        return self._seals.columns(self._entity.name, record_id, values)
 
     def _record(self, row: RecordRow, names: Mapping[str, Mapping[UUID, str]]) -> RecordT:
-        values = {name: getattr(row, name) for name in self._entity.settable}
+        stored = {name: getattr(row, name) for name in self._entity.settable}
+        values = self._seals.values(self._entity.name, row.id, stored)
         for name, (field, _) in self._entity.names.items():
             values[name] = names[name].get(getattr(row, field))
         return msgspec.convert(

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from looma_core.db import new_id
 from looma_engines.talent_sync.models import SCHEMA
+from looma_engines.talent_sync.privacy.fields import SEALED, SIDES, Seals, hash_column
 from looma_engines.talent_sync.records.entity import Entity
 
 from .deciding import KEY, Decision, Known, Verdict
-from .source_row import RAW_LIMIT, SourceRow, digest_of, key_hash, shard_hash
+from .source_row import SourceRow, digest_of, key_hash
 
 SOURCE_TYPE: Final = "sync"
 _STAGED = (
@@ -64,6 +64,7 @@ class Batch:
         execute: for all else.
         entity: the kind of the records.
         origin: what they say of their source.
+        seals: seals and opens what is stored of people.
     """
 
     def __init__(
@@ -73,21 +74,27 @@ class Batch:
         entity: Entity[Any, Any],
         *,
         origin: str,
+        seals: Seals,
     ) -> None:
         self._connection = connection
         self._execute = execute
         self._origin = origin
+        self._seals = seals
         self._entity = entity.name
         self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
-        self._names = entity.settable
+        # Hashes are no fields of a record, and columns all the same.
+        self._names = (*entity.settable, *map(hash_column, SEALED.get(entity.name, ())))
         self._references = entity.references
-        self._columns = sql.SQL(", ").join(map(sql.Identifier, entity.settable))
+        self._columns = sql.SQL(", ").join(map(sql.Identifier, self._names))
         fields = [sql.SQL("{}, record.{}").format(name, sql.Identifier(name)) for name in entity.settable]
         self._fields = sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(fields))
 
-    def stored(self, keys: Iterable[str], *, lock: bool = False) -> dict[str, Stored]:
-        """What is known of the keys; with `lock` nobody changes their records before the transaction's end."""
-        wanted = sorted(set(keys))
+    def stored(self, rows: Iterable[SourceRow], *, lock: bool = False) -> dict[str, Stored]:
+        """What is known of the rows' keys; with `lock` nobody changes their records before the transaction's end."""
+        digests: dict[str, list[bytes]] = {}
+        for given in rows:
+            if given.key:
+                digests.setdefault(given.key, []).append(given.digest)
         query = sql.SQL(
             """SELECT state.key, record.id, record.version, record.deleted_at, record.updated_at, state.base,
                 state.raw_digest, state.seen_generation, state.seen_position, state.gone, state.written_version,
@@ -101,15 +108,17 @@ class Batch:
             lock=sql.SQL("FOR UPDATE OF record, state") if lock else sql.SQL(""),
         )
         found = {}
-        for row in self._execute(query, keys=wanted):
+        for row in self._execute(query, keys=sorted(digests)):
+            values = self._seals.values(self._entity, row.id, row.fields)
+            base = row.base
             known = Known(
                 record_id=row.id,
                 version=row.version,
                 deleted=row.deleted_at is not None,
                 updated_at=row.updated_at,
-                values=row.fields,
-                base=row.base,
-                raw_digest=row.raw_digest,
+                values=values,
+                base=base and self._seals.opened_base(self._entity, row.id, base),
+                raw_digest=self._recognised(row.raw_digest, digests[row.key]),
                 seen_generation=row.seen_generation,
                 seen_position=row.seen_position,
                 gone=row.gone,
@@ -117,15 +126,18 @@ class Batch:
             changed = row.version != row.written_version
             found[row.key] = Stored(
                 known=known,
-                intact=changed or digest_of(row.fields) == row.written_digest,
+                intact=changed or row.written_digest in self._seals.digests(digest_of(values)),
             )
         return found
 
-    def known(self, keys: Iterable[str]) -> dict[str, Known]:
-        """What is known of the keys, also of records that lost their state; locked."""
-        wanted = set(keys)
-        known = {key: stored.known for key, stored in self.stored(wanted, lock=True).items()}
-        missing = {self.reference(key): key for key in wanted - known.keys()}
+    def _recognised(self, stored: bytes | None, digests: Iterable[bytes]) -> bytes | None:
+        """The one of the rows' digests that was stored, by whatever key; what is none of them stays as it is."""
+        return next((digest for digest in digests if stored in self._seals.digests(digest)), stored)
+
+    def known(self, rows: Sequence[SourceRow]) -> dict[str, Known]:
+        """What is known of the rows' keys, also of records that lost their state; locked."""
+        known = {key: stored.known for key, stored in self.stored(rows, lock=True).items()}
+        missing = {self.reference(row.key): row.key for row in rows if row.key and row.key not in known}
         query = sql.SQL(
             """SELECT record.id, record.version, record.updated_at, record.source_ref, {fields} AS fields
             FROM {table} AS record
@@ -138,7 +150,7 @@ class Batch:
                 version=row.version,
                 deleted=False,
                 updated_at=row.updated_at,
-                values=row.fields,
+                values=self._seals.values(self._entity, row.id, row.fields),
                 base=None,
                 raw_digest=None,
                 seen_generation=0,
@@ -204,19 +216,22 @@ class Batch:
                     if decision.base is None:
                         continue
                     row, before = decision.row, known.get(decision.row.key)
+                    record_id = ids[row.key]
                     fields = decision.values if decision.verdict in WRITTEN else None
                     # Written or not, this is what the record has after the batch.
                     stands = fields if fields is not None else (before.values if before else {})
                     copy.write_row(
                         (
                             row.key,
-                            ids[row.key],
+                            record_id,
                             decision.verdict is Verdict.CREATE,
                             (before.version if before else 0) + (fields is not None),
-                            None if fields is None else Jsonb(fields),
-                            Jsonb(decision.base),
-                            row.digest,
-                            digest_of(stands),
+                            None
+                            if fields is None
+                            else Jsonb(self._seals.columns(self._entity, record_id, fields)),
+                            Jsonb(self._seals.base(self._entity, record_id, decision.base)),
+                            self._seals.digest(row.digest),
+                            self._seals.digest(digest_of(stands)),
                             row.position,
                             key_hash(row.key),
                         )
@@ -321,6 +336,13 @@ class Batch:
             fields=[conflict.field for _, _, conflict in found],
         )
         for record_id, key, conflict in found:
+            conflict_id = new_id()
+            sides = {
+                side: Jsonb(
+                    self._seals.side(self._entity, conflict_id, conflict.field, side, getattr(conflict, side))
+                )
+                for side in SIDES
+            }
             self._execute(
                 """INSERT INTO talent_sync.sync_conflicts
                     (id, job, epoch, generation, origin, entity, key, record_id, field, base, source, target,
@@ -328,55 +350,13 @@ class Batch:
                 VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s, %(record)s,
                     %(field)s, %(base)s, %(source)s, %(target)s, %(resolution)s, %(reason)s,
                     CASE WHEN %(resolution)s = 'open' THEN NULL ELSE now() END)""",
-                id=new_id(),
+                id=conflict_id,
                 key=key,
                 record=record_id,
                 field=conflict.field,
-                base=Jsonb(conflict.base),
-                source=Jsonb(conflict.source),
-                target=Jsonb(conflict.target),
+                **sides,
                 resolution=str(conflict.resolution),
                 reason=conflict.reason,
-            )
-
-    def quarantine(self, decisions: Sequence[Decision]) -> None:
-        """Keep what was refused, and close what a later record of its key made needless."""
-        for decision in decisions:
-            if decision.verdict is not Verdict.REFUSED:
-                continue
-            row = decision.row
-            raw = row.raw[:RAW_LIMIT].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
-            self._execute(
-                """INSERT INTO talent_sync.quarantine AS entry
-                    (id, job, epoch, generation, origin, entity, key, position, shard_hash, raw, raw_digest, whole,
-                     errors)
-                VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s,
-                    %(position)s, %(hash)s, %(raw)s,
-                    %(digest)s, %(whole)s, %(errors)s)
-                ON CONFLICT (tenant, entity, origin, key, raw_digest) WHERE state <> 'superseded'
-                DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,
-                    position = excluded.position, shard_hash = excluded.shard_hash, errors = excluded.errors,
-                    times = entry.times + 1, seen_at = now(), version = entry.version + 1""",
-                id=new_id(),
-                key=row.key,
-                position=row.position,
-                hash=shard_hash(row),
-                raw=raw,
-                digest=row.digest,
-                whole=_is_whole(row.raw),
-                errors=Jsonb(msgspec.to_builtins(decision.faults)),
-            )
-        came = [decision.row for decision in decisions if decision.base is not None]
-        if came:
-            # A second record of the key, which this run refused after the good one, stays.
-            self._execute(
-                """UPDATE talent_sync.quarantine AS entry SET state = 'superseded', settled_at = now(),
-                    settled_by = 'sync', version = version + 1
-                FROM unnest(%(keys)s::text[], %(positions)s::bigint[]) AS came (key, position)
-                WHERE entity = %(entity)s AND origin = %(origin)s AND entry.key = came.key AND state = 'open'
-                    AND (entry.generation < %(generation)s OR entry.position < came.position)""",
-                keys=[row.key for row in came],
-                positions=[row.position for row in came],
             )
 
 
@@ -385,17 +365,6 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _is_whole(raw: bytes) -> bool:
-    """Whether the quarantine can keep these bytes as they are."""
-    if len(raw) > RAW_LIMIT or b"\x00" in raw:
-        return False
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_second(decision: Decision, known: Mapping[str, Known]) -> bool:

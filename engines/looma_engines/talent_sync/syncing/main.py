@@ -8,6 +8,8 @@ import sys
 from looma_core.settings import variable
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from looma_engines.sync_worker.main import start
+from looma_engines.talent_sync.privacy.ring import RingError, read
+from looma_engines.talent_sync.privacy.sealing import Sealer
 
 from .worker import RecordsWorker
 
@@ -16,14 +18,19 @@ def make(inputs: Inputs) -> RecordsWorker:
     """The worker of what this pod was told.
 
     Raises:
-        BadInputError: without a target, or without a database.
+        BadInputError: without a target, a database or a key ring.
     """
     if inputs.target is None:
         raise BadInputError("spec.target is missing: this worker writes records, and needs to know where")
     url = os.environ.get(variable("database_url"), "")
     if not url:
         raise BadInputError(f"{variable('database_url')} is missing: it is in the secret of the engines")
-    return RecordsWorker(url, inputs.target)
+    name = variable("key_ring_file")
+    try:
+        ring = read(os.environ.get(name, ""), setting=name)
+    except RingError as error:
+        raise BadInputError(str(error)) from error
+    return RecordsWorker(url, inputs.target, sealer=Sealer(ring))
 
 
 def main(name: str) -> None:

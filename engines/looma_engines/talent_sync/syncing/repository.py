@@ -21,11 +21,14 @@ from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 
 from looma_core.db import new_id
+from looma_engines.talent_sync.privacy.fields import Seals
+from looma_engines.talent_sync.privacy.sealing import Sealer
 from looma_engines.talent_sync.records.entity import Entity
 
 from .batch import Batch
 from .counting import Tally
 from .deciding import Decision, Known
+from .refused import quarantine
 from .source_row import SourceRow
 
 STATEMENT_TIMEOUT_MS = 60_000
@@ -97,12 +100,16 @@ class SyncRepository:
         connection: from `connect`, used by nobody else.
         place: the shard.
         entity: the kind of its records.
+        sealer: the keys of what is stored of people.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], place: Place, entity: Entity[Any, Any]) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], place: Place, entity: Entity[Any, Any], sealer: Sealer
+    ) -> None:
         self._connection = connection
         self._place = place
-        self._batch = Batch(connection, self._execute, entity, origin=place.origin)
+        self._seals = Seals(sealer, place.tenant)
+        self._batch = Batch(connection, self._execute, entity, origin=place.origin, seals=self._seals)
         self._in_place = {
             "job": place.job,
             "uid": place.uid,
@@ -174,12 +181,12 @@ class SyncRepository:
         with self._transaction():
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
-            known = self._batch.known(row.key for row in rows if row.key)
+            known = self._batch.known(rows)
             decisions = decide(known, self._batch.present(rows))
             self._batch.write(decisions, known)
             self._batch.note_conflicts(decisions)
             if keeps_refused:
-                self._batch.quarantine(decisions)
+                quarantine(self._execute, self._seals, decisions)
             tally = after.tally + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
             return self._save(after, position=position, tally=tally)
 
@@ -202,13 +209,14 @@ class SyncRepository:
         A record that nobody changed since this engine wrote it must still have just what was written.
         """
         with self._transaction():
-            known = self._batch.stored(row.key for row in rows if row.key)
+            known = self._batch.stored(rows)
+            digests = {stored: row.digest for row in rows for stored in self._seals.digests(row.digest)}
             quarantined = {
-                (found.key, bytes(found.raw_digest))
+                (found.key, digests[bytes(found.raw_digest)])
                 for found in self._execute(
                     """SELECT key, raw_digest FROM talent_sync.quarantine
                     WHERE entity = %(entity)s AND origin = %(origin)s AND raw_digest = ANY(%(digests)s)""",
-                    digests=[row.digest for row in rows],
+                    digests=list(digests),
                 )
             }
         held = set()

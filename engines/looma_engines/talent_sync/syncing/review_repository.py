@@ -8,6 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm.attributes import set_committed_value
+
+from looma_engines.talent_sync.privacy.fields import SIDES
+from looma_engines.talent_sync.privacy.sessions import seals_of
 
 from .models import ConflictRow, QuarantineRow, ShardRow, StateRow
 
@@ -30,6 +34,7 @@ class ReviewRepository:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+        self._seals = seals_of(session)
 
     async def page(
         self, row: type[RowT], *, filters: Mapping[str, object], after: Position | None, limit: int
@@ -42,12 +47,18 @@ class ReviewRepository:
         if after is not None:
             statement = statement.where(tuple_(row.created_at, row.id) < tuple_(after.key, after.id))
         statement = statement.order_by(row.created_at.desc(), row.id.desc()).limit(limit)
-        return (await self._session.scalars(statement)).all()
+        rows = (await self._session.scalars(statement)).all()
+        for found in rows:
+            self._open(found)
+        return rows
 
     async def find(self, row: type[RowT], row_id: UUID, *, lock: bool = False) -> RowT | None:
         """The row with this id, or None; with `lock` nobody else settles it meanwhile."""
         statement = select(row).where(row.id == row_id)
-        return await self._session.scalar(statement.with_for_update() if lock else statement)
+        found = await self._session.scalar(statement.with_for_update() if lock else statement)
+        if found is not None:
+            self._open(found)
+        return found
 
     async def settle_entry(
         self, entry: QuarantineRow, *, state: str, by: str, record_id: UUID | None
@@ -65,6 +76,7 @@ class ReviewRepository:
             )
         )
         await self._session.refresh(entry)
+        self._open(entry)
 
     async def settle_conflict(self, conflict: ConflictRow, *, resolution: str, by: str) -> None:
         """Close a conflict."""
@@ -74,6 +86,7 @@ class ReviewRepository:
             .values(resolution=resolution, settled_at=func.now(), settled_by=by)
         )
         await self._session.refresh(conflict)
+        self._open(conflict)
 
     async def state(self, entry: QuarantineRow) -> StateRow | None:
         """What is known of the entry's key; locked."""
@@ -84,6 +97,9 @@ class ReviewRepository:
 
     async def remember(self, entry: QuarantineRow, values: Mapping[str, Any]) -> None:
         """Note what a record became, so that the next run finds the entry's row unchanged."""
+        base = self._seals.base(entry.entity, values["record_id"], values["base"])
+        digest = self._seals.digest(values["written_digest"])
+        values = {**values, "base": base, "written_digest": digest}
         statement = insert(StateRow).values(
             tenant=func.current_setting("looma.tenant"),
             entity=entry.entity,
@@ -105,12 +121,24 @@ class ReviewRepository:
 
     async def base_of(self, conflict: ConflictRow) -> dict[str, Any] | None:
         """What the source last gave for a conflict's record."""
-        statement = select(StateRow.base).where(
+        statement = select(StateRow.record_id, StateRow.base).where(
             StateRow.entity == conflict.entity,
             StateRow.origin == conflict.origin,
             StateRow.key == conflict.key,
         )
-        return await self._session.scalar(statement)
+        found = (await self._session.execute(statement)).one_or_none()
+        if found is None or found.base is None:
+            return None
+        return self._seals.opened_base(conflict.entity, found.record_id, found.base)
+
+    def _open(self, row: QuarantineRow | ConflictRow) -> None:
+        """Have a row say what was sealed; what is written is written by statements of its own."""
+        if isinstance(row, QuarantineRow):
+            set_committed_value(row, "raw", self._seals.opened_raw(row.id, row.raw))
+            return
+        for side in SIDES:
+            value = self._seals.opened_side(row.entity, row.id, row.field, side, getattr(row, side))
+            set_committed_value(row, side, value)
 
     async def runs(self, *, job: str | None, before: int | None, limit: int) -> list[list[ShardRow]]:
         """The shards of up to `limit` runs, the latest run first."""

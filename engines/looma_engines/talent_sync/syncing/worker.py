@@ -30,6 +30,7 @@ from looma_engines.sync_worker.frame import Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
+from looma_engines.talent_sync.privacy.sealing import Sealer, SealError
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.talents import TALENTS
 
@@ -56,6 +57,7 @@ class RecordsWorker:
     Args:
         url: of the database, as the application's role.
         target: where the records go.
+        sealer: the keys of what is stored of people.
         now: the clock.
         patience: seconds for which the database may be away.
     """
@@ -67,11 +69,13 @@ class RecordsWorker:
         url: str,
         target: Target,
         *,
+        sealer: Sealer,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._url = url
         self._target = target
+        self._sealer = sealer
         self._now = now
         self._patience = patience
         self._entity = ENTITIES[target.entity]
@@ -221,6 +225,9 @@ class RecordsWorker:
                     return action(self._connected(inputs))
                 except FenceError as error:
                     raise FencedError(str(error)) from error
+                except SealError as error:
+                    # Another try would have the same keys.
+                    raise BadInputError(str(error)) from error
                 except _GONE:
                     self.close()
                     raise
@@ -239,7 +246,7 @@ class RecordsWorker:
                 origin=inputs.source.name or inputs.job,
             )
             self._connection = connect(self._url, application_name=f"sync-{inputs.job}")
-            self._repository = SyncRepository(self._connection, place, self._entity)
+            self._repository = SyncRepository(self._connection, place, self._entity, self._sealer)
         return self._repository
 
     def _missing(self, inputs: Inputs, rows: list[SourceRow]) -> list[SourceRow]:
