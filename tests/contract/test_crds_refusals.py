@@ -47,6 +47,12 @@ JOB: Object = {
     "metadata": {"name": "people"},
     "spec": {"source": {"type": "jsonl", "path": "imports/people.jsonl"}},
 }
+CRM: Object = {
+    "type": "postgresql",
+    "url": "postgresql://crm.example:5432/crm",
+    "table": "crm.people",
+    "credentials": {"secretRef": {"name": "crm"}},
+}
 PLURALS = {"AIService": "aiservices", "ModelVersion": "modelversions", "SyncJob": "syncjobs"}
 ABSENT = object()
 
@@ -63,6 +69,11 @@ def changed(base: Object, path: str, value: Any) -> Object:
     else:
         place[last] = value
     return result
+
+
+def asked(query: str) -> Object:
+    """A source that is a query."""
+    return {**{name: value for name, value in CRM.items() if name != "table"}, "query": query}
 
 
 def path(kind: str, namespace: str, name: str = "") -> str:
@@ -401,7 +412,41 @@ REFUSED = [
         {"minEvaluation": 0.8},
         "gates.minEvaluation: write evaluation as well",
     ),
-    (JOB, "spec.source.type", "mongodb", 'supported values: "jsonl", "csv"'),
+    (JOB, "spec.source.type", "ldap", 'supported values: "jsonl", "csv"'),
+    (JOB, "spec.source", {"type": "csv"}, "write a file whose ending is the source's type"),
+    (JOB, "spec.source.url", "postgresql://crm.example/crm", "for type postgresql"),
+    (JOB, "spec.source.credentials", {"secretRef": {"name": "crm"}}, "are for sources with a url"),
+    (JOB, "spec.source.incremental", {}, "are for sources with a url"),
+    (JOB, "spec.source", {**CRM, "url": "crm.example"}, "write postgresql://HOST:PORT/DATABASE"),
+    (
+        JOB,
+        "spec.source",
+        {**CRM, "url": "postgresql://ada:secret@crm.example/crm"},
+        "without name and password",
+    ),
+    (
+        JOB,
+        "spec.source",
+        {**CRM, "url": "postgresql://crm.example/crm?password=x"},
+        "without name and password",
+    ),
+    (JOB, "spec.source", {**CRM, "query": "SELECT 1"}, "write either table or query"),
+    (JOB, "spec.source", {**CRM, "path": "people.jsonl"}, "other types have none"),
+    (JOB, "spec.source", {**CRM, "table": "people; DROP TABLE people"}, "should match"),
+    (JOB, "spec.source", changed(CRM, "table", ABSENT), "write either table or query"),
+    (JOB, "spec.source", asked("DELETE FROM people"), "write one SELECT without a semicolon"),
+    (JOB, "spec.source", asked("SELECT 1; SELECT 2"), "write one SELECT without a semicolon"),
+    (JOB, "spec.source", {**CRM, "collection": "people"}, "and neither it nor filter for others"),
+    (JOB, "spec.source", {**CRM, "incremental": {"overlap": "soon"}}, "should match"),
+    (JOB, "spec.source", {**CRM, "incremental": {"fullEvery": 0}}, "greater than or equal to 1"),
+    (JOB, "spec.source", {**CRM, "credentials": {}}, "spec.source.credentials.secretRef: Required value"),
+    (
+        JOB,
+        "spec.source",
+        {"type": "mongodb", "url": "mongodb://old.example/crm"},
+        "write it for type mongodb",
+    ),
+    (JOB, "spec.source", {**CRM, "type": "mongodb"}, "write mongodb://HOST:PORT/DATABASE"),
     (JOB, "spec.source.path", "/etc/passwd", "write a relative path without"),
     (JOB, "spec.source.path", "a/../../b.jsonl", "write a relative path without"),
     (JOB, "spec.source.path", "people.csv", "write a file whose ending is the source's type"),
@@ -756,6 +801,29 @@ def test_a_sync_job_needs_no_more_than_its_source(control_plane: ControlPlane, n
         "historyLimit": 5,
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     }
+
+
+OLD_CRM: Object = {
+    "type": "mongodb",
+    "url": "mongodb://old.example:27017/crm",
+    "collection": "people",
+    "filter": '{"deleted": false}',
+    "key": "_id",
+    "fields": {"full_name": "name", "experience[].title": "posts[*].role"},
+    "incremental": {"fullEvery": 24, "full": "after the move"},
+}
+
+
+@pytest.mark.parametrize(
+    "source", [CRM, asked("SELECT id, name FROM people"), OLD_CRM], ids=["pg", "query", "mongo"]
+)
+def test_a_source_may_be_a_database(control_plane: ControlPlane, namespace, source):
+    job = changed(JOB, "spec.source", source)
+    status, answer = control_plane.request("POST", path("SyncJob", namespace), job)
+    assert status == 201, answer
+    moved = changed(answer, "spec.source.url", source["url"].replace(".example", ".test"))
+    status, answer = control_plane.request("PUT", path("SyncJob", namespace, "people"), moved)
+    assert status == 200, "the source may move to another host"
 
 
 def test_the_scale_subresource_sets_replicas(control_plane: ControlPlane, namespace):

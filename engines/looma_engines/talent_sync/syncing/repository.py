@@ -59,12 +59,14 @@ class Checkpoint:
     """How far a shard is, after how many batches, and what it did until there.
 
     `generation` is the run's number among all runs of all SyncJobs, in the order in which they took their fences.
+    `cursor` is where the source goes on, in the source's own words.
     """
 
     generation: int
     step: int
     position: int
     tally: Tally
+    cursor: str = ""
 
 
 def connect(url: str, *, application_name: str) -> psycopg.Connection[Any]:
@@ -153,6 +155,7 @@ class SyncRepository:
         *,
         after: Checkpoint,
         position: int,
+        cursor: str,
         decide: Callable[[Mapping[str, Known], Mapping[str, Collection[str]]], list[Decision]],
         keeps_refused: bool,
         again: bool = False,
@@ -163,6 +166,7 @@ class SyncRepository:
             rows: the batch.
             after: the checkpoint that it follows.
             position: where the shard is after it.
+            cursor: where the source goes on after it.
             decide: what becomes of each row, from what is known of their keys and which ids there are; pure.
             keeps_refused: whether the quarantine takes what is refused.
             again: whether the rows were counted before.
@@ -181,7 +185,7 @@ class SyncRepository:
             if keeps_refused:
                 self._batch.quarantine(decisions)
             tally = after.tally + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
-            return self._save(after, position=position, tally=tally)
+            return self._save(after, position=position, cursor=cursor, tally=tally)
 
     def sweep(self, *, after: Checkpoint) -> Checkpoint:
         """Delete what the source had in an earlier run and has no more; for a run that read all of it.
@@ -194,7 +198,7 @@ class SyncRepository:
                 raise MovedError
             deleted = self._batch.sweep()
             tally = msgspec.structs.replace(after.tally, deleted=after.tally.deleted + deleted)
-            return self._save(after, position=after.position, tally=tally)
+            return self._save(after, position=after.position, cursor=after.cursor, tally=tally)
 
     def held(self, rows: Sequence[SourceRow]) -> set[int]:
         """Positions of the rows that the database holds as the source has them: the record, or its quarantine.
@@ -219,10 +223,10 @@ class SyncRepository:
                 held.add(row.position)
         return held
 
-    def end(self, verification: Mapping[str, int]) -> None:
+    def end(self, verification: Mapping[str, int], *, whole: bool = True) -> None:
         """Note that the shard is done, and what looking at it again found.
 
-        What waits in quarantine and the source has no more waits no longer.
+        What waits in quarantine and the source has no more waits no longer, where all of the source was read (`whole`).
 
         Raises:
             FenceError: a newer run has the fence.
@@ -234,6 +238,8 @@ class SyncRepository:
                 WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
                 found=Jsonb(dict(verification)),
             )
+            if not whole:
+                return
             self._execute(
                 """UPDATE talent_sync.quarantine SET state = 'superseded', settled_at = now(), settled_by = 'sync',
                     version = version + 1
@@ -269,7 +275,7 @@ class SyncRepository:
 
     def _checkpoint(self, generation: int, *, lock: bool = False) -> Checkpoint:
         query = sql.SQL(
-            """SELECT step, position, counts FROM talent_sync.sync_shards
+            """SELECT step, position, cursor, counts FROM talent_sync.sync_shards
             WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s {lock}"""
         ).format(lock=sql.SQL("FOR UPDATE" if lock else ""))
         found = self._execute(query).fetchone()
@@ -280,16 +286,19 @@ class SyncRepository:
             step=found.step,
             position=found.position,
             tally=msgspec.convert(found.counts, Tally),
+            # A run that began before sources had cursors of their own read a file.
+            cursor=found.cursor or (str(found.position) if found.position else ""),
         )
 
-    def _save(self, after: Checkpoint, *, position: int, tally: Tally) -> Checkpoint:
-        checkpoint = replace(after, step=after.step + 1, position=position, tally=tally)
+    def _save(self, after: Checkpoint, *, position: int, cursor: str, tally: Tally) -> Checkpoint:
+        checkpoint = replace(after, step=after.step + 1, position=position, cursor=cursor, tally=tally)
         self._execute(
             """UPDATE talent_sync.sync_shards
-            SET step = %(step)s, position = %(position)s, counts = %(counts)s, updated_at = now()
+            SET step = %(step)s, position = %(position)s, cursor = %(cursor)s, counts = %(counts)s, updated_at = now()
             WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
             step=checkpoint.step,
             position=checkpoint.position,
+            cursor=checkpoint.cursor,
             counts=Jsonb(msgspec.to_builtins(checkpoint.tally)),
         )
         return checkpoint

@@ -24,7 +24,6 @@ from tenacity import (
 )
 
 from looma_core.api.syncjob import ShardReport, Target
-from looma_core.problems import ValidationProblem
 from looma_engines.sync_worker.cluster import FencedError
 from looma_engines.sync_worker.frame import Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
@@ -35,9 +34,10 @@ from looma_engines.talent_sync.talents import TALENTS
 
 from .counting import Tally
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
-from .files import read_file
 from .repository import Checkpoint, FenceError, Place, SyncRepository, connect
 from .source_row import SourceRow, shard_of
+from .sources.opening import open_source
+from .sources.patience import PatientSource
 from .three_way import Policy
 
 ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
@@ -51,13 +51,13 @@ T = TypeVar("T")
 
 
 class RecordsWorker:
-    """Reads a file and writes talents, companies or jobs.
+    """Reads a source and writes talents, companies or jobs.
 
     Args:
         url: of the database, as the application's role.
         target: where the records go.
         now: the clock.
-        patience: seconds for which the database may be away.
+        patience: seconds for which the database may be away, and the source.
     """
 
     name = "records"
@@ -79,6 +79,8 @@ class RecordsWorker:
         self._repository: SyncRepository | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._checkpoint = Checkpoint(generation=0, step=0, position=0, tally=Tally())
+        self._source: PatientSource | None = None
+        self._shortfall = ""
         self._looked = self._held = 0
 
     def resume(self, inputs: Inputs, earlier: ShardReport | None) -> ShardReport | None:
@@ -98,17 +100,21 @@ class RecordsWorker:
         return msgspec.structs.replace(report, cursor=str(self._checkpoint.position), **_reported(tally))
 
     def total(self, inputs: Inputs) -> int | None:
-        """Records of this shard, by reading the whole file once."""
-        return sum(1 for _ in self._rows(inputs))
+        """Records of this shard: what the source says where there is one shard, else by reading a file once."""
+        source = self._opened(inputs)
+        if not source.source.live:
+            return sum(1 for _ in self._rows(inputs))
+        return source.total(since=None) if inputs.shards == 1 else None
 
     def batches(self, inputs: Inputs, cursor: str) -> Iterator[Batch]:
         """What the source has after the cursor, then the sweep, then what the database was found not to hold."""
-        behind = int(cursor or 0)
-        rows = (row for row in self._rows(inputs) if row.position > behind)
-        for chunk in _chunks(rows, inputs.batch_size):
+        del cursor  # The database knows better where the source goes on.
+        for chunk in _chunks(self._rows(inputs, after=self._checkpoint.cursor), inputs.batch_size):
             yield Batch(records=chunk, cursor=str(chunk[-1].position))
         end = str(self._checkpoint.position)
-        if self._target.on_missing == "delete":
+        self._shortfall = self._opened(inputs).source.shortfall()
+        # What a file that was cut short does not have is not missing.
+        if self._target.on_missing == "delete" and not self._shortfall:
             yield Batch(records=[], cursor=end, stage=SWEEP)
         self._looked = self._held = 0
         for chunk in _chunks(self._rows(inputs), inputs.batch_size):
@@ -127,7 +133,9 @@ class RecordsWorker:
             FencedError: a newer run has the fence.
         """
         before = self._checkpoint
-        position = int(batch.cursor)
+        position, cursor = before.position, before.cursor
+        if not batch.stage:
+            position, cursor = batch.records[-1].position, batch.records[-1].after
 
         def once(repository: SyncRepository) -> Checkpoint:
             if batch.stage == SWEEP:
@@ -136,6 +144,7 @@ class RecordsWorker:
                 batch.records,
                 after=before,
                 position=position,
+                cursor=cursor,
                 decide=lambda known, present: self._decide(batch, known, present),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
                 again=batch.stage == AGAIN,
@@ -147,17 +156,25 @@ class RecordsWorker:
     def conclude(self, inputs: Inputs) -> Conclusion:
         """Note that the shard is done, and say what was found."""
         found = {"looked": self._looked, "held": self._held}
-        self._tried(inputs, lambda repository: repository.end(found))
+        whole = not self._shortfall
+        self._tried(inputs, lambda repository: repository.end(found, whole=whole))
         tally = self._checkpoint.tally
         message = (
             f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.deleted} deleted, "
             f"{tally.quarantined} in quarantine; of {tally.conflicts} conflicts {tally.resolved} settled; "
             f"{self._held} of {self._looked} found again"
         )
+        if self._target.on_missing == "delete" and self._shortfall:
+            message += f"; nothing was deleted, as {self._shortfall}"
         return Conclusion(message=message, verified=self._held)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connections back."""
+        if self._source is not None:
+            self._source.source.close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = self._repository = None
@@ -222,7 +239,7 @@ class RecordsWorker:
                 except FenceError as error:
                     raise FencedError(str(error)) from error
                 except _GONE:
-                    self.close()
+                    self._disconnect()
                     raise
         raise AssertionError("unreachable: the last attempt answers or raises")
 
@@ -246,18 +263,15 @@ class RecordsWorker:
         held = self._tried(inputs, lambda repository: repository.held(rows))
         return [row for row in rows if row.position not in held]
 
-    def _rows(self, inputs: Inputs) -> Iterator[SourceRow]:
-        try:
-            for row in read_file(inputs.file, inputs.source, self._entity.name):
-                if shard_of(row, inputs.shards) == inputs.shard:
-                    yield row
-        except OSError as error:
-            raise BadInputError(
-                f"source.path {inputs.source.path} cannot be read: {error.strerror}"
-            ) from error
-        except ValidationProblem as problem:
-            wrong = "; ".join(f"{fault.field} {fault.message}" for fault in problem.errors)
-            raise BadInputError(f"source.path {inputs.source.path} cannot be read: {wrong}") from problem
+    def _opened(self, inputs: Inputs) -> PatientSource:
+        if self._source is None:
+            self._source = PatientSource(open_source(inputs, self._entity.name), patience=self._patience)
+        return self._source
+
+    def _rows(self, inputs: Inputs, *, after: str = "") -> Iterator[SourceRow]:
+        for row in self._opened(inputs).rows(after=after, since=None):
+            if shard_of(row, inputs.shards) == inputs.shard:
+                yield row
 
 
 def _chunks(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:

@@ -1,0 +1,30 @@
+"""The source that a SyncJob names."""
+
+from __future__ import annotations
+
+from looma_core.api.syncjob import CsvSource, JsonlSource
+from looma_engines.sync_worker.inputs import BadInputError, Inputs
+
+from .files import FileRecords
+from .mapping import wrong_paths
+from .record_source import RecordSource
+
+
+def open_source(inputs: Inputs, entity: str) -> RecordSource:
+    """The source of what a pod was told; nothing is connected yet.
+
+    Args:
+        inputs: what it was told.
+        entity: what the records are to be.
+
+    Raises:
+        BadInputError: it cannot be read like this.
+    """
+    source = inputs.source
+    if wrong := wrong_paths(source.fields):
+        raise BadInputError(f"spec.source.{'; '.join(wrong)}")
+    match source:
+        case JsonlSource() | CsvSource():
+            return FileRecords(inputs, source, entity)
+        case _:
+            raise BadInputError(f"spec.source.type: this worker does not read {source.type} yet")
