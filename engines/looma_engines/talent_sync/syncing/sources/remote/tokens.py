@@ -1,0 +1,98 @@
+"""Who asks: nobody, one with a token that was given, or a client that gets tokens and renews them before they end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from .judging import refresh_at
+
+UNSAID_LIFE_SECONDS = 300.0
+"""How long a token is taken to be good whose issuer does not say."""
+
+
+class Tokens(Protocol):
+    """What says who asks."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Headers of the next question."""
+        ...
+
+    def renew(self) -> bool:
+        """The token was not taken: whether another one may be."""
+        ...
+
+    def taken(self) -> None:
+        """The token was taken."""
+        ...
+
+
+class NoToken:
+    """Nobody in particular asks."""
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    def renew(self) -> bool:
+        """There is no other."""
+        return False
+
+    def taken(self) -> None:
+        """Nothing to note."""
+
+
+class GivenToken(NoToken):
+    """A token that somebody wrote into the Secret."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def headers(self) -> Mapping[str, str]:
+        """The token."""
+        return {"Authorization": f"Bearer {self._token}"}
+
+
+class Issued(msgspec.Struct):
+    """An answer of RFC 6749, 5.1."""
+
+    access_token: str
+    expires_in: float = UNSAID_LIFE_SECONDS
+
+
+class ClientTokens:
+    """Tokens that a client gets with its secret (RFC 6749, 4.4).
+
+    Args:
+        issue: asks for a token.
+        now: seconds that only grow.
+    """
+
+    def __init__(self, issue: Callable[[], Issued], now: Callable[[], float] = time.monotonic) -> None:
+        self._issue = issue
+        self._now = now
+        self._token = ""
+        self._until = 0.0
+        self._is_new = False
+
+    def headers(self) -> Mapping[str, str]:
+        """A token that does not end while it is under way."""
+        if not self._token or self._now() >= self._until:
+            issued = self._issue()
+            self._token, self._is_new = issued.access_token, True
+            self._until = self._now() + refresh_at(issued.expires_in)
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def renew(self) -> bool:
+        """Forget the token; one that was got a moment ago and never taken is not the reason."""
+        if self._is_new:
+            return False
+        self._token = ""
+        return True
+
+    def taken(self) -> None:
+        """The token is good."""
+        self._is_new = False
