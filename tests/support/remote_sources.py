@@ -122,7 +122,17 @@ def s3_program() -> Path:
         if not program.exists():
             partial = program.with_suffix(".partial")
             subprocess.run(
-                ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", partial, S3_PROGRAM],
+                [
+                    "go",
+                    "build",
+                    "-trimpath",
+                    "-buildvcs=false",
+                    "-ldflags",
+                    "-s -w",
+                    "-o",
+                    partial,
+                    S3_PROGRAM,
+                ],
                 cwd=S3_MODULE,
                 env={**os.environ, **binaries.go_environment()},
                 check=True,

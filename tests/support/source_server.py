@@ -221,7 +221,9 @@ class Handler(BaseHTTPRequestHandler):
                 self._problem(400, "cursor: write what a page gave as next")
             if not behind:
                 self._problem(400, "cursor: write what a page gave as next")
-        if since is not None and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", since):
+        if since is not None and not re.fullmatch(
+            r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", since
+        ):
             self._problem(400, "updated_since: write a time as 2026-05-01T12:00:00Z")
         found = [
             record
@@ -280,7 +282,9 @@ class Handler(BaseHTTPRequestHandler):
         raise Stop
 
     def _json(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
-        self._send(status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
+        self._send(
+            status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})}
+        )
         raise Stop
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:

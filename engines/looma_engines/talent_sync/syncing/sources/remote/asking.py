@@ -191,9 +191,7 @@ class Asker:
         if meaning is Meaning.NO_TOKEN and self._tokens.renew():
             raise _AgainError("the token is no good any more", 0.0)
         if meaning is Meaning.NO_TOKEN:
-            raise BadInputError(
-                f"{_host(address)} answers 401: it does not take what source.credentials has"
-            )
+            raise BadInputError(f"{_host(address)} answers 401: it does not take what source.credentials has")
         if answer.is_redirect:
             raise BadInputError(f"{_host(address)} answers {status}: write the address that it leads to")
         if meaning is Meaning.REFUSED:

@@ -87,7 +87,8 @@ class Fetch:
         with self._asker.answer(self._address(), headers=asked) as answer:
             seen = _seen(answer, is_s3=self._is_s3)
             begins = _begins(answer)
-            if begins != (self._here if asked else 0) or (asked and begins and seen.total != self._total):
+            # A whole file where a part was asked for: it changed, or the source has no parts.
+            if begins and (begins != self._here or seen.total != self._total):
                 self._here = 0
                 raise self._asker.again("it answers another part than it was asked for")
             self._here, self._seen = begins, seen if begins == 0 else self._seen
