@@ -1,4 +1,4 @@
-"""The platform of the tests answers by docs/openapi/zervigo.yaml: what is tested against it is what is written there."""
+"""The platform of the tests answers by docs/openapi/zervigo.yaml: what is tested against is what is written there."""
 
 from __future__ import annotations
 

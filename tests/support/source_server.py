@@ -1,6 +1,6 @@
 """The platform Zervigo and a server of files, as a process of its own: `python -m support.source_server FOLDER PORT`.
 
-Zervigo answers by docs/openapi/zervigo.yaml from FOLDER/ENTITY.json; files are below FOLDER/files, with ETag and ranges.
+Zervigo answers by docs/openapi/zervigo.yaml from FOLDER/KIND.json; files are below FOLDER/files, with ETag and ranges.
 What goes wrong is told at /_faults, a list of these, the first that fits a request strikes:
 
 | fault    | what the server does                                                        |
@@ -95,6 +95,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answered(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
 
+    def do_OTHER(self) -> None:
+        self._answered(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = do_TRACE = do_QUERY = do_OTHER  # noqa: N815 - its names
+
     def log_message(self, *_: object) -> None:
         """Stay quiet."""
 
@@ -110,9 +115,13 @@ class Handler(BaseHTTPRequestHandler):
                 self.state.times.append(time.monotonic())
             fault = self.state.fault(parts.path)
             self._strike(fault, parts.path)
-            if parts.path == "/oauth/token" and self.command == "POST":
+            if self.command != "GET" and (self.command, parts.path) != ("POST", "/oauth/token"):
+                self._problem(405, "not in this way", {"Allow": "GET"})
+            if parts.path == "/oauth/token":
+                if self.command != "POST":
+                    self._problem(405, "not in this way", {"Allow": "POST"})
                 self._token(body)
-            elif parts.path.startswith("/files/") and self.command == "GET":
+            elif parts.path.startswith("/files/"):
                 self._file(parts.path.removeprefix("/files/"), fault)
             else:
                 self._platform(parts.path, query, fault)
@@ -191,8 +200,6 @@ class Handler(BaseHTTPRequestHandler):
         match = re.fullmatch(r"/api/v1/(talents|companies|jobs)(?:/([^/]+))?", path)
         if match is None:
             self._problem(404, "there is no such thing")
-        if self.command != "GET":
-            self._problem(405, "only read", {"Allow": "GET"})
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token != STATIC_TOKEN and self.state.tokens.get(token, 0) <= time.monotonic():
             self._problem(401, "no token that is good", {"WWW-Authenticate": "Bearer"})

@@ -144,7 +144,33 @@ class MongodbSource(RemoteSource, frozen=True, kw_only=True, tag="mongodb"):
     key: str = "_id"
 
 
-Source = JsonlSource | CsvSource | PostgresqlSource | MongodbSource
+class WebFileSource(RemoteSource, frozen=True, kw_only=True):
+    """A file that another program keeps; `format` says what it is."""
+
+    format: Literal["jsonl", "csv"]
+
+
+class HttpSource(WebFileSource, frozen=True, kw_only=True, tag="http"):
+    """A file that a web server gives."""
+
+
+class S3Source(WebFileSource, frozen=True, kw_only=True, tag="s3"):
+    """A file in S3, `s3://BUCKET/KEY`; `endpoint` is that of a store which is not Amazon's."""
+
+    endpoint: str = ""
+    region: str = "us-east-1"
+
+
+class ZervigoSource(RemoteSource, frozen=True, kw_only=True, tag="zervigo"):
+    """The platform Zervigo, by docs/openapi/zervigo.yaml; `token_url` is where a client gets its tokens."""
+
+    token_url: str = ""
+    scope: str = ""
+    page_size: int = 100
+    requests_per_second: int = 10
+
+
+Source = JsonlSource | CsvSource | PostgresqlSource | MongodbSource | HttpSource | S3Source | ZervigoSource
 """Where the records come from, by `type`."""
 
 Entity = Literal["talent", "company", "job"]

@@ -265,7 +265,8 @@ class RecordsWorker:
 
     def _opened(self, inputs: Inputs) -> PatientSource:
         if self._source is None:
-            self._source = PatientSource(open_source(inputs, self._entity.name), patience=self._patience)
+            source = open_source(inputs, self._entity.name, patience=self._patience)
+            self._source = PatientSource(source, patience=self._patience)
         return self._source
 
     def _rows(self, inputs: Inputs, *, after: str = "") -> Iterator[SourceRow]:

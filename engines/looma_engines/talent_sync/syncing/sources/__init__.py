@@ -9,4 +9,7 @@
 | patience      | reads a source that may be away for a while                                  |
 | opening       | the source that a SyncJob names: each kind has its line there                |
 | files         | CSV and JSONL                                                                |
+| remote_files  | the same by HTTP, and from S3                                                |
+| zervigo       | the platform Zervigo, page by page                                           |
+| remote        | what the last two ask with                                                   |
 """

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from looma_core.api.syncjob import CsvSource, JsonlSource
+from looma_core.api.syncjob import CsvSource, HttpSource, JsonlSource, S3Source, ZervigoSource
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 
 from .files import FileRecords
 from .mapping import wrong_paths
 from .record_source import RecordSource
+from .remote_files import RemoteFileRecords
+from .zervigo import ZervigoRecords
 
 
-def open_source(inputs: Inputs, entity: str) -> RecordSource:
+def open_source(inputs: Inputs, entity: str, *, patience: float) -> RecordSource:
     """The source of what a pod was told; nothing is connected yet.
 
     Args:
         inputs: what it was told.
         entity: what the records are to be.
+        patience: seconds for which it may be away, for a source that knows better when it is.
 
     Raises:
         BadInputError: it cannot be read like this.
@@ -26,5 +29,9 @@ def open_source(inputs: Inputs, entity: str) -> RecordSource:
     match source:
         case JsonlSource() | CsvSource():
             return FileRecords(inputs, source, entity)
+        case HttpSource() | S3Source():
+            return RemoteFileRecords(inputs, source, entity, patience=patience)
+        case ZervigoSource():
+            return ZervigoRecords(inputs, source, entity, patience=patience)
         case _:
             raise BadInputError(f"spec.source.type: this worker does not read {source.type} yet")

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import httpx
+import msgspec
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.stop import stop_base
 
@@ -49,11 +50,15 @@ class _AgainError(Exception):
 
 @dataclass
 class Asked:
-    """What was done: questions by answer (`none` where there was none), tries again, seconds waited as told."""
+    """What was done: questions by answer (`none` where there was none), tries again, seconds waited as told.
+
+    `date` is the source's clock as its last answer has it.
+    """
 
     requests: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     throttled_seconds: float = 0.0
+    date: str = ""
 
 
 class _Patience(stop_base):
@@ -108,26 +113,26 @@ class Asker:
         """Give the connections back."""
         self._client.close()
 
-    def body(
-        self, address: str, *, params: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
-    ) -> bytes:
-        """The whole body of an answer; to a form if there is one.
+    def decoded(
+        self,
+        address: str,
+        kind: type[T],
+        *,
+        params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> T:
+        """An answer in JSON; one that is none, or has another shape, may be a server's that is not quite there.
 
         Raises:
-            SourceAwayError: the source does not answer to the end.
+            SourceAwayError: the source does not answer to the end, or not what was asked for.
             BadInputError: it refuses, or answers more than a page.
         """
 
-        def once() -> bytes:
-            with self.answer(address, params=params, form=form) as answer:
-                body = bytearray()
-                for piece in answer.iter_bytes(PIECE_BYTES):
-                    body += piece
-                    if len(body) > MAX_BODY_BYTES:
-                        raise BadInputError(
-                            f"{_host(address)} answers more than {MAX_BODY_BYTES} bytes at once: set a smaller source.pageSize"
-                        )
-                return bytes(body)
+        def once() -> T:
+            try:
+                return msgspec.json.decode(self._body(address, params, form), type=kind)
+            except msgspec.MsgspecError as error:
+                raise _AgainError("it answers something else than was asked for") from error
 
         return self.tried(address, once)
 
@@ -175,12 +180,26 @@ class Asker:
         method = "GET" if form is None else "POST"
         with self._client.stream(method, address, params=params, data=form, headers=asked) as answer:
             self.asked.requests[str(answer.status_code)] += 1
+            self.asked.date = answer.headers.get("Date", "")
             self._judge(address, answer)
             yield answer
 
-    def again(self, reason: str) -> Exception:
+    @staticmethod
+    def again(reason: str) -> Exception:
         """What to raise within `tried` where an answer is not what it should be, and another may be."""
         return _AgainError(reason)
+
+    def _body(self, address: str, params: Mapping[str, str] | None, form: Mapping[str, str] | None) -> bytes:
+        with self.answer(address, params=params, form=form) as answer:
+            body = bytearray()
+            for piece in answer.iter_bytes(PIECE_BYTES):
+                body += piece
+                if len(body) > MAX_BODY_BYTES:
+                    raise BadInputError(
+                        f"{_host(address)} answers more than {MAX_BODY_BYTES} bytes at once:"
+                        " write a smaller source.pageSize"
+                    )
+            return bytes(body)
 
     def _judge(self, address: str, answer: httpx.Response) -> None:
         status = answer.status_code

@@ -45,15 +45,25 @@ class NoToken:
         """Nothing to note."""
 
 
-class GivenToken(NoToken):
-    """A token that somebody wrote into the Secret."""
+class Given(NoToken):
+    """What somebody wrote into the Secret, and may write anew while a worker runs.
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    Args:
+        read: the header's value as the Secret has it now.
+    """
+
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
+        self._last = ""
 
     def headers(self) -> Mapping[str, str]:
-        """The token."""
-        return {"Authorization": f"Bearer {self._token}"}
+        """The value."""
+        self._last = self._read()
+        return {"Authorization": self._last}
+
+    def renew(self) -> bool:
+        """Whether the Secret has another one by now."""
+        return self._read() != self._last
 
 
 class Issued(msgspec.Struct):
