@@ -53,6 +53,21 @@ CRM: Object = {
     "table": "crm.people",
     "credentials": {"secretRef": {"name": "crm"}},
 }
+WEB: Object = {"type": "http", "url": "https://crm.example/export/people.jsonl", "format": "jsonl"}
+STORE: Object = {
+    "type": "s3",
+    "url": "s3://imports/people.csv",
+    "format": "csv",
+    "endpoint": "https://s3.example",
+}
+PLATFORM: Object = {
+    "type": "zervigo",
+    "url": "https://zervigo.example",
+    "tokenUrl": "https://zervigo.example/oauth/token",
+    "requestsPerSecond": 5,
+    "credentials": {"secretRef": {"name": "zervigo"}},
+    "incremental": {"overlap": "10m", "fullEvery": 24},
+}
 PLURALS = {"AIService": "aiservices", "ModelVersion": "modelversions", "SyncJob": "syncjobs"}
 ABSENT = object()
 
@@ -447,6 +462,20 @@ REFUSED = [
         "write it for type mongodb",
     ),
     (JOB, "spec.source", {**CRM, "type": "mongodb"}, "write mongodb://HOST:PORT/DATABASE"),
+    (JOB, "spec.source", changed(WEB, "url", "ftp://crm.example/people.jsonl"), "write https://HOST/PATH"),
+    (JOB, "spec.source", changed(WEB, "url", "https://ada:x@crm.example/p"), "without name and password"),
+    (JOB, "spec.source", changed(WEB, "format", ABSENT), "write jsonl or csv for types http and s3"),
+    (JOB, "spec.source", {**WEB, "incremental": {}}, "which are read whole"),
+    (JOB, "spec.source", {**WEB, "format": "xml"}, 'supported values: "jsonl", "csv"'),
+    (JOB, "spec.source", {**WEB, "region": "eu-west-1"}, "endpoint and region are for type s3"),
+    (JOB, "spec.source", {**WEB, "pageSize": 10}, "are for type zervigo"),
+    (JOB, "spec.source", changed(STORE, "url", "https://imports/people.csv"), "write s3://BUCKET/KEY"),
+    (JOB, "spec.source", changed(STORE, "url", "s3://imports"), "write s3://BUCKET/KEY"),
+    (JOB, "spec.source", {**STORE, "endpoint": "s3.example"}, "should match"),
+    (JOB, "spec.source", {**PLATFORM, "format": "jsonl"}, "other types have no format"),
+    (JOB, "spec.source", changed(PLATFORM, "credentials", ABSENT), "client_id and client_secret"),
+    (JOB, "spec.source", {**PLATFORM, "requestsPerSecond": 0}, "greater than or equal to 1"),
+    (JOB, "spec.source", {**CRM, "format": "csv"}, "other types have no format"),
     (JOB, "spec.source.path", "/etc/passwd", "write a relative path without"),
     (JOB, "spec.source.path", "a/../../b.jsonl", "write a relative path without"),
     (JOB, "spec.source.path", "people.csv", "write a file whose ending is the source's type"),
@@ -815,13 +844,19 @@ OLD_CRM: Object = {
 
 
 @pytest.mark.parametrize(
-    "source", [CRM, asked("SELECT id, name FROM people"), OLD_CRM], ids=["pg", "query", "mongo"]
+    "source",
+    [CRM, asked("SELECT id, name FROM people"), OLD_CRM, WEB, {**STORE, "region": "eu-west-1"}, PLATFORM],
+    ids=["pg", "query", "mongo", "web", "store", "platform"],
 )
-def test_a_source_may_be_a_database(control_plane: ControlPlane, namespace, source):
+def test_a_source_may_be_elsewhere(control_plane: ControlPlane, namespace, source):
     job = changed(JOB, "spec.source", source)
     status, answer = control_plane.request("POST", path("SyncJob", namespace), job)
     assert status == 201, answer
-    moved = changed(answer, "spec.source.url", source["url"].replace(".example", ".test"))
+    moved = changed(
+        answer,
+        "spec.source.url",
+        source["url"].replace(".example", ".test").replace("s3://imports/", "s3://exports/"),
+    )
     status, answer = control_plane.request("PUT", path("SyncJob", namespace, "people"), moved)
     assert status == 200, "the source may move to another host"
 
