@@ -13,6 +13,7 @@ What goes wrong is told at /_faults, a list of these, the first that fits a requ
 | garbage  | answers 200 with a page for people                                          |
 | loop     | gives the cursor of this page as that of the next                           |
 | repeat   | gives the first record of the page twice                                    |
+| items    | gives these `items` as the last page                                        |
 | edit     | puts `bytes` in the place of the file, before it answers                    |
 | flip     | answers other bytes than the file has, as many as it has                    |
 | die      | ends the process in the middle of a body                                    |
@@ -244,6 +245,8 @@ class Handler(BaseHTTPRequestHandler):
             following = query.get("cursor") or following
         if fault["kind"] == "repeat":
             page = [page[0], *page]
+        if fault["kind"] == "items":
+            page, following = fault["items"], None
         answer = {"items": page, "next": following}
         if fault["kind"] in ("cut", "open", "die"):
             self._broken(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, fault)
