@@ -208,7 +208,9 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `cursor` is the worker's own word for how far it came: whoever takes its place in the same epoch begins there.
     `conflicts` are fields that both sides changed, `resolved` those of them that a policy settled. `verified` is how
-    many of `total` the target was found to hold as the source has them, once the worker looked.
+    many of `total` the target was found to hold as the source has them, once the worker looked. `source_requests` and
+    the two after it are of a source that is asked over HTTP: questions by what was answered (`none` where nothing
+    was), those asked again, and seconds that the source asked to be left alone for, or its pace.
     """
 
     shard: int
@@ -227,6 +229,9 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     failed: int = 0
     verified: int | None = None
     rate_per_second: float = 0.0
+    source_requests: dict[str, int] | None = None
+    source_retries: int | None = None
+    source_throttled_seconds: float | None = None
     cursor: str = ""
     message: str = ""
     observed_at: datetime | None = None

@@ -25,7 +25,7 @@ from tenacity import (
 
 from looma_core.api.syncjob import ShardReport, Target
 from looma_engines.sync_worker.cluster import FencedError
-from looma_engines.sync_worker.frame import Batch, Conclusion, Counts
+from looma_engines.sync_worker.frame import Asked, Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
@@ -38,6 +38,7 @@ from .repository import Checkpoint, FenceError, Place, SyncRepository, connect
 from .source_row import SourceRow, shard_of
 from .sources.opening import open_source
 from .sources.patience import PatientSource
+from .sources.record_source import AsksOverHttp
 from .three_way import Policy
 
 ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
@@ -167,6 +168,11 @@ class RecordsWorker:
         if self._target.on_missing == "delete" and self._shortfall:
             message += f"; nothing was deleted, as {self._shortfall}"
         return Conclusion(message=message, verified=self._held)
+
+    def asked(self) -> Asked | None:
+        """What was asked of a source over HTTP so far."""
+        source = self._source.source if self._source is not None else None
+        return source.asked() if isinstance(source, AsksOverHttp) else None
 
     def close(self) -> None:
         """Give the connections back."""

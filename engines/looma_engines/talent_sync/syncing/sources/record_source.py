@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from looma_engines.sync_worker.frame import Asked
 
 from ..source_row import SourceRow
 
@@ -14,6 +16,15 @@ class SourceGoneError(Exception):
 
     The message holds neither a record nor credentials.
     """
+
+
+@runtime_checkable
+class AsksOverHttp(Protocol):
+    """A source that counts its questions."""
+
+    def asked(self) -> Asked:
+        """What it asked so far."""
+        ...
 
 
 class RecordSource(Protocol):

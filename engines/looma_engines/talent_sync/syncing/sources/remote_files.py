@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from looma_core.api.syncjob import CsvSource, HttpSource, JsonlSource, S3Source
+from looma_engines.sync_worker.frame import Asked
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 
 from ..source_row import SourceRow
 from .credentials import Secrets
 from .files import FileRecords
-from .remote.asking import Asker
+from .remote.asking import Account, Asker
 from .remote.connecting import connect
 from .remote.fetching import Fetch, Fetched
 from .remote.s3 import SignedObject
@@ -54,6 +55,7 @@ class RemoteFileRecords:
         self._entity = entity
         self._patience = patience
         self._now = now
+        self._account = Account()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._records: FileRecords | None = None
         self._version = ""
@@ -80,6 +82,10 @@ class RemoteFileRecords:
             raise BadInputError(_CHANGED)
         for row in records.rows(after=line, since=since):
             yield replace(row, cursor=f"{row.position}@{self._version}")
+
+    def asked(self) -> Asked:
+        """What was asked so far, whatever was closed meanwhile."""
+        return self._account.told()
 
     def shortfall(self) -> str:
         """As of every file: one that came whole may yet have been put there before it was finished."""
@@ -115,7 +121,7 @@ class RemoteFileRecords:
     def _fetched(self, folder: Path) -> Fetched:
         secrets = Secrets(self._inputs.credentials)
         signed = isinstance(self._source, S3Source)
-        asker = connect(secrets, patience=self._patience, is_signed=signed)
+        asker = connect(secrets, patience=self._patience, asked=self._account, is_signed=signed)
         try:
             return self._fetch(asker, secrets, folder / f"file.{self._source.format}").run()
         finally:

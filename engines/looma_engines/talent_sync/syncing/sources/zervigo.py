@@ -15,13 +15,14 @@ import msgspec
 
 from looma_core.api.syncjob import ZervigoSource
 from looma_core.problems import FieldError
+from looma_engines.sync_worker.frame import Asked
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from looma_engines.talent_sync.exchange.reading import RowFault, read_rows
 
 from ..source_row import SourceRow, key_hash
 from .credentials import Secrets
 from .making import row_of
-from .remote.asking import Asker, SourceAwayError
+from .remote.asking import Account, Asker, SourceAwayError
 from .remote.connecting import connect
 from .remote.paging import Circle
 
@@ -76,14 +77,14 @@ class ZervigoRecords:
         self._entity = entity
         self._patience = patience
         self._now = now
+        self._account = Account()
         self._asker: Asker | None = None
 
     def now(self) -> datetime:
         """The platform's clock, as its answers have it."""
         self._page("", None, limit=1)
-        date = self._asker.asked.date if self._asker is not None else ""
         try:
-            return parsedate_to_datetime(date).astimezone(UTC)
+            return parsedate_to_datetime(self._account.date).astimezone(UTC)
         except ValueError:
             return self._now()
 
@@ -118,6 +119,10 @@ class ZervigoRecords:
                 raise SourceAwayError("the platform's list does not end: its pages come round again")
             cursor = _Cursor(page=page.next, before=cursor.before + len(page.items))
 
+    def asked(self) -> Asked:
+        """What was asked so far, whatever was closed meanwhile."""
+        return self._account.told()
+
     def shortfall(self) -> str:
         """A list that was read to its end is all there is."""
         return ""
@@ -133,6 +138,7 @@ class ZervigoRecords:
             self._asker = connect(
                 Secrets(self._inputs.credentials),
                 patience=self._patience,
+                asked=self._account,
                 token_url=self._source.token_url,
                 scope=self._source.scope,
                 per_second=self._source.requests_per_second,

@@ -21,6 +21,7 @@ import msgspec
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.stop import stop_base
 
+from looma_engines.sync_worker.frame import Asked
 from looma_engines.sync_worker.inputs import BadInputError
 
 from .judging import LONGEST_WAIT_SECONDS, Meaning, asked_to_wait, meaning_of, pause_before
@@ -49,8 +50,8 @@ class _AgainError(Exception):
 
 
 @dataclass
-class Asked:
-    """What was done: questions by answer (`none` where there was none), tries again, seconds waited as told.
+class Account:
+    """What was done: questions by answer (`none` where there was none), tries again, seconds of leaving alone.
 
     `date` is the source's clock as its last answer has it.
     """
@@ -60,11 +61,17 @@ class Asked:
     throttled_seconds: float = 0.0
     date: str = ""
 
+    def told(self) -> Asked:
+        """As the worker reports it."""
+        return Asked(
+            requests=dict(self.requests), retries=self.retries, throttled_seconds=self.throttled_seconds
+        )
+
 
 class _Patience(stop_base):
     """Ends when a source was away for so long; what it asked to be waited for does not count."""
 
-    def __init__(self, seconds: float, asked: Asked) -> None:
+    def __init__(self, seconds: float, asked: Account) -> None:
         self._seconds = seconds
         self._asked = asked
         self._begun = asked.throttled_seconds
@@ -99,7 +106,7 @@ class Asker:
         per_second: float | None = None,
         patience: float = PATIENCE_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
-        asked: Asked | None = None,
+        asked: Account | None = None,
     ) -> None:
         self._client = client
         self._tokens = tokens or NoToken()
@@ -107,7 +114,7 @@ class Asker:
         self._next = 0.0
         self._patience = patience
         self._sleep = sleep
-        self.asked = asked or Asked()
+        self.asked = asked or Account()
 
     def close(self) -> None:
         """Give the connections back."""

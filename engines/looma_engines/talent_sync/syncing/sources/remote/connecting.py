@@ -10,7 +10,7 @@ import httpx
 from looma_engines.sync_worker.inputs import BadInputError
 
 from ..credentials import Secrets
-from .asking import TIMEOUT, Asked, Asker
+from .asking import TIMEOUT, Account, Asker
 from .tokens import ClientTokens, Given, Issued, NoToken, Tokens
 
 
@@ -18,6 +18,7 @@ def connect(
     secrets: Secrets,
     *,
     patience: float,
+    asked: Account,
     token_url: str = "",
     scope: str = "",
     per_second: float | None = None,
@@ -37,6 +38,7 @@ def connect(
     Args:
         secrets: the Secret.
         patience: seconds for which the source may be away.
+        asked: counts what is asked.
         token_url: where clients get tokens.
         scope: what their tokens are to be good for.
         per_second: how many questions at most.
@@ -52,7 +54,6 @@ def connect(
         except (OSError, ssl.SSLError):
             raise BadInputError("spec.source.credentials: ca.crt of the Secret is no certificate") from None
     client = httpx.Client(verify=context, timeout=TIMEOUT)
-    asked = Asked()
     tokens: Tokens = NoToken()
     if token_url:
         issuing = Asker(client, patience=patience, asked=asked)
