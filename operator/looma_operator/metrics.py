@@ -68,7 +68,8 @@ SYNC_RECORDS = Gauge(
 )
 SYNC_SOURCE_REQUESTS = Gauge(
     "looma_operator_sync_source_requests",
-    "Questions of a SyncJob's latest run to a source over HTTP, by code (none where nothing was answered).",
+    "Questions of a SyncJob's latest run to a source over HTTP, by code (none where nothing was answered, or not to "
+    "its end).",
     ["namespace", "name", "code"],
 )
 SYNC_SOURCE_RETRIES = Gauge(

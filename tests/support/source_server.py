@@ -14,7 +14,8 @@ What goes wrong is told at /_faults, a list of these, the first that fits a requ
 | loop     | gives the cursor of this page as that of the next                           |
 | repeat   | gives the first record of the page twice                                    |
 | items    | gives these `items` as the last page                                        |
-| edit     | puts `bytes` in the place of the file, before it answers                    |
+| edit     | puts `bytes` in the place of the file, before it answers; does not look at If-Range, if `blind` |
+| no ranges | answers the whole file, whatever was asked for                             |
 | flip     | answers other bytes than the file has, as many as it has                    |
 | die      | ends the process in the middle of a body                                    |
 
@@ -90,16 +91,12 @@ class Handler(BaseHTTPRequestHandler):
     state: State
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
-        self._answered(b"")
-
-    def do_POST(self) -> None:
+    def do_ANY(self) -> None:
+        # Whatever the method: what is left of a body would be taken for the next request.
         self._answered(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
 
-    def do_OTHER(self) -> None:
-        self._answered(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-
-    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = do_TRACE = do_QUERY = do_OTHER  # noqa: N815 - its names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_ANY  # noqa: N815 - http.server looks for these names
+    do_OPTIONS = do_HEAD = do_TRACE = do_QUERY = do_ANY  # noqa: N815 - as above
 
     def log_message(self, *_: object) -> None:
         """Stay quiet."""
@@ -116,11 +113,10 @@ class Handler(BaseHTTPRequestHandler):
                 self.state.times.append(time.monotonic())
             fault = self.state.fault(parts.path)
             self._strike(fault, parts.path)
-            if self.command != "GET" and (self.command, parts.path) != ("POST", "/oauth/token"):
-                self._problem(405, "not in this way", {"Allow": "GET"})
+            allowed = "POST" if parts.path == "/oauth/token" else "GET"
+            if self.command != allowed:
+                self._problem(405, "not in this way", {"Allow": allowed})
             if parts.path == "/oauth/token":
-                if self.command != "POST":
-                    self._problem(405, "not in this way", {"Allow": "POST"})
                 self._token(body)
             elif parts.path.startswith("/files/"):
                 self._file(parts.path.removeprefix("/files/"), fault)
@@ -274,7 +270,9 @@ class Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if fault["kind"] == "flip":
             body = bytes(reversed(body))
-        elif asked is not None and self.headers.get("If-Range", etag) == etag:
+        elif fault["kind"] == "no ranges":
+            pass
+        elif asked is not None and (fault.get("blind") or self.headers.get("If-Range", etag) == etag):
             begin = int(asked[1])
             if begin >= len(content):
                 self._problem(416, "there is no such range", {"Content-Range": f"bytes */{len(content)}"})
@@ -303,7 +301,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def main() -> None:

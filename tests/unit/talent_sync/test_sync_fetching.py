@@ -151,6 +151,29 @@ def test_other_bytes_than_the_source_says_are_not_taken(server: SourceServer, tm
         fetched(server, tmp_path, asker(patience=0.5))
 
 
+def test_a_page_for_people_is_no_file(server: SourceServer, tmp_path: Path) -> None:
+    server.faults({"kind": "garbage", "times": 1000})
+    with pytest.raises(SourceAwayError, match="a page for people"):
+        fetched(server, tmp_path, asker(patience=0.5))
+
+
+def test_a_server_without_ranges_is_asked_from_the_beginning(server: SourceServer, tmp_path: Path) -> None:
+    server.faults({"kind": "cut", "bytes": 200_000}, {"kind": "no ranges", "times": 1000})
+    asking = asker()
+    assert fetched(server, tmp_path, asking).path.read_bytes() == CONTENT
+    assert asking.asked.requests == {"200": 2, "none": 1}
+
+
+def test_a_part_of_another_version_is_not_put_to_the_first(server: SourceServer, tmp_path: Path) -> None:
+    # A server that does not look at If-Range, and a file that is another one of the same length by then.
+    other = "y" * len(CONTENT)
+    server.faults(
+        {"kind": "cut", "bytes": 300_000},
+        {"kind": "edit", "bytes": other, "blind": True},
+    )
+    assert fetched(server, tmp_path).path.read_text() == other
+
+
 def test_a_source_is_left_alone_for_as_long_as_it_asks(server: SourceServer, tmp_path: Path) -> None:
     server.faults({"kind": "status", "status": 429, "retry_after": 1, "times": 2})
     asking = asker(patience=0.5)

@@ -81,17 +81,20 @@ class Fetch:
 
     def _go_on(self, part: Path) -> bool:
         """Fetch what is missing; False where the answer was broken off and yet brought more than ever before."""
-        asked = {}
-        if self._here and self._seen is not None and self._seen.validator and self._seen.total:
-            asked = {"Range": f"bytes={self._here}-", "If-Range": self._seen.validator}
+        asked, known = {}, self._seen
+        if known is not None and known.validator and 0 < self._here < (known.total or 0):
+            asked = {"Range": f"bytes={self._here}-", "If-Range": known.validator}
         with self._asker.answer(self._address(), headers=asked) as answer:
+            if answer.headers.get("Content-Type", "").lower().startswith("text/html"):
+                # Of a proxy, or to log in: with no record in it all that is stored would be missing.
+                raise self._asker.again("it answers a page for people")
             seen = _seen(answer, is_s3=self._is_s3)
             begins = _begins(answer)
             # A whole file where a part was asked for: it changed, or the source has no parts.
-            if begins and (begins != self._here or seen.total != self._total):
+            if begins and (begins != self._here or not _is_same(seen, known)):
                 self._here = 0
                 raise self._asker.again("it answers another part than it was asked for")
-            self._here, self._seen = begins, seen if begins == 0 else self._seen
+            self._here, self._seen = begins, known if begins else seen
             self._make_room()
             try:
                 with part.open("r+b" if begins else "wb") as file:
@@ -101,10 +104,10 @@ class Fetch:
                         file.write(piece)
                         self._here += len(piece)
             except httpx.TransportError:
-                self._asker.asked.requests["none"] += 1
                 if self._here <= self._farthest:
                     raise
                 self._farthest = self._here
+                self._asker.asked.requests["none"] += 1
                 return False
         self._check(part)
         return True
@@ -156,6 +159,11 @@ def _seen(answer: httpx.Response, *, is_s3: bool) -> _Seen:
     etag = headers.get("ETag", "")
     validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
     return _Seen(validator=validator, total=total, digest=_digest(headers, is_s3=is_s3))
+
+
+def _is_same(seen: _Seen, known: _Seen | None) -> bool:
+    """Whether a part is of the file that was begun: not every server that has parts looks at `If-Range`."""
+    return known is not None and (seen.total, seen.validator) == (known.total, known.validator)
 
 
 def _begins(answer: httpx.Response) -> int:
