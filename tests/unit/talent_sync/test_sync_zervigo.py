@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from looma_core.api.syncjob import ZervigoSource
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from looma_engines.talent_sync.syncing.source_row import SourceRow, shard_of
 from looma_engines.talent_sync.syncing.sources.remote.asking import SourceAwayError
-from looma_engines.talent_sync.syncing.sources.remote.tokens import Given
+from looma_engines.talent_sync.syncing.sources.remote.tokens import ClientTokens, Given, Issued
 from looma_engines.talent_sync.syncing.sources.zervigo import ZervigoRecords
 from support.remote_sources import SourceServer, source_server
 from support.source_server import CLIENT, SECRET, STATIC_TOKEN
@@ -232,6 +233,16 @@ def test_who_is_not_let_in_is_told_so_once(reading: Reading) -> None:
     with pytest.raises(BadInputError, match="has no client_id"):
         reading.rows()
     assert reading.asked() == 1
+
+
+def test_tokens_that_are_never_taken_are_not_asked_for_without_end() -> None:
+    number = itertools.count(1)
+    tokens = ClientTokens(lambda: Issued(access_token=f"t{next(number)}"), now=lambda: 0.0)
+    assert tokens.headers() == tokens.headers() == {"Authorization": "Bearer t1"}
+    assert tokens.renew()
+    assert tokens.headers() == {"Authorization": "Bearer t2"}
+    tokens.taken()
+    assert [tokens.renew() for _ in range(3)] == [True, True, False]
 
 
 def test_a_token_that_is_written_anew_is_taken(reading: Reading) -> None:

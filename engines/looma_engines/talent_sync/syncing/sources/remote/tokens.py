@@ -12,6 +12,8 @@ from .judging import refresh_at
 
 UNSAID_LIFE_SECONDS = 300.0
 """How long a token is taken to be good whose issuer does not say."""
+REFUSALS = 3
+"""Tokens in a row that are not taken: one had ended, the next was of an issuer that began anew meanwhile."""
 
 
 class Tokens(Protocol):
@@ -86,23 +88,22 @@ class ClientTokens:
         self._now = now
         self._token = ""
         self._until = 0.0
-        self._is_new = False
+        self._refused = 0
 
     def headers(self) -> Mapping[str, str]:
         """A token that does not end while it is under way."""
         if not self._token or self._now() >= self._until:
             issued = self._issue()
-            self._token, self._is_new = issued.access_token, True
+            self._token = issued.access_token
             self._until = self._now() + refresh_at(issued.expires_in)
         return {"Authorization": f"Bearer {self._token}"}
 
     def renew(self) -> bool:
-        """Forget the token; one that was got a moment ago and never taken is not the reason."""
-        if self._is_new:
-            return False
+        """Forget the token, unless as many in a row were refused that it is not for their age."""
+        self._refused += 1
         self._token = ""
-        return True
+        return self._refused < REFUSALS
 
     def taken(self) -> None:
         """The token is good."""
-        self._is_new = False
+        self._refused = 0
