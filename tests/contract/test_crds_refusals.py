@@ -462,6 +462,7 @@ REFUSED = [
         "write it for type mongodb",
     ),
     (JOB, "spec.source", {**CRM, "type": "mongodb"}, "write mongodb://HOST:PORT/DATABASE"),
+    (JOB, "spec.source.url", "https://crm.example/people.jsonl", "files elsewhere are of type http or s3"),
     (JOB, "spec.source", changed(WEB, "url", "ftp://crm.example/people.jsonl"), "write https://HOST/PATH"),
     (JOB, "spec.source", changed(WEB, "url", "https://ada:x@crm.example/p"), "without name and password"),
     (JOB, "spec.source", changed(WEB, "format", ABSENT), "write jsonl or csv for types http and s3"),
