@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from looma_core.api.syncjob import CsvSource, JsonlSource
+from looma_core.api.syncjob import CsvSource, JsonlSource, MongodbSource, PostgresqlSource
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 
+from .credentials import Secrets
 from .files import FileRecords
 from .mapping import wrong_paths
+from .mongodb import MongodbRecords
+from .postgresql import PostgresqlRecords
 from .record_source import RecordSource
 
 
@@ -26,5 +29,7 @@ def open_source(inputs: Inputs, entity: str) -> RecordSource:
     match source:
         case JsonlSource() | CsvSource():
             return FileRecords(inputs, source, entity)
-        case _:
-            raise BadInputError(f"spec.source.type: this worker does not read {source.type} yet")
+        case PostgresqlSource():
+            return PostgresqlRecords(source, Secrets(inputs.credentials), entity)
+        case MongodbSource():
+            return MongodbRecords(source, Secrets(inputs.credentials), entity)
