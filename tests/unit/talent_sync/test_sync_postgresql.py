@@ -133,7 +133,7 @@ def test_an_incremental_run_reads_what_changed_and_no_more(runs: Runs, crm: Crm)
     assert runs.one().read == 4
     crm.add(5, changed="2026-02-01T00:01:00Z")
     crm.do("UPDATE people SET title = 'Unseen' WHERE number = 1")
-    crm.do("UPDATE people SET title = 'Late', changed = '2026-01-31T23:56:00Z' WHERE number = 2")
+    crm.do("UPDATE people SET title = 'Late', changed = '2026-01-31T23:55:30Z' WHERE number = 2")
     report = runs.one()
     assert (report.read, report.total, report.created, report.updated) == (3, 3, 1, 1)
     assert "read what changed since 2026-01-31T23:55:00Z" in report.message

@@ -146,6 +146,7 @@ class MongodbRecords:
             entity=self._entity,
             cursor=msgspec.json.encode(Cursor(last=last, position=position)).decode(),
             anchor=int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "big") >> 1,
+            nulls=False,
         )
 
     def _filter(self, begin: Cursor | None, since: datetime | None) -> Document:

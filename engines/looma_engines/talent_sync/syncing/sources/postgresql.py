@@ -48,6 +48,8 @@ _ALLOWED = {
     "connect_timeout",
 }
 """Parts of a URL that name no file, no person and nothing that the session does."""
+_REFUSED = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.errors.ReadOnlySqlTransaction)
+"""No such table or column, no right to it, a query that is none or that writes."""
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -154,6 +156,7 @@ class PostgresqlRecords:
             # A row without a key stands elsewhere in the next snapshot.
             anchor=int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "big") >> 1,
             strict=True,
+            nulls=False,
         )
 
     @property
@@ -187,7 +190,7 @@ class PostgresqlRecords:
                 self._connection = self._connect()
                 self._begin(self._connection)
             yield self._connection
-        except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+        except _REFUSED as error:
             self.close()
             raise BadInputError(
                 f"spec.source: PostgreSQL refuses it: {error.diag.message_primary or type(error).__name__}"
