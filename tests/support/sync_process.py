@@ -15,7 +15,7 @@ import msgspec
 from looma_core.api.syncjob import ShardReport
 from looma_engines.sync_worker.frame import run
 from looma_engines.sync_worker.inputs import read_inputs
-from looma_engines.talent_sync.syncing.worker import RecordsWorker
+from looma_engines.talent_sync.syncing.worker import PATIENCE_SECONDS, RecordsWorker
 
 
 class Alone:
@@ -45,7 +45,8 @@ def main() -> int:
     """Do the shard; answers the exit code. The last line of output is the most memory that it took, in MiB."""
     given = read_inputs(os.environ)
     assert given.target is not None
-    worker = RecordsWorker(os.environ["LOOMA_DATABASE_URL"], given.target)
+    patience = float(os.environ.get("PATIENCE", PATIENCE_SECONDS))
+    worker = RecordsWorker(os.environ["LOOMA_DATABASE_URL"], given.target, patience=patience)
     code = run(worker, given, Alone())  # type: ignore[arg-type]
     sys.stdout.write(f"{peak_mib():.1f}\n")
     return code

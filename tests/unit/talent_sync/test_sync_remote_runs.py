@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,10 @@ class RemoteRuns(Runs):
 
     def inputs(self, **changes: Any) -> Inputs:
         """What a worker is told, with a Secret."""
-        secret = self.folder / "secret"
-        secret.mkdir(exist_ok=True)
-        (secret / "token").write_text(STATIC_TOKEN)
-        return replace(super().inputs(**changes), credentials=secret)
+        given = super().inputs(**changes)
+        given.credentials.mkdir(exist_ok=True)
+        (given.credentials / "token").write_text(STATIC_TOKEN)
+        return given
 
     def worker(self, given: Inputs, **changes: Any) -> RecordsWorker:
         """A worker that loses its patience soon."""
@@ -216,6 +216,28 @@ def test_a_file_that_changed_between_two_pods_of_a_run_ends_it(runs: RemoteRuns)
     assert runs.differences() == []
 
 
+def test_later_runs_ask_only_for_what_changed_and_delete_nothing(runs: RemoteRuns) -> None:
+    from_zervigo(runs)
+    runs.source["incremental"] = {"overlap": "1h", "fullEvery": 3}
+    runs.target = {"onMissing": "delete", "conflictPolicy": {"default": "source"}}
+    runs.has([person(number) for number in range(100, 130)])
+    assert (runs.one().created, len(runs.talents())) == (30, 30)
+    later = [person(101, headline="Analyst", updated_at="2026-05-01T13:00:00Z"), person(200)]
+    runs.has([*(person(number) for number in range(102, 130)), *later])
+    runs.there.forget()
+    report = runs.one()
+    # The overlap reaches back to all of them; an hour later it does not any more.
+    assert (report.created, report.updated, report.deleted, report.read) == (1, 1, 0, 30)
+    runs.has([*(person(number) for number in range(102, 130)), person(101, updated_at="2026-05-01T13:00:01Z")])
+    runs.source["incremental"] = {"overlap": "1m", "fullEvery": 3}
+    report = runs.one()
+    assert (report.created, report.updated, report.deleted) == (0, 1, 2), "the third run is a full one"
+    runs.has([person(101, updated_at="2026-05-01T13:00:01Z"), person(300, updated_at="2026-05-01T14:00:00Z")])
+    report = runs.one()
+    assert (report.created, report.deleted, report.read) == (1, 0, 2), "the fourth reads what changed"
+    assert len(runs.talents()) == 30
+
+
 def test_what_is_no_record_waits_and_the_rest_lands(runs: RemoteRuns) -> None:
     from_zervigo(runs)
     runs.has([person(1)])
@@ -231,7 +253,7 @@ def test_what_is_no_record_waits_and_the_rest_lands(runs: RemoteRuns) -> None:
 def test_a_record_that_comes_twice_is_there_once(runs: RemoteRuns) -> None:
     from_zervigo(runs)
     runs.has([person(number) for number in range(100, 110)])
-    runs.there.faults({"kind": "repeat", "after": 1, "times": 1, "where": LIST})
+    runs.there.faults({"kind": "repeat", "after": 2, "times": 1, "where": LIST})
     report = runs.one()
     assert (report.created, report.quarantined) == (10, 1)
     assert len(runs.talents()) == 10

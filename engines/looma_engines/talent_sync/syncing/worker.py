@@ -8,7 +8,8 @@ and writes again what it does not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from looma_core.api.syncjob import ShardReport, Target
+from looma_core.api.syncjob import RemoteSource, ShardReport, Target
 from looma_engines.sync_worker.cluster import FencedError
 from looma_engines.sync_worker.frame import Asked, Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
@@ -39,12 +40,14 @@ from .source_row import SourceRow, shard_of
 from .sources.opening import open_source
 from .sources.patience import PatientSource
 from .sources.record_source import AsksOverHttp
+from .spans import Run, Span, form_of, next_span, watermark_of
 from .three_way import Policy
 
 ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
 PATIENCE_SECONDS = 120.0
 """How long a database may be away: it restarts, or another takes its place."""
-SWEEP, AGAIN = "sweep", "again"
+SWEEP, LATE, AGAIN = "sweep", "late", "again"
+"""Stages that read nothing new: deletions, what the source changed meanwhile, what the database was found to lack."""
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError)
 """The database is away, was shut down, or took too long."""
 _log = logging.getLogger(__name__)
@@ -81,6 +84,8 @@ class RecordsWorker:
         self._connection: psycopg.Connection[Any] | None = None
         self._checkpoint = Checkpoint(generation=0, step=0, position=0, tally=Tally())
         self._source: PatientSource | None = None
+        self._span: Span | None = None
+        self._latest: datetime | None = None
         self._shortfall = ""
         self._looked = self._held = 0
 
@@ -96,6 +101,8 @@ class RecordsWorker:
                 f"conflictPolicy.fields: a {self._entity.name} has no field {', '.join(unknown)}"
             )
         self._begin(inputs)
+        self._latest = self._checkpoint.latest
+        self._span = self._spanned(inputs)
         tally = self._checkpoint.tally
         report = earlier or ShardReport(shard=inputs.shard, epoch=inputs.epoch)
         return msgspec.structs.replace(report, cursor=str(self._checkpoint.position), **_reported(tally))
@@ -105,24 +112,26 @@ class RecordsWorker:
         source = self._opened(inputs)
         if not source.source.live:
             return sum(1 for _ in self._rows(inputs))
-        return source.total(since=None) if inputs.shards == 1 else None
+        return source.total(since=self._since) if inputs.shards == 1 else None
 
     def batches(self, inputs: Inputs, cursor: str) -> Iterator[Batch]:
         """What the source has after the cursor, then the sweep, then what the database was found not to hold."""
         del cursor  # The database knows better where the source goes on.
-        for chunk in _chunks(self._rows(inputs, after=self._checkpoint.cursor), inputs.batch_size):
+        rows = self._noted(self._opened(inputs).rows(after=self._checkpoint.cursor, since=self._since))
+        for chunk in _chunks(_of_shard(rows, inputs), inputs.batch_size):
             yield Batch(records=chunk, cursor=str(chunk[-1].position))
         end = str(self._checkpoint.position)
         self._shortfall = self._opened(inputs).source.shortfall()
-        # What a file that was cut short does not have is not missing.
-        if self._target.on_missing == "delete" and not self._shortfall:
+        # What a source that was cut short does not have is not missing, and what did not change is not either.
+        if self._target.on_missing == "delete" and self._is_whole:
             yield Batch(records=[], cursor=end, stage=SWEEP)
         self._looked = self._held = 0
         for chunk in _chunks(self._rows(inputs), inputs.batch_size):
             missing = self._missing(inputs, chunk)
-            if missing:
-                yield Batch(records=missing, cursor=end, stage=AGAIN)
-                missing = self._missing(inputs, missing)
+            for stage in (LATE, AGAIN) if self._opened(inputs).source.live else (AGAIN,):
+                if missing:
+                    yield Batch(records=missing, cursor=end, stage=stage)
+                    missing = self._missing(inputs, missing)
             self._looked += len(chunk)
             self._held += len(chunk) - len(missing)
 
@@ -146,9 +155,10 @@ class RecordsWorker:
                 after=before,
                 position=position,
                 cursor=cursor,
+                latest=self._latest,
                 decide=lambda known, present: self._decide(batch, known, present),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
-                again=batch.stage == AGAIN,
+                again=bool(batch.stage),
             )
 
         self._checkpoint = self._written(inputs, once, before=before)
@@ -157,15 +167,19 @@ class RecordsWorker:
     def conclude(self, inputs: Inputs) -> Conclusion:
         """Note that the shard is done, and say what was found."""
         found = {"looked": self._looked, "held": self._held}
-        whole = not self._shortfall
-        self._tried(inputs, lambda repository: repository.end(found, whole=whole))
+        watermark = None if self._span is None else watermark_of(self._span, self._latest)
+        self._tried(
+            inputs, lambda repository: repository.end(found, whole=self._is_whole, watermark=watermark)
+        )
         tally = self._checkpoint.tally
         message = (
             f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.deleted} deleted, "
             f"{tally.quarantined} in quarantine; of {tally.conflicts} conflicts {tally.resolved} settled; "
             f"{self._held} of {self._looked} found again"
         )
-        if self._target.on_missing == "delete" and self._shortfall:
+        if self._since is not None:
+            message += f"; read what changed since {self._since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        elif self._target.on_missing == "delete" and self._shortfall:
             message += f"; nothing was deleted, as {self._shortfall}"
         return Conclusion(message=message, verified=self._held)
 
@@ -200,6 +214,9 @@ class RecordsWorker:
         )
         if again:
             known = {key: forgotten(state) for key, state in known.items()}
+        elif batch.stage == LATE:
+            # By the usual rules: the source changed it after this run had read it.
+            known = {key: replace(state, seen_generation=0) for key, state in known.items()}
         decisions = decide_all(batch.records, known, rules)
         if self._target.validation.on_invalid == "fail":
             for decision in decisions:
@@ -275,10 +292,43 @@ class RecordsWorker:
             self._source = PatientSource(source, patience=self._patience)
         return self._source
 
-    def _rows(self, inputs: Inputs, *, after: str = "") -> Iterator[SourceRow]:
-        for row in self._opened(inputs).rows(after=after, since=None):
-            if shard_of(row, inputs.shards) == inputs.shard:
-                yield row
+    @property
+    def _since(self) -> datetime | None:
+        return None if self._span is None else self._span.since
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether what was read was all that the source has."""
+        return self._since is None and not self._shortfall
+
+    def _spanned(self, inputs: Inputs) -> Span | None:
+        """Which part of the source is read; None where there is only all of it."""
+        source = self._opened(inputs)
+        if not source.source.incremental:
+            return None
+        now, form = source.now(), form_of(inputs.source)
+        asked = inputs.source.incremental if isinstance(inputs.source, RemoteSource) else None
+
+        def decide(past: Sequence[Run], others: Span | None) -> Span:
+            if others is not None:
+                return msgspec.structs.replace(others, until=now)
+            return next_span(asked=asked, form=form, past=past, now=now)
+
+        return self._tried(inputs, lambda repository: repository.span(decide))
+
+    def _rows(self, inputs: Inputs) -> Iterator[SourceRow]:
+        return _of_shard(self._opened(inputs).rows(after="", since=self._since), inputs)
+
+    def _noted(self, rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
+        """The rows as they are; the latest time of any is remembered, whichever shard it is of."""
+        for row in rows:
+            if row.updated_at is not None and (self._latest is None or row.updated_at > self._latest):
+                self._latest = row.updated_at
+            yield row
+
+
+def _of_shard(rows: Iterable[SourceRow], inputs: Inputs) -> Iterator[SourceRow]:
+    return (row for row in rows if shard_of(row, inputs.shards) == inputs.shard)
 
 
 def _chunks(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:

@@ -26,6 +26,7 @@ def row_of(
     anchor: int | None = None,
     cells: bool = False,
     strict: bool = False,
+    nulls: bool = True,
 ) -> SourceRow:
     """The record of plain values, as JSON has them.
 
@@ -38,6 +39,7 @@ def row_of(
         anchor: as of `SourceRow`.
         cells: whether the values are cells of a file with columns.
         strict: whether every record has all names, so that one that is missing is a fault.
+        nulls: whether null is a value; where not, as in databases, it says that there is none.
     """
     faults: list[FieldError] = []
     if source.fields:
@@ -49,6 +51,8 @@ def row_of(
     else:
         kept, given = dict(values), dict(values)
         key, moment = given.pop(source.key, None), given.pop(source.updated_at, None)
+    if not nulls:
+        given = {name: value for name, value in given.items() if value is not None}
     # As one text, so that neither spaces nor the order of names make a record another one.
     raw = msgspec.json.encode(kept, order="sorted")
     key = str(key).strip() if isinstance(key, (str, int)) and not isinstance(key, bool) else ""

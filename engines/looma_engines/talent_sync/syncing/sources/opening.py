@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from looma_core.api.syncjob import CsvSource, HttpSource, JsonlSource, S3Source, ZervigoSource
+from looma_core.api.syncjob import (
+    CsvSource,
+    HttpSource,
+    JsonlSource,
+    MongodbSource,
+    PostgresqlSource,
+    S3Source,
+    ZervigoSource,
+)
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 
+from .credentials import Secrets
 from .files import FileRecords
 from .mapping import wrong_paths
+from .mongodb import MongodbRecords
+from .postgresql import PostgresqlRecords
 from .record_source import RecordSource
 from .remote_files import RemoteFileRecords
 from .zervigo import ZervigoRecords
@@ -33,5 +44,7 @@ def open_source(inputs: Inputs, entity: str, *, patience: float) -> RecordSource
             return RemoteFileRecords(inputs, source, entity, patience=patience)
         case ZervigoSource():
             return ZervigoRecords(inputs, source, entity, patience=patience)
-        case _:
-            raise BadInputError(f"spec.source.type: this worker does not read {source.type} yet")
+        case PostgresqlSource():
+            return PostgresqlRecords(source, Secrets(inputs.credentials), entity)
+        case MongodbSource():
+            return MongodbRecords(source, Secrets(inputs.credentials), entity)
