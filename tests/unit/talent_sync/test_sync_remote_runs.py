@@ -216,26 +216,24 @@ def test_a_file_that_changed_between_two_pods_of_a_run_ends_it(runs: RemoteRuns)
     assert runs.differences() == []
 
 
-def test_later_runs_ask_only_for_what_changed_and_delete_nothing(runs: RemoteRuns) -> None:
+def test_later_runs_ask_only_for_what_changed_and_full_ones_alone_delete(runs: RemoteRuns) -> None:
     from_zervigo(runs)
-    runs.source["incremental"] = {"overlap": "1h", "fullEvery": 3}
+    runs.source["incremental"] = {"overlap": "1m", "fullEvery": 3}
     runs.target = {"onMissing": "delete", "conflictPolicy": {"default": "source"}}
     runs.has([person(number) for number in range(100, 130)])
     assert (runs.one().created, len(runs.talents())) == (30, 30)
-    later = [person(101, headline="Analyst", updated_at="2026-05-01T13:00:00Z"), person(200)]
-    runs.has([*(person(number) for number in range(102, 130)), *later])
-    runs.there.forget()
+    later = [person(101, headline="Analyst", updated_at="2026-05-01T13:00:00Z")]
+    runs.has([*(person(number) for number in range(102, 120)), *later])
     report = runs.one()
-    # The overlap reaches back to all of them; an hour later it does not any more.
-    assert (report.created, report.updated, report.deleted, report.read) == (1, 1, 0, 30)
-    runs.has([*(person(number) for number in range(102, 130)), person(101, updated_at="2026-05-01T13:00:01Z")])
-    runs.source["incremental"] = {"overlap": "1m", "fullEvery": 3}
+    # Within the overlap are all of the first run.
+    assert (report.read, report.updated, report.deleted) == (19, 1, 0)
+    later = [person(101, updated_at="2026-05-01T14:00:00Z"), person(200, updated_at="2026-05-01T14:00:00Z")]
+    runs.has([*(person(number) for number in range(102, 120)), *later])
     report = runs.one()
-    assert (report.created, report.updated, report.deleted) == (0, 1, 2), "the third run is a full one"
-    runs.has([person(101, updated_at="2026-05-01T13:00:01Z"), person(300, updated_at="2026-05-01T14:00:00Z")])
+    assert (report.read, report.created, report.updated, report.deleted) == (2, 1, 1, 0)
     report = runs.one()
-    assert (report.created, report.deleted, report.read) == (1, 0, 2), "the fourth reads what changed"
-    assert len(runs.talents()) == 30
+    assert (report.read, report.unchanged, report.deleted) == (20, 20, 11), "each third run is a full one"
+    assert runs.differences() == []
 
 
 def test_what_is_no_record_waits_and_the_rest_lands(runs: RemoteRuns) -> None:
