@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -149,6 +150,17 @@ def test_other_bytes_than_the_source_says_are_not_taken(server: SourceServer, tm
     server.faults({"kind": "flip", "times": 1000})
     with pytest.raises(SourceAwayError, match="another sha256"):
         fetched(server, tmp_path, asker(patience=0.5))
+
+
+def test_memory_does_not_grow_with_the_file(server: SourceServer, tmp_path: Path) -> None:
+    server.file(NAME).write_bytes(bytes(32 * 1024 * 1024))
+    tracemalloc.start()
+    try:
+        assert fetched(server, tmp_path).size == 32 * 1024 * 1024
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 1024 * 1024
 
 
 def test_a_page_for_people_is_no_file(server: SourceServer, tmp_path: Path) -> None:
