@@ -202,14 +202,14 @@ def test_what_is_refused_ends_the_run(reading: Reading, status: int) -> None:
 
 
 def test_a_client_gets_tokens_and_renews_them_before_they_end(reading: Reading) -> None:
-    reading.settings = {"token_url": f"{reading.server.url}/oauth/token"}
+    reading.settings = {"token_url": f"{reading.server.url}/oauth/token", "page_size": 1}
     reading.secret(client_id=CLIENT, client_secret=SECRET)
-    # It is renewed after 3.2 of its 4 seconds: three pages are asked for with the first one, well within its time.
-    reading.server.settings(token_seconds=4.0)
-    reading.server.faults({"kind": "slow", "seconds": 0.9, "times": 1000, "where": LIST})
+    # It is renewed after 4 of its 5 seconds, and each page takes a third of one.
+    reading.server.settings(token_seconds=5.0)
+    reading.server.faults({"kind": "slow", "seconds": 0.3, "times": 1000, "where": LIST})
     assert keys(reading.rows()) == KEYS
     seen = reading.server.told()["seen"]
-    assert seen[LIST] == 5, "no page was refused for a token that had ended"
+    assert seen[LIST] == len(KEYS), "no page was refused for a token that had ended"
     assert 2 <= seen["/oauth/token"] <= 5
 
 

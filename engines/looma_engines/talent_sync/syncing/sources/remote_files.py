@@ -99,6 +99,7 @@ class RemoteFileRecords:
 
     def _here(self) -> FileRecords:
         if self._records is None:
+            self.close()
             self._folder = tempfile.TemporaryDirectory(prefix="source-")
             folder = Path(self._folder.name)
             fetched = self._fetched(folder)

@@ -81,7 +81,8 @@ class Fetch:
 
     def _go_on(self, part: Path) -> bool:
         """Fetch what is missing; False where the answer was broken off and yet brought more than ever before."""
-        asked, known = {}, self._seen
+        asked: dict[str, str] = {}
+        known = self._seen
         if known is not None and known.validator and 0 < self._here < (known.total or 0):
             asked = {"Range": f"bytes={self._here}-", "If-Range": known.validator}
         with self._asker.answer(self._address(), headers=asked) as answer:
