@@ -231,7 +231,10 @@ def test_a_source_that_comes_back_is_read_on(job: Job) -> None:
     job.killable.kill()
     time.sleep(1)
     assert worker.poll() is None, "it waits"
+    # One of the servers has nothing at first, and is not to be asked before it has what it had.
+    worker.send_signal(signal.SIGSTOP)
     job.killable.start()
+    worker.send_signal(signal.SIGCONT)
     code, said = ended(worker)
     assert code == ExitCode.DONE, said
     assert job.wrong() == []

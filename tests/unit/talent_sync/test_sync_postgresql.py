@@ -184,6 +184,10 @@ def test_what_waits_in_quarantine_goes_on_waiting_in_runs_that_do_not_read_it(ru
     assert set(faults(runs)) == {"2"}
     runs.one()
     assert set(faults(runs)) == {"2"}
+    crm.do("UPDATE people SET title = 'Lead', changed = '2026-02-01T00:00:00Z' WHERE number = 2")
+    runs.one()
+    waiting = runs.rows("SELECT raw FROM talent_sync.quarantine WHERE state = 'open'")
+    assert ["Lead" in row["raw"] for row in waiting] == [True], "as it is now, and once"
 
 
 def test_a_column_that_is_gone_sends_rows_to_quarantine_and_takes_nothing_from_records(
