@@ -97,8 +97,16 @@ class Postgres:
             time.sleep(0.05)
 
     def start(self) -> None:
-        """It recovers, as after a crash."""
-        self._server.ensure_postgres_running()
+        """It recovers, as after a crash; not before the last of its processes has seen that the first is gone."""
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                self._server.ensure_postgres_running()
+            except subprocess.SubprocessError:
+                assert time.monotonic() < until
+                time.sleep(0.5)
+            else:
+                return
 
     def end(self) -> None:
         """Remove it."""
