@@ -183,7 +183,9 @@ class MongodbRecords:
             database = self._client.get_default_database(None, codec_options=_OPTIONS)
             yield database.get_collection(self._source.collection, read_concern=ReadConcern("local"))
         except ConfigurationError as error:
-            raise BadInputError("spec.source.url: write mongodb://HOST:PORT/DATABASE") from error
+            raise BadInputError(
+                "spec.source.url: write mongodb://HOST:PORT/DATABASE, of a MongoDB of 4.4 or newer"
+            ) from error
         except OperationFailure as error:
             if error.code in _REFUSED:
                 raise BadInputError(f"spec.source: MongoDB refuses it (code {error.code})") from error

@@ -171,7 +171,7 @@ class PostgresqlRecords:
         return sql.SQL("({}) AS source").format(sql.SQL(query))
 
     def _where(self, begin: Cursor | None, since: datetime | None) -> sql.Composed:
-        parts = [sql.SQL("true")]
+        parts: list[sql.Composable] = [sql.SQL("true")]
         if begin is not None and begin.key is None:
             parts.append(sql.SQL("{} IS NULL").format(self._key))
         elif begin is not None:
