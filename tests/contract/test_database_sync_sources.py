@@ -97,8 +97,16 @@ class Postgres:
             time.sleep(0.05)
 
     def start(self) -> None:
-        """It recovers, as after a crash."""
-        self._server.ensure_postgres_running()
+        """It recovers, as after a crash; not before the last of its processes has seen that the first is gone."""
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                self._server.ensure_postgres_running()
+            except subprocess.SubprocessError:
+                assert time.monotonic() < until
+                time.sleep(0.5)
+            else:
+                return
 
     def end(self) -> None:
         """Remove it."""
@@ -231,7 +239,10 @@ def test_a_source_that_comes_back_is_read_on(job: Job) -> None:
     job.killable.kill()
     time.sleep(1)
     assert worker.poll() is None, "it waits"
+    # One of the servers has nothing at first, and is not to be asked before it has what it had.
+    worker.send_signal(signal.SIGSTOP)
     job.killable.start()
+    worker.send_signal(signal.SIGCONT)
     code, said = ended(worker)
     assert code == ExitCode.DONE, said
     assert job.wrong() == []

@@ -289,6 +289,16 @@ class SyncRepository:
                 watermark=watermark,
             )
             if not whole:
+                # A record that was changed and is still wrong waits once, as what it is now.
+                self._execute(
+                    """UPDATE talent_sync.quarantine AS entry SET state = 'superseded', settled_at = now(),
+                        settled_by = 'sync', version = version + 1
+                    WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open' AND key <> ''
+                        AND generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s
+                        AND EXISTS (SELECT FROM talent_sync.quarantine AS later
+                            WHERE later.entity = entry.entity AND later.origin = entry.origin
+                                AND later.key = entry.key AND later.generation = %(generation)s)"""
+                )
                 return
             self._execute(
                 """UPDATE talent_sync.quarantine SET state = 'superseded', settled_at = now(), settled_by = 'sync',

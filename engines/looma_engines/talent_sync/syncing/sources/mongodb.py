@@ -53,16 +53,16 @@ _OPTIONS: CodecOptions[Document] = CodecOptions(
 _EXACT = json_util.JSONOptions(
     json_mode=json_util.JSONMode.CANONICAL, uuid_representation=UuidRepresentation.STANDARD, tz_aware=True
 )
-_ORDER: tuple[tuple[str, tuple[type, ...]], ...] = (
-    ("null", (type(None),)),
-    ("number", (int, float, Decimal128)),
-    ("string", (str,)),
-    ("object", (dict,)),
-    ("binData", (bytes, UUID)),
-    ("objectId", (ObjectId,)),
-    ("bool", (bool,)),
-    ("date", (datetime, DatetimeMS)),
-    ("timestamp", (Timestamp,)),
+_ORDER: tuple[tuple[tuple[str, ...], tuple[type, ...]], ...] = (
+    (("null",), (type(None),)),
+    (("int", "long", "double", "decimal"), (int, float, Decimal128)),
+    (("string",), (str,)),
+    (("object",), (dict,)),
+    (("binData",), (bytes, UUID)),
+    (("objectId",), (ObjectId,)),
+    (("bool",), (bool,)),
+    (("date",), (datetime, DatetimeMS)),
+    (("timestamp",), (Timestamp,)),
 )
 """Types in the order in which MongoDB sorts them, as it and as Python calls them."""
 
@@ -183,7 +183,9 @@ class MongodbRecords:
             database = self._client.get_default_database(None, codec_options=_OPTIONS)
             yield database.get_collection(self._source.collection, read_concern=ReadConcern("local"))
         except ConfigurationError as error:
-            raise BadInputError("spec.source.url: write mongodb://HOST:PORT/DATABASE") from error
+            raise BadInputError(
+                "spec.source.url: write mongodb://HOST:PORT/DATABASE, of a MongoDB of 4.4 or newer"
+            ) from error
         except OperationFailure as error:
             if error.code in _REFUSED:
                 raise BadInputError(f"spec.source: MongoDB refuses it (code {error.code})") from error
@@ -220,10 +222,9 @@ class MongodbRecords:
 
 def _following(last: Any) -> Document:  # noqa: ANN401 - whatever an `_id` may be
     """A filter of what comes after an `_id` in MongoDB's order."""
-    # A boolean is a number in Python, and none in MongoDB.
-    names = [name for name, types in _ORDER if isinstance(last, types)]
-    order = [name for name, _ in _ORDER]
-    later = order[order.index(names[-1]) + 1 :] if names else []
+    # A boolean is a number in Python, and none in MongoDB: so the last that fits.
+    places = [place for place, (_, types) in enumerate(_ORDER) if isinstance(last, types)]
+    later = [name for names, _ in _ORDER[places[-1] + 1 :] for name in names] if places else []
     return {"$or": [{"_id": {"$gt": last}}, *({"_id": {"$type": name}} for name in later)]}
 
 

@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import tuple_row
 
 from looma_core.api.syncjob import PostgresqlSource
@@ -167,16 +167,16 @@ class PostgresqlRecords:
         if self._source.table:
             return sql.Composed([sql.Identifier(*self._source.table.split("."))])
         # The query is the SyncJob's own, and may do what its role may do: read, in a transaction that only reads.
-        query = cast("LiteralString", self._source.query.replace("%", "%%"))
+        query = self._source.query.replace("%", "%%")
         return sql.SQL("({}) AS source").format(sql.SQL(query))
 
     def _where(self, begin: Cursor | None, since: datetime | None) -> sql.Composed:
-        parts = [sql.SQL("true")]
+        parts: list[sql.Composable] = [sql.SQL("true")]
         if begin is not None and begin.key is None:
             parts.append(sql.SQL("{} IS NULL").format(self._key))
         elif begin is not None:
             here = sql.SQL("({key} >= CAST(%(key)s AS {type}) OR {key} IS NULL)")
-            parts.append(here.format(key=self._key, type=sql.SQL(cast("LiteralString", self._key_type))))
+            parts.append(here.format(key=self._key, type=sql.SQL(self._key_type)))
         if since is not None:
             changed = sql.SQL("({at} >= %(since)s OR {at} IS NULL)")
             parts.append(changed.format(at=sql.Identifier(self._source.updated_at)))
@@ -212,8 +212,7 @@ class PostgresqlRecords:
         if certificate is not None:
             given = {"sslmode": "verify-full", **given, "sslrootcert": str(certificate)}
         connection = psycopg.connect(
-            "",
-            **{"connect_timeout": "10", **given},
+            make_conninfo(**{"connect_timeout": "10", **given}),
             user=self._secrets.text("username"),
             password=self._secrets.text("password"),
             application_name="looma-sync",
