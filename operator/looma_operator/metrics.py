@@ -66,6 +66,23 @@ SYNC_RECORDS = Gauge(
     "resolved, quarantined, failed).",
     ["namespace", "name", "kind"],
 )
+SYNC_SOURCE_REQUESTS = Gauge(
+    "looma_operator_sync_source_requests",
+    "Questions of a SyncJob's latest run to a source over HTTP, by code (none where nothing was answered, or not to "
+    "its end).",
+    ["namespace", "name", "code"],
+)
+SYNC_SOURCE_RETRIES = Gauge(
+    "looma_operator_sync_source_retries",
+    "Questions of a SyncJob's latest run that were asked again.",
+    ["namespace", "name"],
+)
+SYNC_SOURCE_THROTTLED = Gauge(
+    "looma_operator_sync_source_throttled_seconds",
+    "Seconds for which a SyncJob's latest run left its source alone, as the source asked or as requestsPerSecond has "
+    "it.",
+    ["namespace", "name"],
+)
 SYNC_LAST_SUCCESS = Gauge(
     "looma_operator_sync_last_success_timestamp_seconds",
     "When a run of a SyncJob last succeeded, in seconds since 1970. Absent before that.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -22,6 +23,9 @@ from .metrics import (
     SYNC_RECORDS,
     SYNC_RUN_SECONDS,
     SYNC_RUNS,
+    SYNC_SOURCE_REQUESTS,
+    SYNC_SOURCE_RETRIES,
+    SYNC_SOURCE_THROTTLED,
 )
 from .names import EventReason, Reason, SyncConditionType, SyncPhase
 from .notifying.telling import Telling
@@ -182,14 +186,36 @@ def _show(namespace: str, name: str, status: SyncJobStatus) -> None:
     if status.progress is not None:
         for kind in RECORDS:
             SYNC_RECORDS.labels(namespace, name, kind).set(getattr(status.progress, kind))
+    _show_source(namespace, name, status)
     if status.last_success_time is not None:
         SYNC_LAST_SUCCESS.labels(namespace, name).set(status.last_success_time.timestamp())
 
 
+def _show_source(namespace: str, name: str, status: SyncJobStatus) -> None:
+    """What the shards of the latest run say of a source over HTTP; nothing where none does."""
+    asked = [
+        shard for shard in status.shards if shard.epoch == status.epoch and shard.source_requests is not None
+    ]
+    SYNC_SOURCE_REQUESTS.remove_by_labels({"namespace": namespace, "name": name})
+    if not asked:
+        return
+    requests = Counter[str]()
+    for shard in asked:
+        requests.update(shard.source_requests)
+    for code, number in requests.items():
+        SYNC_SOURCE_REQUESTS.labels(namespace, name, code).set(number)
+    SYNC_SOURCE_RETRIES.labels(namespace, name).set(sum(shard.source_retries or 0 for shard in asked))
+    throttled = sum(shard.source_throttled_seconds or 0.0 for shard in asked)
+    SYNC_SOURCE_THROTTLED.labels(namespace, name).set(throttled)
+
+
 def _forget(namespace: str, name: str) -> None:
+    SYNC_SOURCE_REQUESTS.remove_by_labels({"namespace": namespace, "name": name})
     gone = [
         (SYNC_EPOCH, ()),
         (SYNC_LAST_SUCCESS, ()),
+        (SYNC_SOURCE_RETRIES, ()),
+        (SYNC_SOURCE_THROTTLED, ()),
         *((SYNC_PHASE, (phase,)) for phase in SyncPhase),
         *((SYNC_RECORDS, (kind,)) for kind in RECORDS),
     ]

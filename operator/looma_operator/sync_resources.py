@@ -19,16 +19,6 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Common shape: camelCase in the cluster, snake_case here."""
 
 
-class SyncSource(_Struct, frozen=True, kw_only=True):
-    """Where the records come from."""
-
-    type: str
-    path: str
-    key: str = "id"
-    updated_at: str = "updated_at"
-    name: str = ""
-
-
 class SyncTarget(_Struct, frozen=True, kw_only=True):
     """Where the records go."""
 
@@ -46,7 +36,7 @@ class SyncSchedule(_Struct, frozen=True, kw_only=True):
 class SyncJobSpec(_Struct, frozen=True, kw_only=True):
     """spec of a SyncJob; what is for workers or Kubernetes alone stays as it was written."""
 
-    source: SyncSource
+    source: Json
     target: SyncTarget | None = None
     conflict_policy: Json = msgspec.field(default_factory=dict)
     validation: Json = msgspec.field(default_factory=dict)
@@ -62,6 +52,12 @@ class SyncJobSpec(_Struct, frozen=True, kw_only=True):
     ttl_seconds_after_finished: int | None = None
     resources: Json = msgspec.field(default_factory=dict)
     pod_template: Json = msgspec.field(default_factory=dict)
+
+    @property
+    def source_secret(self) -> str:
+        """Name of the Secret with the source's credentials, or nothing."""
+        credentials = self.source.get("credentials") or {}
+        return str((credentials.get("secretRef") or {}).get("name", ""))
 
 
 class Progress(_Struct, frozen=True, kw_only=True):

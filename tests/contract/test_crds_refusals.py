@@ -47,6 +47,27 @@ JOB: Object = {
     "metadata": {"name": "people"},
     "spec": {"source": {"type": "jsonl", "path": "imports/people.jsonl"}},
 }
+CRM: Object = {
+    "type": "postgresql",
+    "url": "postgresql://crm.example:5432/crm",
+    "table": "crm.people",
+    "credentials": {"secretRef": {"name": "crm"}},
+}
+WEB: Object = {"type": "http", "url": "https://crm.example/export/people.jsonl", "format": "jsonl"}
+STORE: Object = {
+    "type": "s3",
+    "url": "s3://imports/people.csv",
+    "format": "csv",
+    "endpoint": "https://s3.example",
+}
+PLATFORM: Object = {
+    "type": "zervigo",
+    "url": "https://zervigo.example",
+    "tokenUrl": "https://zervigo.example/oauth/token",
+    "requestsPerSecond": 5,
+    "credentials": {"secretRef": {"name": "zervigo"}},
+    "incremental": {"overlap": "10m", "fullEvery": 24},
+}
 PLURALS = {"AIService": "aiservices", "ModelVersion": "modelversions", "SyncJob": "syncjobs"}
 ABSENT = object()
 
@@ -63,6 +84,11 @@ def changed(base: Object, path: str, value: Any) -> Object:
     else:
         place[last] = value
     return result
+
+
+def asked(query: str) -> Object:
+    """A source that is a query."""
+    return {**{name: value for name, value in CRM.items() if name != "table"}, "query": query}
 
 
 def path(kind: str, namespace: str, name: str = "") -> str:
@@ -401,7 +427,56 @@ REFUSED = [
         {"minEvaluation": 0.8},
         "gates.minEvaluation: write evaluation as well",
     ),
-    (JOB, "spec.source.type", "mongodb", 'supported values: "jsonl", "csv"'),
+    (JOB, "spec.source.type", "ldap", 'supported values: "jsonl", "csv"'),
+    (JOB, "spec.source", {"type": "csv"}, "write a file whose ending is the source's type"),
+    (JOB, "spec.source.url", "postgresql://crm.example/crm", "for type postgresql"),
+    (JOB, "spec.source.credentials", {"secretRef": {"name": "crm"}}, "are for sources with a url"),
+    (JOB, "spec.source.incremental", {}, "are for sources with a url"),
+    (JOB, "spec.source", {**CRM, "url": "crm.example"}, "write postgresql://HOST:PORT/DATABASE"),
+    (
+        JOB,
+        "spec.source",
+        {**CRM, "url": "postgresql://ada:secret@crm.example/crm"},
+        "without name and password",
+    ),
+    (
+        JOB,
+        "spec.source",
+        {**CRM, "url": "postgresql://crm.example/crm?password=x"},
+        "without name and password",
+    ),
+    (JOB, "spec.source", {**CRM, "query": "SELECT 1"}, "write either table or query"),
+    (JOB, "spec.source", {**CRM, "path": "people.jsonl"}, "other types have none"),
+    (JOB, "spec.source", {**CRM, "table": "people; DROP TABLE people"}, "should match"),
+    (JOB, "spec.source", changed(CRM, "table", ABSENT), "write either table or query"),
+    (JOB, "spec.source", asked("DELETE FROM people"), "write one SELECT without a semicolon"),
+    (JOB, "spec.source", asked("SELECT 1; SELECT 2"), "write one SELECT without a semicolon"),
+    (JOB, "spec.source", {**CRM, "collection": "people"}, "and neither it nor filter for others"),
+    (JOB, "spec.source", {**CRM, "incremental": {"overlap": "soon"}}, "should match"),
+    (JOB, "spec.source", {**CRM, "incremental": {"fullEvery": 0}}, "greater than or equal to 1"),
+    (JOB, "spec.source", {**CRM, "credentials": {}}, "spec.source.credentials.secretRef: Required value"),
+    (
+        JOB,
+        "spec.source",
+        {"type": "mongodb", "url": "mongodb://old.example/crm"},
+        "write it for type mongodb",
+    ),
+    (JOB, "spec.source", {**CRM, "type": "mongodb"}, "write mongodb://HOST:PORT/DATABASE"),
+    (JOB, "spec.source.url", "https://crm.example/people.jsonl", "files elsewhere are of type http or s3"),
+    (JOB, "spec.source", changed(WEB, "url", "ftp://crm.example/people.jsonl"), "write https://HOST/PATH"),
+    (JOB, "spec.source", changed(WEB, "url", "https://ada:x@crm.example/p"), "without name and password"),
+    (JOB, "spec.source", changed(WEB, "format", ABSENT), "write jsonl or csv for types http and s3"),
+    (JOB, "spec.source", {**WEB, "incremental": {}}, "which are read whole"),
+    (JOB, "spec.source", {**WEB, "format": "xml"}, 'supported values: "jsonl", "csv"'),
+    (JOB, "spec.source", {**WEB, "region": "eu-west-1"}, "endpoint and region are for type s3"),
+    (JOB, "spec.source", {**WEB, "pageSize": 10}, "are for type zervigo"),
+    (JOB, "spec.source", changed(STORE, "url", "https://imports/people.csv"), "write s3://BUCKET/KEY"),
+    (JOB, "spec.source", changed(STORE, "url", "s3://imports"), "write s3://BUCKET/KEY"),
+    (JOB, "spec.source", {**STORE, "endpoint": "s3.example"}, "should match"),
+    (JOB, "spec.source", {**PLATFORM, "format": "jsonl"}, "other types have no format"),
+    (JOB, "spec.source", changed(PLATFORM, "credentials", ABSENT), "client_id and client_secret"),
+    (JOB, "spec.source", {**PLATFORM, "requestsPerSecond": 0}, "greater than or equal to 1"),
+    (JOB, "spec.source", {**CRM, "format": "csv"}, "other types have no format"),
     (JOB, "spec.source.path", "/etc/passwd", "write a relative path without"),
     (JOB, "spec.source.path", "a/../../b.jsonl", "write a relative path without"),
     (JOB, "spec.source.path", "people.csv", "write a file whose ending is the source's type"),
@@ -756,6 +831,35 @@ def test_a_sync_job_needs_no_more_than_its_source(control_plane: ControlPlane, n
         "historyLimit": 5,
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     }
+
+
+OLD_CRM: Object = {
+    "type": "mongodb",
+    "url": "mongodb://old.example:27017/crm",
+    "collection": "people",
+    "filter": '{"deleted": false}',
+    "key": "_id",
+    "fields": {"full_name": "name", "experience[].title": "posts[*].role"},
+    "incremental": {"fullEvery": 24, "full": "after the move"},
+}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [CRM, asked("SELECT id, name FROM people"), OLD_CRM, WEB, {**STORE, "region": "eu-west-1"}, PLATFORM],
+    ids=["pg", "query", "mongo", "web", "store", "platform"],
+)
+def test_a_source_may_be_elsewhere(control_plane: ControlPlane, namespace, source):
+    job = changed(JOB, "spec.source", source)
+    status, answer = control_plane.request("POST", path("SyncJob", namespace), job)
+    assert status == 201, answer
+    moved = changed(
+        answer,
+        "spec.source.url",
+        source["url"].replace(".example", ".test").replace("s3://imports/", "s3://exports/"),
+    )
+    status, answer = control_plane.request("PUT", path("SyncJob", namespace, "people"), moved)
+    assert status == 200, "the source may move to another host"
 
 
 def test_the_scale_subresource_sets_replicas(control_plane: ControlPlane, namespace):

@@ -17,7 +17,7 @@ from looma_engines.sync_worker.frame import run
 from looma_engines.sync_worker.inputs import read_inputs
 from looma_engines.talent_sync.privacy.ring import read
 from looma_engines.talent_sync.privacy.sealing import Sealer
-from looma_engines.talent_sync.syncing.worker import RecordsWorker
+from looma_engines.talent_sync.syncing.worker import PATIENCE_SECONDS, RecordsWorker
 from support.key_ring import VARIABLE
 
 
@@ -49,7 +49,8 @@ def main() -> int:
     given = read_inputs(os.environ)
     assert given.target is not None
     sealer = Sealer(read(os.environ[VARIABLE], setting=VARIABLE))
-    worker = RecordsWorker(os.environ["LOOMA_DATABASE_URL"], given.target, sealer=sealer)
+    patience = float(os.environ.get("PATIENCE", PATIENCE_SECONDS))
+    worker = RecordsWorker(os.environ["LOOMA_DATABASE_URL"], given.target, sealer=sealer, patience=patience)
     code = run(worker, given, Alone())  # type: ignore[arg-type]
     sys.stdout.write(f"{peak_mib():.1f}\n")
     return code

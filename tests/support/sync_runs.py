@@ -58,7 +58,8 @@ class Runs:
 
     def inputs(self, *, shard: int = 0, shards: int = 1, batch: int = 3, epoch: int | None = None) -> Inputs:
         """What a worker of a shard is told."""
-        source = {"type": "jsonl", "path": "people.jsonl", **self.source}
+        file = {} if "url" in self.source else {"type": "jsonl", "path": "people.jsonl"}
+        source = {**file, **self.source}
         target = {"tenant": self.tenant, "entity": "talent", **self.target}
         return read_inputs(
             {
@@ -74,6 +75,7 @@ class Runs:
                 Variable.TARGET: json.dumps(target),
                 Variable.BATCH_SIZE: str(batch),
                 Variable.DATA: str(self.folder),
+                Variable.CREDENTIALS: str(self.folder / "credentials"),
             }
         )
 

@@ -140,7 +140,7 @@ def read_sync_job(document: Document) -> SyncJob:
     suspended = bool(spec.get("suspend"))
     return SyncJob(
         name=str(document["metadata"]["name"]),
-        source=str(source.get("path", "")),
+        source=str(next((source[name] for name in ("path", "url") if source.get(name)), "")),
         target=Target(tenant=str(target.get("tenant", "")), entity=str(target.get("entity", "")))
         if target
         else None,

@@ -24,6 +24,9 @@ EPOCH_ANNOTATION: Final = f"{GROUP}/epoch"
 DATA_FOLDER: Final = "/data"
 """Where a worker finds `source.path`, unless it is told another folder."""
 
+CREDENTIALS_FOLDER: Final = f"/var/run/secrets/{GROUP}/source"
+"""Where a worker finds the keys of the source's Secret, a file each, unless it is told another folder."""
+
 
 class Variable:
     """Names of the environment variables that a worker reads."""
@@ -39,6 +42,7 @@ class Variable:
     UID: Final = "LOOMA_SYNC_UID"
     BATCH_SIZE: Final = "LOOMA_SYNC_BATCH_SIZE"
     DATA: Final = "LOOMA_SYNC_DATA"
+    CREDENTIALS: Final = "LOOMA_SYNC_CREDENTIALS"
     # Set by Kubernetes in the pods of an indexed Job.
     SHARD: Final = "JOB_COMPLETION_INDEX"
 
@@ -58,19 +62,116 @@ class ExitCode(IntEnum):
     FENCED = 79
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Where the records come from; `path` is below the data folder.
+class SecretRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A Secret beside the SyncJob."""
 
-    `key` names the field that holds the source's own id of a record, `updated_at` the one that says when it was last
-    changed. `name` is what the records say of where they came from.
+    name: str
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a source asks a name and a password for; the worker finds the Secret's keys as files of a folder."""
+
+    secret_ref: SecretRef
+
+
+class Incremental(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Runs that read only what changed since the last one that succeeded.
+
+    `overlap` is how far before that a run begins, for what was written slowly; `full_every` makes each so-manieth run a
+    full one, and a `full` that no full run had before makes the next run one.
     """
 
-    type: Literal["jsonl", "csv"]
-    path: str
+    overlap: str = "5m"
+    full_every: int = 0
+    full: str = ""
+
+
+class SourceBase(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, tag_field="type"
+):
+    """What every source has.
+
+    `key` names the field that holds the source's own id of a record, `updated_at` the one that says when it was last
+    changed. `name` is what the records say of where they came from. `fields` says which field of a record is taken from
+    where in the source; without it they have one name here and there.
+    """
+
     key: str = "id"
     updated_at: str = "updated_at"
     name: str = ""
+    fields: dict[str, str] = msgspec.field(default_factory=dict)
 
+    @property
+    def type(self) -> str:
+        """What `spec.source.type` says."""
+        return str(self.__struct_config__.tag)
+
+
+class FileSource(SourceBase, frozen=True, kw_only=True):
+    """A file; `path` is below the data folder."""
+
+    path: str
+
+
+class JsonlSource(FileSource, frozen=True, kw_only=True, tag="jsonl"):
+    """One JSON object a line."""
+
+
+class CsvSource(FileSource, frozen=True, kw_only=True, tag="csv"):
+    """Cells, with a first line of names."""
+
+
+class RemoteSource(SourceBase, frozen=True, kw_only=True):
+    """A source that another program keeps: `url` says where it is, and never with a name or a password."""
+
+    url: str
+    credentials: Credentials | None = None
+    incremental: Incremental | None = None
+
+
+class PostgresqlSource(RemoteSource, frozen=True, kw_only=True, tag="postgresql"):
+    """A table of PostgreSQL, or what a query gives."""
+
+    table: str = ""
+    query: str = ""
+
+
+class MongodbSource(RemoteSource, frozen=True, kw_only=True, tag="mongodb"):
+    """A collection of MongoDB; `filter` is a query document as JSON."""
+
+    collection: str
+    filter: str = ""
+    key: str = "_id"
+
+
+class WebFileSource(RemoteSource, frozen=True, kw_only=True):
+    """A file that another program keeps; `format` says what it is."""
+
+    format: Literal["jsonl", "csv"]
+
+
+class HttpSource(WebFileSource, frozen=True, kw_only=True, tag="http"):
+    """A file that a web server gives."""
+
+
+class S3Source(WebFileSource, frozen=True, kw_only=True, tag="s3"):
+    """A file in S3, `s3://BUCKET/KEY`; `endpoint` is that of a store which is not Amazon's."""
+
+    endpoint: str = ""
+    region: str = "us-east-1"
+
+
+class ZervigoSource(RemoteSource, frozen=True, kw_only=True, tag="zervigo"):
+    """The platform Zervigo, by docs/openapi/zervigo.yaml; `token_url` is where a client gets its tokens."""
+
+    token_url: str = ""
+    scope: str = ""
+    page_size: int = 100
+    requests_per_second: int = 10
+
+
+Source = JsonlSource | CsvSource | PostgresqlSource | MongodbSource | HttpSource | S3Source | ZervigoSource
+"""Where the records come from, by `type`."""
 
 Entity = Literal["talent", "company", "job"]
 PolicyName = Literal["newest", "source", "target", "fieldMerge", "manual"]
@@ -107,7 +208,9 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `cursor` is the worker's own word for how far it came: whoever takes its place in the same epoch begins there.
     `conflicts` are fields that both sides changed, `resolved` those of them that a policy settled. `verified` is how
-    many of `total` the target was found to hold as the source has them, once the worker looked.
+    many of `total` the target was found to hold as the source has them, once the worker looked. `source_requests` and
+    the two after it are of a source that is asked over HTTP: questions by what was answered (`none` where nothing
+    was), those asked again, and seconds that the source asked to be left alone for, or its pace.
     """
 
     shard: int
@@ -126,6 +229,9 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     failed: int = 0
     verified: int | None = None
     rate_per_second: float = 0.0
+    source_requests: dict[str, int] | None = None
+    source_retries: int | None = None
+    source_throttled_seconds: float | None = None
     cursor: str = ""
     message: str = ""
     observed_at: datetime | None = None

@@ -53,18 +53,19 @@ class CountingWorker:
 
     def conclude(self, inputs: Inputs) -> Conclusion:
         """Say that nothing was written."""
-        return Conclusion(message=f"read {inputs.source.path} and wrote nothing: this worker only counts")
+        return Conclusion(message=f"read {inputs.file.name} and wrote nothing: this worker only counts")
 
 
 def _records(inputs: Inputs) -> Iterator[tuple[int, Any]]:
     """The records of the whole file with their numbers, from 0."""
+    file = inputs.file
     try:
-        with inputs.file.open(encoding="utf-8-sig", newline="") as lines:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
             yield from enumerate(
                 csv.DictReader(lines) if inputs.source.type == "csv" else _objects(lines, inputs)
             )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInputError(f"source.path {inputs.source.path} cannot be read: {error}") from error
+        raise BadInputError(f"source.path: {file.name} cannot be read: {error}") from error
 
 
 def _objects(lines: Iterator[str], inputs: Inputs) -> Iterator[dict[str, Any]]:
@@ -74,4 +75,4 @@ def _objects(lines: Iterator[str], inputs: Inputs) -> Iterator[dict[str, Any]]:
         try:
             yield msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.MsgspecError as error:
-            raise BadInputError(f"{inputs.source.path}, line {number}: no JSON object: {error}") from error
+            raise BadInputError(f"{inputs.file.name}, line {number}: no JSON object: {error}") from error

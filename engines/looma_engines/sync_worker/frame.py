@@ -17,11 +17,12 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -116,6 +117,24 @@ class Worker(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a worker asked of its source over HTTP so far: questions by answer, those asked again, seconds of waiting."""
+
+    requests: Mapping[str, int]
+    retries: int = 0
+    throttled_seconds: float = 0.0
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A worker that may ask its source over HTTP."""
+
+    def asked(self) -> Asked | None:
+        """What it asked so far, None where its source is not asked like this."""
+        ...
+
+
 class _StoppedError(BaseException):
     """SIGTERM: the pod is to end. No Exception, so that no worker takes it for one of its own."""
 
@@ -159,6 +178,7 @@ class _Shard:
         self._job = job
         self._report = ShardReport(shard=inputs.shard, epoch=inputs.epoch, worker=worker.name)
         self._read_before = 0
+        self._asked_before = self._report
         self._begun = self._told = time.monotonic()
 
     def run(self) -> int:
@@ -166,6 +186,7 @@ class _Shard:
         if earlier is not None:
             self._report = msgspec.structs.replace(earlier, state="Running", message="")
             self._read_before = earlier.read
+            self._asked_before = self._report
         self._change(worker=self._worker.name, total=self._worker.total(self._inputs))
         self._tell()
         for batch in self._worker.batches(self._inputs, self._report.cursor):
@@ -197,7 +218,21 @@ class _Shard:
     def _change(self, **changes: Any) -> None:
         self._report = msgspec.structs.replace(self._report, **changes)
 
+    def _note_asked(self) -> None:
+        asked = self._worker.asked() if isinstance(self._worker, Asking) else None
+        if asked is None:
+            return
+        before = self._asked_before
+        self._change(
+            source_requests=dict(Counter(before.source_requests or {}) + Counter(asked.requests)),
+            source_retries=(before.source_retries or 0) + asked.retries,
+            source_throttled_seconds=round(
+                (before.source_throttled_seconds or 0.0) + asked.throttled_seconds, 3
+            ),
+        )
+
     def _tell(self) -> None:
+        self._note_asked()
         seconds = time.monotonic() - self._begun
         done = self._report.read - self._read_before
         # Of this pod alone, from its first batch: what an earlier one did took its own time.

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from looma_core.api.syncjob import CONTRACT, DATA_FOLDER, Source, Target, Variable
+from looma_core.api.syncjob import (
+    CONTRACT,
+    CREDENTIALS_FOLDER,
+    DATA_FOLDER,
+    FileSource,
+    Source,
+    Target,
+    Variable,
+)
 
 
 class BadInputError(Exception):
@@ -30,10 +38,19 @@ class Inputs:
     data: Path
     uid: str = ""
     target: Target | None = None
+    credentials: Path = Path(CREDENTIALS_FOLDER)
 
     @property
     def file(self) -> Path:
-        """The file that the source names."""
+        """The file that the source names.
+
+        Raises:
+            BadInputError: the source is no file.
+        """
+        if not isinstance(self.source, FileSource):
+            raise BadInputError(
+                f"spec.source.type {self.source.type}: this worker reads files; write a target, or an image"
+            )
         return self.data / self.source.path
 
 
@@ -71,6 +88,7 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         data=Path(environment.get(Variable.DATA) or DATA_FOLDER),
         uid=environment.get(Variable.UID, ""),
         target=target,
+        credentials=Path(environment.get(Variable.CREDENTIALS) or CREDENTIALS_FOLDER),
     )
 
 

@@ -6,7 +6,16 @@ the operator makes has its epoch from the beginning.
 
 from __future__ import annotations
 
-from looma_core.api.syncjob import CONTRACT, DATA_FOLDER, EPOCH_ANNOTATION, GROUP, PLURAL, ExitCode, Variable
+from looma_core.api.syncjob import (
+    CONTRACT,
+    CREDENTIALS_FOLDER,
+    DATA_FOLDER,
+    EPOCH_ANNOTATION,
+    GROUP,
+    PLURAL,
+    ExitCode,
+    Variable,
+)
 
 from ..names import API_VERSION, LABEL_INSTANCE, LABEL_NAME, LABEL_PART_OF, PART_OF
 from ..plan.content import canonical
@@ -31,6 +40,8 @@ GRACE_SECONDS = 30
 LATE_SECONDS = 600  # A run that the cluster slept through for longer is left out.
 COUNTING, RECORDS = ["looma-engine", "sync-worker"], ["looma-engine", "records-worker"]
 """What runs without a target, and with one."""
+CREDENTIALS = "looma-source"
+"""Volume with the Secret of the source."""
 LETTING_IN = "looma-admission"
 """Field manager of epoch and suspend on Jobs, beside `looma` or the CronJob's controller, who wrote all else."""
 
@@ -107,10 +118,12 @@ def _environment(job: SyncJob) -> list[Json]:
         Variable.UID: job.metadata.uid,
         Variable.NAMESPACE: job.metadata.namespace,
         Variable.SHARDS: str(job.spec.parallelism),
-        Variable.SOURCE: canonical(to_json(spec.source)),
+        Variable.SOURCE: canonical(spec.source),
         Variable.BATCH_SIZE: str(job.spec.batch_size),
         Variable.DATA: DATA_FOLDER,
     }
+    if spec.source_secret:
+        values[Variable.CREDENTIALS] = CREDENTIALS_FOLDER
     if spec.target is not None:
         rules = {
             "conflictPolicy": spec.conflict_policy,
@@ -141,7 +154,7 @@ def _template(job: SyncJob, image: str, epoch: int | None) -> Json:
         "securityContext": restricted(),
         "volumeMounts": [TMP_MOUNT],
     }
-    volumes = [TMP]
+    volumes: list[Json] = [TMP]
     if not job.spec.image:
         # Another image has an entry point of its own, and is not trusted with Looma's database: it gets these only if
         # its podTemplate says so.
@@ -154,6 +167,13 @@ def _template(job: SyncJob, image: str, epoch: int | None) -> Json:
             container["env"].append({**KEY_RING_SETTING})
             container["volumeMounts"].append({**KEY_RING_MOUNT})
             volumes.append({**KEY_RING})
+    if job.spec.source_secret:
+        # As files: neither `kubectl describe` nor a dump of the environment shows them. A run waits until it is there.
+        secret = {"secretName": job.spec.source_secret, "defaultMode": 0o440}
+        volumes.append({"name": CREDENTIALS, "secret": secret})
+        container["volumeMounts"].append(
+            {"name": CREDENTIALS, "mountPath": CREDENTIALS_FOLDER, "readOnly": True}
+        )
     template: Json = {
         "metadata": {
             "labels": labels(job),

@@ -20,12 +20,12 @@ from looma_operator.plan.sync_schedule import next_run_time
 from looma_operator.plan.sync_status import decide_sync_phase
 from looma_operator.render.sync import render_run
 from looma_operator.resources import RequestRecord, parse_time
-from looma_operator.sync_resources import Run, SyncJobSpec, SyncSchedule, SyncSource
+from looma_operator.sync_resources import Run, SyncJobSpec, SyncSchedule
 from support.operator_world import START
 from support.sync_world import SyncWorld, spec
 
 NIGHTLY = {"cron": "0 3 * * *", "timeZone": "Etc/UTC"}
-SOURCE = SyncSource(type="jsonl", path="people.jsonl")
+SOURCE = {"type": "jsonl", "path": "people.jsonl"}
 
 
 def run(epoch: int = 1, **changes) -> Run:
@@ -576,3 +576,30 @@ def test_whatever_happens_one_run_goes_on_at_most_and_no_epoch_comes_twice(actio
         world.ask("run", "at last")
         world.settle()
     assert len(world.running) == 1, "and a run can always begin"
+
+
+def test_workers_see_the_secret_of_a_source_as_files_and_nobody_reads_it_in_the_job():
+    source = {
+        "type": "postgresql",
+        "url": "postgresql://crm.example/crm",
+        "table": "people",
+        "credentials": {"secretRef": {"name": "crm"}},
+    }
+    world = SyncWorld(spec=spec(source=source))
+    world.look()
+    pod = world.jobs["people-sync-1"]["spec"]["template"]["spec"]
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == "looma-source")
+    assert volume["secret"] == {"secretName": "crm", "defaultMode": 0o440}
+    (worker,) = pod["containers"]
+    (mount,) = (mount for mount in worker["volumeMounts"] if mount["name"] == "looma-source")
+    environment = {item["name"]: item.get("value") for item in worker["env"]}
+    assert (mount["mountPath"], mount["readOnly"]) == (environment["LOOMA_SYNC_CREDENTIALS"], True)
+    assert json.loads(environment["LOOMA_SYNC_SOURCE"]) == source
+
+
+def test_a_source_without_credentials_mounts_nothing_of_them():
+    world = SyncWorld()
+    world.look()
+    pod = world.jobs["people-sync-1"]["spec"]["template"]["spec"]
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
+    assert "LOOMA_SYNC_CREDENTIALS" not in {item["name"] for item in pod["containers"][0]["env"]}

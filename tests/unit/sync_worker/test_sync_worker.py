@@ -236,7 +236,7 @@ def test_a_pod_that_is_told_to_stop_leaves_its_cursor(tmp_path: Path) -> None:
         (Variable.EPOCH, "0", "expected a whole number from 1"),
         (Variable.SHARD, "1", "is none of 1 shards"),
         (Variable.BATCH_SIZE, "many", "expected a whole number"),
-        (Variable.SOURCE, '{"type":"mongodb","path":"x"}', "LOOMA_SYNC_SOURCE"),
+        (Variable.SOURCE, '{"type":"ldap","path":"x"}', "LOOMA_SYNC_SOURCE"),
     ],
 )
 def test_inputs_that_are_wrong_are_named(tmp_path: Path, name: str, value: str | None, words: str) -> None:

@@ -28,6 +28,9 @@ PIECE_BYTES = 64 * 1024
 MAX_RECOVERIES = 20
 """How often lines are read anew after a quote that is not closed, each time up to `MAX_ROW_BYTES`."""
 
+GIVEN_UP = "and all after it were not read: too many quotes do not fit"
+"""Reason of the last fault of a file that was not read to its end."""
+
 # The module's own limit for a cell is less than a row may have; it is the process's, and nothing else reads CSV.
 csv.field_size_limit(MAX_ROW_BYTES)
 
@@ -227,9 +230,7 @@ def _csv(physical: Iterator[Line]) -> Iterator[Row | RowFault]:
                 line, _TOO_LONG if too_long and len(feed.taken) == 1 else "has quotes that do not fit"
             )
             if recoveries > MAX_RECOVERIES:
-                yield RowFault(
-                    feed.taken[-1].number, "and all after it were not read: too many quotes do not fit"
-                )
+                yield RowFault(feed.taken[-1].number, GIVEN_UP)
                 return
             reader = csv.reader(feed, delimiter=delimiter, strict=True)
             continue

@@ -6,7 +6,8 @@
 | source_row   | one record as the source has it                                      |
 | three_way    | what becomes of a field that both sides changed. Pure                |
 | deciding     | what becomes of a record. Pure                                       |
-| files        | reads CSV and JSONL                                                  |
+| sources      | where records come from                                              |
+| spans        | which part of a source a run reads. Pure                             |
 | repository   | one batch, one transaction, under the fence                          |
 | worker, main | puts them into the frame of sync workers                             |
 """

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 import msgspec
 import psycopg
@@ -30,6 +31,7 @@ from .counting import Tally
 from .deciding import Decision, Known
 from .refused import quarantine
 from .source_row import SourceRow
+from .spans import Run, Span
 
 STATEMENT_TIMEOUT_MS = 60_000
 _OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC"
@@ -62,12 +64,15 @@ class Checkpoint:
     """How far a shard is, after how many batches, and what it did until there.
 
     `generation` is the run's number among all runs of all SyncJobs, in the order in which they took their fences.
+    `cursor` is where the source goes on, in the source's own words, `latest` the latest change that was read.
     """
 
     generation: int
     step: int
     position: int
     tally: Tally
+    cursor: str = ""
+    latest: datetime | None = None
 
 
 def connect(url: str, *, application_name: str) -> psycopg.Connection[Any]:
@@ -160,6 +165,8 @@ class SyncRepository:
         *,
         after: Checkpoint,
         position: int,
+        cursor: str,
+        latest: datetime | None,
         decide: Callable[[Mapping[str, Known], Mapping[str, Collection[str]]], list[Decision]],
         keeps_refused: bool,
         again: bool = False,
@@ -170,6 +177,8 @@ class SyncRepository:
             rows: the batch.
             after: the checkpoint that it follows.
             position: where the shard is after it.
+            cursor: where the source goes on after it.
+            latest: the latest change that was read.
             decide: what becomes of each row, from what is known of their keys and which ids there are; pure.
             keeps_refused: whether the quarantine takes what is refused.
             again: whether the rows were counted before.
@@ -188,7 +197,8 @@ class SyncRepository:
             if keeps_refused:
                 quarantine(self._execute, self._seals, decisions)
             tally = after.tally + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
-            return self._save(after, position=position, tally=tally)
+            reached = replace(after, position=position, cursor=cursor, latest=latest, tally=tally)
+            return self._save(reached)
 
     def sweep(self, *, after: Checkpoint) -> Checkpoint:
         """Delete what the source had in an earlier run and has no more; for a run that read all of it.
@@ -201,7 +211,7 @@ class SyncRepository:
                 raise MovedError
             deleted = self._batch.sweep()
             tally = msgspec.structs.replace(after.tally, deleted=after.tally.deleted + deleted)
-            return self._save(after, position=after.position, tally=tally)
+            return self._save(replace(after, tally=tally))
 
     def held(self, rows: Sequence[SourceRow]) -> set[int]:
         """Positions of the rows that the database holds as the source has them: the record, or its quarantine.
@@ -227,10 +237,52 @@ class SyncRepository:
                 held.add(row.position)
         return held
 
-    def end(self, verification: Mapping[str, int]) -> None:
+    def span(self, decide: Callable[[Sequence[Run], Span | None], Span]) -> Span:
+        """What this shard reads of its source: what was said before, by an earlier pod of it, or what `decide` says.
+
+        Args:
+            decide: from the runs that succeeded, the newest first, and what another shard of this run reads; pure.
+
+        Raises:
+            FenceError: a newer run has the fence.
+        """
+        with self._transaction():
+            # Two shards that begin at once must not each say something of its own.
+            self._check_fence(lock="UPDATE")
+            said = self._execute(
+                """SELECT span, shard = %(shard)s AS mine FROM talent_sync.sync_shards WHERE job = %(job)s
+                    AND uid = %(uid)s AND epoch = %(epoch)s AND span IS NOT NULL ORDER BY mine DESC LIMIT 1"""
+            ).fetchone()
+            found = None if said is None else msgspec.convert(said.span, Span)
+            if said is not None and said.mine and found is not None:
+                return found
+            span = decide([] if found else self._past(), found)
+            self._execute(
+                """UPDATE talent_sync.sync_shards SET span = %(span)s
+                WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
+                span=Jsonb(msgspec.to_builtins(span)),
+            )
+            return span
+
+    def _past(self) -> list[Run]:
+        """Runs of the SyncJob all of whose shards were done; no more than `fullEvery` can ask for."""
+        found = self._execute(
+            """SELECT CASE WHEN count(watermark) = count(*) THEN min(watermark) END AS watermark,
+                (array_agg(span))[1] AS span
+            FROM talent_sync.sync_shards
+            WHERE job = %(job)s AND uid = %(uid)s AND epoch < %(epoch)s
+            GROUP BY epoch HAVING count(*) FILTER (WHERE ended_at IS NOT NULL) = max(shards)
+            ORDER BY epoch DESC LIMIT 10000"""
+        )
+        return [Run(span=msgspec.convert(row.span, Span | None), watermark=row.watermark) for row in found]
+
+    def end(
+        self, verification: Mapping[str, int], *, whole: bool = True, watermark: datetime | None = None
+    ) -> None:
         """Note that the shard is done, and what looking at it again found.
 
-        What waits in quarantine and the source has no more waits no longer.
+        What waits in quarantine and the source has no more waits no longer, where all of the source was read (`whole`).
+        The next run may read from the `watermark` on, once all shards of this one are done.
 
         Raises:
             FenceError: a newer run has the fence.
@@ -238,10 +290,24 @@ class SyncRepository:
         with self._transaction():
             self._check_fence()
             self._execute(
-                """UPDATE talent_sync.sync_shards SET ended_at = now(), updated_at = now(), verification = %(found)s
+                """UPDATE talent_sync.sync_shards SET ended_at = now(), updated_at = now(), verification = %(found)s,
+                    watermark = %(watermark)s
                 WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
                 found=Jsonb(dict(verification)),
+                watermark=watermark,
             )
+            if not whole:
+                # A record that was changed and is still wrong waits once, as what it is now.
+                self._execute(
+                    """UPDATE talent_sync.quarantine AS entry SET state = 'superseded', settled_at = now(),
+                        settled_by = 'sync', version = version + 1
+                    WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open' AND key <> ''
+                        AND generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s
+                        AND EXISTS (SELECT FROM talent_sync.quarantine AS later
+                            WHERE later.entity = entry.entity AND later.origin = entry.origin
+                                AND later.key = entry.key AND later.generation = %(generation)s)"""
+                )
+                return
             self._execute(
                 """UPDATE talent_sync.quarantine SET state = 'superseded', settled_at = now(), settled_by = 'sync',
                     version = version + 1
@@ -264,12 +330,13 @@ class SyncRepository:
     def _execute(self, query: str | sql.Composed, **more: Any) -> psycopg.Cursor[Any]:
         return self._connection.execute(query, {**self._in_place, **more})
 
-    def _check_fence(self) -> int:
+    def _check_fence(self, lock: Literal["SHARE", "UPDATE"] = "SHARE") -> int:
         # Shared: the shards of one run write side by side, and a newer run waits until they are done.
-        held = self._execute(
+        query = sql.SQL(
             """SELECT generation FROM talent_sync.sync_fences
-            WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s FOR SHARE"""
-        ).fetchone()
+            WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s FOR {}"""
+        )
+        held = self._execute(query.format(sql.SQL(lock))).fetchone()
         if held is None:
             raise FenceError(f"epoch {self._place.epoch} is over: a newer run has taken the fence")
         self._in_place["generation"] = held.generation
@@ -277,7 +344,7 @@ class SyncRepository:
 
     def _checkpoint(self, generation: int, *, lock: bool = False) -> Checkpoint:
         query = sql.SQL(
-            """SELECT step, position, counts FROM talent_sync.sync_shards
+            """SELECT step, position, cursor, latest, counts FROM talent_sync.sync_shards
             WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s {lock}"""
         ).format(lock=sql.SQL("FOR UPDATE" if lock else ""))
         found = self._execute(query).fetchone()
@@ -288,16 +355,22 @@ class SyncRepository:
             step=found.step,
             position=found.position,
             tally=msgspec.convert(found.counts, Tally),
+            # A run that began before sources had cursors of their own read a file.
+            cursor=found.cursor or (str(found.position) if found.position else ""),
+            latest=found.latest,
         )
 
-    def _save(self, after: Checkpoint, *, position: int, tally: Tally) -> Checkpoint:
-        checkpoint = replace(after, step=after.step + 1, position=position, tally=tally)
+    def _save(self, reached: Checkpoint) -> Checkpoint:
+        checkpoint = replace(reached, step=reached.step + 1)
         self._execute(
             """UPDATE talent_sync.sync_shards
-            SET step = %(step)s, position = %(position)s, counts = %(counts)s, updated_at = now()
+            SET step = %(step)s, position = %(position)s, cursor = %(cursor)s, latest = %(latest)s,
+                counts = %(counts)s, updated_at = now()
             WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
             step=checkpoint.step,
             position=checkpoint.position,
+            cursor=checkpoint.cursor,
+            latest=checkpoint.latest,
             counts=Jsonb(msgspec.to_builtins(checkpoint.tally)),
         )
         return checkpoint

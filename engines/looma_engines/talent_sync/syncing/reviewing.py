@@ -24,6 +24,7 @@ from looma_core.api.sync import (
 from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFailed, ValidationProblem
 from looma_engines.talent_sync import cursor as cursors
 from looma_engines.talent_sync.etag import allows
+from looma_engines.talent_sync.exchange.columns import BESIDE
 from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -31,7 +32,6 @@ from looma_engines.talent_sync.records.repository import RecordRepository
 from .batch import SOURCE_TYPE
 from .counting import Tally
 from .deciding import DELETED, KEY, plain_values
-from .files import BESIDE
 from .models import ConflictRow, QuarantineRow, ShardRow
 from .review_repository import ReviewRepository, RowT
 from .source_row import digest_of

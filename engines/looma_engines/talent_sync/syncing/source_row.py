@@ -29,6 +29,8 @@ class SourceRow:
         updated_at: when the source last changed it.
         faults: what is wrong with it as a record; nothing of its content.
         raw: what was read.
+        cursor: where the source goes on after it; empty where that is its position.
+        anchor: what decides its shard where it has no key; None where its position does, as it never changes.
     """
 
     position: int
@@ -37,10 +39,17 @@ class SourceRow:
     updated_at: datetime | None = None
     faults: tuple[FieldError, ...] = ()
     raw: bytes = b""
+    cursor: str = ""
+    anchor: int | None = None
     digest: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", hashlib.blake2b(self.raw, digest_size=16).digest())
+
+    @property
+    def after(self) -> str:
+        """The cursor of what follows it."""
+        return self.cursor or str(self.position)
 
 
 def digest_of(values: Mapping[str, Any]) -> bytes:
@@ -55,7 +64,9 @@ def key_hash(key: str) -> int:
 
 def shard_hash(row: SourceRow) -> int:
     """What decides to which shard a row belongs: one key always to the same one, so that two of one key meet there."""
-    return key_hash(row.key) if row.key else row.position
+    if row.key:
+        return key_hash(row.key)
+    return row.position if row.anchor is None else row.anchor
 
 
 def shard_of(row: SourceRow, shards: int) -> int:

@@ -8,7 +8,8 @@ and writes again what it does not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -23,10 +24,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from looma_core.api.syncjob import ShardReport, Target
-from looma_core.problems import ValidationProblem
+from looma_core.api.syncjob import RemoteSource, ShardReport, Target
 from looma_engines.sync_worker.cluster import FencedError
-from looma_engines.sync_worker.frame import Batch, Conclusion, Counts
+from looma_engines.sync_worker.frame import Asked, Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
@@ -36,15 +36,19 @@ from looma_engines.talent_sync.talents import TALENTS
 
 from .counting import Tally
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
-from .files import read_file
 from .repository import Checkpoint, FenceError, Place, SyncRepository, connect
 from .source_row import SourceRow, shard_of
+from .sources.opening import open_source
+from .sources.patience import PatientSource
+from .sources.record_source import AsksOverHttp
+from .spans import Run, Span, form_of, next_span, watermark_of
 from .three_way import Policy
 
 ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
 PATIENCE_SECONDS = 120.0
 """How long a database may be away: it restarts, or another takes its place."""
-SWEEP, AGAIN = "sweep", "again"
+SWEEP, LATE, AGAIN = "sweep", "late", "again"
+"""Stages that read nothing new: deletions, what the source changed meanwhile, what the database was found to lack."""
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError)
 """The database is away, was shut down, or took too long."""
 _log = logging.getLogger(__name__)
@@ -52,14 +56,14 @@ T = TypeVar("T")
 
 
 class RecordsWorker:
-    """Reads a file and writes talents, companies or jobs.
+    """Reads a source and writes talents, companies or jobs.
 
     Args:
         url: of the database, as the application's role.
         target: where the records go.
         sealer: the keys of what is stored of people.
         now: the clock.
-        patience: seconds for which the database may be away.
+        patience: seconds for which the database may be away, and the source.
     """
 
     name = "records"
@@ -83,6 +87,10 @@ class RecordsWorker:
         self._repository: SyncRepository | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._checkpoint = Checkpoint(generation=0, step=0, position=0, tally=Tally())
+        self._source: PatientSource | None = None
+        self._span: Span | None = None
+        self._latest: datetime | None = None
+        self._shortfall = ""
         self._looked = self._held = 0
 
     def resume(self, inputs: Inputs, earlier: ShardReport | None) -> ShardReport | None:
@@ -97,29 +105,37 @@ class RecordsWorker:
                 f"conflictPolicy.fields: a {self._entity.name} has no field {', '.join(unknown)}"
             )
         self._begin(inputs)
+        self._latest = self._checkpoint.latest
+        self._span = self._spanned(inputs)
         tally = self._checkpoint.tally
         report = earlier or ShardReport(shard=inputs.shard, epoch=inputs.epoch)
         return msgspec.structs.replace(report, cursor=str(self._checkpoint.position), **_reported(tally))
 
     def total(self, inputs: Inputs) -> int | None:
-        """Records of this shard, by reading the whole file once."""
-        return sum(1 for _ in self._rows(inputs))
+        """Records of this shard: what the source says where there is one shard, else by reading a file once."""
+        source = self._opened(inputs)
+        if not source.source.live:
+            return sum(1 for _ in self._rows(inputs))
+        return source.total(since=self._since) if inputs.shards == 1 else None
 
     def batches(self, inputs: Inputs, cursor: str) -> Iterator[Batch]:
         """What the source has after the cursor, then the sweep, then what the database was found not to hold."""
-        behind = int(cursor or 0)
-        rows = (row for row in self._rows(inputs) if row.position > behind)
-        for chunk in _chunks(rows, inputs.batch_size):
+        del cursor  # The database knows better where the source goes on.
+        rows = self._noted(self._opened(inputs).rows(after=self._checkpoint.cursor, since=self._since))
+        for chunk in _chunks(_of_shard(rows, inputs), inputs.batch_size):
             yield Batch(records=chunk, cursor=str(chunk[-1].position))
         end = str(self._checkpoint.position)
-        if self._target.on_missing == "delete":
+        self._shortfall = self._opened(inputs).source.shortfall()
+        # What a source that was cut short does not have is not missing, and what did not change is not either.
+        if self._target.on_missing == "delete" and self._is_whole:
             yield Batch(records=[], cursor=end, stage=SWEEP)
         self._looked = self._held = 0
         for chunk in _chunks(self._rows(inputs), inputs.batch_size):
             missing = self._missing(inputs, chunk)
-            if missing:
-                yield Batch(records=missing, cursor=end, stage=AGAIN)
-                missing = self._missing(inputs, missing)
+            for stage in (LATE, AGAIN) if self._opened(inputs).source.live else (AGAIN,):
+                if missing:
+                    yield Batch(records=missing, cursor=end, stage=stage)
+                    missing = self._missing(inputs, missing)
             self._looked += len(chunk)
             self._held += len(chunk) - len(missing)
 
@@ -131,7 +147,9 @@ class RecordsWorker:
             FencedError: a newer run has the fence.
         """
         before = self._checkpoint
-        position = int(batch.cursor)
+        position, cursor = before.position, before.cursor
+        if not batch.stage:
+            position, cursor = batch.records[-1].position, batch.records[-1].after
 
         def once(repository: SyncRepository) -> Checkpoint:
             if batch.stage == SWEEP:
@@ -140,9 +158,11 @@ class RecordsWorker:
                 batch.records,
                 after=before,
                 position=position,
+                cursor=cursor,
+                latest=self._latest,
                 decide=lambda known, present: self._decide(batch, known, present),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
-                again=batch.stage == AGAIN,
+                again=bool(batch.stage),
             )
 
         self._checkpoint = self._written(inputs, once, before=before)
@@ -151,17 +171,34 @@ class RecordsWorker:
     def conclude(self, inputs: Inputs) -> Conclusion:
         """Note that the shard is done, and say what was found."""
         found = {"looked": self._looked, "held": self._held}
-        self._tried(inputs, lambda repository: repository.end(found))
+        watermark = None if self._span is None else watermark_of(self._span, self._latest)
+        self._tried(
+            inputs, lambda repository: repository.end(found, whole=self._is_whole, watermark=watermark)
+        )
         tally = self._checkpoint.tally
         message = (
             f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.deleted} deleted, "
             f"{tally.quarantined} in quarantine; of {tally.conflicts} conflicts {tally.resolved} settled; "
             f"{self._held} of {self._looked} found again"
         )
+        if self._since is not None:
+            message += f"; read what changed since {self._since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        elif self._target.on_missing == "delete" and self._shortfall:
+            message += f"; nothing was deleted, as {self._shortfall}"
         return Conclusion(message=message, verified=self._held)
 
+    def asked(self) -> Asked | None:
+        """What was asked of a source over HTTP so far."""
+        source = self._source.source if self._source is not None else None
+        return source.asked() if isinstance(source, AsksOverHttp) else None
+
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connections back."""
+        if self._source is not None:
+            self._source.source.close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = self._repository = None
@@ -181,6 +218,9 @@ class RecordsWorker:
         )
         if again:
             known = {key: forgotten(state) for key, state in known.items()}
+        elif batch.stage == LATE:
+            # By the usual rules: the source changed it after this run had read it.
+            known = {key: replace(state, seen_generation=0) for key, state in known.items()}
         decisions = decide_all(batch.records, known, rules)
         if self._target.validation.on_invalid == "fail":
             for decision in decisions:
@@ -229,7 +269,7 @@ class RecordsWorker:
                     # Another try would have the same keys.
                     raise BadInputError(str(error)) from error
                 except _GONE:
-                    self.close()
+                    self._disconnect()
                     raise
         raise AssertionError("unreachable: the last attempt answers or raises")
 
@@ -253,18 +293,49 @@ class RecordsWorker:
         held = self._tried(inputs, lambda repository: repository.held(rows))
         return [row for row in rows if row.position not in held]
 
+    def _opened(self, inputs: Inputs) -> PatientSource:
+        if self._source is None:
+            source = open_source(inputs, self._entity.name, patience=self._patience)
+            self._source = PatientSource(source, patience=self._patience)
+        return self._source
+
+    @property
+    def _since(self) -> datetime | None:
+        return None if self._span is None else self._span.since
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether what was read was all that the source has."""
+        return self._since is None and not self._shortfall
+
+    def _spanned(self, inputs: Inputs) -> Span | None:
+        """Which part of the source is read; None where there is only all of it."""
+        source = self._opened(inputs)
+        if not source.source.incremental:
+            return None
+        now, form = source.now(), form_of(inputs.source)
+        asked = inputs.source.incremental if isinstance(inputs.source, RemoteSource) else None
+
+        def decide(past: Sequence[Run], others: Span | None) -> Span:
+            if others is not None:
+                return msgspec.structs.replace(others, until=now)
+            return next_span(asked=asked, form=form, past=past, now=now)
+
+        return self._tried(inputs, lambda repository: repository.span(decide))
+
     def _rows(self, inputs: Inputs) -> Iterator[SourceRow]:
-        try:
-            for row in read_file(inputs.file, inputs.source, self._entity.name):
-                if shard_of(row, inputs.shards) == inputs.shard:
-                    yield row
-        except OSError as error:
-            raise BadInputError(
-                f"source.path {inputs.source.path} cannot be read: {error.strerror}"
-            ) from error
-        except ValidationProblem as problem:
-            wrong = "; ".join(f"{fault.field} {fault.message}" for fault in problem.errors)
-            raise BadInputError(f"source.path {inputs.source.path} cannot be read: {wrong}") from problem
+        return _of_shard(self._opened(inputs).rows(after="", since=self._since), inputs)
+
+    def _noted(self, rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
+        """The rows as they are; the latest time of any is remembered, whichever shard it is of."""
+        for row in rows:
+            if row.updated_at is not None and (self._latest is None or row.updated_at > self._latest):
+                self._latest = row.updated_at
+            yield row
+
+
+def _of_shard(rows: Iterable[SourceRow], inputs: Inputs) -> Iterator[SourceRow]:
+    return (row for row in rows if shard_of(row, inputs.shards) == inputs.shard)
 
 
 def _chunks(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:

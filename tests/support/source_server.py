@@ -1,0 +1,320 @@
+"""The platform Zervigo and a server of files, as a process of its own: `python -m support.source_server FOLDER PORT`.
+
+Zervigo answers by docs/openapi/zervigo.yaml from FOLDER/KIND.json; files are below FOLDER/files, with ETag and ranges.
+What goes wrong is told at /_faults, a list of these, the first that fits a request strikes:
+
+| fault    | what the server does                                                        |
+| -------- | --------------------------------------------------------------------------- |
+| status   | answers `status`, with `retry_after` if given                               |
+| cut      | closes the connection in the middle of a body, after `bytes` of it           |
+| open     | as cut, of a body whose length it does not say: nobody can see that it is short |
+| slow     | waits `seconds` before it answers                                           |
+| expire   | forgets all tokens, and answers 401                                         |
+| garbage  | answers 200 with a page for people                                          |
+| loop     | gives the cursor of this page as that of the next                           |
+| repeat   | gives the first record of the page twice                                    |
+| items    | gives these `items` as the last page                                        |
+| edit     | puts `bytes` in the place of the file, before it answers; does not look at If-Range, if `blind` |
+| no ranges | answers the whole file, whatever was asked for                             |
+| flip     | answers other bytes than the file has, as many as it has                    |
+| die      | ends the process in the middle of a body                                    |
+
+`where` is what the path has to hold, `after` how many that fit pass before, `times` how often it strikes.
+"""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import hashlib
+import json
+import os
+import re
+import secrets
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+CLIENT, SECRET = "looma", "a secret that is for tests alone"
+STATIC_TOKEN = "a-token-that-does-not-end"
+KINDS = ("talents", "companies", "jobs")
+Object = dict[str, Any]
+Fault = dict[str, Any]
+
+
+class Stop(Exception):
+    """The answer was given, or broken off."""
+
+
+class State:
+    """What all requests share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = threading.Lock()
+        self.faults: list[Fault] = []
+        self.seen: Counter[str] = Counter()
+        self.struck: Counter[str] = Counter()
+        self.tokens: dict[str, float] = {}
+        self.token_seconds = 3600.0
+        self.times: list[float] = []
+
+    def records(self, kind: str) -> list[Object]:
+        """Records in the order of their ids."""
+        file = self.folder / f"{kind}.json"
+        found = json.loads(file.read_text()) if file.exists() else []
+        return sorted(found, key=lambda record: str(record.get("id")))
+
+    def fault(self, path: str) -> Fault:
+        """The fault that strikes a request."""
+        with self.lock:
+            for fault in self.faults:
+                if fault.get("where", "") not in path or fault.get("times", 1) <= 0:
+                    continue
+                if fault.get("after", 0) > 0:
+                    fault["after"] -= 1
+                    continue
+                fault["times"] = fault.get("times", 1) - 1
+                self.struck[fault["kind"]] += 1
+                return fault
+        return {"kind": ""}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    state: State
+    protocol_version = "HTTP/1.1"
+
+    def do_ANY(self) -> None:
+        # Whatever the method: what is left of a body would be taken for the next request.
+        self._answered(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_ANY  # noqa: N815 - http.server looks for these names
+    do_OPTIONS = do_HEAD = do_TRACE = do_QUERY = do_ANY  # noqa: N815 - as above
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+    def _answered(self, body: bytes) -> None:
+        parts = urlsplit(self.path)
+        query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        try:
+            if parts.path.startswith("/_"):
+                self._control(parts.path, body)
+                return
+            with self.state.lock:
+                self.state.seen[parts.path] += 1
+                self.state.times.append(time.monotonic())
+            fault = self.state.fault(parts.path)
+            self._strike(fault, parts.path)
+            allowed = "POST" if parts.path == "/oauth/token" else "GET"
+            if self.command != allowed:
+                self._problem(405, "not in this way", {"Allow": allowed})
+            if parts.path == "/oauth/token":
+                self._token(body)
+            elif parts.path.startswith("/files/"):
+                self._file(parts.path.removeprefix("/files/"), fault)
+            else:
+                self._platform(parts.path, query, fault)
+        except Stop:
+            pass
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    # ---- faults and control ------------------------------------------------------------------------------
+
+    def _control(self, path: str, body: bytes) -> None:
+        state = self.state
+        if path == "/_faults":
+            state.faults = json.loads(body)
+        elif path == "/_settings":
+            vars(state).update(json.loads(body))
+        elif path == "/_forget":
+            state.seen.clear()
+            state.struck.clear()
+            state.times.clear()
+        self._json(200, {"seen": state.seen, "struck": state.struck, "times": state.times})
+
+    def _strike(self, fault: Fault, path: str) -> None:
+        kind = fault["kind"]
+        if kind == "slow":
+            time.sleep(fault["seconds"])
+        elif kind == "status":
+            wait = {"Retry-After": str(fault["retry_after"])} if "retry_after" in fault else {}
+            self._problem(fault["status"], "not now", wait)
+        elif kind == "expire":
+            self.state.tokens.clear()
+            self._problem(401, "expired", {"WWW-Authenticate": "Bearer"})
+        elif kind == "garbage":
+            self._send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
+            raise Stop
+        elif kind == "edit":
+            (self.state.folder / path.lstrip("/")).write_text(fault["bytes"])
+
+    def _broken(self, status: int, body: bytes, headers: dict[str, str], fault: Fault) -> None:
+        """Begin to answer, and end in the middle."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if fault["kind"] == "open":
+            self.send_header("Connection", "close")
+        else:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: fault.get("bytes", len(body) // 2)])
+        self.wfile.flush()
+        if fault["kind"] == "die":
+            os._exit(9)
+        self.close_connection = True
+        raise Stop
+
+    # ---- Zervigo -----------------------------------------------------------------------------------------
+
+    def _token(self, body: bytes) -> None:
+        form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+        if form.get("grant_type") != "client_credentials":
+            self._json(400, {"error": "unsupported_grant_type"})
+        if (form.get("client_id"), form.get("client_secret")) != (CLIENT, SECRET):
+            self._json(401, {"error": "invalid_client"})
+        token = secrets.token_urlsafe(16)
+        self.state.tokens[token] = time.monotonic() + self.state.token_seconds
+        self._json(
+            200,
+            {
+                "access_token": token,
+                "token_type": "Bearer",
+                "expires_in": max(1, int(self.state.token_seconds)),
+            },
+        )
+
+    def _platform(self, path: str, query: dict[str, str], fault: Fault) -> None:
+        match = re.fullmatch(r"/api/v1/(talents|companies|jobs)(?:/([^/]+))?", path)
+        if match is None:
+            self._problem(404, "there is no such thing")
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token != STATIC_TOKEN and self.state.tokens.get(token, 0) <= time.monotonic():
+            self._problem(401, "no token that is good", {"WWW-Authenticate": "Bearer"})
+        assert match is not None
+        kind, key = match.groups()
+        if key is not None:
+            self._one(kind, key)
+        self._page(kind, query, fault)
+
+    def _one(self, kind: str, key: str) -> None:
+        for record in self.state.records(kind):
+            if record["id"] == key:
+                digest = hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
+                self._json(200, record, {"ETag": f'"{digest}"'})
+        self._problem(404, "there is no such record")
+
+    def _page(self, kind: str, query: dict[str, str], fault: Fault) -> None:
+        limit, since = query.get("limit", "100"), query.get("updated_since")
+        if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= 500:
+            self._problem(400, "limit: write 1 to 500")
+        behind = ""
+        if "cursor" in query:
+            try:
+                behind = base64.urlsafe_b64decode(query["cursor"].encode("ascii")).decode()
+            except ValueError:
+                self._problem(400, "cursor: write what a page gave as next")
+            if not behind:
+                self._problem(400, "cursor: write what a page gave as next")
+        if since is not None and not re.fullmatch(
+            r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", since
+        ):
+            self._problem(400, "updated_since: write a time as 2026-05-01T12:00:00Z")
+        found = [
+            record
+            for record in self.state.records(kind)
+            if str(record.get("id")) > behind and (since is None or str(record.get("updated_at")) >= since)
+        ]
+        page = found[: int(limit)]
+        more = len(found) > len(page)
+        following = base64.urlsafe_b64encode(str(page[-1]["id"]).encode()).decode() if more else None
+        if fault["kind"] == "loop":
+            following = query.get("cursor") or following
+        if fault["kind"] == "repeat":
+            page = [page[0], *page]
+        if fault["kind"] == "items":
+            page, following = fault["items"], None
+        answer = {"items": page, "next": following}
+        if fault["kind"] in ("cut", "open", "die"):
+            self._broken(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, fault)
+        self._json(200, answer)
+
+    # ---- files -------------------------------------------------------------------------------------------
+
+    def _file(self, name: str, fault: Fault) -> None:
+        file = self.state.folder / "files" / name
+        if not re.fullmatch(r"[\w.-]+", name) or not file.is_file():
+            self._problem(404, "there is no such file")
+        content = file.read_bytes()
+        digest = hashlib.sha256(content).digest()
+        etag = f'"{digest.hex()[:16]}"'
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "ETag": etag,
+            "Last-Modified": email.utils.formatdate(file.stat().st_mtime, usegmt=True),
+            "Repr-Digest": f"sha-256=:{base64.b64encode(digest).decode()}:",
+            "Accept-Ranges": "bytes",
+        }
+        if self.headers.get("If-Match", etag) not in (etag, "*"):
+            self._problem(412, "the file has changed")
+        status, body = 200, content
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if fault["kind"] == "flip":
+            body = bytes(reversed(body))
+        elif fault["kind"] == "no ranges":
+            pass
+        elif asked is not None and (fault.get("blind") or self.headers.get("If-Range", etag) == etag):
+            begin = int(asked[1])
+            if begin >= len(content):
+                self._problem(416, "there is no such range", {"Content-Range": f"bytes */{len(content)}"})
+            status, body = 206, content[begin:]
+            headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        if fault["kind"] in ("cut", "open", "die"):
+            self._broken(status, body, headers, fault)
+        self._send(status, body, headers)
+
+    # ---- answers -----------------------------------------------------------------------------------------
+
+    def _problem(self, status: int, title: str, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps({"type": "about:blank", "title": title, "status": status}).encode()
+        self._send(status, body, {"Content-Type": "application/problem+json", **(headers or {})})
+        raise Stop
+
+    def _json(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
+        self._send(
+            status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})}
+        )
+        raise Stop
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def main() -> None:
+    """Serve until killed."""
+    folder, port = Path(sys.argv[1]), int(sys.argv[2])
+    Handler.state = State(folder)
+    ThreadingHTTPServer.daemon_threads = True
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    sys.stdout.write("listening\n")
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
