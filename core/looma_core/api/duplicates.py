@@ -54,7 +54,6 @@ class Duplicate(msgspec.Struct, kw_only=True):
     """
 
     id: UUID
-    version: Annotated[int, Meta(description="Counts changes; the ETag.")]
     verdict: Verdict
     weight: Weight
     status: DuplicateStatus

@@ -79,9 +79,10 @@ def keys_of(features: Features, *, secret: bytes, tenant: str) -> frozenset[Key]
     )
 
 
-def secret_of(file_key: str) -> bytes:
-    """The secret of the digests, made of the first key that files are encrypted with."""
-    return hmac.new(file_key.encode(), b"looma duplicates", sha256).digest()
+def secret_of(file_keys: str) -> bytes:
+    """The secret of the digests, made of the first of the keys that files are encrypted with."""
+    first = file_keys.partition(",")[0].strip()
+    return hmac.new(first.encode(), b"looma duplicates", sha256).digest()
 
 
 def _values(features: Features) -> Iterator[tuple[Kind, str]]:

@@ -116,7 +116,7 @@ def verdict_of(outcomes: dict[str, str | None], weight: float) -> Verdict:
     | -------------------- | ------------------- | ------ | -------- |
     | same, transliterated | one of them is same | ≥ 10   | certain  |
     | close, initials      | both are the same   | ≥ 10   | certain  |
-    | part                 | both are the same, or one and a company or school | ≥ 2 | likely |
+    | part                 | both are the same, or the address and a company or school | ≥ 2 | likely |
     | part                 | anything less       | any    | unlikely |
     | different            | anything            | any    | unlikely |
     | anything else        | anything            | ≥ 2    | likely   |
@@ -129,7 +129,8 @@ def verdict_of(outcomes: dict[str, str | None], weight: float) -> Verdict:
     if name not in _AGREEING | _NEAR:
         # A surname may change. But a couple shares a number, and a recruiter's desk is in many records.
         shares_life = outcomes["experience"] in _SHARED or outcomes["education"] == "same"
-        return "likely" if name == Likeness.PART and same + shares_life >= 2 else "unlikely"
+        same_person = same == 2 or (outcomes["email"] == "same" and shares_life)
+        return "likely" if name == Likeness.PART and same_person else "unlikely"
     if weight >= CERTAIN_FROM and ((name in _AGREEING and same) or (name in _NEAR and same == 2)):
         return "certain"
     return "likely"
