@@ -12,5 +12,8 @@ review       lists, one pair, dismissing
 ends         relations that go from one person to the other, and back
 merges       merging and taking apart, one transaction each
 routes       requests and answers
+sources      what sync runs know of a person
+survivors    where a person went who was merged
+catching_up  everybody of a tenant who was written since the last look
 command      `looma-engine records-duplicates`
 """
