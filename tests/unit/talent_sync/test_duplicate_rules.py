@@ -110,7 +110,7 @@ PHONE = {"phone": "+86 139 1111 2222"}
             TalentDraft(full_name="Li Na", email="desk@mail.example", **PHONE),
             "unlikely",
         ),
-        (TalentDraft(full_name="Jane Smith"), TalentDraft(full_name="Jane Smith"), "likely"),
+        (TalentDraft(full_name="Jane Smith"), TalentDraft(full_name="Jane Smith"), "unlikely"),
         (
             TalentDraft(full_name="Jane Smith", email="a@mail.example"),
             TalentDraft(full_name="Jane Smith", email="b@mail.example"),
