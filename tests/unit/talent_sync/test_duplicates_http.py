@@ -337,7 +337,7 @@ def test_relations_go_along_and_back(world: World, two: tuple[Json, Json, Json])
 
 
 def test_what_is_sent_again_from_the_source_of_who_went_makes_no_second(world: World) -> None:
-    source = {"type": "import", "ref": "row-7"}
+    source = {"type": "resume", "ref": "row-7"}
     one = world.person(email="ada@mail.example")
     world.look(one)
     other = world.person(email="ada@mail.example", source=source)
@@ -392,3 +392,22 @@ def test_a_source_that_has_the_other_no_more_takes_nobody_away_who_is_elsewhere(
     assert world.talent(one)["id"] == one["id"]
     runs.one([person(3)])
     world.talent(one, expects=404)
+
+
+def test_two_rows_of_one_record_are_both_heard_in_one_batch(
+    world: World, database_urls: DatabaseUrls, tenant: str, tmp_path: Path
+) -> None:
+    runs = Runs(database_urls, tenant, tmp_path)
+    same = {"email": "ada@mail.example", "full_name": "Ada Lovelace"}
+    runs.one([person(1, **same), person(2, **same)])
+    one, two = world.get("talents", sort="created_at")["items"]
+    world.look(one)
+    (pair,) = world.look(two)
+    world.merge(pair, one, two)
+    report = runs.one(
+        [person(1, **same, headline="Countess"), person(2, **same, location="London")], batch=10
+    )
+    assert (report.updated, report.verified) == (2, 2)
+    now = world.talent(one)
+    assert (now["headline"], now["location"]) == ("Countess", "London")
+    assert runs.one().unchanged == 2
