@@ -32,15 +32,21 @@ FILLS = {
     ),
     "duplicates": (
         "id, first_id, second_id, verdict, weight, status, compared",
-        "gen_random_uuid(), people[n], people[n + 1], (ARRAY['certain', 'likely'])[n % 2 + 1], 3,"
-        " (ARRAY['open', 'open', 'dismissed'])[n % 3 + 1], 'x'"
-        f" FROM (SELECT {PEOPLE} AS people) AS known, generate_series(1, {ROWS} - 1) AS n",
+        (
+            "gen_random_uuid(), people[n], people[n + 1], (ARRAY['certain', 'likely'])[n % 2 + 1], 3,"
+            " (ARRAY['open', 'open', 'dismissed'])[n % 3 + 1], 'x'"
+            f" FROM (SELECT {PEOPLE} AS people) AS known, generate_series(1, {ROWS} - 1) AS n"
+        ),
     ),
     "merges": (
-        "id, duplicate_id, kept_id, other_id, other_source_type, other_source_ref, changed, relations, before,"
-        " merged_by",
-        "gen_random_uuid(), gen_random_uuid(), people[n], people[n + 1], 'sync', n::text, '[]', '[]', 'x', 'ada'"
-        f" FROM (SELECT {PEOPLE} AS people) AS known, generate_series(1, {ROWS} - 1) AS n",
+        (
+            "id, duplicate_id, kept_id, other_id, other_source_type, other_source_ref, changed, relations, before,"
+            " merged_by"
+        ),
+        (
+            "gen_random_uuid(), gen_random_uuid(), people[n], people[n + 1], 'sync', n::text, '[]', '[]', 'x', 'ada'"
+            f" FROM (SELECT {PEOPLE} AS people) AS known, generate_series(1, {ROWS} - 1) AS n"
+        ),
     ),
 }
 
@@ -53,9 +59,7 @@ def filled(database_urls: DatabaseUrls) -> Iterator[None]:
             for table, (columns, values) in FILLS.items():
                 with connection.transaction():
                     connection.execute("SELECT set_config('looma.tenant', %s, true)", [tenant])
-                    connection.execute(
-                        f"INSERT INTO talent_sync.{table} ({columns}) SELECT {values}"  # noqa: S608 - our own texts
-                    )
+                    connection.execute(f"INSERT INTO talent_sync.{table} ({columns}) SELECT {values}")
     with psycopg.connect(database_urls.admin, autocommit=True) as connection:
         for table in FILLS:
             connection.execute(f"ANALYZE talent_sync.{table}")
