@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -130,7 +131,7 @@ RELATED = st.lists(
         st.sampled_from(
             [("one", "third"), ("other", "third"), ("third", "one"), ("third", "other"), ("one", "other")]
         ),
-        st.sampled_from([None, "2020-01-01", "2021-01-01"]),
+        st.sampled_from([None, date(2020, 1, 1), date(2021, 1, 1)]),
     ),
     max_size=5,
 )

@@ -99,7 +99,9 @@ class DuplicateRepository:
         """All pairs that one of these people is in."""
         wanted = _ids(people)
         found = await self._session.scalars(
-            select(DuplicateRow).where(or_(DuplicateRow.first_id == wanted, DuplicateRow.second_id == wanted))
+            select(DuplicateRow)
+            .where(or_(DuplicateRow.first_id == wanted, DuplicateRow.second_id == wanted))
+            .execution_options(populate_existing=True)
         )
         return list(found)
 
