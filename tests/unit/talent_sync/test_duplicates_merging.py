@@ -27,7 +27,7 @@ from looma_core.auth import Principal, Role
 from looma_core.crypto import FileCipher, new_key
 from looma_core.db import Database
 from looma_core.metrics import Metrics
-from looma_core.problems import ProblemError
+from looma_core.problems import Conflict, ProblemError
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.duplicates.catching_up import catch_up
 from looma_engines.talent_sync.duplicates.command import tenants
@@ -294,3 +294,19 @@ def test_the_command_looks_in_every_tenant(database_urls: DatabaseUrls, tenant: 
     with psycopg.connect(database_urls.app_libpq) as connection:
         seen = connection.execute("SELECT count(*) FROM talent_sync.duplicate_scans").fetchone()
     assert seen == (0,), "what was loosened for the owner is not so for anybody else, nor any longer"
+
+
+def test_without_its_key_a_merge_stays(database_urls: DatabaseUrls, tenant: str) -> None:
+    async def go() -> None:
+        async with world(database_urls, tenant) as here:
+            one, other = await here.person(), await here.person()
+            pair = await here.pair(one, other)
+            asked = MergeRequest(keep=one.id, keep_version=1, other_version=1)
+            merged = await here.merges.merge(here.who, pair, asked)
+            here.merges._cipher = FileCipher(new_key())
+            with pytest.raises(Conflict):
+                await here.merges.undo(here.who, merged.id, force=True)
+            here.merges._cipher = FileCipher(f"{new_key()},{KEY}")
+            assert (await here.merges.undo(here.who, merged.id, force=False)).undone_by == "ada"
+
+    asyncio.run(go())

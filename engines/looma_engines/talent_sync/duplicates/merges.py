@@ -18,7 +18,7 @@ from looma_core import logging
 from looma_core.api.duplicates import Merge, MergeRequest
 from looma_core.api.reading import read
 from looma_core.api.talent import Talent, TalentDraft
-from looma_core.crypto import FileCipher
+from looma_core.crypto import DecryptionError, FileCipher
 from looma_core.db import new_id
 from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFailed, ValidationProblem
 from looma_engines.talent_sync.duplicates import sources
@@ -167,7 +167,7 @@ class Merges:
                 raise Conflict(
                     f"The record {row.kept_id} that stayed is gone. Where it was merged since, undo that first."
                 )
-            before = msgspec.json.decode(self._cipher.decrypt(row.before), type=Before)
+            before = self._before(row)
             draft = _put_back(kept, before, force=force)
             await session.execute(_ORIGIN)
             stays = await self._kept(people, kept, draft)
@@ -183,6 +183,14 @@ class Merges:
         self._metrics.count(seen)
         log.info("merge undone", merge=str(merge_id), forced=force)
         return answer
+
+    def _before(self, row: MergeRow) -> Before:
+        try:
+            return msgspec.json.decode(self._cipher.decrypt(row.before), type=Before)
+        except DecryptionError as error:
+            raise Conflict(
+                "The key that what was before is encrypted with is not among the file keys any more."
+            ) from error
 
     async def _kept(
         self, people: RecordRepository[TalentDraft, Talent], kept: Talent, draft: TalentDraft
