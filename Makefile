@@ -147,6 +147,7 @@ bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench
 	@$(BIN)/python -m tests.bench --only scale
 	@$(BIN)/python -m tests.bench --only records
+	@$(BIN)/python -m tests.bench --only duplicates
 	@$(BIN)/python -m tests.bench --only sync
 
 bench-million: $(READY) ## A sync of a million people, beside a bare COPY and the rules alone

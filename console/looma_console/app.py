@@ -21,6 +21,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import looma_console.api_forward.routes
 import looma_console.auth.routes
+import looma_console.duplicates.routes
 import looma_console.exchange.routes
 import looma_console.gateway.routes
 import looma_console.histories.routes
@@ -98,6 +99,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.auth.routes.blueprint,
         looma_console.people.routes.blueprint,
         looma_console.records.routes.blueprint,
+        looma_console.duplicates.routes.blueprint,
         looma_console.incoming.routes.blueprint,
         looma_console.histories.routes.blueprint,
         looma_console.exchange.routes.blueprint,

@@ -18,6 +18,7 @@ import msgspec
 
 from looma_console.api_forward.problems import EngineBroke, EngineTimeout, EngineUnreachable, NoRoute
 from looma_console.api_forward.routing import Route, pick
+from looma_core.api.duplicates import Duplicate, DuplicateDetail, Merge
 from looma_core.api.exchange import ImportReport
 from looma_core.api.history import HistoryEntry
 from looma_core.api.page import Page
@@ -189,6 +190,35 @@ class EngineClient:
         """The report of a run. Raises EngineError."""
         return _decode(self._call(caller, "GET", f"/api/v1/sync-runs/{number}"), SyncReport)
 
+    def duplicates(self, caller: Caller, query: Mapping[str, str]) -> Page[Duplicate]:
+        """One page of people who may be there twice. Raises EngineError."""
+        return _decode(self._asked(caller, "/api/v1/duplicates", query), Page[Duplicate])
+
+    def duplicate(self, caller: Caller, pair_id: UUID) -> DuplicateDetail:
+        """Two of them side by side. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/duplicates/{pair_id}"), DuplicateDetail)
+
+    def look_for_duplicates(self, caller: Caller, talent_id: UUID) -> Page[Duplicate]:
+        """Look for one person's at once. Raises EngineError."""
+        answer = self._sent(caller, "/api/v1/duplicates/look", {"talent_id": str(talent_id)})
+        return _decode(answer, Page[Duplicate])
+
+    def dismiss_duplicate(self, caller: Caller, pair_id: UUID) -> Duplicate:
+        """Say that they are two. Raises EngineError."""
+        return _decode(self._call(caller, "POST", f"/api/v1/duplicates/{pair_id}/dismiss"), Duplicate)
+
+    def merge_people(self, caller: Caller, pair_id: UUID, body: object) -> Merge:
+        """Make one of two. Raises EngineError."""
+        return _decode(self._sent(caller, f"/api/v1/duplicates/{pair_id}/merge", body), Merge)
+
+    def merge(self, caller: Caller, merge_id: UUID) -> Merge:
+        """What became of two who were merged. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/merges/{merge_id}"), Merge)
+
+    def undo_merge(self, caller: Caller, merge_id: UUID, *, force: bool) -> Merge:
+        """Make two of one again. Raises EngineError."""
+        return _decode(self._sent(caller, f"/api/v1/merges/{merge_id}/undo", {"force": force}), Merge)
+
     def resumes_of(self, caller: Caller, talent_id: UUID) -> list[ResumeSummary]:
         """A person's résumés, without their text. Raises EngineError."""
         answer = self._call(caller, "GET", "/api/v1/resumes", params={"talent_id": str(talent_id)})
@@ -248,6 +278,10 @@ class EngineClient:
 
     def _asked(self, caller: Caller, path: str, query: Mapping[str, str]) -> httpx.Response:
         return self._call(caller, "GET", path, params={name: value for name, value in query.items() if value})
+
+    def _sent(self, caller: Caller, path: str, body: object) -> httpx.Response:
+        headers = {"Content-Type": "application/json"}
+        return self._call(caller, "POST", path, headers=headers, content=msgspec.json.encode(body))
 
     def _call(self, caller: Caller, method: str, path: str, **given: Any) -> httpx.Response:
         with _explained():

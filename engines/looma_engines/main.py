@@ -29,6 +29,7 @@ ENGINES = {
 COMMANDS = {
     "gateway": "looma_engines.gateway.main",
     "gateway-init": "looma_engines.gateway.main",
+    "records-duplicates": "looma_engines.talent_sync.duplicates.command",
     "records-reseal": "looma_engines.talent_sync.privacy.main",
     "records-worker": "looma_engines.talent_sync.syncing.main",
     "sync-worker": "looma_engines.sync_worker.main",

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import (
     bench_aborts,
+    bench_duplicates,
     bench_gateway,
     bench_http,
     bench_judging,
@@ -37,10 +38,11 @@ ROLLOUT_PARTS = ("aborts", "rollbacks")
 JUDGING_PARTS = ("judging",)
 SCALE_PARTS = ("scale",)
 RECORD_PARTS = ("records",)
+DUPLICATE_PARTS = ("duplicates",)
 SYNC_PARTS = ("sync",)
 MILLION = 1_000_000
 """Parts of a report of their own: each takes long."""
-ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS, *RECORD_PARTS, *SYNC_PARTS)
+ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS, *RECORD_PARTS, *DUPLICATE_PARTS, *SYNC_PARTS)
 REPORTS = (
     ("first", "The first table", PARTS),
     ("gateway", "What the gateway promises", GATEWAY_PARTS),
@@ -48,6 +50,7 @@ REPORTS = (
     ("judging", "How canaries are judged", JUDGING_PARTS),
     ("scale", "A thousand AIServices", SCALE_PARTS),
     ("records", "What rules of records promise", RECORD_PARTS),
+    ("duplicates", "How well duplicates are found", DUPLICATE_PARTS),
     ("sync", "What sync jobs promise", SYNC_PARTS),
 )
 
@@ -101,11 +104,13 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
     rows = bench_resume.run() if "resume" in parts else []
     if "records" in parts:
         rows += bench_records.run()
+    if "duplicates" in parts:
+        rows += bench_duplicates.run()
     if "sync" in parts:
         rows += bench_sync.run((options.synced,) if options.synced else bench_sync.SIZES)
     if "scale" in parts:
         rows += bench_scale.run(count=options.count, minutes=options.soak_minutes)
-    if not set(parts) - {"resume", "records", "sync", "scale"}:
+    if not set(parts) - {"resume", "records", "duplicates", "sync", "scale"}:
         return rows
     on_cluster: dict[str, Callable[[Cluster], list[Row]]] = {
         "reconcile": bench_reconcile.run,

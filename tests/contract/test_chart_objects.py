@@ -521,6 +521,23 @@ def test_without_backups_nothing_of_them_is_left(tmp_path: Path, settings: dict[
             )
 
 
+def test_duplicates_are_looked_for_each_night_with_the_keys_of_the_engines(tmp_path: Path) -> None:
+    objects = render(tmp_path)
+    (container,) = pod_specs(objects)["CronJob/looma-duplicates"]["containers"]
+    assert container["args"] == ["records-duplicates"]
+    secrets = {
+        variable["name"]: variable["valueFrom"]["secretKeyRef"]
+        for variable in container["env"]
+        if "valueFrom" in variable
+    }
+    assert secrets == {
+        "LOOMA_DATABASE_URL": {"name": "looma-engines", "key": "LOOMA_DATABASE_URL"},
+        "LOOMA_OWNER_DATABASE_URL": {"name": "looma-postgres", "key": "owner-url"},
+        "LOOMA_FILE_KEYS": {"name": "looma-engines", "key": "LOOMA_FILE_KEYS"},
+    }
+    assert pick(objects, "CronJob", "looma-duplicates")["spec"]["concurrencyPolicy"] == "Forbid"
+
+
 def test_demonstration_data_is_for_dev_alone(tmp_path: Path) -> None:
     with_demo = {
         environment

@@ -32,6 +32,7 @@ RECORDS = 24
 """Of each kind: deletions find one too."""
 NOT_BY_CHANCE = {
     "POST /api/v1/relations": "its kind, and the one other end that fits it, of three",
+    "POST /api/v1/duplicates/{duplicate_id}/merge": "which of the two stays, and the versions of both",
     "POST /api/v1/quarantine/{entry_id}/replay": "a whole record as a value of any form",
 }
 """Operations whose bodies fit by chance too seldom, and why; that they succeed is tested where they are at home."""
@@ -53,6 +54,8 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
     return {
         **{f"{API}/{kind} path.record_id": ids[kind] for kind in (*DRAFTS, "relations")},
         "path.resume_id": ids["resumes"],
+        "path.duplicate_id": ids["duplicates"],
+        "path.merge_id": ids["merges"],
         "path.entry_id": ids["quarantine"],
         "path.conflict_id": ids["sync-conflicts"],
         "path.number": [int(number) for number in ids["sync-runs"]],
@@ -61,6 +64,7 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
         "query.job_id": ids["jobs"],
         "query.fields": ["id", "version,source", "created_at,updated_at"],
         "body.company_id": ids["companies"],
+        "body.keep": ids["talents"],
         "body.talent_id": ids["talents"],
         "body.job_id": ids["jobs"],
         "body.other_talent_id": ids["talents"],

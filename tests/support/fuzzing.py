@@ -26,9 +26,9 @@ SECONDS_PER_EXAMPLE = 60
 
 # Whether a request that fits its schema is accepted depends on what no schema says: the rules of records (422), what
 # a file is made of (413, 415), the version that a change starts from (412, 428). A bad request (400) never fits.
-ACCEPTED = ["2xx", "3xx", "401", "403", "404", "409", "412", "413", "415", "422", "428"]
+ACCEPTED = ["2xx", "3xx", "401", "403", "404", "409", "410", "412", "413", "415", "422", "428"]
 # A request that does not fit may be refused for what is looked at first: a missing version before a wrong body.
-REFUSED = ["400", "401", "404", "405", "406", "409", "412", "413", "415", "422", "428"]
+REFUSED = ["400", "401", "404", "405", "406", "409", "410", "412", "413", "415", "422", "428"]
 
 
 class Answered(msgspec.Struct, frozen=True):

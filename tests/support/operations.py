@@ -91,6 +91,16 @@ CALLS: dict[str, Call] = {
         refers=True,
         in_files=False,
     ),
+    f"GET {API}/duplicates": Call(),
+    f"GET {API}/duplicates/scan": Call(),
+    f"POST {API}/duplicates/look": Call(json={"talent_id": "{talents}"}, refers=True),
+    f"GET {API}/duplicates/{{duplicate_id}}": Call(),
+    f"POST {API}/duplicates/{{duplicate_id}}/dismiss": Call(),
+    f"POST {API}/duplicates/{{duplicate_id}}/merge": Call(
+        json={"keep": "{talents}", "keep_version": 1, "other_version": 1}
+    ),
+    f"GET {API}/merges/{{merge_id}}": Call(),
+    f"POST {API}/merges/{{merge_id}}/undo": Call(json={}),
     f"GET {API}/quarantine": Call(),
     f"GET {API}/quarantine/{{entry_id}}": Call(),
     f"POST {API}/quarantine/{{entry_id}}/replay": Call(
@@ -117,6 +127,7 @@ CALLS: dict[str, Call] = {
 REFERENCES: dict[str, str] = {
     "GET /api/v1/jobs?company_id": "companies",
     "GET /api/v1/jobs/export?company_id": "companies",
+    "GET /api/v1/duplicates?talent_id": "talents",
     "GET /api/v1/sync-conflicts?record_id": "talents",
     **{
         f"{place}{field}": kind
@@ -208,7 +219,36 @@ def a_record_of_each_kind(engines: Engines, tenant: str, *, name: str) -> dict[s
     content = RESUME.format(name=name).encode()
     answer = engines.call(f"POST {API}/resumes", auth, files={"file": (f"{name}.txt", content)})
     assert answer.status_code == 201, answer.text
-    return {**ids, "resumes": answer.json()["id"], **left_by_a_run(engines.urls, tenant, ids, name=name)}
+    ids["resumes"] = answer.json()["id"]
+    ids |= people_who_are_there_twice(engines, auth, ids["talents"], name=name)
+    return {**ids, **left_by_a_run(engines.urls, tenant, ids, name=name)}
+
+
+def people_who_are_there_twice(
+    engines: Engines, auth: dict[str, str], talent: str, *, name: str
+) -> dict[str, str]:
+    """A pair that the talent is in and that waits, and a merge of two others; their ids by kind."""
+
+    def found(person: str) -> str:
+        answer = engines.call(f"POST {API}/duplicates/look", auth, json={"talent_id": person})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["items"][0]["id"]) if answer.json()["items"] else ""
+
+    def another(mailbox: str) -> str:
+        body = {"full_name": name, "email": f"{mailbox}@people.example"}
+        answer = engines.call(f"POST {API}/talents", auth, json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    found(talent)
+    pair = found(another(name))
+    one, other = another(f"{name}.spare"), another(f"{name}.spare")
+    found(one)
+    asked = {"keep": one, "keep_version": 1, "other_version": 1}
+    ids = {"duplicates": found(other)}
+    answer = engines.call(f"POST {API}/duplicates/{{duplicate_id}}/merge", auth, ids=ids, json=asked)
+    assert answer.status_code == 200, answer.text
+    return {"duplicates": pair, "merges": answer.json()["id"]}
 
 
 def left_by_a_run(urls: DatabaseUrls, tenant: str, ids: dict[str, str], *, name: str) -> dict[str, str]:

@@ -91,6 +91,7 @@ TONES = {"create": "good", "delete": "bad", "restore": "good"}
 ORIGINS: Labels = {
     "sync": lazy_gettext("by a sync"),
     "migration": lazy_gettext("by an upgrade"),
+    "merge": lazy_gettext("by a merge"),
 }
 """Ways other than a request, which needs no word."""
 

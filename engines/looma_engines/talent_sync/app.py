@@ -16,6 +16,12 @@ from looma_core.metrics import Metrics
 from looma_core.settings import SettingsError, load_config, variable
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.config import TalentConfig
+from looma_engines.talent_sync.duplicates.keys import secret_of
+from looma_engines.talent_sync.duplicates.merges import Merges
+from looma_engines.talent_sync.duplicates.metrics import duplicate_metrics
+from looma_engines.talent_sync.duplicates.review import DuplicateReviews
+from looma_engines.talent_sync.duplicates.routes import DuplicateController, MergeController
+from looma_engines.talent_sync.duplicates.scanning import Scanner
 from looma_engines.talent_sync.exchange.exporting import Exporter, Slots
 from looma_engines.talent_sync.exchange.importing import Importer
 from looma_engines.talent_sync.exchange.metrics import exchange_metrics
@@ -123,6 +129,19 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         dependencies={"reviews": Provide(lambda: reviews, sync_to_thread=False)},
     )
 
+    scanner = Scanner(secret_of(settings.file_keys))
+    of_duplicates = duplicate_metrics(metrics)
+    pairs = DuplicateReviews(database, scanner, of_duplicates, max_page_size=config.max_page_size)
+    merges = Merges(database, cipher, scanner, of_duplicates)
+    duplicated = Router(
+        path="/",
+        route_handlers=[DuplicateController, MergeController],
+        dependencies={
+            "reviews": Provide(lambda: pairs, sync_to_thread=False),
+            "merges": Provide(lambda: merges, sync_to_thread=False),
+        },
+    )
+
     @asynccontextmanager
     async def with_database(_: Litestar) -> AsyncIterator[None]:
         try:
@@ -143,6 +162,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             routed(JobController, JobExchange, JOBS),
             routed(RelationController, None, RELATIONS),
             reviewed,
+            duplicated,
         ],
         metrics=metrics,
         verifier=verifier,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, func, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, Uuid, any_, func, literal, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm.attributes import set_committed_value
 
 from looma_core.db import new_id
@@ -84,6 +84,12 @@ class RecordRepository(Generic[DraftT, RecordT]):
                 self._row.source_type == source.type, self._row.source_ref == source.ref, self._live
             )
         )
+
+    async def several(self, record_ids: Iterable[UUID]) -> list[RecordT]:
+        """Those of the records with these ids that are there, in the order of their ids."""
+        wanted = any_(literal(list(record_ids), ARRAY(Uuid())))
+        statement = select(self._row).where(self._row.id == wanted, self._live).order_by(self._row.id)
+        return await self._records(await self._session.scalars(statement))
 
     async def is_there(self, row: type[RecordRow], record_id: UUID) -> bool:
         """Whether there is such a record of another kind. It stays there until the transaction is over."""

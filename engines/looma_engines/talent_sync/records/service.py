@@ -121,6 +121,10 @@ class RecordService(Generic[DraftT, RecordT]):
                 repository = RecordRepository(session, self.entity)
                 await self._check_references(repository, neat)
                 await self._check_ties(session, neat)
+                record = await self._stand_in(session, repository, neat.source)
+                if record is not None:
+                    self._metrics.created.labels(self.entity.name, neat.source.type, "existing").inc()
+                    return record, False
                 record = await repository.add(neat)
                 if record is not None:
                     self._metrics.created.labels(self.entity.name, neat.source.type, "created").inc()
@@ -140,7 +144,7 @@ class RecordService(Generic[DraftT, RecordT]):
             NotFound: there is none with this id in the caller's tenant.
         """
         async with self._database.tenant_session(principal) as session:
-            return await self._found(RecordRepository(session, self.entity), record_id)
+            return await self._found(session, RecordRepository(session, self.entity), record_id)
 
     async def page(
         self,
@@ -183,7 +187,7 @@ class RecordService(Generic[DraftT, RecordT]):
         """
         async with self._database.tenant_session(principal) as session:
             repository = RecordRepository(session, self.entity)
-            current = await self._expected(repository, record_id, if_match)
+            current = await self._expected(session, repository, record_id, if_match)
             return await self._changed(session, repository, current, self._patched(current, patch))
 
     async def amend(
@@ -201,7 +205,7 @@ class RecordService(Generic[DraftT, RecordT]):
         """
         async with self._database.tenant_session(principal) as session:
             repository = RecordRepository(session, self.entity)
-            current = await self._found(repository, record_id)
+            current = await self._found(session, repository, record_id)
             wanted = self._patched(current, patch)
             if self._same(current, wanted):
                 return current, False
@@ -212,7 +216,9 @@ class RecordService(Generic[DraftT, RecordT]):
     async def find_by_source(self, principal: Principal, source: Source) -> RecordT | None:
         """The record that came from this source, or None."""
         async with self._database.tenant_session(principal) as session:
-            return await RecordRepository(session, self.entity).find_by_source(source)
+            repository = RecordRepository(session, self.entity)
+            found = await repository.find_by_source(source)
+            return found or await self._stand_in(session, repository, source)
 
     async def stream(
         self, principal: Principal, *, sort: str, q: str | None, filters: Mapping[str, object]
@@ -238,7 +244,7 @@ class RecordService(Generic[DraftT, RecordT]):
         """
         async with self._database.tenant_session(principal) as session:
             repository = RecordRepository(session, self.entity)
-            current = await self._expected(repository, record_id, if_match)
+            current = await self._expected(session, repository, record_id, if_match)
             if not await repository.delete(record_id, version=current.version):
                 raise self._stale()
             await self.entity.ties.let_go(session, record_id)
@@ -358,16 +364,28 @@ class RecordService(Generic[DraftT, RecordT]):
         for rule in {finding.rule for finding in found.findings}:
             self._metrics.findings.labels(rule).inc()
 
-    async def _found(self, repository: RecordRepository[DraftT, RecordT], record_id: UUID) -> RecordT:
+    async def _stand_in(
+        self, session: AsyncSession, repository: RecordRepository[DraftT, RecordT], source: Source
+    ) -> RecordT | None:
+        found = await self.entity.ties.stand_in(session, source)
+        return await repository.find(found) if found is not None else None
+
+    async def _found(
+        self, session: AsyncSession, repository: RecordRepository[DraftT, RecordT], record_id: UUID
+    ) -> RecordT:
         record = await repository.find(record_id)
         if record is None:
-            raise self._missing(record_id)
+            raise await self.entity.ties.why_gone(session, record_id) or self._missing(record_id)
         return record
 
     async def _expected(
-        self, repository: RecordRepository[DraftT, RecordT], record_id: UUID, if_match: str
+        self,
+        session: AsyncSession,
+        repository: RecordRepository[DraftT, RecordT],
+        record_id: UUID,
+        if_match: str,
     ) -> RecordT:
-        current = await self._found(repository, record_id)
+        current = await self._found(session, repository, record_id)
         if not allows(if_match, current.version):
             raise self._stale()
         return current

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from looma_core.api.source import Source
+    from looma_core.problems import ProblemError
+
 DraftT_contra = TypeVar("DraftT_contra", contravariant=True)
 RecordT_contra = TypeVar("RecordT_contra", contravariant=True)
 
@@ -33,6 +36,12 @@ class Ties(Generic[DraftT_contra, RecordT_contra]):
         self, session: AsyncSession, draft: DraftT_contra, *, record_id: UUID | None
     ) -> None:
         """Raise Conflict where a draft would be there twice; `record_id` is the record that it is to replace."""
+
+    async def why_gone(self, session: AsyncSession, record_id: UUID) -> ProblemError | None:
+        """What somebody is told who asks for a record that is not there; None for nothing but that."""
+
+    async def stand_in(self, session: AsyncSession, source: Source) -> UUID | None:
+        """The record that took the place of the one that came from a source; None where none did."""
 
     async def let_go(self, session: AsyncSession, record_id: UUID) -> None:
         """See to what refers to a record, after its row was hidden."""

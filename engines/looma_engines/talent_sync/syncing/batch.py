@@ -283,7 +283,8 @@ class Batch:
     def sweep(self) -> int:
         """Delete what the source had and has no more, with its relations, as its own deletion would; how many.
 
-        A company that has jobs that are not closed stays, and is looked at again in the next run.
+        A company that has jobs that are not closed stays, and is looked at again in the next run. One that others were
+        merged into stays while another key of it is there, or where people made it here.
         """
         kept = sql.SQL(
             """AND NOT EXISTS (SELECT FROM talent_sync.jobs AS job WHERE job.company_id = state.record_id
@@ -297,11 +298,17 @@ class Batch:
                     UPDATE talent_sync.sync_states AS state SET gone = true
                     WHERE entity = %(entity)s AND origin = %(origin)s AND NOT gone
                         AND seen_generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s {kept}
-                    RETURNING record_id)
+                    RETURNING record_id, key)
                 UPDATE {table} AS record SET deleted_at = now(), updated_at = now(), version = version + 1
                 FROM missing WHERE record.id = missing.record_id AND record.deleted_at IS NULL
+                    AND record.source_type = %(type)s
+                    AND NOT EXISTS (SELECT FROM talent_sync.sync_states AS other
+                        WHERE other.record_id = record.id AND NOT other.gone
+                            AND NOT (other.entity = %(entity)s AND other.origin = %(origin)s
+                                AND other.key IN (SELECT key FROM missing)))
                 RETURNING record.id"""
-            ).format(kept=kept, table=self._table)
+            ).format(kept=kept, table=self._table),
+            type=SOURCE_TYPE,
         ).fetchall()
         if gone:
             ends = [sql.Identifier(name) for name in ENDS[self._entity]]

@@ -124,15 +124,34 @@ def decide_all(rows: Sequence[SourceRow], known: Mapping[str, Known], rules: Rul
     """
     first: dict[str, int] = {}
     decisions = []
+    stands: dict[UUID, Mapping[str, Any]] = {}
     for row in rows:
         if (position := first.get(row.key)) is not None:
             decisions.append(_second(row, position))
             continue
-        decision = decide(row, known.get(row.key), rules)
+        decision = decide(row, _as_it_stands(known.get(row.key), stands), rules)
+        if decision.record_id is not None and decision.values is not None:
+            stands[decision.record_id] = decision.values
         if row.key and (decision.verdict is not Verdict.REFUSED or row.key in known):
             first[row.key] = row.position
         decisions.append(decision)
-    return decisions
+    return [_together(decision, stands) for decision in decisions]
+
+
+def _as_it_stands(known: Known | None, stands: Mapping[UUID, Mapping[str, Any]]) -> Known | None:
+    """What is known of a key whose record an earlier row of the batch changed: of two keys people made one record."""
+    if known is None or known.record_id not in stands:
+        return known
+    return replace(known, values=stands[known.record_id], deleted=False)
+
+
+def _together(decision: Decision, stands: Mapping[UUID, Mapping[str, Any]]) -> Decision:
+    """Rows of one record write the same, what it is after the last of them: they are written by one statement."""
+    values = stands.get(decision.record_id) if decision.record_id is not None else None
+    if values is None or decision.base is None or decision.values is values:
+        return decision
+    verdict = Verdict.UPDATE if decision.verdict is Verdict.UNCHANGED else decision.verdict
+    return replace(decision, verdict=verdict, values=values)
 
 
 def forgotten(known: Known) -> Known:

@@ -15,6 +15,7 @@ from looma_core.api.company import Company, CompanyDraft
 from looma_core.api.job import Job, JobDraft
 from looma_core.api.talent import Talent, TalentDraft
 from looma_core.problems import Conflict, FieldError, ValidationProblem
+from looma_engines.talent_sync.duplicates.survivors import merged_into, survivor, survivor_of_source
 from looma_engines.talent_sync.models import CompanyRow, JobRow, RelationRow
 from looma_engines.talent_sync.records.ties import Ties
 
@@ -24,11 +25,23 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from looma_core.api.source import Source
+    from looma_core.problems import ProblemError
+
 CLOSED = "closed"
 
 
 class TalentTies(Ties[TalentDraft, Talent]):
     """A person and the relations that the person is an end of."""
+
+    async def why_gone(self, session: AsyncSession, record_id: UUID) -> ProblemError | None:
+        """Name the record that a merged person went into."""
+        kept = await survivor(session, record_id)
+        return merged_into(record_id, kept) if kept is not None else None
+
+    async def stand_in(self, session: AsyncSession, source: Source) -> UUID | None:
+        """The person that the one from a source was merged into: what is sent again makes no second one."""
+        return await survivor_of_source(session, source)
 
     async def let_go(self, session: AsyncSession, record_id: UUID) -> None:
         """Hide the person's relations."""
