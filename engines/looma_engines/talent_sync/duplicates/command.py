@@ -16,10 +16,13 @@ from sqlalchemy import create_engine, text
 from looma_core import logging
 from looma_core.db import Database
 from looma_core.problems import NotReady
-from looma_core.settings import SECRET, CoreSettings, SettingsError, load
+from looma_core.settings import SECRET, CoreSettings, EngineSettings, SettingsError, load, meta_of, variable
 from looma_engines.talent_sync.duplicates.catching_up import catch_up
 from looma_engines.talent_sync.duplicates.keys import secret_of
 from looma_engines.talent_sync.duplicates.scanning import Scanner
+from looma_engines.talent_sync.privacy.ring import RingError, read
+from looma_engines.talent_sync.privacy.sealing import Sealer
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 
 LOCK_TIMEOUT_MS = 20_000
 # Rolled back: what is loosened here is never seen by anybody else.
@@ -58,6 +61,7 @@ class DuplicatesSettings(CoreSettings, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ]
+    key_ring_file: Annotated[str, Meta(description=meta_of(EngineSettings, "key_ring_file").description)] = ""
 
 
 def tenants(owner_url: str) -> list[str]:
@@ -74,9 +78,11 @@ def tenants(owner_url: str) -> list[str]:
         engine.dispose()
 
 
-async def look_everywhere(settings: DuplicatesSettings) -> None:
+async def look_everywhere(settings: DuplicatesSettings, sealer: Sealer) -> None:
     """Look for duplicates in every tenant, one after the other."""
-    database = Database(settings.database_url, pool_size=1, application_name="looma-duplicates")
+    database = Database(
+        settings.database_url, pool_size=1, application_name="looma-duplicates", info=sealing_with(sealer)
+    )
     scanner = Scanner(secret_of(settings.file_keys))
     try:
         for tenant in await asyncio.to_thread(tenants, settings.owner_database_url):
@@ -89,12 +95,13 @@ def main(name: str) -> None:
     """Entry point; ends the process with 1 where the database does not answer, with 2 on wrong settings."""
     try:
         settings = load(DuplicatesSettings)
-    except SettingsError as error:
+        sealer = Sealer(read(settings.key_ring_file, setting=variable("key_ring_file")))
+    except (SettingsError, RingError) as error:
         print(f"looma-engine {name} cannot start:\n{error}", file=sys.stderr)
         sys.exit(2)
     logging.configure(service=name, level=settings.log_level)
     try:
-        asyncio.run(look_everywhere(settings))
+        asyncio.run(look_everywhere(settings, sealer))
     except NotReady as error:
         log.error("not looked for duplicates", error=str(error))  # noqa: TRY400 - the message is all there is to know
         sys.exit(1)
