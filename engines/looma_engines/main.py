@@ -29,10 +29,14 @@ ENGINES = {
 COMMANDS = {
     "gateway": "looma_engines.gateway.main",
     "gateway-init": "looma_engines.gateway.main",
+    "records-erase": "looma_engines.talent_sync.rights.main",
     "records-worker": "looma_engines.talent_sync.syncing.main",
     "sync-worker": "looma_engines.sync_worker.main",
 }
 """Commands that are no application: modules with `main(name)`."""
+
+WITH_ARGUMENTS = {"records-erase"}
+"""Commands that read what comes after their name."""
 
 _NAME_VARIABLE = "LOOMA_ENGINE"
 log = logging.get(__name__)
@@ -45,7 +49,8 @@ def main() -> None:
     if arguments in (["-h"], ["--help"]):
         print(USAGE)
         return
-    if len(arguments) != 1 or arguments[0] not in {**ENGINES, **COMMANDS}:
+    known = bool(arguments) and arguments[0] in {**ENGINES, **COMMANDS}
+    if not known or (len(arguments) != 1 and arguments[0] not in WITH_ARGUMENTS):
         print(USAGE, file=sys.stderr)
         sys.exit(2)
     name = arguments[0]

@@ -14,8 +14,10 @@ from psycopg.rows import dict_row
 from looma_core.api.syncjob import CONTRACT, ShardReport, Variable
 from looma_engines.sync_worker.frame import run
 from looma_engines.sync_worker.inputs import Inputs, read_inputs
+from looma_engines.talent_sync.rights.ledger import LedgerKey
 from looma_engines.talent_sync.syncing.worker import RecordsWorker
 from support.database import DatabaseUrls
+from support.engines import LEDGER_KEY
 from support.sync_server import Server, seen_by
 
 Json = dict[str, Any]
@@ -78,7 +80,10 @@ class Runs:
     def worker(self, given: Inputs, **changes: Any) -> RecordsWorker:
         """A worker of the shard."""
         assert given.target is not None
-        return RecordsWorker(self.urls.app, given.target, **changes)
+        # The database is shared with tests that erase people.
+        return RecordsWorker(
+            self.urls.app, given.target, **{"ledger": LedgerKey(LEDGER_KEY), **changes}
+        )
 
     def run(self, rows: list[Any] | None = None, *, shards: int = 1, batch: int = 3) -> list[ShardReport]:
         """One whole run, of what the file has now; what its shards reported last."""

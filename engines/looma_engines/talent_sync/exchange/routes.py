@@ -36,6 +36,7 @@ from looma_engines.talent_sync.routes import (
     Place,
     TalentSort,
     TalentWords,
+    UsableFor,
 )
 
 BATCH_BYTES = 10 * 2**20
@@ -170,10 +171,11 @@ class TalentExchange(ExchangeController):
         format: FileFormat = "csv",  # noqa: A002 - its name is what an error says
         q: TalentWords = None,
         source: SourceType | None = None,
+        usable_for: UsableFor = None,
         sort: TalentSort = "-created_at",
     ) -> Stream:
         """All talents that a list with the same filters has, as they are at one moment."""
-        parts = await exporter.begin(principal, format, sort=sort, q=q, filters={"source_type": source})
+        parts = await exporter.begin(principal, format, sort=sort, q=q, filters={"source_type": source, "usable_for": usable_for})
         return _sent(parts, "talents", format)
 
 

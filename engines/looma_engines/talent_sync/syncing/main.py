@@ -8,6 +8,7 @@ import sys
 from looma_core.settings import variable
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from looma_engines.sync_worker.main import start
+from looma_engines.talent_sync.rights.ledger import LedgerKey
 
 from .worker import RecordsWorker
 
@@ -16,14 +17,19 @@ def make(inputs: Inputs) -> RecordsWorker:
     """The worker of what this pod was told.
 
     Raises:
-        BadInputError: without a target, or without a database.
+        BadInputError: without a target, without a database, or with a key of the ledger that is too short.
     """
     if inputs.target is None:
         raise BadInputError("spec.target is missing: this worker writes records, and needs to know where")
     url = os.environ.get(variable("database_url"), "")
     if not url:
         raise BadInputError(f"{variable('database_url')} is missing: it is in the secret of the engines")
-    return RecordsWorker(url, inputs.target)
+    secret = os.environ.get(variable("ledger_key"), "")
+    try:
+        ledger = LedgerKey(secret) if secret else None
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
+    return RecordsWorker(url, inputs.target, ledger=ledger)
 
 
 def main(name: str) -> None:

@@ -22,10 +22,12 @@ from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 
 from looma_core.db import new_id
 from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.rights.ledger import LedgerKey
 
 from .batch import Batch
 from .counting import Tally
 from .deciding import Decision, Known
+from .erased import ErasedKeys
 from .source_row import SourceRow
 
 STATEMENT_TIMEOUT_MS = 60_000
@@ -97,11 +99,22 @@ class SyncRepository:
         connection: from `connect`, used by nobody else.
         place: the shard.
         entity: the kind of its records.
+        ledger: tells which keys were erased; None where nothing ever was.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], place: Place, entity: Entity[Any, Any]) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        place: Place,
+        entity: Entity[Any, Any],
+        *,
+        ledger: LedgerKey | None = None,
+    ) -> None:
         self._connection = connection
         self._place = place
+        self._erased = ErasedKeys(
+            self._execute, ledger, tenant=place.tenant, entity=entity.name, origin=place.origin
+        )
         self._batch = Batch(connection, self._execute, entity, origin=place.origin)
         self._in_place = {
             "job": place.job,
@@ -153,7 +166,9 @@ class SyncRepository:
         *,
         after: Checkpoint,
         position: int,
-        decide: Callable[[Mapping[str, Known], Mapping[str, Collection[str]]], list[Decision]],
+        decide: Callable[
+            [Mapping[str, Known], Mapping[str, Collection[str]], Collection[str]], list[Decision]
+        ],
         keeps_refused: bool,
         again: bool = False,
     ) -> Checkpoint:
@@ -163,7 +178,8 @@ class SyncRepository:
             rows: the batch.
             after: the checkpoint that it follows.
             position: where the shard is after it.
-            decide: what becomes of each row, from what is known of their keys and which ids there are; pure.
+            decide: what becomes of each row, from what is known of their keys, which ids there are, and which keys were
+                erased; pure.
             keeps_refused: whether the quarantine takes what is refused.
             again: whether the rows were counted before.
 
@@ -175,7 +191,8 @@ class SyncRepository:
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
             known = self._batch.known(row.key for row in rows if row.key)
-            decisions = decide(known, self._batch.present(rows))
+            erased = self._erased.among(row.key for row in rows if row.key)
+            decisions = decide(known, self._batch.present(rows), erased)
             self._batch.write(decisions, known)
             self._batch.note_conflicts(decisions)
             if keeps_refused:
@@ -199,9 +216,11 @@ class SyncRepository:
     def held(self, rows: Sequence[SourceRow]) -> set[int]:
         """Positions of the rows that the database holds as the source has them: the record, or its quarantine.
 
-        A record that nobody changed since this engine wrote it must still have just what was written.
+        A record that nobody changed since this engine wrote it must still have just what was written. One that was erased
+        is held by not being there.
         """
         with self._transaction():
+            erased = self._erased.among(row.key for row in rows if row.key)
             known = self._batch.stored(row.key for row in rows if row.key)
             quarantined = {
                 (found.key, bytes(found.raw_digest))
@@ -215,7 +234,7 @@ class SyncRepository:
         for row in rows:
             state = known.get(row.key)
             is_held = state is not None and state.known.raw_digest == row.digest and state.intact
-            if is_held or (row.key, row.digest) in quarantined:
+            if is_held or row.key in erased or (row.key, row.digest) in quarantined:
                 held.add(row.position)
         return held
 

@@ -31,10 +31,12 @@ from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.rights.ledger import LedgerKey
 from looma_engines.talent_sync.talents import TALENTS
 
 from .counting import Tally
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
+from .erased import NoLedgerKeyError
 from .files import read_file
 from .repository import Checkpoint, FenceError, Place, SyncRepository, connect
 from .source_row import SourceRow, shard_of
@@ -58,6 +60,7 @@ class RecordsWorker:
         target: where the records go.
         now: the clock.
         patience: seconds for which the database may be away.
+        ledger: tells which keys were erased; None where nothing ever was.
     """
 
     name = "records"
@@ -69,7 +72,9 @@ class RecordsWorker:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         patience: float = PATIENCE_SECONDS,
+        ledger: LedgerKey | None = None,
     ) -> None:
+        self._ledger = ledger
         self._url = url
         self._target = target
         self._now = now
@@ -136,7 +141,7 @@ class RecordsWorker:
                 batch.records,
                 after=before,
                 position=position,
-                decide=lambda known, present: self._decide(batch, known, present),
+                decide=lambda known, present, erased: self._decide(batch, known, present, erased),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
                 again=batch.stage == AGAIN,
             )
@@ -153,6 +158,7 @@ class RecordsWorker:
             f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.deleted} deleted, "
             f"{tally.quarantined} in quarantine; of {tally.conflicts} conflicts {tally.resolved} settled; "
             f"{self._held} of {self._looked} found again"
+            + (f"; {tally.erased} were erased here and are not kept" if tally.erased else "")
         )
         return Conclusion(message=message, verified=self._held)
 
@@ -163,7 +169,11 @@ class RecordsWorker:
             self._connection = self._repository = None
 
     def _decide(
-        self, batch: Batch, known: Mapping[str, Known], present: Mapping[str, Collection[str]]
+        self,
+        batch: Batch,
+        known: Mapping[str, Known],
+        present: Mapping[str, Collection[str]],
+        erased: Collection[str],
     ) -> list[Decision]:
         again = batch.stage == AGAIN
         rules = Rules(
@@ -174,6 +184,7 @@ class RecordsWorker:
             min_quality=self._target.validation.min_quality,
             today=self._now().date(),
             present=present,
+            erased=erased,
         )
         if again:
             known = {key: forgotten(state) for key, state in known.items()}
@@ -221,6 +232,10 @@ class RecordsWorker:
                     return action(self._connected(inputs))
                 except FenceError as error:
                     raise FencedError(str(error)) from error
+                except NoLedgerKeyError as error:
+                    raise BadInputError(
+                        "LOOMA_LEDGER_KEY is missing: people were erased, and without it they would be brought back"
+                    ) from error
                 except _GONE:
                     self.close()
                     raise
@@ -239,7 +254,7 @@ class RecordsWorker:
                 origin=inputs.source.name or inputs.job,
             )
             self._connection = connect(self._url, application_name=f"sync-{inputs.job}")
-            self._repository = SyncRepository(self._connection, place, self._entity)
+            self._repository = SyncRepository(self._connection, place, self._entity, ledger=self._ledger)
         return self._repository
 
     def _missing(self, inputs: Inputs, rows: list[SourceRow]) -> list[SourceRow]:
