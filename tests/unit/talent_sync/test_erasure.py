@@ -231,3 +231,28 @@ def test_the_application_cannot_erase_past_the_ledger(runs: Runs) -> None:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 runs.change(statement)
     assert set(runs.talents()) == {"p-1"}
+
+
+HOLDS_NOBODY = {
+    *("sync_fences", "sync_shards"),
+    # Of companies: what is said of a person in one of their texts the search finds, and people decide.
+    *("companies", "jobs"),
+    *("erasures", "erased_keys", "erasure_lifts", "audit_events"),
+    # Encrypted answers: they are opened one by one.
+    "idempotency_keys",
+}
+
+
+def test_every_table_is_emptied_of_a_person_or_holds_nobody(database_urls: DatabaseUrls) -> None:
+    """A table that comes later says here what becomes of its rows."""
+    with psycopg.connect(database_urls.admin) as connection:
+        rows = connection.execute(
+            """SELECT c.relname, position(c.relname in f.prosrc) > 0 OR EXISTS (
+                SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.confdeltype = 'c'
+                    AND k.confrelid = 'talent_sync.talents'::regclass)
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+                (SELECT prosrc FROM pg_proc WHERE proname = 'erase_record') f
+            WHERE n.nspname = 'talent_sync' AND c.relkind IN ('r', 'p') AND NOT c.relispartition"""
+        ).fetchall()
+    assert len(rows) > len(HOLDS_NOBODY)
+    assert {table for table, covered in rows if not covered} <= HOLDS_NOBODY

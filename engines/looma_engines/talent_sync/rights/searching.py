@@ -15,8 +15,10 @@ from looma_core.api.rights import Found, Proof
 
 from .traces import Kind, Traces, patterns
 
+# By its id alone: anything else that is found there is left like anywhere.
 KEPT: Mapping[str, str] = {
     "talent_sync.audit_events": "says what was done, to which id, and nothing of the person; it cannot be changed",
+    "talent_sync.erasures": "the proof of another erasure, whose search found the record, names it by its id",
     "console.audit": "says who did what in the console, to which id, and nothing of the person",
 }
 _TEXTS = "('text', 'character varying', 'json', 'jsonb', 'bytea', 'uuid', 'ARRAY')"
@@ -45,7 +47,7 @@ def search(connection: Connection, traces: Traces) -> Proof:
     left, kept, namesakes = [], [], []
     for store, columns in tables.items():
         for found in _in_table(connection, store, columns, wanted):
-            if store in KEPT:
+            if found.why is not None:
                 kept.append(found)
             elif found.kind == "name":
                 namesakes.append(found)
@@ -64,25 +66,41 @@ def search(connection: Connection, traces: Traces) -> Proof:
 def _in_table(
     connection: Connection, store: str, columns: Mapping[str, str], wanted: Mapping[Kind, list[str]]
 ) -> list[Found]:
+    """What one table has of each kind, by one look at each of its rows."""
     has_id = columns.get("id") == "uuid"
     told = " || E'\\n' || ".join(_as_text(name, kind) for name, kind in columns.items())
-    found = []
+    given: dict[str, str] = {}
+    held: dict[Kind, str] = {}
     for kind, values in wanted.items():
+        names = {f"{kind}_{number}": value for number, value in enumerate(values)}
         # position() takes a text as it is: no sign in it means anything.
-        held = " OR ".join(f"position(:v{number} IN t.said) > 0" for number in range(len(values)))
-        ids = "(array_agg(t.id))[1:20]" if has_id else "CAST(NULL AS uuid[])"
-        row = connection.execute(
-            text(
-                f"SELECT count(*) AS rows, {ids} AS ids FROM (SELECT {'id, ' if has_id else ''}lower({told}) AS said"  # noqa: S608
-                f" FROM {_quoted(store)}) t WHERE {held}"
-            ),
-            {f"v{number}": value for number, value in enumerate(values)},
-        ).one()
-        if row.rows:
-            found.append(
-                Found(store=store, kind=kind, rows=row.rows, ids=list(row.ids or ()), why=KEPT.get(store))
-            )
-    return found
+        held[kind] = " OR ".join(f"position(:{name} IN t.said) > 0" for name in names)
+        given |= names
+    if not given:
+        return []
+    ids = "(array_agg(t.id) FILTER (WHERE {held}))[1:20]" if has_id else "CAST(NULL AS uuid[])"
+    counted = ", ".join(
+        f"count(*) FILTER (WHERE {condition}) AS {kind}_rows, {ids.format(held=condition)} AS {kind}_ids"
+        for kind, condition in held.items()
+    )
+    row = connection.execute(
+        text(
+            f"SELECT {counted} FROM (SELECT {'id, ' if has_id else ''}lower({told}) AS said"  # noqa: S608 - our own texts
+            f" FROM {_quoted(store)} OFFSET 0) t"
+        ),
+        given,
+    ).one()._mapping
+    return [
+        Found(
+            store=store,
+            kind=kind,
+            rows=row[f"{kind}_rows"],
+            ids=list(row[f"{kind}_ids"] or ()),
+            why=KEPT.get(store) if kind == "id" else None,
+        )
+        for kind in held
+        if row[f"{kind}_rows"]
+    ]
 
 
 def _as_text(name: str, kind: str) -> str:
