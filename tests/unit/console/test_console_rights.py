@@ -115,7 +115,7 @@ def noted(parts) -> list[tuple[str, str]]:
         return [
             (entry.action, entry.object)
             for entry in session.scalars(select(AuditEntry).order_by(AuditEntry.id))
-            if entry.action != "sign-in" and entry.who != "test"
+            if entry.action in {"give-consent", "withdraw-consent", "erase-person"}
         ]
 
 
@@ -217,7 +217,7 @@ def test_an_export_is_a_file(officer, engine) -> None:
     file = officer.client.get(f"/people/{ID}/rights/export?format=html")
     assert file.status_code == 200
     assert "attachment" in file.headers["Content-Disposition"]
-    assert file.headers["Cache-Control"] == "no-store"
+    assert "no-store" in file.headers["Cache-Control"]
     engine.problem("GET", f"/api/v1/talents/{ID}/export", "not-found", 404)
     assert officer.client.get(f"/people/{ID}/rights/export").status_code == 404
 

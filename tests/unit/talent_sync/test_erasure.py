@@ -5,6 +5,8 @@ The search here is PostgreSQL's own dump, read as a text: nothing of it is the e
 
 from __future__ import annotations
 
+import json
+import secrets
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +25,10 @@ from support.tokens import bearer
 pytestmark = pytest.mark.database
 Client = TestClient[Any]
 Auth = dict[str, str]
-NAME, EMAIL, PHONE = "Zelda Quillfeather", "zelda@quillfeather.example", "+44 20 7946 0812"
+NAME, EMAIL = "Zelda Quillfeather", "zelda@quillfeather.example"
+WORD = secrets.token_hex(6)
+"""In no other test's data: all of a database is dumped and looked through."""
+WHO, ADDRESS, PHONE = f"Zoe Quill{WORD}", f"zoe@quill{WORD}.example", "+44 20 7946 0812"
 
 
 @pytest.fixture
@@ -70,7 +75,7 @@ def everything_of(runs: Runs, but: str) -> dict[str, list[Any]]:
 def lived(client: Client, auth: Auth, runs: Runs) -> str:
     """A person who was synced, changed by both sides, put into quarantine, related and imported; the id."""
     rows = [person(number) for number in range(2, 5)]
-    theirs = person(1, full_name=NAME, email=EMAIL, phone=PHONE)
+    theirs = person(1, full_name=WHO, email=ADDRESS, phone=PHONE)
     runs.target = {"conflictPolicy": {"default": "manual"}}
     runs.one([theirs, *rows])
     talent = str(runs.talents()["p-1"]["id"])
@@ -83,13 +88,18 @@ def lived(client: Client, auth: Auth, runs: Runs) -> str:
         )
         assert answer.status_code == 200, answer.text
     runs.one([{**theirs, "phone": "+44 20 7946 0815"}, *rows])
-    refused = {**theirs, "full_name": f"{NAME} {'x' * 200}"}
+    refused = {**theirs, "full_name": f"{WHO} {'x' * 200}"}
     # One of them under the person's own key, one under another's with the person's address.
-    runs.one([refused, person(9, email=None, headline=f"write to {EMAIL}", phone="no phone"), *rows])
+    runs.one([refused, person(9, email=None, headline=f"write to {ADDRESS}", phone="no phone"), *rows])
+    file = {"file": ("people.jsonl", json.dumps({"id": talent, "summary": f"{WHO} was imported."}).encode())}
+    imported = client.post("/api/v1/talents/import", files=file, headers=auth)
+    assert imported.json()["counts"]["updated"] == 1, imported.text
+    agreed = {"purpose": "matching", "evidence": f"a mail from {ADDRESS}"}
+    assert client.post(f"/api/v1/talents/{talent}/consents", json=agreed, headers=auth).status_code == 201
     company = made(client, auth, "companies", {"name": "Harbour"})
     other = str(runs.talents()["p-2"]["id"])
-    made(client, auth, "relations", {"kind": "works_at", "talent_id": talent, "company_id": company, "note": NAME})
-    made(client, auth, "relations", {"kind": "knows", "talent_id": other, "other_talent_id": talent, "note": NAME})
+    made(client, auth, "relations", {"kind": "works_at", "talent_id": talent, "company_id": company, "note": WHO})
+    made(client, auth, "relations", {"kind": "knows", "talent_id": other, "other_talent_id": talent, "note": WHO})
     made(client, auth, "relations", {"kind": "works_at", "talent_id": other, "company_id": company})
     return talent
 
@@ -97,7 +107,7 @@ def lived(client: Client, auth: Auth, runs: Runs) -> str:
 def test_nothing_of_a_person_is_left(client: Client, auth: Auth, admin: Auth, runs: Runs, tmp_path: Path) -> None:
     talent = lived(client, auth, runs)
     before = dump_of(runs.urls)
-    for word in (NAME, EMAIL, PHONE, talent):
+    for word in (WHO, ADDRESS, PHONE, talent):
         assert word in before, "the test looks for what was there"
     assert len(runs.rows("SELECT 1 FROM talent_sync.sync_conflicts")) == 1
     assert len(runs.rows("SELECT 1 FROM talent_sync.quarantine")) == 2
@@ -112,18 +122,25 @@ def test_nothing_of_a_person_is_left(client: Client, auth: Auth, admin: Auth, ru
     assert proof["counts"]["talent_sync.quarantine"] == 2
     assert proof["counts"]["talent_sync.sync_conflicts"] == 1
     assert proof["counts"]["talent_sync.sync_states"] == 1
+    assert proof["counts"]["talent_sync.consents"] == 1
     assert proof["counts"]["talent_sync.record_history"] >= 5
     assert proof["counts"]["talent_sync.idempotency_keys"] == 2
     assert proof["proof"]["left"] == []
     assert proof["proof"]["looked_for"]["phone"] >= 4
     assert "talent_sync.record_history" in proof["proof"]["stores"]
     after = dump_of(runs.urls)
-    for word in (NAME, EMAIL, PHONE, "7946 0813", "7946 0814", "7946 0815", talent):
+    for word in (WHO, ADDRESS, PHONE, "7946 0813", "7946 0814", "7946 0815"):
         assert word.lower() not in after.lower(), word
+    # The audit names it, by its id alone: that is what it is for.
+    told = [line for line in after.splitlines() if talent in line]
+    assert len(told) == 1
+    assert "give-consent" in told[0]
+    kept = [(row["store"], row["kind"], row["rows"]) for row in proof["proof"]["kept"]]
+    assert kept == [("talent_sync.audit_events", "id", 1)]
     left = everything_of(runs, but=talent)
     gone = quarantined
     for table, rows in others.items():
-        kept = [row for row in rows if NAME not in row[0] and EMAIL not in row[0]]
+        kept = [row for row in rows if WHO not in row[0] and ADDRESS not in row[0]]
         if table == "idempotency_keys":
             continue
         assert [row for row in kept if not any(one in row[0] for one in gone)] == left[table], table

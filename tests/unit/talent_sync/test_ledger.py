@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import uuid
@@ -35,7 +36,9 @@ from support.tokens import bearer
 
 KEY = LedgerKey("k" * 32)
 Client = TestClient[Any]
-NAME, EMAIL = "Zelda Quillfeather", "zelda@quillfeather.example"
+WORD = secrets.token_hex(6)
+"""In no other test's data: all of a database is dumped and looked through."""
+NAME, EMAIL = f"Zelda Quill{WORD}", f"zelda@quill{WORD}.example"
 
 
 def entry(**changes: Any) -> LedgerEntry:

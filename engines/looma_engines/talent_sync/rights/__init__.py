@@ -2,6 +2,7 @@
 
     ledger      digests of what was erased, and the ledger as a file; pure
     traces      values that tell of a person, and whether a text holds one; pure
+    opening     what is stored of a person as a plain value; pure
     searching   the search of all tables for such values
     erasing     erases a record in the caller's transaction, and writes the ledger and the proof
     applying    the ledger as a file: read from a database, and carried out on a restored one

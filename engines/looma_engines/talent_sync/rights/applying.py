@@ -19,6 +19,7 @@ from looma_engines.talent_sync.models import SCHEMA
 
 from .erasing import TABLES, Answers, Gathered, Wanted, gather, take_away, write_entry, write_keys
 from .ledger import ErasedKey, LedgerEntry, LedgerKey, LedgerLift
+from .opening import PLAIN, Opens
 from .traces import Traces
 
 _TENANT = text(
@@ -105,7 +106,13 @@ def _entry(tenant: str, row: Any) -> LedgerEntry:  # noqa: ANN401 - a row of the
 
 
 def carry_out(
-    connection: Connection, tenant: str, entries: Iterable[LedgerEntry], *, key: LedgerKey, answers: Answers
+    connection: Connection,
+    tenant: str,
+    entries: Iterable[LedgerEntry],
+    *,
+    key: LedgerKey,
+    answers: Answers,
+    opens: Opens = PLAIN,
 ) -> Applied:
     """Erase again all that a tenant's ledger says, and take the entries over; a second time it finds nothing.
 
@@ -115,6 +122,7 @@ def carry_out(
         entries: from the file.
         key: the one that they were made with.
         answers: which kept answers go.
+        opens: reads what rows hold.
     """
     enter_tenant(connection, tenant, origin="ledger")
     entries = list(entries)
@@ -125,7 +133,7 @@ def carry_out(
     for entity in TABLES:
         for record_id in _ids(connection, entity):
             entry = records.get(key.of_record(tenant, entity, record_id).hex())
-            found = gather(connection, entity, record_id) if entry is not None else None
+            found = gather(connection, entity, record_id, opens=opens) if entry is not None else None
             if entry is not None and found is not None:
                 counts = take_away(
                     connection, entry.id, _wanted(entry, record_id), found, answers=answers

@@ -26,6 +26,7 @@ from looma_core.db import new_id
 from looma_engines.talent_sync.models import SCHEMA
 
 from .ledger import LedgerKey
+from .opening import PLAIN, Opens
 from .searching import search
 from .traces import FIELDS, Traces
 
@@ -77,7 +78,9 @@ class Erased:
     proof: Proof | None
 
 
-def gather(connection: Connection, entity: str, record_id: UUID) -> Gathered | None:
+def gather(
+    connection: Connection, entity: str, record_id: UUID, *, opens: Opens = PLAIN
+) -> Gathered | None:
     """Lock a record, deleted or not, and look up all that belongs to it; None where there is no trace of it."""
     connection.execute(text(f"SET LOCAL statement_timeout = '{SLOWEST_SECONDS}s'"))
     told = {"id": record_id, "entity": entity}
@@ -97,18 +100,20 @@ def gather(connection: Connection, entity: str, record_id: UUID) -> Gathered | N
         return None
     found = Gathered(traces=Traces())
     found.traces.add_id(record_id)
-    for fields in (*([record._mapping] if record else ()), *(row.changes for row in history)):
+    said = [opens.values(entity, record_id, dict(record._mapping))] if record else []
+    said += [opens.changes(entity, record_id, row.changes) for row in history]
+    for fields in said:
         if entity == "talent":
             found.traces.add_fields(fields)
         _add_source(found, fields.get("source_type"), fields.get("source_ref"))
     for state in states:
         if entity == "talent":
-            found.traces.add_fields(state.base)
+            found.traces.add_fields(opens.opened_base(entity, record_id, state.base or {}))
         _add_source(found, "sync", f"{state.origin}:{state.key}")
         if state.gone:
             found.gone.add(("sync", f"{state.origin}:{state.key}"))
-    _add_conflicts(connection, found, told)
-    found.entries += _entries(connection, found, entity, states)
+    _add_conflicts(connection, found, told, opens)
+    found.entries += _entries(connection, found, entity, states, opens)
     return found
 
 
@@ -127,22 +132,24 @@ def _add_source(found: Gathered, source_type: object, reference: object) -> None
             found.files.append(number)
 
 
-def _add_conflicts(connection: Connection, found: Gathered, told: dict[str, Any]) -> None:
+def _add_conflicts(
+    connection: Connection, found: Gathered, told: dict[str, Any], opens: Opens
+) -> None:
     rows = connection.execute(
         text(
-            f"SELECT field, base, source, target FROM {SCHEMA}.sync_conflicts"  # noqa: S608 - our own names
+            f"SELECT id, field, base, source, target FROM {SCHEMA}.sync_conflicts"  # noqa: S608 - our own names
             " WHERE record_id = :id AND entity = :entity"
         ),
         told,
     )
     for row in rows:
         if (kind := FIELDS.get(row.field)) is not None:
-            for value in (row.base, row.source, row.target):
-                found.traces.add(kind, value)
+            for side, value in (("base", row.base), ("source", row.source), ("target", row.target)):
+                found.traces.add(kind, opens.opened_side(told["entity"], row.id, row.field, side, value))
 
 
 def _entries(
-    connection: Connection, found: Gathered, entity: str, states: Sequence[Row[Any]]
+    connection: Connection, found: Gathered, entity: str, states: Sequence[Row[Any]], opens: Opens
 ) -> Iterator[UUID]:
     """Entries of the quarantine under the record's keys, and those that have the person's e-mail or phone."""
     keys = {(state.origin, state.key) for state in states}
@@ -158,7 +165,7 @@ def _entries(
     )
     for row in rows:
         by_key = row.key and row.entity == entity and (row.origin, row.key) in keys
-        if by_key or found.traces.is_contact_in(row.raw):
+        if by_key or found.traces.is_contact_in(opens.opened_raw(row.id, row.raw)):
             yield row.id
 
 
@@ -219,6 +226,7 @@ def erase(
     key: LedgerKey,
     answers: Answers,
     searched: bool = True,
+    opens: Opens = PLAIN,
 ) -> Erased | None:
     """Erase a record and all that belongs to it; None where there is no trace of it.
 
@@ -229,8 +237,9 @@ def erase(
         key: makes the ledger's digests.
         answers: which kept answers go.
         searched: whether all tables are searched afterwards.
+        opens: reads what rows hold.
     """
-    found = gather(connection, wanted.entity, wanted.record_id)
+    found = gather(connection, wanted.entity, wanted.record_id, opens=opens)
     if found is None:
         return None
     erasure_id = new_id()

@@ -26,6 +26,7 @@ from .audit import note
 from .consents import consents_of
 from .erasing import Gathered, gather
 from .events import events_of
+from .opening import PLAIN, Opens
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
@@ -64,14 +65,14 @@ class PersonService:
         return answer
 
 
-async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
+async def _held(session: AsyncSession, talent_id: UUID, opens: Opens = PLAIN) -> PersonExport:
     talents = RecordRepository(session, TALENTS)
     record = next(iter(await talents.matching(TalentRow.id == talent_id)), None)
     if record is None:
         raise NotFound(f"There is no talent {talent_id}.")
 
     def look(sync: Session) -> Gathered | None:
-        return gather(sync.connection(), "talent", talent_id)
+        return gather(sync.connection(), TALENTS.name, talent_id, opens=opens)
 
     found = await session.run_sync(look)
     relations = await RecordRepository(session, RELATIONS).matching(
@@ -95,16 +96,31 @@ async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
         relations=relations,
         history=[histories.entry_of(row, TALENTS.settable) for row in history],
         consents=await consents_of(session, talent_id),
-        sources=[_converted(row, StoredSource) for row in states],
-        conflicts=[_converted(row, SyncConflict) for row in conflicts],
-        quarantine=[_converted(row, QuarantineEntry) for row in entries],
+        sources=[
+            _converted(row, StoredSource, base=opens.opened_base(TALENTS.name, talent_id, row.base or {}))
+            for row in states
+        ],
+        conflicts=[
+            _converted(
+                row,
+                SyncConflict,
+                **{
+                    side: opens.opened_side(TALENTS.name, row.id, row.field, side, getattr(row, side))
+                    for side in ("base", "source", "target")
+                },
+            )
+            for row in conflicts
+        ],
+        quarantine=[
+            _converted(row, QuarantineEntry, raw=opens.opened_raw(row.id, row.raw)) for row in entries
+        ],
         audit=await events_of(session, talent_id),
     )
 
 
-def _converted(row: Any, struct: Any) -> Any:  # noqa: ANN401 - a row and the Struct of its kind
-    names = (name for name in struct.__struct_fields__ if hasattr(row, name))
-    return msgspec.convert({name: getattr(row, name) for name in names}, struct)
+def _converted(row: Any, struct: Any, **opened: object) -> Any:  # noqa: ANN401 - a row and the Struct of its kind
+    values = {name: getattr(row, name) for name in struct.__struct_fields__ if hasattr(row, name)}
+    return msgspec.convert({**values, **opened}, struct)
 
 
 HEADINGS = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Schema
+from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
@@ -32,8 +35,19 @@ from .person import PersonService, readable
 
 DEFAULT_LIMIT = 50
 PersonForm = Annotated[
-    Literal["json", "html"], Parameter(query="format", description="JSON, or a page that a person can read.")
+    Literal["json", "html"], Parameter(description="JSON, or a page that a person can read.")
 ]
+
+
+@dataclass
+class PersonOperation(Operation):
+    """An answer in one of two forms."""
+
+    def __post_init__(self) -> None:
+        page = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
+        for answer in (self.responses or {}).values():
+            if isinstance(answer, OpenAPIResponse) and answer.content:
+                answer.content["text/html"] = page
 
 
 class ErasureController(Controller):
@@ -88,18 +102,21 @@ class PersonController(Controller):
     tags = ("rights",)
     opt = allow(Role.ADMIN)
 
-    @get(summary="Export a person")
+    @get(summary="Export a person", operation_class=PersonOperation)
     async def export(
-        self, record_id: UUID, principal: Principal, persons: PersonService, form: PersonForm = "json"
+        self,
+        record_id: UUID,
+        principal: Principal,
+        persons: PersonService,
+        format: PersonForm = "json",  # noqa: A002 - its name is what an error says
     ) -> Response[PersonExport]:
         """All that is held of a person, deleted or not, as JSON or as a page to read. The audit tells of it."""
         document = await persons.export(principal, record_id)
-        ending = "html" if form == "html" else "json"
         headers = {
-            "Content-Disposition": f'attachment; filename="person-{record_id}.{ending}"',
+            "Content-Disposition": f'attachment; filename="person-{record_id}.{format}"',
             "Cache-Control": "no-store",
         }
-        if form == "html":
+        if format == "html":
             page = Response(readable(document), media_type="text/html; charset=utf-8", headers=headers)
             return cast("Response[PersonExport]", page)
         return Response(document, headers=headers)
