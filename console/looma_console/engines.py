@@ -210,9 +210,7 @@ class EngineClient:
         """All that is held of a person, as a stream; the caller closes it. Raises EngineError."""
         return self._download(caller, f"/api/v1/talents/{talent_id}/export", params={"format": form})
 
-    def erase(
-        self, caller: Caller, talent_id: UUID, document: Mapping[str, object], *, key: str
-    ) -> Erasure:
+    def erase(self, caller: Caller, talent_id: UUID, document: Mapping[str, object], *, key: str) -> Erasure:
         """Erase a person for good; the same `key` gets the same proof. Raises EngineError."""
         path = f"/api/v1/talents/{talent_id}/erasure"
         return _decode(self._posted(caller, path, document, key=key), Erasure)

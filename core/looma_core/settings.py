@@ -164,7 +164,9 @@ class MigrateSettings(CoreSettings, frozen=True, kw_only=True):
     ] = HISTORY_MONTHS
     deleted_days: Annotated[
         int,
-        Meta(ge=1, le=3650, description="How many days a deleted record can be restored, before it is erased."),
+        Meta(
+            ge=1, le=3650, description="How many days a deleted record can be restored, before it is erased."
+        ),
     ] = DELETED_DAYS
     ledger_key: Annotated[
         str,

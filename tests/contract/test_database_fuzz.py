@@ -58,7 +58,9 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
     ids = {kind: [one[kind] for one in made] for kind in made[0]}
     # People of their own: whoever is erased is nobody's to read.
     spare = [
-        engines.call(f"POST {API}/talents", bearer(tenant=tenant), json={"full_name": f"Spare {number}"}).json()["id"]
+        engines.call(
+            f"POST {API}/talents", bearer(tenant=tenant), json={"full_name": f"Spare {number}"}
+        ).json()["id"]
         for number in range(RECORDS)
     ]
     names = ["Ada Byron", "林黛", "Harbour Payments", "O'Neill-Ødegård", "a" * 200]

@@ -28,7 +28,11 @@ def _tool(name: str, urls: DatabaseUrls) -> str:
 def dump_of(urls: DatabaseUrls) -> str:
     """All of a database as SQL, read past the policies; bytes that are texts are told as such by COPY's escapes."""
     done = subprocess.run(
-        [_tool("pg_dump", urls), "--dbname", urls.admin], check=True, capture_output=True, text=True, timeout=120
+        [_tool("pg_dump", urls), "--dbname", urls.admin],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     return done.stdout
 

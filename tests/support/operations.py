@@ -105,7 +105,9 @@ CALLS: dict[str, Call] = {
     f"POST {API}/sync-conflicts/{{conflict_id}}/settle": Call(json={"take": "source"}),
     f"GET {API}/sync-runs": Call(),
     f"GET {API}/sync-runs/{{number}}": Call(),
-    f"POST {API}/talents/{{person_id}}/erasure": Call(expects=201, json={"reason": "request"}, roles=OFFICERS),
+    f"POST {API}/talents/{{person_id}}/erasure": Call(
+        expects=201, json={"reason": "request"}, roles=OFFICERS
+    ),
     f"GET {API}/talents/{{record_id}}/export": Call(roles=OFFICERS),
     f"GET {API}/talents/{{record_id}}/consents": Call(),
     f"POST {API}/talents/{{record_id}}/consents": Call(
@@ -188,7 +190,8 @@ class Engines(msgspec.Struct, frozen=True):
         for part in path.split("/"):
             parts.append((ids or {})[before] if part.startswith("{") else part)
             before = part
-        wanted: dict[str, Any] = {"json": _named(row.json, {"now": datetime.now(UTC).isoformat(), **(ids or {})})} if row.json is not None else {}
+        given = {"now": datetime.now(UTC).isoformat(), **(ids or {})}
+        wanted: dict[str, Any] = {"json": _named(row.json, given)} if row.json is not None else {}
         if row.files:
             name, text = row.file
             wanted["files"] = {row.files: (name, (text or RESUME.format(name="Somebody")).encode())}
@@ -234,7 +237,9 @@ def of_a_persons_rights(engines: Engines, tenant: str, talent: str, *, name: str
     """A consent of the talent, and the erasure of another one of a like name; their ids by kind."""
     auth = bearer(tenant=tenant, roles=["admin"])
     given = {"purpose": "contact", "evidence": name}
-    consent = engines.call(f"POST {API}/talents/{{record_id}}/consents", auth, ids={"talents": talent}, json=given)
+    consent = engines.call(
+        f"POST {API}/talents/{{record_id}}/consents", auth, ids={"talents": talent}, json=given
+    )
     assert consent.status_code == 201, consent.text
     other = engines.call(f"POST {API}/talents", auth, json={"full_name": f"{name} the Second"})
     gone = {"talents": other.json()["id"]}

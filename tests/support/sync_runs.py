@@ -81,9 +81,7 @@ class Runs:
         """A worker of the shard."""
         assert given.target is not None
         # The database is shared with tests that erase people.
-        return RecordsWorker(
-            self.urls.app, given.target, **{"ledger": LedgerKey(LEDGER_KEY), **changes}
-        )
+        return RecordsWorker(self.urls.app, given.target, **{"ledger": LedgerKey(LEDGER_KEY), **changes})
 
     def run(self, rows: list[Any] | None = None, *, shards: int = 1, batch: int = 3) -> list[ShardReport]:
         """One whole run, of what the file has now; what its shards reported last."""

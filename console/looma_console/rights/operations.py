@@ -52,9 +52,7 @@ def erase(
     db: Database, engines: EngineClient, caller: Caller, talent_id: UUID, form: Mapping[str, str]
 ) -> Erasure:
     """Erase a person for good; the same form sent twice gets the same proof. Raises EngineError."""
-    document = {
-        name: value for name in ("reason", "reference") if (value := form.get(name, "").strip())
-    }
+    document = {name: value for name in ("reason", "reference") if (value := form.get(name, "").strip())}
     erasure = engines.erase(caller, talent_id, document, key=form.get("key", ""))
     # The entry names the erasure: the person's id is nowhere from now on, but where it was before.
     _note(db, caller, "erase-person", f"erasure/{erasure.id}", {"reason": erasure.reason})

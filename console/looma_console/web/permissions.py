@@ -48,7 +48,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.RECRUITER: frozenset({Permission.SIGNED_IN, Permission.PEOPLE_READ, Permission.PEOPLE_WRITE}),
     Role.OPERATOR: _OPERATING,
     # Administering accounts is not a licence to read people's résumés: an admin who recruits has both roles. What a
-    # person asks for about the own data is an officer's work: an export of it is a file for that person, and is audited.
+    # person asks for about the own data is an officer's work: an export is a file for that person, and is audited.
     Role.ADMIN: _OPERATING | {Permission.USERS_MANAGE, Permission.AUDIT_READ, Permission.PEOPLE_RIGHTS},
 }
 

@@ -18,7 +18,9 @@ EXPORT_FORMAT = "looma-person/1"
 
 ErasureReason = Literal["request", "withdrawn", "unlawful", "retention", "order"]
 Purpose = Literal["matching", "contact", "storage", "sharing", "research"]
-Basis = Literal["consent", "contract", "legal_obligation", "vital_interest", "public_task", "legitimate_interest"]
+Basis = Literal[
+    "consent", "contract", "legal_obligation", "vital_interest", "public_task", "legitimate_interest"
+]
 ConsentSource = Literal["form", "email", "phone", "paper", "import", "api"]
 Standing = Literal["given", "withdrawn", "expired"]
 AuditAction = Literal[
@@ -171,7 +173,9 @@ class Consents(msgspec.Struct, kw_only=True):
     allowed: Annotated[list[Purpose], Meta(description="Purposes with a basis that is in force.")]
     barred: Annotated[
         list[Purpose],
-        Meta(description="Purposes that had a basis and have none in force: lists with `usable_for` leave it out."),
+        Meta(
+            description="Purposes that had a basis and have none in force: lists with `usable_for` leave it out."
+        ),
     ]
 
 

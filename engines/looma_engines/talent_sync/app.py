@@ -154,7 +154,9 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
     )
     persons = PersonService(
         database,
-        exported=metrics.counter("looma_persons_exported_total", "Exports of all that is held of one person."),
+        exported=metrics.counter(
+            "looma_persons_exported_total", "Exports of all that is held of one person."
+        ),
     )
     audit = AuditService(database, max_page_size=config.max_page_size)
     rights = Router(

@@ -150,7 +150,11 @@ def second(postgres_admin: str) -> Iterator[DatabaseUrls]:
 def command(urls: DatabaseUrls, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LOOMA_")}
     code = "from looma_engines.main import main; main()"
-    given = {"LOOMA_OWNER_DATABASE_URL": urls.owner, "LOOMA_LEDGER_KEY": LEDGER_KEY, "LOOMA_FILE_KEYS": FILE_KEYS}
+    given = {
+        "LOOMA_OWNER_DATABASE_URL": urls.owner,
+        "LOOMA_LEDGER_KEY": LEDGER_KEY,
+        "LOOMA_FILE_KEYS": FILE_KEYS,
+    }
     return subprocess.run(
         [sys.executable, "-c", code, "records-erase", *arguments],
         env={**clean, **given, **settings},
@@ -225,14 +229,20 @@ def test_what_was_deleted_long_ago_is_erased_by_the_upkeep(
     everybody = [person(number) for number in range(1, 6)]
     runs.one(everybody)
     runs.one(everybody[:4])  # The fifth left the source.
-    runs.change("UPDATE talent_sync.talents SET deleted_at = now(), version = 2 WHERE source_ref = 'people:p-1'")
-    runs.change("UPDATE talent_sync.talents SET deleted_at = now(), version = 2 WHERE source_ref = 'people:p-2'")
+    runs.change(
+        "UPDATE talent_sync.talents SET deleted_at = now(), version = 2 WHERE source_ref = 'people:p-1'"
+    )
+    runs.change(
+        "UPDATE talent_sync.talents SET deleted_at = now(), version = 2 WHERE source_ref = 'people:p-2'"
+    )
     past = datetime.now(UTC) - timedelta(days=31)
     runs.change(
         "UPDATE talent_sync.talents SET deleted_at = %(past)s WHERE source_ref IN ('people:p-1', 'people:p-5')",
         past=past,
     )
-    left = runs.rows("SELECT t::text AS row FROM talent_sync.talents t WHERE full_name !~ 'Number [15]' ORDER BY id")
+    left = runs.rows(
+        "SELECT t::text AS row FROM talent_sync.talents t WHERE full_name !~ 'Number [15]' ORDER BY id"
+    )
     migrate(urls.owner)
     assert len(runs.rows("SELECT 1 FROM talent_sync.talents")) == 5, "without a key nothing is erased"
     migrate(urls.owner, ledger_key=LEDGER_KEY)

@@ -34,7 +34,11 @@ def runs(database_urls: DatabaseUrls, tenant: str, tmp_path: Path) -> Runs:
 
 
 def made(client: Client, auth: Auth, kind: str = "talents", **draft: Any) -> str:
-    body = {"talents": {"full_name": "Ada"}, "companies": {"name": "Harbour"}, "jobs": {"title": "Clerk"}}.get(kind, {})
+    body = {
+        "talents": {"full_name": "Ada"},
+        "companies": {"name": "Harbour"},
+        "jobs": {"title": "Clerk"},
+    }.get(kind, {})
     answer = client.post(f"/api/v1/{kind}", json={**body, **draft}, headers=auth)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
@@ -84,7 +88,11 @@ def test_a_consent_is_given_withdrawn_and_stays_to_be_read(client: Client, auth:
     other = made(client, auth)
     assert set(usable()) == {talent, other}
     ended = client.post(f"{url}/{second['id']}/withdraw", headers=auth)
-    assert (ended.status_code, ended.json()["standing"], ended.json()["withdrawn_by"]) == (200, "withdrawn", "ada")
+    assert (ended.status_code, ended.json()["standing"], ended.json()["withdrawn_by"]) == (
+        200,
+        "withdrawn",
+        "ada",
+    )
     assert set(usable()) == {talent, other}, "another basis is in force"
     client.post(f"{url}/{first.json()['id']}/withdraw", headers=auth)
     assert usable() == [other]
@@ -118,6 +126,8 @@ def test_a_consent_that_has_expired_is_one_no_longer(client: Client, auth: Auth,
         ({**AGREED, "given_at": "1800-01-01T00:00:00Z"}, "given_at"),
         ({**AGREED, "given_at": "2020-01-01T00:00:00Z", "expires_at": "2019-01-01T00:00:00Z"}, "expires_at"),
         ({**AGREED, "expires_at": "2019-01-01T00:00:00Z"}, "expires_at"),
+        ({**AGREED, "expires_at": "9999-12-31T23:59:59-12:00"}, "expires_at"),
+        ({**AGREED, "given_at": "0001-01-01T00:00:00+14:00"}, "given_at"),
         ({**AGREED, "evidence": "a\u0000b"}, "evidence"),
     ],
 )
@@ -141,7 +151,9 @@ def test_another_tenant_has_no_part_in_consents(client: Client, auth: Auth, othe
 # ---- export ------------------------------------------------------------------------------------------------
 
 
-def test_a_person_is_exported_with_all_that_is_held(client: Client, auth: Auth, admin: Auth, runs: Runs) -> None:
+def test_a_person_is_exported_with_all_that_is_held(
+    client: Client, auth: Auth, admin: Auth, runs: Runs
+) -> None:
     runs.target = {"conflictPolicy": {"default": "manual"}}
     runs.one([person(1, headline="Before"), person(2)])
     talent = str(runs.talents()["p-1"]["id"])
@@ -160,7 +172,9 @@ def test_a_person_is_exported_with_all_that_is_held(client: Client, auth: Auth, 
     told = answer.json()
     assert (told["format"], told["deleted"], told["record"]["id"]) == ("looma-person/1", False, talent)
     assert [entry["action"] for entry in told["history"]] == ["update", "create"]
-    assert [len(told[name]) for name in ("relations", "consents", "sources", "conflicts", "quarantine")] == [1] * 5
+    assert [len(told[name]) for name in ("relations", "consents", "sources", "conflicts", "quarantine")] == [
+        1
+    ] * 5
     assert [event["action"] for event in told["audit"]] == ["export-person", "give-consent"]
     assert "Ada Number 2" not in answer.text
     page = client.get(url, params={"format": "html"}, headers=admin)
@@ -269,7 +283,11 @@ def test_what_is_done_with_people_is_told_and_nothing_of_them(
         "export-person",
         "erase",
     ]
-    assert (found[0]["record_id"], found[0]["actor"], found[0]["reason"]) == (done["id"], "officer", "request")
+    assert (found[0]["record_id"], found[0]["actor"], found[0]["reason"]) == (
+        done["id"],
+        "officer",
+        "request",
+    )
     assert (found[1]["record_id"], found[1]["request_id"]) == (talent, "asked-by-letter")
     assert {event["actor"] for event in found[2:]} == {"ada"}
     for word in ("Number", "mail.example", "Theirs", "Ours", "Imported"):

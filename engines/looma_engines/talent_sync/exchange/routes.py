@@ -175,7 +175,9 @@ class TalentExchange(ExchangeController):
         sort: TalentSort = "-created_at",
     ) -> Stream:
         """All talents that a list with the same filters has, as they are at one moment."""
-        parts = await exporter.begin(principal, format, sort=sort, q=q, filters={"source_type": source, "usable_for": usable_for})
+        parts = await exporter.begin(
+            principal, format, sort=sort, q=q, filters={"source_type": source, "usable_for": usable_for}
+        )
         return _sent(parts, "talents", format)
 
 

@@ -180,9 +180,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
         """Bring a deleted record back as it was; None if `version` is no longer the stored one."""
         statement = (
             update(self._row)
-            .where(
-                self._row.id == record_id, self._row.version == version, self._row.deleted_at.is_not(None)
-            )
+            .where(self._row.id == record_id, self._row.version == version, self._row.deleted_at.is_not(None))
             .values(version=version + 1, updated_at=func.now(), deleted_at=None)
             .returning(self._row)
         )

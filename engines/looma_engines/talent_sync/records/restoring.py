@@ -61,7 +61,9 @@ class Restorer(Generic[DraftT, RecordT]):
             try:
                 restored = await repository.undelete(record_id, version=deleted.version)
             except IntegrityError as error:
-                raise Conflict(f"Another {name} took its place since: look for one of the same source.") from error
+                raise Conflict(
+                    f"Another {name} took its place since: look for one of the same source."
+                ) from error
             if restored is None:
                 raise PreconditionFailed(f"The {name} was restored or erased at this moment.")
             await note(session, "restore", name, record_id)

@@ -48,5 +48,10 @@ def keep(
     decided = plan(existing, today=today, months=months, stray=stray, of=of)
     for statement in carry_out(decided, stray=stray, of=of):
         connection.execute(text(statement))
-    log.info("partitions kept", table=of.table, created=[str(month) for month in decided.create], dropped=list(decided.drop))
+    log.info(
+        "partitions kept",
+        table=of.table,
+        created=[str(month) for month in decided.create],
+        dropped=list(decided.drop),
+    )
     return decided

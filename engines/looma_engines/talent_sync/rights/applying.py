@@ -1,7 +1,7 @@
 """The ledger out of a database, and carried out on another: one that was restored from before some erasures.
 
-Both work on a connection of the tables' owner, tenant by tenant. Which tenants there are the owner sees only without the
-policies' force, for a moment: in a savepoint that is rolled back, so that neither the change nor its lock stays.
+Both work on a connection of the tables' owner, tenant by tenant. Which tenants there are the owner sees only without
+the policies' force, for a moment: in a savepoint that is rolled back, so that neither the change nor its lock stays.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _TENANT = text(
 _ENTRIES = text(f"""
     SELECT e.*, lift.id AS lift_id, lift.basis, lift.purposes, lift.reference AS lift_reference, lift.lifted_by,
         lift.given_at, lift.created_at AS lifted_at,
-        (SELECT jsonb_agg(jsonb_build_object('digest', encode(k.digest, 'hex'), 'kind', k.kind) ORDER BY k.kind, k.digest)
+        (SELECT jsonb_agg(jsonb_build_object('digest', encode(k.digest, 'hex'), 'kind', k.kind)
+                ORDER BY k.kind, k.digest)
             FROM {SCHEMA}.erased_keys k WHERE k.erasure_id = e.id) AS keys
     FROM {SCHEMA}.erasures e LEFT JOIN {SCHEMA}.erasure_lifts lift ON lift.erasure_id = e.id
     ORDER BY e.created_at, e.id
@@ -47,7 +48,9 @@ class Applied:
 
     def __add__(self, other: Applied) -> Applied:
         return Applied(
-            entries=self.entries + other.entries, erased=self.erased + other.erased, rows=self.rows + other.rows
+            entries=self.entries + other.entries,
+            erased=self.erased + other.erased,
+            rows=self.rows + other.rows,
         )
 
 
@@ -135,9 +138,7 @@ def carry_out(
             entry = records.get(key.of_record(tenant, entity, record_id).hex())
             found = gather(connection, entity, record_id, opens=opens) if entry is not None else None
             if entry is not None and found is not None:
-                counts = take_away(
-                    connection, entry.id, _wanted(entry, record_id), found, answers=answers
-                )
+                counts = take_away(connection, entry.id, _wanted(entry, record_id), found, answers=answers)
                 done += Applied(entries=0, erased=1, rows=sum(counts.values()))
     return done + _empty_quarantine(connection, tenant, entries, key)
 
@@ -166,7 +167,9 @@ def _empty_quarantine(
     for entry, ids in found.values():
         # No record has this id: the entries alone are taken.
         nobody = _wanted(entry, new_id())
-        counts = take_away(connection, entry.id, nobody, Gathered(traces=Traces(), entries=ids), answers="none")
+        counts = take_away(
+            connection, entry.id, nobody, Gathered(traces=Traces(), entries=ids), answers="none"
+        )
         erased += sum(counts.values())
     return Applied(entries=0, erased=0, rows=erased)
 

@@ -47,9 +47,7 @@ def note_now(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """The same, on a connection."""
-    connection.execute(
-        _INSERT, _values(action, entity, record_id, actor=actor, reason=reason, detail=detail)
-    )
+    connection.execute(_INSERT, _values(action, entity, record_id, actor=actor, reason=reason, detail=detail))
 
 
 def _values(

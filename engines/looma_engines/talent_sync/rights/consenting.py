@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import get_args
 
 from looma_core.api.quality import Family
 from looma_core.api.rights import Consent, ConsentDraft, Purpose, Standing
 from looma_engines.talent_sync.quality.rule import Case, Fault, Rule, refusing
 
-OLDEST = date(1990, 1, 1)
+OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""Times beyond these are slips, and some are none that a database holds."""
 
 
-def _day(moment: datetime) -> date:
-    return moment.astimezone(UTC).date()
+def _tomorrow(today: date) -> datetime:
+    return datetime(today.year, today.month, today.day, tzinfo=UTC) + timedelta(days=1)
 
 
 def _given(case: Case[ConsentDraft]) -> Iterator[Fault]:
     given = case.record.given_at
-    if given is not None and not OLDEST <= _day(given) <= case.today:
-        yield Fault("given_at", f"lies in the future, or before {OLDEST}: write when it was given")
+    if given is not None and not OLDEST <= given < _tomorrow(case.today):
+        yield Fault("given_at", f"lies in the future, or before {OLDEST.year}: write when it was given")
 
 
 def _expires(case: Case[ConsentDraft]) -> Iterator[Fault]:
@@ -29,8 +31,10 @@ def _expires(case: Case[ConsentDraft]) -> Iterator[Fault]:
         return
     if given is not None and expires <= given:
         yield Fault("expires_at", "must lie after `given_at`")
-    elif given is None and _day(expires) <= case.today:
+    elif given is None and expires < _tomorrow(case.today):
         yield Fault("expires_at", "is over already: write a later day, or none")
+    elif expires > LATEST:
+        yield Fault("expires_at", "lies too far away: leave it out for a basis without an end")
 
 
 def _evidence(case: Case[ConsentDraft]) -> Iterator[Fault]:

@@ -109,9 +109,7 @@ class ConsentService:
                     raise NotFound(f"The talent {talent_id} has no consent {consent_id}.")
                 raise Conflict("This consent was withdrawn before; the list says when.")
             answer = consent_of(row)
-            await note(
-                session, "withdraw-consent", "talent", talent_id, detail={"purpose": answer.purpose}
-            )
+            await note(session, "withdraw-consent", "talent", talent_id, detail={"purpose": answer.purpose})
         self._changed.labels(answer.purpose, "withdrawn").inc()
         return answer
 
@@ -131,9 +129,7 @@ def consent_of(row: ConsentRow) -> Consent:
     fields: dict[str, Any] = {
         name: getattr(row, name) for name in Consent.__struct_fields__ if name != "standing"
     }
-    standing = standing_of(
-        withdrawn_at=row.withdrawn_at, expires_at=row.expires_at, now=datetime.now(UTC)
-    )
+    standing = standing_of(withdrawn_at=row.withdrawn_at, expires_at=row.expires_at, now=datetime.now(UTC))
     return cast("Consent", Consent(**fields, standing=standing))
 
 

@@ -4,9 +4,9 @@
     take_away  erases it under an entry of the ledger that is there
     erase      both, with the entry and the proof
 
-All of it is for a connection whose transaction knows its tenant; the application's role and the tables' owner may both do
-it. The rows go by the function `erase_record` of the database (`talent_sync_0009`): no role of the application can delete
-them by itself.
+All of it is for a connection whose transaction knows its tenant; the application's role and the tables' owner may both
+do it. The rows go by the function `erase_record` of the database (`talent_sync_0009`): no role of the application can
+delete them by itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SLOWEST_SECONDS = 120
 _STREAMED = {"yield_per": 200}
 
 Answers = FileCipher | Literal["all", "none"]
-"""Which kept answers go: those that hold the person, read with a cipher; all; or none, where they are past their time."""
+"""Which kept answers go: those that hold the person, read with a cipher; all; or none, past their time as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +78,7 @@ class Erased:
     proof: Proof | None
 
 
-def gather(
-    connection: Connection, entity: str, record_id: UUID, *, opens: Opens = PLAIN
-) -> Gathered | None:
+def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens = PLAIN) -> Gathered | None:
     """Lock a record, deleted or not, and look up all that belongs to it; None where there is no trace of it."""
     connection.execute(text(f"SET LOCAL statement_timeout = '{SLOWEST_SECONDS}s'"))
     told = {"id": record_id, "entity": entity}
@@ -132,9 +130,7 @@ def _add_source(found: Gathered, source_type: object, reference: object) -> None
             found.files.append(number)
 
 
-def _add_conflicts(
-    connection: Connection, found: Gathered, told: dict[str, Any], opens: Opens
-) -> None:
+def _add_conflicts(connection: Connection, found: Gathered, told: dict[str, Any], opens: Opens) -> None:
     rows = connection.execute(
         text(
             f"SELECT id, field, base, source, target FROM {SCHEMA}.sync_conflicts"  # noqa: S608 - our own names
@@ -186,7 +182,10 @@ def take_away(
         },
     ).scalar_one()
     for store in ANSWERS:
-        if answers == "none" or connection.scalar(text("SELECT to_regclass(:store)"), {"store": store}) is None:
+        if (
+            answers == "none"
+            or connection.scalar(text("SELECT to_regclass(:store)"), {"store": store}) is None
+        ):
             continue
         counts[store] = _forget_answers(connection, store, found.traces, answers)
     return counts
@@ -199,7 +198,9 @@ def _forget_answers(connection: Connection, store: str, traces: Traces, answers:
         execution_options=_STREAMED,
     )
     gone = [
-        row.id for row in rows if not isinstance(answers, FileCipher) or _holds(answers, bytes(row.answer), traces)
+        row.id
+        for row in rows
+        if not isinstance(answers, FileCipher) or _holds(answers, bytes(row.answer), traces)
     ]
     if gone:
         connection.execute(
@@ -274,8 +275,8 @@ def write_keys(connection: Connection, erasure_id: UUID, keys: Sequence[tuple[by
     for digest, kind in keys:
         connection.execute(
             text(
-                f"INSERT INTO {SCHEMA}.erased_keys (digest, erasure_id, kind) VALUES (:digest, :erasure, :kind)"  # noqa: S608
-                " ON CONFLICT DO NOTHING"
+                f"INSERT INTO {SCHEMA}.erased_keys (digest, erasure_id, kind)"  # noqa: S608 - our own names
+                " VALUES (:digest, :erasure, :kind) ON CONFLICT DO NOTHING"
             ),
             {"digest": digest, "erasure": erasure_id, "kind": kind},
         )
@@ -296,5 +297,3 @@ def write_entry(connection: Connection, values: dict[str, Any]) -> None:
         ),
         {**values, **json},
     )
-
-

@@ -18,6 +18,7 @@ from looma_core.problems import Conflict, FieldError, NotFound, NotReady, Valida
 from looma_engines.talent_sync import cursor as cursors
 
 from .audit import note
+from .consenting import OLDEST
 from .erasing import Erased, Wanted, erase
 from .rows import ErasureRow, LiftRow
 
@@ -72,8 +73,9 @@ class ErasureService:
             ValidationProblem: it was asked for in the future.
         """
         now = datetime.now(UTC)
-        if asked.requested_at is not None and asked.requested_at > now + CLOCKS:
-            raise ValidationProblem(errors=[FieldError(field="requested_at", message="lies in the future")])
+        if asked.requested_at is not None and not OLDEST <= asked.requested_at <= now + CLOCKS:
+            message = f"lies in the future, or before {OLDEST.year}"
+            raise ValidationProblem(errors=[FieldError(field="requested_at", message=message)])
         if self._key is None:
             raise NotReady("Nothing is erased without a ledger: give the engines LOOMA_LEDGER_KEY first.")
         key = self._key
@@ -145,7 +147,9 @@ class ErasureService:
             if erasure.lift is not None:
                 raise Conflict("This erasure was lifted before; the entry says when and on which basis.")
             if not erasure.erased_at <= asked.given_at <= datetime.now(UTC) + CLOCKS:
-                message = "must lie after the erasure, and not in the future: what was agreed to before is over"
+                message = (
+                    "must lie after the erasure, and not in the future: what was agreed to before is over"
+                )
                 raise ValidationProblem(errors=[FieldError(field="given_at", message=message)])
             session.add(
                 LiftRow(

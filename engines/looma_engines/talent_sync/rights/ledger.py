@@ -136,7 +136,9 @@ def read(key: LedgerKey, file: bytes) -> list[LedgerEntry]:
     if head.format != FORMAT:
         raise LedgerError(f"the file is of the form {head.format}, and {FORMAT} is known")
     if head.key_id != key.id:
-        raise LedgerError("the ledger was made with another LOOMA_LEDGER_KEY: give the one that it was made with")
+        raise LedgerError(
+            "the ledger was made with another LOOMA_LEDGER_KEY: give the one that it was made with"
+        )
     if foot.entries != len(entries) or not hmac.compare_digest(foot.mac, key.seal(b"".join(lines[:-1]))):
         raise LedgerError("the file was changed since it was exported: nothing of it is used")
     return entries

@@ -52,7 +52,7 @@ def main(name: str) -> None:
     try:
         settings = load(EraseSettings)
         key = LedgerKey(settings.ledger_key)
-        # Without the keys of the answers none can be read, so that all of them go: they are given again for a day at most.
+        # Without their keys no kept answer can be read, so that all of them go: a day later nobody asks for them.
         answers: Answers = FileCipher(settings.file_keys) if settings.file_keys else "all"
     except (SettingsError, ValueError) as error:
         print(f"looma-engine {name} cannot start:\n{error}", file=sys.stderr)

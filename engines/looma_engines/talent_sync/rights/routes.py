@@ -86,7 +86,10 @@ class ErasureController(Controller):
         return await erasures.get(principal, erasure_id)
 
     @post(
-        "/erasures/{erasure_id:uuid}/lift", status_code=HTTP_200_OK, summary="Lift an erasure", opt=idempotent()
+        "/erasures/{erasure_id:uuid}/lift",
+        status_code=HTTP_200_OK,
+        summary="Lift an erasure",
+        opt=idempotent(),
     )
     async def lift(
         self, erasure_id: UUID, data: LiftRequest, principal: Principal, erasures: ErasureService

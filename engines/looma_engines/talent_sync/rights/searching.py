@@ -1,7 +1,7 @@
 """The search of every table for values of a person: what the proof of an erasure says.
 
-Each column that can hold a text is looked through, as a text in lower case: texts, JSON, bytes, ids and lists. Only rows of
-the session's tenant are seen. What is encrypted cannot be searched so; it is told beside the counts where that is.
+Each column that can hold a text is looked through, as a text in lower case: texts, JSON, bytes, ids and lists. Only
+rows of the session's tenant are seen. What is encrypted cannot be searched so.
 """
 
 from __future__ import annotations
@@ -83,13 +83,18 @@ def _in_table(
         f"count(*) FILTER (WHERE {condition}) AS {kind}_rows, {ids.format(held=condition)} AS {kind}_ids"
         for kind, condition in held.items()
     )
-    row = connection.execute(
-        text(
-            f"SELECT {counted} FROM (SELECT {'id, ' if has_id else ''}lower({told}) AS said"  # noqa: S608 - our own texts
-            f" FROM {_quoted(store)} OFFSET 0) t"
-        ),
-        given,
-    ).one()._mapping
+    row = (
+        connection.execute(
+            text(
+                f"SELECT {counted}"  # noqa: S608 - our own texts
+                f" FROM (SELECT {'id, ' if has_id else ''}lower({told}) AS said"
+                f" FROM {_quoted(store)} OFFSET 0) t"
+            ),
+            given,
+        )
+        .one()
+        ._mapping
+    )
     return [
         Found(
             store=store,

@@ -108,9 +108,6 @@ def plain_values(entity: Entity[Any, Any], draft: msgspec.Struct) -> dict[str, A
 
 def decide(row: SourceRow, known: Known | None, rules: Rules) -> Decision:
     """What becomes of a row, by the table above."""
-    # First of all: a record that was erased is not kept as a refused one either.
-    if row.key in rules.erased:
-        return Decision(row=row, verdict=Verdict.ERASED)
     if row.faults:
         return Decision(row=row, verdict=Verdict.REFUSED, faults=row.faults)
     if known is not None and known.seen_generation == rules.generation:
@@ -134,6 +131,10 @@ def decide_all(rows: Sequence[SourceRow], known: Mapping[str, Known], rules: Rul
     first: dict[str, int] = {}
     decisions = []
     for row in rows:
+        # First of all: a record that was erased is not kept as a refused one either.
+        if row.key in rules.erased:
+            decisions.append(Decision(row=row, verdict=Verdict.ERASED))
+            continue
         if (position := first.get(row.key)) is not None:
             decisions.append(_second(row, position))
             continue

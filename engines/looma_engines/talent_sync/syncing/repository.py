@@ -216,8 +216,8 @@ class SyncRepository:
     def held(self, rows: Sequence[SourceRow]) -> set[int]:
         """Positions of the rows that the database holds as the source has them: the record, or its quarantine.
 
-        A record that nobody changed since this engine wrote it must still have just what was written. One that was erased
-        is held by not being there.
+        A record that nobody changed since this engine wrote it must still have just what was written. One that was
+        erased is held by not being there.
         """
         with self._transaction():
             erased = self._erased.among(row.key for row in rows if row.key)

@@ -28,8 +28,8 @@ AS $$ BEGIN
 END $$
 """
 
-# The application may delete no row by itself; this takes all that belongs to one record, and nothing without an entry of
-# the ledger. The policies hold inside as well, so that it reaches the session's tenant alone.
+# The application may delete no row by itself; this takes all that belongs to one record, and nothing without an entry
+# of the ledger. The policies hold inside as well, so that it reaches the session's tenant alone.
 #
 # The record's row is locked first: whoever is about to refer to it waits, and finds it gone.
 ERASE = f"""
