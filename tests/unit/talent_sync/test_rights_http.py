@@ -33,7 +33,7 @@ def runs(database_urls: DatabaseUrls, tenant: str, tmp_path: Path) -> Runs:
     return Runs(database_urls, tenant, tmp_path)
 
 
-def made(client: Client, auth: Auth, kind: str = "talents", **draft: Any) -> str:
+def made(client: Client, auth: Auth, kind: str = "talents", /, **draft: Any) -> str:
     body = {
         "talents": {"full_name": "Ada"},
         "companies": {"name": "Harbour"},

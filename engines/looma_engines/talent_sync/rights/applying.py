@@ -135,10 +135,10 @@ def carry_out(
     records = {one.digest: entry for entry in entries for one in entry.keys if one.kind == "record"}
     for entity in TABLES:
         for record_id in _ids(connection, entity):
-            entry = records.get(key.of_record(tenant, entity, record_id).hex())
-            found = gather(connection, entity, record_id, opens=opens) if entry is not None else None
-            if entry is not None and found is not None:
-                counts = take_away(connection, entry.id, _wanted(entry, record_id), found, answers=answers)
+            its = records.get(key.of_record(tenant, entity, record_id).hex())
+            found = gather(connection, entity, record_id, opens=opens) if its is not None else None
+            if its is not None and found is not None:
+                counts = take_away(connection, its.id, _wanted(its, record_id), found, answers=answers)
                 done += Applied(entries=0, erased=1, rows=sum(counts.values()))
     return done + _empty_quarantine(connection, tenant, entries, key)
 

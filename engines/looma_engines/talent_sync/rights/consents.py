@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -130,7 +130,7 @@ def consent_of(row: ConsentRow) -> Consent:
         name: getattr(row, name) for name in Consent.__struct_fields__ if name != "standing"
     }
     standing = standing_of(withdrawn_at=row.withdrawn_at, expires_at=row.expires_at, now=datetime.now(UTC))
-    return cast("Consent", Consent(**fields, standing=standing))
+    return Consent(**fields, standing=standing)
 
 
 async def _person(session: AsyncSession, talent_id: UUID) -> None:
