@@ -32,6 +32,7 @@ import looma_console.people.routes
 import looma_console.records.routes
 import looma_console.relations.routes
 import looma_console.resumes.routes
+import looma_console.rights.routes
 import looma_console.services.routes
 import looma_console.syncs.routes
 import looma_console.users.routes
@@ -105,6 +106,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.exchange.routes.blueprint,
         looma_console.relations.routes.blueprint,
         looma_console.resumes.routes.blueprint,
+        looma_console.rights.routes.blueprint,
         looma_console.services.routes.blueprint,
         looma_console.gateway.routes.blueprint,
         looma_console.models.routes.blueprint,

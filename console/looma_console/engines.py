@@ -24,6 +24,7 @@ from looma_core.api.history import HistoryEntry
 from looma_core.api.page import Page
 from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
+from looma_core.api.rights import AuditEvent, Consent, Consents, Erasure
 from looma_core.api.sync import QuarantineEntry, QuarantineItem, SyncConflict, SyncReport, SyncRun
 from looma_core.api.talent import Talent
 from looma_core.auth import TokenIssuer
@@ -219,6 +220,43 @@ class EngineClient:
         """Make two of one again. Raises EngineError."""
         return _decode(self._sent(caller, f"/api/v1/merges/{merge_id}/undo", {"force": force}), Merge)
 
+    def consents(self, caller: Caller, talent_id: UUID) -> Consents:
+        """All bases on which a person's data may be used. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/talents/{talent_id}/consents"), Consents)
+
+    def give_consent(
+        self, caller: Caller, talent_id: UUID, document: Mapping[str, object], *, key: str
+    ) -> Consent:
+        """Keep a basis; the same `key` keeps one. Raises EngineError."""
+        path = f"/api/v1/talents/{talent_id}/consents"
+        return _decode(self._posted(caller, path, document, key=key), Consent)
+
+    def withdraw_consent(self, caller: Caller, talent_id: UUID, consent_id: UUID) -> Consent:
+        """End a basis. Raises EngineError."""
+        path = f"/api/v1/talents/{talent_id}/consents/{consent_id}/withdraw"
+        return _decode(self._call(caller, "POST", path), Consent)
+
+    def export_person(self, caller: Caller, talent_id: UUID, form: str) -> FileDownload:
+        """All that is held of a person, as a stream; the caller closes it. Raises EngineError."""
+        return self._download(caller, f"/api/v1/talents/{talent_id}/export", params={"format": form})
+
+    def erase(self, caller: Caller, talent_id: UUID, document: Mapping[str, object], *, key: str) -> Erasure:
+        """Erase a person for good; the same `key` gets the same proof. Raises EngineError."""
+        path = f"/api/v1/talents/{talent_id}/erasure"
+        return _decode(self._posted(caller, path, document, key=key), Erasure)
+
+    def erasures(self, caller: Caller, query: Mapping[str, str]) -> Page[Erasure]:
+        """One page of the ledger. Raises EngineError."""
+        return _decode(self._asked(caller, "/api/v1/erasures", query), Page[Erasure])
+
+    def erasure(self, caller: Caller, erasure_id: UUID) -> Erasure:
+        """One erasure with its proof. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/erasures/{erasure_id}"), Erasure)
+
+    def audit_events(self, caller: Caller, query: Mapping[str, str]) -> Page[AuditEvent]:
+        """One page of what was done with people's data. Raises EngineError."""
+        return _decode(self._asked(caller, "/api/v1/audit-events", query), Page[AuditEvent])
+
     def resumes_of(self, caller: Caller, talent_id: UUID) -> list[ResumeSummary]:
         """A person's résumés, without their text. Raises EngineError."""
         answer = self._call(caller, "GET", "/api/v1/resumes", params={"talent_id": str(talent_id)})
@@ -275,6 +313,12 @@ class EngineClient:
             chunks=response.iter_bytes(CHUNK),
             close=response.close,
         )
+
+    def _posted(
+        self, caller: Caller, path: str, document: Mapping[str, object], *, key: str
+    ) -> httpx.Response:
+        headers = {"Content-Type": "application/json"} | ({HEADER: key} if key else {})
+        return self._call(caller, "POST", path, headers=headers, content=msgspec.json.encode(document))
 
     def _asked(self, caller: Caller, path: str, query: Mapping[str, str]) -> httpx.Response:
         return self._call(caller, "GET", path, params={name: value for name, value in query.items() if value})

@@ -22,6 +22,8 @@ SECRET: dict[str, Any] = {"secret": True}
 """Give it as `Meta(extra=SECRET)`: the value appears in no log and no error message."""
 HISTORY_MONTHS = 36
 """How long it is known who changed a record, unless a release says otherwise."""
+DELETED_DAYS = 30
+"""How long a deleted record can be restored, unless a release says otherwise."""
 
 SettingsT = TypeVar("SettingsT", bound="CoreSettings")
 ConfigT = TypeVar("ConfigT", bound=msgspec.Struct)
@@ -117,6 +119,13 @@ class EngineSettings(CoreSettings, frozen=True, kw_only=True):
             "start without."
         ),
     ] = ""
+    ledger_key: Annotated[
+        str,
+        Meta(
+            description="At least 32 random characters: the key of the digests of what was erased. It never changes.",
+            extra=SECRET,
+        ),
+    ] = ""
     config: Annotated[
         str, Meta(description="`spec.config` of the AIService as JSON; its fields are the engine's own.")
     ] = "{}"
@@ -160,6 +169,19 @@ class MigrateSettings(CoreSettings, frozen=True, kw_only=True):
             description="How many whole months of the records' history are kept, beside this one.",
         ),
     ] = HISTORY_MONTHS
+    deleted_days: Annotated[
+        int,
+        Meta(
+            ge=1, le=3650, description="How many days a deleted record can be restored, before it is erased."
+        ),
+    ] = DELETED_DAYS
+    ledger_key: Annotated[
+        str,
+        Meta(
+            description="At least 32 random characters: the key of the digests of what was erased. It never changes.",
+            extra=SECRET,
+        ),
+    ] = ""
 
 
 def variable(field_name: str) -> str:

@@ -30,13 +30,14 @@ COMMANDS = {
     "gateway": "looma_engines.gateway.main",
     "gateway-init": "looma_engines.gateway.main",
     "records-duplicates": "looma_engines.talent_sync.duplicates.command",
+    "records-erase": "looma_engines.talent_sync.rights.main",
     "records-reseal": "looma_engines.talent_sync.privacy.main",
     "records-worker": "looma_engines.talent_sync.syncing.main",
     "sync-worker": "looma_engines.sync_worker.main",
 }
 """Commands that are no application: modules with `main(name)`."""
 
-WITH_WORDS = {"records-reseal"}
+WITH_WORDS = {"records-erase", "records-reseal"}
 """Commands that read further words of the command line themselves."""
 
 _NAME_VARIABLE = "LOOMA_ENGINE"

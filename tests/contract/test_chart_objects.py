@@ -382,6 +382,16 @@ def test_what_is_not_sealed_yet_is_sealed_each_night(dev: list[Object]) -> None:
     assert volume["secret"]["secretName"] == "looma-key-ring"
 
 
+def test_the_ledgers_key_is_long_and_the_upkeep_has_it(dev: list[Object]) -> None:
+    from looma_engines.talent_sync.rights.ledger import LedgerKey
+
+    assert LedgerKey(secret(dev, "looma-engines")["LOOMA_LEDGER_KEY"]).id
+    (migrate,) = [spec for name, spec in pod_specs(dev).items() if name == "CronJob/looma-upkeep"]
+    named = {entry["name"]: entry for entry in migrate["containers"][0]["env"]}
+    assert named["LOOMA_DELETED_DAYS"]["value"] == "30"
+    assert named["LOOMA_LEDGER_KEY"]["valueFrom"]["secretKeyRef"]["name"] == "looma-engines"
+
+
 def test_the_issuers_key_signs_rs256(dev: list[Object]) -> None:
     from joserfc import jwt
     from joserfc.jwk import RSAKey

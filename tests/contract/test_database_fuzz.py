@@ -18,6 +18,7 @@ from looma_core.problems import MEDIA_TYPE, REGISTER, TYPE_PREFIX, Problem
 from looma_engines.main import ENGINES
 from support.fuzzing import Run, fuzz
 from support.operations import API, DRAFTS, RESUME, Engines, a_record_of_each_kind, all_engines
+from support.tokens import bearer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +35,12 @@ NOT_BY_CHANCE = {
     "POST /api/v1/relations": "its kind, and the one other end that fits it, of three",
     "POST /api/v1/duplicates/{duplicate_id}/merge": "which of the two stays, and the versions of both",
     "POST /api/v1/quarantine/{entry_id}/replay": "a whole record as a value of any form",
+    "POST /api/v1/talents/{record_id}/consents/{consent_id}/withdraw": "a person and a consent of just that one",
+    "POST /api/v1/erasures/{erasure_id}/lift": "a time since the erasure",
+    **dict.fromkeys(
+        (f"POST /api/v1/{kind}/{{record_id}}/restore" for kind in (*DRAFTS, "relations")),
+        "a record that was deleted before",
+    ),
 }
 """Operations whose bodies fit by chance too seldom, and why; that they succeed is tested where they are at home."""
 
@@ -50,9 +57,23 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
     """Values with which a request does more than be refused: ids of records that are there, names, versions."""
     made = [a_record_of_each_kind(engines, tenant, name=f"Person{number}") for number in range(RECORDS)]
     ids = {kind: [one[kind] for one in made] for kind in made[0]}
+    # People of their own: whoever is erased is nobody's to read.
+    spare = [
+        engines.call(
+            f"POST {API}/talents", bearer(tenant=tenant), json={"full_name": f"Spare {number}"}
+        ).json()["id"]
+        for number in range(RECORDS)
+    ]
     names = ["Ada Byron", "林黛", "Harbour Payments", "O'Neill-Ødegård", "a" * 200]
     return {
         **{f"{API}/{kind} path.record_id": ids[kind] for kind in (*DRAFTS, "relations")},
+        "path.person_id": spare,
+        "path.consent_id": ids["consents"],
+        "path.erasure_id": ids["erasures"],
+        "query.record_id": ids["talents"],
+        "body.reason": ["request", "order"],
+        "body.reference": ["DSR-1", "2026/0042"],
+        "body.evidence": ["form 12, signed"],
         "path.resume_id": ids["resumes"],
         "path.duplicate_id": ids["duplicates"],
         "path.merge_id": ids["merges"],

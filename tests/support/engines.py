@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 FILE_KEYS = new_key()
 """Every engine of a test reads what the others encrypted, unless the test gives keys of its own."""
+
+LEDGER_KEY = "only-for-tests-" + secrets.token_hex(16)
+"""What one engine erased, the workers of the same test know of."""
 
 START_SECONDS = 120.0
 """Several interpreters on a busy machine of two cores."""
@@ -117,6 +121,7 @@ def engine_process(
             "LOOMA_PORT": str(port),
             "LOOMA_FILE_KEYS": FILE_KEYS,
             VARIABLE: ring_file(),
+            "LOOMA_LEDGER_KEY": LEDGER_KEY,
             **environment,
         },
         stdout=subprocess.PIPE,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -60,6 +61,8 @@ def _records(
         **(_files(kind, draft) if in_files else {}),
         f"PATCH {one}": Call(json=change, headers=any_version),
         f"DELETE {one}": Call(expects=204, headers=any_version),
+        # What is there is not deleted: 409 is as far as a call of one's own comes.
+        f"POST {one}/restore": Call(expects=409, headers=any_version),
     }
 
 
@@ -72,6 +75,7 @@ def _files(kind: str, draft: dict[str, Any]) -> dict[str, Call]:
     }
 
 
+OFFICERS = frozenset({Role.ADMIN})
 RESUME = "{name}\n{name}@people.example\n\nExperience\nEngineer, Harbour Payments, 2019-01 to 2021-03\n"
 TEXT = {"text": RESUME.format(name="Somebody")}
 DRAFTS: dict[str, dict[str, Any]] = {
@@ -111,6 +115,21 @@ CALLS: dict[str, Call] = {
     f"POST {API}/sync-conflicts/{{conflict_id}}/settle": Call(json={"take": "source"}),
     f"GET {API}/sync-runs": Call(),
     f"GET {API}/sync-runs/{{number}}": Call(),
+    f"POST {API}/talents/{{person_id}}/erasure": Call(
+        expects=201, json={"reason": "request"}, roles=OFFICERS
+    ),
+    f"GET {API}/talents/{{record_id}}/export": Call(roles=OFFICERS),
+    f"GET {API}/talents/{{record_id}}/consents": Call(),
+    f"POST {API}/talents/{{record_id}}/consents": Call(
+        expects=201, json={"purpose": "matching", "basis": "contract"}
+    ),
+    f"POST {API}/talents/{{record_id}}/consents/{{consent_id}}/withdraw": Call(),
+    f"GET {API}/erasures": Call(roles=OFFICERS),
+    f"GET {API}/erasures/{{erasure_id}}": Call(roles=OFFICERS),
+    f"POST {API}/erasures/{{erasure_id}}/lift": Call(
+        json={"basis": "contract", "purposes": ["storage"], "given_at": "{now}"}, roles=OFFICERS
+    ),
+    f"GET {API}/audit-events": Call(roles=OFFICERS),
     f"GET {API}/resumes": Call(),
     f"POST {API}/resumes": Call(expects=201, files="file"),
     f"POST {API}/resumes/batch": Call(files="files"),
@@ -129,6 +148,7 @@ REFERENCES: dict[str, str] = {
     "GET /api/v1/jobs/export?company_id": "companies",
     "GET /api/v1/duplicates?talent_id": "talents",
     "GET /api/v1/sync-conflicts?record_id": "talents",
+    "GET /api/v1/audit-events?record_id": "talents",
     **{
         f"{place}{field}": kind
         for place in ("GET /api/v1/relations?", "RelationDraft.", "RelationPatch.")
@@ -181,7 +201,8 @@ class Engines(msgspec.Struct, frozen=True):
         for part in path.split("/"):
             parts.append((ids or {})[before] if part.startswith("{") else part)
             before = part
-        wanted: dict[str, Any] = {"json": _named(row.json, ids or {})} if row.json is not None else {}
+        given = {"now": datetime.now(UTC).isoformat(), **(ids or {})}
+        wanted: dict[str, Any] = {"json": _named(row.json, given)} if row.json is not None else {}
         if row.files:
             name, text = row.file
             wanted["files"] = {row.files: (name, (text or RESUME.format(name="Somebody")).encode())}
@@ -221,6 +242,7 @@ def a_record_of_each_kind(engines: Engines, tenant: str, *, name: str) -> dict[s
     assert answer.status_code == 201, answer.text
     ids["resumes"] = answer.json()["id"]
     ids |= people_who_are_there_twice(engines, auth, ids["talents"], name=name)
+    ids |= of_a_persons_rights(engines, tenant, ids["talents"], name=name)
     return {**ids, **left_by_a_run(engines.urls, tenant, ids, name=name)}
 
 
@@ -249,6 +271,21 @@ def people_who_are_there_twice(
     answer = engines.call(f"POST {API}/duplicates/{{duplicate_id}}/merge", auth, ids=ids, json=asked)
     assert answer.status_code == 200, answer.text
     return {"duplicates": pair, "merges": answer.json()["id"]}
+
+
+def of_a_persons_rights(engines: Engines, tenant: str, talent: str, *, name: str) -> dict[str, str]:
+    """A consent of the talent, and the erasure of another one of a like name; their ids by kind."""
+    auth = bearer(tenant=tenant, roles=["admin"])
+    given = {"purpose": "contact", "evidence": name}
+    consent = engines.call(
+        f"POST {API}/talents/{{record_id}}/consents", auth, ids={"talents": talent}, json=given
+    )
+    assert consent.status_code == 201, consent.text
+    other = engines.call(f"POST {API}/talents", auth, json={"full_name": f"{name} the Second"})
+    gone = {"talents": other.json()["id"]}
+    erasure = engines.call(f"POST {API}/talents/{{person_id}}/erasure", auth, ids=gone)
+    assert erasure.status_code == 201, erasure.text
+    return {"consents": consent.json()["id"], "erasures": erasure.json()["id"]}
 
 
 def left_by_a_run(urls: DatabaseUrls, tenant: str, ids: dict[str, str], *, name: str) -> dict[str, str]:

@@ -15,8 +15,10 @@ from looma_core.api.syncjob import CONTRACT, ShardReport, Variable
 from looma_engines.sync_worker.frame import run
 from looma_engines.sync_worker.inputs import Inputs, read_inputs
 from looma_engines.talent_sync.privacy.fields import Seals
+from looma_engines.talent_sync.rights.ledger import LedgerKey
 from looma_engines.talent_sync.syncing.worker import RecordsWorker
 from support.database import DatabaseUrls
+from support.engines import LEDGER_KEY
 from support.key_ring import SEALER
 from support.sync_server import Server, seen_by
 
@@ -82,7 +84,9 @@ class Runs:
     def worker(self, given: Inputs, **changes: Any) -> RecordsWorker:
         """A worker of the shard."""
         assert given.target is not None
-        return RecordsWorker(self.urls.app, given.target, **{"sealer": SEALER, **changes})
+        # The database is shared with tests that erase people.
+        ledger = LedgerKey(LEDGER_KEY)
+        return RecordsWorker(self.urls.app, given.target, **{"sealer": SEALER, "ledger": ledger, **changes})
 
     def run(self, rows: list[Any] | None = None, *, shards: int = 1, batch: int = 3) -> list[ShardReport]:
         """One whole run, of what the file has now; what its shards reported last."""

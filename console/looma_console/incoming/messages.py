@@ -32,4 +32,5 @@ COUNTS: dict[str, LazyString] = {
     "resolved": lazy_gettext("Conflicts settled"),
     "quarantined": lazy_gettext("In quarantine"),
     "failed": lazy_gettext("Failed records"),
+    "erased": lazy_gettext("Erased here, not brought back"),
 }

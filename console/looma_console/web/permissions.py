@@ -26,6 +26,7 @@ class Permission(enum.StrEnum):
     SIGNED_IN = "signed-in"
     PEOPLE_READ = "people.read"
     PEOPLE_WRITE = "people.write"
+    PEOPLE_RIGHTS = "people.rights"
     SERVICES_READ = "services.read"
     SERVICES_CHANGE = "services.change"
     SYNCS_READ = "syncs.read"
@@ -46,8 +47,9 @@ _OPERATING = frozenset(
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.RECRUITER: frozenset({Permission.SIGNED_IN, Permission.PEOPLE_READ, Permission.PEOPLE_WRITE}),
     Role.OPERATOR: _OPERATING,
-    # Administering accounts is not a licence to read people's résumés: an admin who recruits has both roles.
-    Role.ADMIN: _OPERATING | {Permission.USERS_MANAGE, Permission.AUDIT_READ},
+    # Administering accounts is not a licence to read people's résumés: an admin who recruits has both roles. What a
+    # person asks for about the own data is an officer's work: an export is a file for that person, and is audited.
+    Role.ADMIN: _OPERATING | {Permission.USERS_MANAGE, Permission.AUDIT_READ, Permission.PEOPLE_RIGHTS},
 }
 
 

@@ -98,6 +98,9 @@ class RunCounts(msgspec.Struct, kw_only=True):
     resolved: int = 0
     quarantined: int = 0
     failed: int = 0
+    erased: Annotated[
+        int, Meta(description="Records of people who were erased here: they are not brought back.")
+    ] = 0
 
 
 class SyncRun(msgspec.Struct, kw_only=True):

@@ -29,7 +29,7 @@ from sqlalchemy.exc import OperationalError
 from looma_core import logging
 from looma_core.db.policies import APP_ROLE
 from looma_core.db.schema import VERSION_SCHEMA, number_of, version_table
-from looma_core.settings import HISTORY_MONTHS, MigrateSettings, SettingsError, load
+from looma_core.settings import DELETED_DAYS, HISTORY_MONTHS, MigrateSettings, SettingsError, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,6 +115,8 @@ def migrate(
     wait_seconds: float = 0,
     only: Sequence[Branch] | None = None,
     history_months: int = HISTORY_MONTHS,
+    deleted_days: int = DELETED_DAYS,
+    ledger_key: str = "",
 ) -> dict[str, str]:
     """Bring all branches to their newest revision, and do what their tables need again and again.
 
@@ -123,6 +125,8 @@ def migrate(
         wait_seconds: how long to wait for the database to answer.
         only: branches to migrate; default all that are installed.
         history_months: how many months of the records' history are kept, beside this one.
+        deleted_days: after how many days a deleted record is erased.
+        ledger_key: of the digests of what is erased; without one nothing is.
 
     Returns:
         The revision of each branch afterwards.
@@ -138,7 +142,13 @@ def migrate(
             chosen = only or branches()
             revisions = {branch.name: _upgrade(engine, branch) for branch in chosen}
             for branch in chosen:
-                _keep_up(engine, branch, history_months)
+                _keep_up(
+                    engine,
+                    branch,
+                    history_months=history_months,
+                    deleted_days=deleted_days,
+                    ledger_key=ledger_key,
+                )
             return revisions
     finally:
         engine.dispose()
@@ -156,6 +166,8 @@ def main() -> None:
             settings.owner_database_url,
             wait_seconds=settings.database_wait_seconds,
             history_months=settings.history_months,
+            deleted_days=settings.deleted_days,
+            ledger_key=settings.ledger_key,
         )
     except MigrationError as error:
         log.error("not migrated", error=str(error))  # noqa: TRY400 - the message is all there is to know
@@ -226,11 +238,11 @@ def _upgrade(engine: Engine, branch: Branch) -> str:
     return head
 
 
-def _keep_up(engine: Engine, branch: Branch, history_months: int) -> None:
+def _keep_up(engine: Engine, branch: Branch, **how: int | str) -> None:
     if branch.upkeep:
         with engine.begin() as connection:
             connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-            import_module(branch.upkeep).upkeep(connection, history_months=history_months)
+            import_module(branch.upkeep).upkeep(connection, **how)
 
 
 def _revision(connection: Connection, branch: Branch) -> str | None:

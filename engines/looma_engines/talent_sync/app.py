@@ -32,8 +32,20 @@ from looma_engines.talent_sync.privacy.ring import RingError, read
 from looma_engines.talent_sync.privacy.sealing import Sealer
 from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.records.batch import Batches
+from looma_engines.talent_sync.records.restoring import Restorer
 from looma_engines.talent_sync.records.service import RecordService, record_metrics
 from looma_engines.talent_sync.relations import RELATIONS
+from looma_engines.talent_sync.rights.consents import ConsentService
+from looma_engines.talent_sync.rights.erasures import ErasureService
+from looma_engines.talent_sync.rights.events import AuditService
+from looma_engines.talent_sync.rights.ledger import LedgerKey
+from looma_engines.talent_sync.rights.person import PersonService
+from looma_engines.talent_sync.rights.routes import (
+    AuditController,
+    ConsentController,
+    ErasureController,
+    PersonController,
+)
 from looma_engines.talent_sync.routes import (
     CompanyController,
     JobController,
@@ -62,11 +74,12 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         verifier: checks tokens; made from the settings if not given.
 
     Raises:
-        SettingsError: `LOOMA_FILE_KEYS`, the key ring or `spec.config` is wrong.
+        SettingsError: `LOOMA_FILE_KEYS`, `LOOMA_LEDGER_KEY`, the key ring or `spec.config` is wrong.
     """
     config = load_config(settings.config, TalentConfig)
     try:
         cipher = FileCipher(settings.file_keys)
+        ledger = LedgerKey(settings.ledger_key) if settings.ledger_key else None
     except ValueError as error:
         raise SettingsError(str(error)) from error
     metrics = Metrics(service=settings.service, revision=settings.revision)
@@ -92,6 +105,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         importer = Importer(
             database, records, uncounted=trial, rows=exchanged.imported, most=config.max_import_rows
         )
+        restorer = Restorer(database, entity, changed=counted.changed)
         exporter = Exporter(records, slots=slots, rows=exchanged.exported)
         return Router(
             path="/",
@@ -100,6 +114,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
                 "records": Provide(lambda: records, sync_to_thread=False),
                 "batches": Provide(lambda: batches, sync_to_thread=False),
                 "importer": Provide(lambda: importer, sync_to_thread=False),
+                "restorer": Provide(lambda: restorer, sync_to_thread=False),
                 "exporter": Provide(lambda: exporter, sync_to_thread=False),
             },
         )
@@ -141,6 +156,42 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             "merges": Provide(lambda: merges, sync_to_thread=False),
         },
     )
+    erasures = ErasureService(
+        database,
+        key=ledger,
+        cipher=cipher,
+        erased=metrics.counter(
+            "looma_erasures_total",
+            "Records that were erased over HTTP, by kind, reason and whether the search found nothing left.",
+            ["entity", "reason", "complete"],
+        ),
+        max_page_size=config.max_page_size,
+    )
+    consents = ConsentService(
+        database,
+        changed=metrics.counter(
+            "looma_consents_changed_total",
+            "Bases for the use of people's data that were given or withdrawn, by purpose.",
+            ["purpose", "action"],
+        ),
+    )
+    persons = PersonService(
+        database,
+        exported=metrics.counter(
+            "looma_persons_exported_total", "Exports of all that is held of one person."
+        ),
+    )
+    audit = AuditService(database, max_page_size=config.max_page_size)
+    rights = Router(
+        path="/",
+        route_handlers=[ErasureController, PersonController, ConsentController, AuditController],
+        dependencies={
+            "erasures": Provide(lambda: erasures, sync_to_thread=False),
+            "consents": Provide(lambda: consents, sync_to_thread=False),
+            "persons": Provide(lambda: persons, sync_to_thread=False),
+            "audit": Provide(lambda: audit, sync_to_thread=False),
+        },
+    )
 
     @asynccontextmanager
     async def with_database(_: Litestar) -> AsyncIterator[None]:
@@ -163,6 +214,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             routed(RelationController, None, RELATIONS),
             reviewed,
             duplicated,
+            rights,
         ],
         metrics=metrics,
         verifier=verifier,

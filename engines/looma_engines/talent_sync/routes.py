@@ -13,6 +13,7 @@ from looma_core.api.company import Company, CompanyDraft, CompanySize
 from looma_core.api.job import Employment, Job, JobDraft, JobStatus, Workplace
 from looma_core.api.page import Page
 from looma_core.api.relation import Relation, RelationDraft, RelationKind
+from looma_core.api.rights import Purpose
 from looma_core.api.source import SourceType
 from looma_core.api.talent import Talent, TalentDraft
 from looma_core.auth import Principal
@@ -59,6 +60,10 @@ RelationWords = Annotated[str | None, Parameter(max_length=200, description=_wor
 Day = Annotated[
     date | None, Parameter(description="A day on which they hold; an end that is not known is open.")
 ]
+UsableFor = Annotated[
+    Purpose | None,
+    Parameter(description="Leave out people who had a basis for this purpose and have none in force."),
+]
 Place = Annotated[str | None, Parameter(max_length=300, description="The location as it is written.")]
 
 
@@ -80,11 +85,12 @@ class TalentController(RecordController[TalentDraft, Talent]):
         source: SourceType | None = None,
         email: Address = None,
         phone: Number = None,
+        usable_for: UsableFor = None,
         sort: TalentSort = "-created_at",
         fields: Fields = None,
     ) -> Page[Talent] | Page[SparseT]:
         """One page of talents, newest first unless `sort` says otherwise."""
-        filters = {"source_type": source, "email": email, "phone": phone}
+        filters = {"source_type": source, "email": email, "phone": phone, "usable_for": usable_for}
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Talent)
 

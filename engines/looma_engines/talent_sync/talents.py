@@ -14,6 +14,7 @@ from looma_engines.talent_sync.records.tidying import (
     without_identity_numbers,
     without_repeats,
 )
+from looma_engines.talent_sync.rights.usable import usable_for
 from looma_engines.talent_sync.ties.deletions import TalentTies
 
 
@@ -49,5 +50,6 @@ TALENTS: Entity[TalentDraft, Talent] = Entity(
     rules=RULES,
     tidy=tidy,
     references={},
+    conditions={"usable_for": usable_for},
     ties=TalentTies(),
 )

@@ -88,6 +88,7 @@ NEEDS = {
     "/syncs": {Role.OPERATOR, Role.ADMIN},
     "/users": {Role.ADMIN},
     "/audit": {Role.ADMIN},
+    "/privacy": {Role.ADMIN},
     "/account": {Role.RECRUITER, Role.OPERATOR, Role.ADMIN},
 }
 

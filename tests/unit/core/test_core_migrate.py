@@ -89,8 +89,8 @@ def test_branches_are_those_of_installed_packages_by_name(points: Any, packages:
 
 UPKEEP = """
 done = []
-def upkeep(connection, *, history_months):
-    done.append((connection, history_months))
+def upkeep(connection, *, history_months, deleted_days, ledger_key):
+    done.append((connection, history_months, deleted_days, ledger_key))
 """
 
 
@@ -101,10 +101,10 @@ def test_what_a_branch_needs_again_and_again_is_found_and_done(points: Any, pack
     points(kept="looma_test_kept.migrations", left="looma_test_left.migrations")
     connection = Connection(None)
     for branch in branches():
-        module._keep_up(connection, branch, 12)  # type: ignore[arg-type]
+        module._keep_up(connection, branch, history_months=12, deleted_days=3, ledger_key="k")  # type: ignore[arg-type]
     from looma_test_kept.migrations import upkeep  # type: ignore[import-not-found]
 
-    assert upkeep.done == [(connection, 12)]
+    assert upkeep.done == [(connection, 12, 3, "k")]
 
 
 def test_a_branch_that_is_not_installed_is_named(points: Any) -> None:
@@ -228,17 +228,21 @@ def command(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_the_command_waits_as_long_as_it_is_told(command: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, dict[str, float]]] = []
+    asked: list[tuple[str, dict[str, object]]] = []
     command.setattr(module, "migrate", lambda url, **how: asked.append((url, how)) or {})
     command.setenv("LOOMA_HISTORY_MONTHS", "12")
+    command.setenv("LOOMA_DELETED_DAYS", "9")
+    command.setenv("LOOMA_LEDGER_KEY", "hidden-word")
     module.main()
-    how = {"wait_seconds": 7, "history_months": 12}
+    how = {"wait_seconds": 7, "history_months": 12, "deleted_days": 9, "ledger_key": "hidden-word"}
     assert asked == [("postgresql+psycopg://owner:hidden-word@db/looma", how)]
 
 
 def test_what_keeps_it_from_migrating_is_its_exit_code(command: pytest.MonkeyPatch) -> None:
-    def fail(_url: str, *, wait_seconds: float, history_months: int) -> dict[str, str]:
-        assert history_months == 36
+    def fail(
+        _url: str, *, wait_seconds: float, history_months: int, deleted_days: int, ledger_key: str
+    ) -> dict[str, str]:
+        assert (history_months, deleted_days, ledger_key) == (36, 30, "")
         raise MigrationError(f"nobody answered for {wait_seconds} s")
 
     command.setattr(module, "migrate", fail)

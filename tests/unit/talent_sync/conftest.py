@@ -11,6 +11,7 @@ from litestar.testing import TestClient
 from looma_core.crypto import new_key
 from looma_core.settings import EngineSettings
 from looma_engines.talent_sync.app import create
+from support.engines import LEDGER_KEY
 from support.key_ring import ring_file
 from support.tokens import bearer, verifier
 
@@ -29,6 +30,7 @@ def client(database_urls: DatabaseUrls) -> Iterator[TestClient[Any]]:
         schema_wait_seconds=5,
         file_keys=new_key(),
         key_ring_file=ring_file(),
+        ledger_key=LEDGER_KEY,
     )
     with TestClient(create(settings, verifier=verifier()), raise_server_exceptions=False) as client:
         yield client

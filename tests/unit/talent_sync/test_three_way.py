@@ -195,3 +195,15 @@ def test_a_key_has_one_shard(key: str, shards: int) -> None:
     }
     assert len(found) == 1
     assert found <= set(range(shards))
+
+
+def test_what_was_erased_is_neither_stored_nor_kept_as_wrong() -> None:
+    rows = [row(1), row(2), row(3, key="p-2"), row(4, email=7)]
+    decisions = decide_all(rows, {"p-1": known()}, rules(erased={"p-1"}))
+    assert [decision.verdict for decision in decisions] == [
+        Verdict.ERASED,
+        Verdict.ERASED,
+        Verdict.CREATE,
+        Verdict.ERASED,
+    ]
+    assert {decision.base for decision in decisions if decision.verdict is Verdict.ERASED} == {None}

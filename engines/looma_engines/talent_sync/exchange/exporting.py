@@ -110,6 +110,7 @@ class Exporter:
         try:
             part: list[Any] = []
             start = _header(name) if file_format == "csv" else b""
+            await self._records.note_export(principal, file_format)
             async with aclosing(self._records.stream(principal, sort=sort, q=q, filters=filters)) as records:
                 async for record in records:
                     part.append(record)

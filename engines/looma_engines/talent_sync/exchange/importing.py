@@ -25,6 +25,7 @@ from looma_core.problems import (
 from looma_engines.talent_sync.exchange.candidates import Candidate, candidate
 from looma_engines.talent_sync.exchange.columns import column_of
 from looma_engines.talent_sync.exchange.reading import Format, Readable, RowFault, read_rows
+from looma_engines.talent_sync.rights.audit import note
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
@@ -108,6 +109,9 @@ class Importer:
                     )
                 if dry_run:
                     raise _TrialOverError
+                async with self._database.tenant_session(principal) as session:
+                    detail = {"format": file_format, "rows": len(results)}
+                    await note(session, "import-records", records.entity.name, detail=detail)
         counts = RowCounts()
         for result in results:
             setattr(counts, result.status, getattr(counts, result.status) + 1)

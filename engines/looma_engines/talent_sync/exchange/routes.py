@@ -38,6 +38,7 @@ from looma_engines.talent_sync.routes import (
     Place,
     TalentSort,
     TalentWords,
+    UsableFor,
 )
 
 BATCH_BYTES = 10 * 2**20
@@ -174,10 +175,11 @@ class TalentExchange(ExchangeController):
         source: SourceType | None = None,
         email: Address = None,
         phone: Number = None,
+        usable_for: UsableFor = None,
         sort: TalentSort = "-created_at",
     ) -> Stream:
         """All talents that a list with the same filters has, as they are at one moment."""
-        filters = {"source_type": source, "email": email, "phone": phone}
+        filters = {"source_type": source, "email": email, "phone": phone, "usable_for": usable_for}
         parts = await exporter.begin(principal, format, sort=sort, q=q, filters=filters)
         return _sent(parts, "talents", format)
 

@@ -75,6 +75,11 @@ class RecordRepository(Generic[DraftT, RecordT]):
         """The record with this id, or None."""
         return await self._one(select(self._row).where(self._row.id == record_id, self._live))
 
+    async def matching(self, *conditions: ColumnElement[bool]) -> list[RecordT]:
+        """All records of which this holds, deleted ones too, the oldest first."""
+        statement = select(self._row).where(*conditions).order_by(self._row.created_at, self._row.id)
+        return await self._records(await self._session.scalars(statement))
+
     async def find_by_source(self, source: Source) -> RecordT | None:
         """The record that came from this source, or None; one without a reference is of no other's source."""
         if source.ref is None:
@@ -195,6 +200,16 @@ class RecordRepository(Generic[DraftT, RecordT]):
             .returning(self._row.id)
         )
         return (await self._session.scalar(statement)) is not None
+
+    async def undelete(self, record_id: UUID, *, version: int) -> RecordT | None:
+        """Bring a deleted record back as it was; None if `version` is no longer the stored one."""
+        statement = (
+            update(self._row)
+            .where(self._row.id == record_id, self._row.version == version, self._row.deleted_at.is_not(None))
+            .values(version=version + 1, updated_at=func.now(), deleted_at=None)
+            .returning(self._row)
+        )
+        return self._only(await self._records(await self._session.scalars(statement)))
 
     async def was_there(self, record_id: UUID) -> bool:
         """Whether there is such a record, or was one that is deleted."""

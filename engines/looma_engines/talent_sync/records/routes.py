@@ -28,6 +28,7 @@ from looma_engines.talent_sync.config import LARGEST_PAGE
 from looma_engines.talent_sync.etag import tag_of, unchanged
 from looma_engines.talent_sync.quality.rule import infos
 from looma_engines.talent_sync.records.entity import DraftT, RecordT
+from looma_engines.talent_sync.records.restoring import Restorer
 from looma_engines.talent_sync.records.service import RecordService
 from looma_engines.talent_sync.records.sparse import Fields, SparseT, narrowed, sparse
 
@@ -162,6 +163,23 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
     ) -> None:
         """Delete a record: no list and no search shows it from now on."""
         await records.delete(principal, record_id, if_match=required(if_match))
+
+    @post(
+        "/{record_id:uuid}/restore",
+        status_code=HTTP_200_OK,
+        summary="Restore a deleted one",
+        opt=idempotent(),
+    )
+    async def restore(
+        self,
+        record_id: UUID,
+        principal: Principal,
+        restorer: Restorer[Any, Any],
+        if_match: IfMatch = None,
+    ) -> Response[RecordT]:
+        """Bring a deleted record back as it was. Its history names the version that the deletion made."""
+        record = await restorer.restore(principal, record_id, if_match=required(if_match))
+        return cast("Response[RecordT]", tagged(record, HTTP_200_OK))
 
 
 def required(if_match: str | None) -> str:

@@ -23,6 +23,7 @@ from looma_engines.talent_sync.records import history as histories
 from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
 from looma_engines.talent_sync.records.merging import check_patch, merge_patch
 from looma_engines.talent_sync.records.repository import RecordRepository
+from looma_engines.talent_sync.rights.audit import note
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -233,6 +234,11 @@ class RecordService(Generic[DraftT, RecordT]):
             repository = RecordRepository(session, self.entity)
             async for record in repository.stream(sort=sort, q=q, filters=filters):
                 yield record
+
+    async def note_export(self, principal: Principal, file_format: str) -> None:
+        """Have the audit tell that such records leave, before any of them does."""
+        async with self._database.tenant_session(principal) as session:
+            await note(session, "export-records", self.entity.name, detail={"format": file_format})
 
     async def delete(self, principal: Principal, record_id: UUID, *, if_match: str) -> None:
         """Hide a record.

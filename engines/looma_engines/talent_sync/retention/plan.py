@@ -1,4 +1,4 @@
-"""Which partitions the history needs today, and which are past their time. Pure.
+"""Which partitions a table needs today, and which are past their time. Pure.
 
 A month is the date of its first day; all times are UTC.
 """
@@ -10,13 +10,28 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 
-TABLE = "record_history"
-DEFAULT = f"{TABLE}_default"
-"""Takes what no other partition does, so that no write fails for want of one."""
 AHEAD = 3
 """Months that are made ahead: as long may the upkeep fail without a row in the default partition."""
 
-_NAMED = re.compile(rf"{TABLE}_(?P<year>\d{{4}})_(?P<month>0[1-9]|1[0-2])")
+_ENDING = re.compile(r"_(?P<year>\d{4})_(?P<month>0[1-9]|1[0-2])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partitioned:
+    """A table with a partition for each month, by the time in one of its columns."""
+
+    table: str
+    column: str
+
+    @property
+    def default(self) -> str:
+        """Takes what no other partition does, so that no write fails for want of one."""
+        return f"{self.table}_default"
+
+
+HISTORY = Partitioned(table="record_history", column="changed_at")
+AUDIT = Partitioned(table="audit_events", column="at")
+DEFAULT = HISTORY.default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +60,27 @@ def moved(month: date, by: int) -> date:
     return date(count // 12, count % 12 + 1, 1)
 
 
-def name_of(month: date) -> str:
+def name_of(month: date, of: Partitioned = HISTORY) -> str:
     """Name of a month's partition: that of November 2026 is `record_history_2026_11`."""
-    return f"{TABLE}_{month.year:04}_{month.month:02}"
+    return f"{of.table}_{month.year:04}_{month.month:02}"
 
 
-def month_named(name: str) -> date | None:
+def month_named(name: str, of: Partitioned = HISTORY) -> date | None:
     """The month of a partition by its name; None for the default one, and for what is none of ours."""
-    match = _NAMED.fullmatch(name)
+    match = _ENDING.fullmatch(name.removeprefix(of.table)) if name.startswith(of.table) else None
     if match is None or int(match["year"]) == 0:
         return None
     return date(int(match["year"]), int(match["month"]), 1)
 
 
-def plan(existing: Iterable[str], *, today: date, months: int, stray: Collection[date] = ()) -> Plan:
+def plan(
+    existing: Iterable[str],
+    *,
+    today: date,
+    months: int,
+    stray: Collection[date] = (),
+    of: Partitioned = HISTORY,
+) -> Plan:
     """What to do so that this month and the next ones have a partition and nothing old has.
 
     | partition of                          | answer                            |
@@ -74,10 +96,11 @@ def plan(existing: Iterable[str], *, today: date, months: int, stray: Collection
         today: the day, in UTC.
         months: how many whole months before this one are kept.
         stray: months of the rows in the default partition.
+        of: the table.
     """
     this = month_of(today)
     oldest = moved(this, -months)
-    there = {month: name for name in existing if (month := month_named(name)) is not None}
+    there = {month: name for name in existing if (month := month_named(name, of)) is not None}
     wanted = {moved(this, ahead) for ahead in range(AHEAD + 1)} | {
         month for month in stray if month >= oldest
     }

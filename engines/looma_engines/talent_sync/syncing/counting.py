@@ -22,6 +22,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     resolved: int = 0
     quarantined: int = 0
     failed: int = 0
+    erased: int = 0
     scored: int = 0
     score_sum: int = 0
 
@@ -61,6 +62,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             resolved=resolved,
             quarantined=refused if keeps_refused else 0,
             failed=0 if keeps_refused else refused,
+            erased=counts[Verdict.ERASED],
             scored=scored,
             score_sum=score_sum,
         )

@@ -4,6 +4,7 @@
 | ----------------------------- | ----------------------------------------- | ---------------------------------- |
 | no record, or a refused one   | anything                                  | quarantined, with what is wrong    |
 | a key that this run had       | anything                                  | quarantined                        |
+| a key that was erased         | anything                                  | nothing: it is not kept            |
 | the same bytes as last time   | stored, or deleted here                   | unchanged                          |
 | a record                      | nothing                                   | created                            |
 | a record                      | deleted, since the source had it no more  | brought back                       |
@@ -45,6 +46,7 @@ class Verdict(StrEnum):
     RESTORE = "restore"
     UNCHANGED = "unchanged"
     REFUSED = "refused"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,10 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What holds in a batch. `present` has, by field, the ids that a record may refer to, as texts."""
+    """What holds in a batch.
+
+    `present` has, by field, the ids that a record may refer to, as texts; `erased` keys of records that were erased.
+    """
 
     generation: int
     entity: Entity[Any, Any]
@@ -78,6 +83,7 @@ class Rules:
     min_quality: int
     today: date
     present: Mapping[str, Collection[str]]
+    erased: Collection[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +132,10 @@ def decide_all(rows: Sequence[SourceRow], known: Mapping[str, Known], rules: Rul
     decisions = []
     stands: dict[UUID, Mapping[str, Any]] = {}
     for row in rows:
+        # First of all: a record that was erased is not kept as a refused one either.
+        if row.key in rules.erased:
+            decisions.append(Decision(row=row, verdict=Verdict.ERASED))
+            continue
         if (position := first.get(row.key)) is not None:
             decisions.append(_second(row, position))
             continue

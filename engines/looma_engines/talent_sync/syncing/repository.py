@@ -25,10 +25,12 @@ from looma_core.db import new_id
 from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.privacy.sealing import Sealer
 from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.rights.ledger import LedgerKey
 
 from .batch import Batch
 from .counting import Tally
 from .deciding import Decision, Known
+from .erased import ErasedKeys
 from .refused import quarantine
 from .source_row import SourceRow
 from .spans import Run, Span
@@ -106,14 +108,24 @@ class SyncRepository:
         place: the shard.
         entity: the kind of its records.
         sealer: the keys of what is stored of people.
+        ledger: tells which keys were erased; None where nothing ever was.
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], place: Place, entity: Entity[Any, Any], sealer: Sealer
+        self,
+        connection: psycopg.Connection[Any],
+        place: Place,
+        entity: Entity[Any, Any],
+        sealer: Sealer,
+        *,
+        ledger: LedgerKey | None = None,
     ) -> None:
         self._connection = connection
         self._place = place
         self._seals = Seals(sealer, place.tenant)
+        self._erased = ErasedKeys(
+            self._execute, ledger, tenant=place.tenant, entity=entity.name, origin=place.origin
+        )
         self._batch = Batch(connection, self._execute, entity, origin=place.origin, seals=self._seals)
         self._in_place = {
             "job": place.job,
@@ -167,7 +179,9 @@ class SyncRepository:
         position: int,
         cursor: str,
         latest: datetime | None,
-        decide: Callable[[Mapping[str, Known], Mapping[str, Collection[str]]], list[Decision]],
+        decide: Callable[
+            [Mapping[str, Known], Mapping[str, Collection[str]], Collection[str]], list[Decision]
+        ],
         keeps_refused: bool,
         again: bool = False,
     ) -> Checkpoint:
@@ -179,7 +193,8 @@ class SyncRepository:
             position: where the shard is after it.
             cursor: where the source goes on after it.
             latest: the latest change that was read.
-            decide: what becomes of each row, from what is known of their keys and which ids there are; pure.
+            decide: what becomes of each row, from what is known of their keys, which ids there are, and which keys were
+                erased; pure.
             keeps_refused: whether the quarantine takes what is refused.
             again: whether the rows were counted before.
 
@@ -191,7 +206,8 @@ class SyncRepository:
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
             known = self._batch.known(rows)
-            decisions = decide(known, self._batch.present(rows))
+            erased = self._erased.among(row.key for row in rows if row.key)
+            decisions = decide(known, self._batch.present(rows), erased)
             self._batch.write(decisions, known)
             self._batch.note_conflicts(decisions)
             if keeps_refused:
@@ -216,9 +232,11 @@ class SyncRepository:
     def held(self, rows: Sequence[SourceRow]) -> set[int]:
         """Positions of the rows that the database holds as the source has them: the record, or its quarantine.
 
-        A record that nobody changed since this engine wrote it must still have just what was written.
+        A record that nobody changed since this engine wrote it must still have just what was written. One that was
+        erased is held by not being there.
         """
         with self._transaction():
+            erased = self._erased.among(row.key for row in rows if row.key)
             known = self._batch.stored(rows)
             digests = {stored: row.digest for row in rows for stored in self._seals.digests(row.digest)}
             quarantined = {
@@ -233,7 +251,7 @@ class SyncRepository:
         for row in rows:
             state = known.get(row.key)
             is_held = state is not None and state.known.raw_digest == row.digest and state.intact
-            if is_held or (row.key, row.digest) in quarantined:
+            if is_held or row.key in erased or (row.key, row.digest) in quarantined:
                 held.add(row.position)
         return held
 

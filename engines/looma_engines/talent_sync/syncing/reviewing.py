@@ -28,6 +28,7 @@ from looma_engines.talent_sync.exchange.columns import BESIDE
 from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.records.repository import RecordRepository
+from looma_engines.talent_sync.rights.audit import note
 
 from .batch import SOURCE_TYPE
 from .counting import Tally
@@ -130,6 +131,7 @@ class ReviewService:
                     },
                 )
             await reviews.settle_entry(entry, state="replayed", by=principal.subject, record_id=record.id)
+            await note(session, "replay-quarantine", entry.entity, record.id)
             answer = _entry(entry)
         self._settled.labels("quarantine", "replayed").inc()
         return answer
@@ -144,6 +146,7 @@ class ReviewService:
             reviews = ReviewRepository(session)
             entry = await self._open_entry(reviews, entry_id, if_match)
             await reviews.settle_entry(entry, state="discarded", by=principal.subject, record_id=None)
+            await note(session, "discard-quarantine", entry.entity, entry.record_id)
             answer = _entry(entry)
         self._settled.labels("quarantine", "discarded").inc()
         return answer
@@ -175,6 +178,8 @@ class ReviewService:
             if take == "source":
                 await self._take_source(RecordRepository(session, self._entities[row.entity]), reviews, row)
             await reviews.settle_conflict(row, resolution=take, by=principal.subject)
+            detail = {"field": row.field, "take": take}
+            await note(session, "settle-conflict", row.entity, row.record_id, detail=detail)
             answer = _conflict(row)
         self._settled.labels("conflict", take).inc()
         return answer

@@ -32,10 +32,12 @@ from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.privacy.sealing import Sealer, SealError
 from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.rights.ledger import LedgerKey
 from looma_engines.talent_sync.talents import TALENTS
 
 from .counting import Tally
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
+from .erased import NoLedgerKeyError
 from .repository import Checkpoint, FenceError, Place, SyncRepository, connect
 from .source_row import SourceRow, shard_of
 from .sources.opening import open_source
@@ -64,6 +66,7 @@ class RecordsWorker:
         sealer: the keys of what is stored of people.
         now: the clock.
         patience: seconds for which the database may be away, and the source.
+        ledger: tells which keys were erased; None where nothing ever was.
     """
 
     name = "records"
@@ -76,7 +79,9 @@ class RecordsWorker:
         sealer: Sealer,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         patience: float = PATIENCE_SECONDS,
+        ledger: LedgerKey | None = None,
     ) -> None:
+        self._ledger = ledger
         self._url = url
         self._target = target
         self._sealer = sealer
@@ -160,7 +165,7 @@ class RecordsWorker:
                 position=position,
                 cursor=cursor,
                 latest=self._latest,
-                decide=lambda known, present: self._decide(batch, known, present),
+                decide=lambda known, present, erased: self._decide(batch, known, present, erased),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
                 again=bool(batch.stage),
             )
@@ -180,6 +185,7 @@ class RecordsWorker:
             f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.deleted} deleted, "
             f"{tally.quarantined} in quarantine; of {tally.conflicts} conflicts {tally.resolved} settled; "
             f"{self._held} of {self._looked} found again"
+            + (f"; {tally.erased} were erased here and are not kept" if tally.erased else "")
         )
         if self._since is not None:
             message += f"; read what changed since {self._since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -204,7 +210,11 @@ class RecordsWorker:
             self._connection = self._repository = None
 
     def _decide(
-        self, batch: Batch, known: Mapping[str, Known], present: Mapping[str, Collection[str]]
+        self,
+        batch: Batch,
+        known: Mapping[str, Known],
+        present: Mapping[str, Collection[str]],
+        erased: Collection[str],
     ) -> list[Decision]:
         again = batch.stage == AGAIN
         rules = Rules(
@@ -215,6 +225,7 @@ class RecordsWorker:
             min_quality=self._target.validation.min_quality,
             today=self._now().date(),
             present=present,
+            erased=erased,
         )
         if again:
             known = {key: forgotten(state) for key, state in known.items()}
@@ -268,6 +279,10 @@ class RecordsWorker:
                 except SealError as error:
                     # Another try would have the same keys.
                     raise BadInputError(str(error)) from error
+                except NoLedgerKeyError as error:
+                    raise BadInputError(
+                        "LOOMA_LEDGER_KEY is missing: people were erased, and without it they would be brought back"
+                    ) from error
                 except _GONE:
                     self._disconnect()
                     raise
@@ -286,7 +301,9 @@ class RecordsWorker:
                 origin=inputs.source.name or inputs.job,
             )
             self._connection = connect(self._url, application_name=f"sync-{inputs.job}")
-            self._repository = SyncRepository(self._connection, place, self._entity, self._sealer)
+            self._repository = SyncRepository(
+                self._connection, place, self._entity, self._sealer, ledger=self._ledger
+            )
         return self._repository
 
     def _missing(self, inputs: Inputs, rows: list[SourceRow]) -> list[SourceRow]:

@@ -1,0 +1,299 @@
+"""Erases one record in the caller's transaction: looks up what belongs to it, takes it away, writes the ledger.
+
+    gather     what there is of a record, and the values that tell of it
+    take_away  erases it under an entry of the ledger that is there
+    erase      both, with the entry and the proof
+
+All of it is for a connection whose transaction knows its tenant; the application's role and the tables' owner may both
+do it. The rows go by the function `erase_record` of the database (`talent_sync_0009`): no role of the application can
+delete them by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, text
+
+from looma_core.api.rights import Proof
+from looma_core.crypto import DecryptionError, FileCipher
+from looma_core.db import new_id
+from looma_engines.talent_sync.models import SCHEMA
+
+from .ledger import LedgerKey
+from .opening import PLAIN, Opens
+from .searching import search
+from .traces import FIELDS, Traces
+
+TABLES = {"talent": "talents", "company": "companies", "job": "jobs", "relation": "relations"}
+ANSWERS = (f"{SCHEMA}.idempotency_keys", "resume.idempotency_keys")
+RETENTION = "retention"
+SLOWEST_SECONDS = 120
+"""A search goes through every row of a tenant; the 15 seconds of other requests are too few for a large one."""
+_STREAMED = {"yield_per": 200}
+
+Answers = FileCipher | Literal["all", "none"]
+"""Which kept answers go: those that hold the person, read with a cipher; all; or none, past their time as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to be erased, and what the ledger says of it."""
+
+    entity: str
+    record_id: UUID
+    reason: str
+    origin: str
+    requested_at: datetime
+    reference: str | None = None
+    erased_by: str | None = None
+
+
+@dataclass(kw_only=True)
+class Gathered:
+    """What there is of a record."""
+
+    traces: Traces
+    sources: set[tuple[str, str]] = field(default_factory=set)
+    """Types and references of where it came from."""
+    gone: set[tuple[str, str]] = field(default_factory=set)
+    """Those of them that had it no more, so that it was deleted here."""
+    entries: list[UUID] = field(default_factory=list)
+    """Entries of the quarantine that hold it."""
+    files: list[UUID] = field(default_factory=list)
+    """Résumés that it was made from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erased:
+    """What was done."""
+
+    id: UUID
+    counts: dict[str, int]
+    proof: Proof | None
+
+
+def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens = PLAIN) -> Gathered | None:
+    """Lock a record, deleted or not, and look up all that belongs to it; None where there is no trace of it."""
+    connection.execute(text(f"SET LOCAL statement_timeout = '{SLOWEST_SECONDS}s'"))
+    told = {"id": record_id, "entity": entity}
+    record = connection.execute(
+        text(f"SELECT * FROM {SCHEMA}.{TABLES[entity]} WHERE id = :id FOR UPDATE"),  # noqa: S608 - our own names
+        told,
+    ).one_or_none()
+    history = connection.execute(
+        text(f"SELECT changes FROM {SCHEMA}.record_history WHERE record_id = :id AND entity = :entity"),  # noqa: S608
+        told,
+    ).all()
+    states = connection.execute(
+        text(f"SELECT * FROM {SCHEMA}.sync_states WHERE record_id = :id AND entity = :entity"),  # noqa: S608
+        told,
+    ).all()
+    if record is None and not history and not states:
+        return None
+    found = Gathered(traces=Traces())
+    found.traces.add_id(record_id)
+    said = [opens.values(entity, record_id, dict(record._mapping))] if record else []
+    said += [opens.changes(entity, record_id, row.changes) for row in history]
+    for fields in said:
+        if entity == "talent":
+            found.traces.add_fields(fields)
+        _add_source(found, fields.get("source_type"), fields.get("source_ref"))
+    for state in states:
+        if entity == "talent":
+            found.traces.add_fields(opens.opened_base(entity, record_id, state.base or {}))
+        _add_source(found, "sync", f"{state.origin}:{state.key}")
+        if state.gone:
+            found.gone.add(("sync", f"{state.origin}:{state.key}"))
+    _add_conflicts(connection, found, told, opens)
+    found.entries += _entries(connection, found, entity, states, opens)
+    return found
+
+
+def _add_source(found: Gathered, source_type: object, reference: object) -> None:
+    # A value of the history that changed later has what it was before and after: a source never changes.
+    if not (isinstance(source_type, str) and isinstance(reference, str)):
+        return
+    found.sources.add((source_type, reference))
+    found.traces.add("source", reference)
+    if source_type == "resume":
+        try:
+            number = UUID(reference)
+        except ValueError:
+            return
+        if number not in found.files:
+            found.files.append(number)
+
+
+def _add_conflicts(connection: Connection, found: Gathered, told: dict[str, Any], opens: Opens) -> None:
+    rows = connection.execute(
+        text(
+            f"SELECT id, field, base, source, target FROM {SCHEMA}.sync_conflicts"  # noqa: S608 - our own names
+            " WHERE record_id = :id AND entity = :entity"
+        ),
+        told,
+    )
+    for row in rows:
+        if (kind := FIELDS.get(row.field)) is not None:
+            for side, value in (("base", row.base), ("source", row.source), ("target", row.target)):
+                found.traces.add(kind, opens.opened_side(told["entity"], row.id, row.field, side, value))
+
+
+def _entries(
+    connection: Connection, found: Gathered, entity: str, states: Sequence[Row[Any]], opens: Opens
+) -> Iterator[UUID]:
+    """Entries of the quarantine under the record's keys, and those that have the person's e-mail or phone."""
+    keys = {(state.origin, state.key) for state in states}
+    keys |= {
+        (origin, key)
+        for kind, reference in found.sources
+        if kind == "sync"
+        for origin, _, key in [reference.partition(":")]
+    }
+    rows = connection.execute(
+        text(f"SELECT id, entity, origin, key, raw FROM {SCHEMA}.quarantine"),  # noqa: S608 - our own names
+        execution_options=_STREAMED,
+    )
+    for row in rows:
+        by_key = row.key and row.entity == entity and (row.origin, row.key) in keys
+        if by_key or found.traces.is_contact_in(opens.opened_raw(row.id, row.raw)):
+            yield row.id
+
+
+def take_away(
+    connection: Connection, erasure_id: UUID, wanted: Wanted, found: Gathered, *, answers: Answers
+) -> dict[str, int]:
+    """Erase what was gathered, under an entry of the ledger whose keys are there; how many rows, by store."""
+    counts: dict[str, int] = connection.execute(
+        text(
+            f"SELECT {SCHEMA}.erase_record(:erasure, :entity, :id, CAST(:entries AS uuid[]), CAST(:files AS uuid[]))"
+        ),
+        {
+            "erasure": erasure_id,
+            "entity": wanted.entity,
+            "id": wanted.record_id,
+            "entries": found.entries,
+            "files": found.files,
+        },
+    ).scalar_one()
+    for store in ANSWERS:
+        if (
+            answers == "none"
+            or connection.scalar(text("SELECT to_regclass(:store)"), {"store": store}) is None
+        ):
+            continue
+        counts[store] = _forget_answers(connection, store, found.traces, answers)
+    return counts
+
+
+def _forget_answers(connection: Connection, store: str, traces: Traces, answers: Answers) -> int:
+    """Kept answers are encrypted, so each is read. One that no key opens can be given to nobody, and goes too."""
+    rows = connection.execute(
+        text(f"SELECT id, answer FROM {store} WHERE answer IS NOT NULL"),  # noqa: S608 - our own names
+        execution_options=_STREAMED,
+    )
+    gone = [
+        row.id
+        for row in rows
+        if not isinstance(answers, FileCipher) or _holds(answers, bytes(row.answer), traces)
+    ]
+    if gone:
+        connection.execute(
+            text(f"DELETE FROM {store} WHERE id = ANY (CAST(:gone AS uuid[]))"),  # noqa: S608 - as above
+            {"gone": gone},
+        )
+    return len(gone)
+
+
+def _holds(cipher: FileCipher, answer: bytes, traces: Traces) -> bool:
+    try:
+        told = cipher.decrypt(answer).decode("utf-8", "replace")
+    except DecryptionError:
+        return True
+    low = told.lower()
+    return traces.is_contact_in(told) or any(value in low for _, value in traces.of("id", "source"))
+
+
+def erase(
+    connection: Connection,
+    tenant: str,
+    wanted: Wanted,
+    *,
+    key: LedgerKey,
+    answers: Answers,
+    searched: bool = True,
+    opens: Opens = PLAIN,
+) -> Erased | None:
+    """Erase a record and all that belongs to it; None where there is no trace of it.
+
+    Args:
+        connection: in a transaction that knows the tenant.
+        tenant: its name.
+        wanted: which record, and why.
+        key: makes the ledger's digests.
+        answers: which kept answers go.
+        searched: whether all tables are searched afterwards.
+        opens: reads what rows hold.
+    """
+    found = gather(connection, wanted.entity, wanted.record_id, opens=opens)
+    if found is None:
+        return None
+    erasure_id = new_id()
+    # What only its source deleted may come again when the source has it again; nobody asked for its erasure.
+    barred = found.sources - found.gone if wanted.reason == RETENTION else found.sources
+    keys = [(key.of_record(tenant, wanted.entity, wanted.record_id), "record")]
+    keys += [(key.of_source(tenant, wanted.entity, *source), "source") for source in sorted(barred)]
+    write_keys(connection, erasure_id, keys)
+    counts = take_away(connection, erasure_id, wanted, found, answers=answers)
+    proof = search(connection, found.traces) if searched else None
+    write_entry(
+        connection,
+        {
+            "id": erasure_id,
+            "entity": wanted.entity,
+            "reason": wanted.reason,
+            "reference": wanted.reference,
+            "origin": wanted.origin,
+            "erased_by": wanted.erased_by,
+            "key_id": key.id,
+            "counts": counts,
+            "proof": msgspec.to_builtins(proof),
+            "requested_at": wanted.requested_at,
+            "created_at": datetime.now(UTC),
+        },
+    )
+    return Erased(id=erasure_id, counts=counts, proof=proof)
+
+
+def write_keys(connection: Connection, erasure_id: UUID, keys: Sequence[tuple[bytes, str]]) -> None:
+    """Add an erasure's digests to the ledger; those that are there stay."""
+    for digest, kind in keys:
+        connection.execute(
+            text(
+                f"INSERT INTO {SCHEMA}.erased_keys (digest, erasure_id, kind)"  # noqa: S608 - our own names
+                " VALUES (:digest, :erasure, :kind) ON CONFLICT DO NOTHING"
+            ),
+            {"digest": digest, "erasure": erasure_id, "kind": kind},
+        )
+
+
+def write_entry(connection: Connection, values: dict[str, Any]) -> None:
+    """Add an erasure to the ledger; one that is there stays as it is."""
+    json = {name: msgspec.json.encode(values[name]).decode() for name in ("counts", "proof")}
+    if values["proof"] is None:
+        json["proof"] = None  # type: ignore[assignment]
+    connection.execute(
+        text(
+            f"""INSERT INTO {SCHEMA}.erasures (id, entity, reason, reference, origin, erased_by, key_id, counts, proof,
+                requested_at, created_at)
+            VALUES (:id, :entity, :reason, :reference, :origin, :erased_by, :key_id, CAST(:counts AS jsonb),
+                CAST(:proof AS jsonb), :requested_at, :created_at)
+            ON CONFLICT DO NOTHING"""  # noqa: S608 - our own names
+        ),
+        {**values, **json},
+    )

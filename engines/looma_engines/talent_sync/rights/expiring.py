@@ -1,0 +1,72 @@
+"""What was deleted long enough ago is erased: done by the upkeep, as the owner of the tables, in all tenants."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from looma_core import logging
+from looma_engines.talent_sync.models import SCHEMA
+
+from .applying import enter_tenant, tenants_of
+from .audit import note_now
+from .erasing import RETENTION, TABLES, Wanted, erase
+from .ledger import LedgerKey
+
+MOST_AT_ONCE = 1000
+"""Of one kind in one tenant: what is left waits for the next night."""
+ACTOR = "upkeep"
+ORDER = ("relation", "talent", "job", "company")
+"""What refers to others first."""
+log = logging.get(__name__)
+
+
+def erase_deleted(connection: Connection, *, days: int, key: LedgerKey, now: datetime | None = None) -> int:
+    """Erase records of all kinds that were deleted more than `days` days ago; how many.
+
+    Args:
+        connection: of the owner, in a transaction.
+        days: how long a deleted record can be brought back.
+        key: makes the ledger's digests.
+        now: the moment; default this one.
+    """
+    if connection.scalar(text("SELECT to_regclass(:table)"), {"table": f"{SCHEMA}.erasures"}) is None:
+        return 0
+    now = now or datetime.now(UTC)
+    before = now - timedelta(days=days)
+    query = " UNION ".join(
+        f"SELECT DISTINCT tenant FROM {SCHEMA}.{table} WHERE deleted_at < :before"  # noqa: S608 - our own names
+        for table in TABLES.values()
+    )
+    erased = 0
+    for tenant in tenants_of(connection, query, *TABLES.values(), before=before):
+        enter_tenant(connection, tenant, origin=RETENTION)
+        for entity in ORDER:
+            ids = connection.scalars(
+                text(
+                    f"SELECT id FROM {SCHEMA}.{TABLES[entity]} WHERE deleted_at < :before"  # noqa: S608 - as above
+                    " ORDER BY deleted_at LIMIT :most"
+                ),
+                {"before": before, "most": MOST_AT_ONCE},
+            ).all()
+            for record_id in ids:
+                wanted = Wanted(
+                    entity=entity,
+                    record_id=record_id,
+                    reason=RETENTION,
+                    origin=RETENTION,
+                    erased_by=None,
+                    requested_at=now,
+                )
+                # Kept answers are past their time by then, and nobody asked for a proof.
+                done = erase(connection, tenant, wanted, key=key, answers="none", searched=False)
+                if done is not None:
+                    detail = {"of": entity, "rows": sum(done.counts.values())}
+                    note_now(
+                        connection, "erase", "erasure", done.id, actor=ACTOR, reason=RETENTION, detail=detail
+                    )
+                    erased += 1
+    if erased:
+        log.info("deleted records erased", erased=erased, days=days)
+    return erased

@@ -1,0 +1,112 @@
+"""`looma-engine records-erase`: the ledger of erasures as a file, and a restored database brought up to it.
+
+    looma-engine records-erase --export FILE    # after each erasure, or each night: beside the backups
+    looma-engine records-erase --ledger FILE    # after a restore, before anybody uses the database
+
+It works as the owner of the tables, as `looma-migrate` does, since it sees all tenants.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+from sqlalchemy import Engine, create_engine, text
+
+from looma_core import logging
+from looma_core.crypto import FileCipher
+from looma_core.settings import SECRET, MigrateSettings, SettingsError, load
+
+from .applying import Applied, carry_out, exported
+from .erasing import Answers
+from .ledger import LedgerEntry, LedgerError, LedgerKey, read, written
+
+SLOWEST_SECONDS = 3600
+log = logging.get(__name__)
+
+
+class EraseSettings(MigrateSettings, frozen=True, kw_only=True):
+    """What `records-erase` reads beside what `looma-migrate` does."""
+
+    file_keys: Annotated[
+        str,
+        Meta(
+            description="Comma-separated Fernet keys (urlsafe base64 of 32 bytes); the first encrypts files "
+            "and kept answers.",
+            extra=SECRET,
+        ),
+    ] = ""
+
+
+def main(name: str) -> None:
+    """Entry point; ends the process where it cannot do its work."""
+    parser = argparse.ArgumentParser(prog=f"looma-engine {name}", description=__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--export", metavar="FILE", type=Path, help="write the ledger there; - is the output")
+    what.add_argument("--ledger", metavar="FILE", type=Path, help="erase again all that this ledger says")
+    asked = parser.parse_args(sys.argv[2:])
+    try:
+        settings = load(EraseSettings)
+        key = LedgerKey(settings.ledger_key)
+        # Without their keys no kept answer can be read, so that all of them go: a day later nobody asks for them.
+        answers: Answers = FileCipher(settings.file_keys) if settings.file_keys else "all"
+    except (SettingsError, ValueError) as error:
+        print(f"looma-engine {name} cannot start:\n{error}", file=sys.stderr)
+        sys.exit(2)
+    logging.configure(service=name, level=settings.log_level)
+    engine = create_engine(settings.owner_database_url, hide_parameters=True)
+    try:
+        if asked.export is not None:
+            export(engine, key, asked.export)
+        else:
+            apply(engine, key, asked.ledger, answers=answers)
+    except (LedgerError, OSError) as error:
+        print(f"looma-engine {name}: {error}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        engine.dispose()
+
+
+def export(engine: Engine, key: LedgerKey, file: Path) -> int:
+    """Write the ledger of all tenants; how many entries.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with engine.connect() as connection, connection.begin():
+        entries = list(exported(connection, key))
+    told = written(key, entries)
+    if str(file) == "-":
+        sys.stdout.buffer.write(told)
+    else:
+        # Beside it first: a ledger that is cut off in the middle is none.
+        beside = file.with_name(f".{file.name}.new")
+        beside.write_bytes(told)
+        beside.replace(file)
+    log.info("ledger exported", entries=len(entries))
+    return len(entries)
+
+
+def apply(engine: Engine, key: LedgerKey, file: Path, *, answers: Answers) -> Applied:
+    """Erase again all that a ledger says, one transaction a tenant.
+
+    Raises:
+        LedgerError: the ledger cannot be used; nothing was done.
+        OSError: the file cannot be read.
+    """
+    entries = read(key, file.read_bytes())
+    done = Applied(entries=0, erased=0, rows=0)
+
+    def tenant_of(entry: LedgerEntry) -> str:
+        return entry.tenant
+
+    for tenant, of_tenant in groupby(sorted(entries, key=tenant_of), key=tenant_of):
+        with engine.begin() as connection:
+            connection.execute(text(f"SET LOCAL statement_timeout = '{SLOWEST_SECONDS}s'"))
+            done += carry_out(connection, tenant, of_tenant, key=key, answers=answers)
+    log.info("ledger applied", entries=done.entries, erased=done.erased, rows=done.rows)
+    return done

@@ -1,0 +1,167 @@
+"""All that is held of one person, as one document: for the person, who may ask for it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredSource
+from looma_core.api.sync import QuarantineEntry, SyncConflict
+from looma_core.problems import NotFound
+from looma_engines.talent_sync.models import RelationRow, TalentRow
+from looma_engines.talent_sync.records import history as histories
+from looma_engines.talent_sync.records.repository import RecordRepository
+from looma_engines.talent_sync.relations import RELATIONS
+from looma_engines.talent_sync.syncing.models import ConflictRow, QuarantineRow, StateRow
+from looma_engines.talent_sync.talents import TALENTS
+
+from .audit import note
+from .consents import consents_of
+from .erasing import Gathered, gather
+from .events import events_of
+from .opening import PLAIN, Opens
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from looma_core.auth import Principal
+    from looma_core.db import Database
+
+MOST_ENTRIES = 100_000
+"""Of a history: more than anybody ever made of one person."""
+
+
+class PersonService:
+    """Exports people of the caller's tenant.
+
+    Args:
+        database: connection pool.
+        exported: counts exports.
+    """
+
+    def __init__(self, database: Database, *, exported: Counter) -> None:
+        self._database = database
+        self._exported = exported
+
+    async def export(self, principal: Principal, talent_id: UUID) -> PersonExport:
+        """All that is held of a person, deleted or not; the audit tells of it in the same transaction.
+
+        Raises:
+            NotFound: there is no such person.
+        """
+        async with self._database.tenant_session(principal) as session:
+            # First, so that the document itself tells of it.
+            await note(session, "export-person", "talent", talent_id)
+            answer = await _held(session, talent_id)
+        self._exported.inc()
+        return answer
+
+
+async def _held(session: AsyncSession, talent_id: UUID, opens: Opens = PLAIN) -> PersonExport:
+    talents = RecordRepository(session, TALENTS)
+    record = next(iter(await talents.matching(TalentRow.id == talent_id)), None)
+    if record is None:
+        raise NotFound(f"There is no talent {talent_id}.")
+
+    def look(sync: Session) -> Gathered | None:
+        return gather(sync.connection(), TALENTS.name, talent_id, opens=opens)
+
+    found = await session.run_sync(look)
+    relations = await RecordRepository(session, RELATIONS).matching(
+        or_(RelationRow.talent_id == talent_id, RelationRow.other_talent_id == talent_id)
+    )
+    history = await talents.history(talent_id, limit=MOST_ENTRIES)
+    states = await session.scalars(
+        select(StateRow).where(StateRow.record_id == talent_id, StateRow.entity == TALENTS.name)
+    )
+    conflicts = await session.scalars(select(ConflictRow).where(ConflictRow.record_id == talent_id))
+    entries = await session.scalars(
+        select(QuarantineRow).where(
+            or_(QuarantineRow.record_id == talent_id, QuarantineRow.id.in_(found.entries if found else ()))
+        )
+    )
+    return PersonExport(
+        format=EXPORT_FORMAT,
+        made_at=datetime.now(UTC),
+        deleted=await talents.find(talent_id) is None,
+        record=record,
+        relations=relations,
+        history=[histories.entry_of(row, TALENTS.settable) for row in history],
+        consents=await consents_of(session, talent_id),
+        sources=[
+            _converted(row, StoredSource, base=opens.opened_base(TALENTS.name, talent_id, row.base or {}))
+            for row in states
+        ],
+        conflicts=[
+            _converted(
+                row,
+                SyncConflict,
+                **{
+                    side: opens.opened_side(TALENTS.name, row.id, row.field, side, getattr(row, side))
+                    for side in ("base", "source", "target")
+                },
+            )
+            for row in conflicts
+        ],
+        quarantine=[
+            _converted(row, QuarantineEntry, raw=opens.opened_raw(row.id, row.raw)) for row in entries
+        ],
+        audit=await events_of(session, talent_id),
+    )
+
+
+def _converted(row: Any, struct: Any, **opened: object) -> Any:  # noqa: ANN401 - a row and the Struct of its kind
+    values = {name: getattr(row, name) for name in struct.__struct_fields__ if hasattr(row, name)}
+    return msgspec.convert({**values, **opened}, struct)
+
+
+HEADINGS = {
+    "record": "What is stored",
+    "relations": "Relations",
+    "history": "What was changed, the newest first",
+    "consents": "Consents and other bases",
+    "sources": "What sources gave",
+    "conflicts": "Fields that a source and people here both changed",
+    "quarantine": "Records that could not be taken",
+    "audit": "What was done with the data",
+}
+
+
+def readable(document: PersonExport) -> bytes:
+    """The same as a page that a person can read; it needs nothing else."""
+    plain: dict[str, Any] = msgspec.to_builtins(document)
+    body = "".join(
+        f"<h2>{heading}</h2>{''.join(_shown(plain[name])) or '<p>Nothing.</p>'}"
+        for name, heading in HEADINGS.items()
+    )
+    told = (
+        "<!doctype html><html lang='en'><meta charset='utf-8'>"
+        "<title>Stored data of one person</title><style>body{font:16px/1.5 sans-serif;max-width:50em;margin:2em auto}"
+        "dl{border-left:3px solid #ccc;padding-left:1em}dt{font-weight:bold}</style>"
+        f"<h1>Stored data of one person</h1><p>Made {html.escape(plain['made_at'])}, form {EXPORT_FORMAT}.</p>{body}"
+    )
+    return told.encode()
+
+
+def _shown(value: Any) -> Iterator[str]:  # noqa: ANN401 - plain data of any form
+    if isinstance(value, dict):
+        yield "<dl>"
+        for name, item in value.items():
+            if item not in (None, [], {}):
+                yield f"<dt>{html.escape(str(name).replace('_', ' '))}</dt><dd>"
+                yield from _shown(item)
+                yield "</dd>"
+        yield "</dl>"
+    elif isinstance(value, list):
+        for item in value:
+            yield from _shown(item)
+    elif value is not None:
+        yield f"<span>{html.escape(str(value))}</span> "
