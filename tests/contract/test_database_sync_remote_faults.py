@@ -123,7 +123,9 @@ class World:
             {"kind": "expire"},
         ]
         where = "/api/v1/" if self.kind == "zervigo" else "/files/"
-        chosen = [fault for fault in self.rng.sample(kinds, 3) if (self.kind, fault["kind"]) != ("http", "expire")]
+        chosen = [
+            fault for fault in self.rng.sample(kinds, 3) if (self.kind, fault["kind"]) != ("http", "expire")
+        ]
         return [{**fault, "where": where, "after": self.rng.randint(0, 9)} for fault in chosen * 2]
 
     def strike(self, workers: dict[int, subprocess.Popen[bytes]]) -> None:

@@ -76,6 +76,8 @@ class Erased:
     id: UUID
     counts: dict[str, int]
     proof: Proof | None
+    traces: Traces
+    """What told of it, for whoever searches later."""
 
 
 def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens = PLAIN) -> Gathered | None:
@@ -228,6 +230,7 @@ def erase(
     answers: Answers,
     searched: bool = True,
     opens: Opens = PLAIN,
+    also: Sequence[Traces] = (),
 ) -> Erased | None:
     """Erase a record and all that belongs to it; None where there is no trace of it.
 
@@ -239,6 +242,7 @@ def erase(
         answers: which kept answers go.
         searched: whether all tables are searched afterwards.
         opens: reads what rows hold.
+        also: what told of others who were erased with it, and is searched for too.
     """
     found = gather(connection, wanted.entity, wanted.record_id, opens=opens)
     if found is None:
@@ -250,7 +254,8 @@ def erase(
     keys += [(key.of_source(tenant, wanted.entity, *source), "source") for source in sorted(barred)]
     write_keys(connection, erasure_id, keys)
     counts = take_away(connection, erasure_id, wanted, found, answers=answers)
-    proof = search(connection, found.traces) if searched else None
+    wide = found.traces.with_those_of(also)
+    proof = search(connection, wide, opens=opens) if searched else None
     write_entry(
         connection,
         {
@@ -267,7 +272,23 @@ def erase(
             "created_at": datetime.now(UTC),
         },
     )
-    return Erased(id=erasure_id, counts=counts, proof=proof)
+    return Erased(id=erasure_id, counts=counts, proof=proof, traces=found.traces)
+
+
+def merged_with(connection: Connection, record_id: UUID) -> list[UUID]:
+    """The other records of the same person: those that were merged into it, or it into them, and so on."""
+    if connection.scalar(text("SELECT to_regclass(:table)"), {"table": f"{SCHEMA}.merges"}) is None:
+        return []
+    query = text(f"""
+        WITH RECURSIVE pairs AS (
+            SELECT kept_id AS one, other_id AS another FROM {SCHEMA}.merges WHERE undone_at IS NULL
+            UNION ALL SELECT other_id, kept_id FROM {SCHEMA}.merges WHERE undone_at IS NULL
+        ), person (id) AS (
+            SELECT CAST(:id AS uuid) UNION SELECT pairs.another FROM person JOIN pairs ON pairs.one = person.id
+        )
+        SELECT id FROM person WHERE id <> :id ORDER BY id
+    """)  # noqa: S608 - our own names
+    return list(connection.scalars(query, {"id": record_id}))
 
 
 def write_keys(connection: Connection, erasure_id: UUID, keys: Sequence[tuple[bytes, str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -16,10 +17,12 @@ from looma_core.api.page import Page
 from looma_core.api.rights import Erasure, ErasureRequest, Lift, LiftRequest, Proof
 from looma_core.problems import Conflict, FieldError, NotFound, NotReady, ValidationProblem
 from looma_engines.talent_sync import cursor as cursors
+from looma_engines.talent_sync.privacy.sessions import seals_of
 
 from .audit import note
 from .consenting import OLDEST
-from .erasing import Erased, Wanted, erase
+from .erasing import Erased, Wanted, erase, merged_with
+from .opening import Opens
 from .rows import ErasureRow, LiftRow
 
 if TYPE_CHECKING:
@@ -89,11 +92,33 @@ class ErasureService:
             requested_at=asked.requested_at or now,
         )
 
-        def work(session: Session) -> Erased | None:
-            return erase(session.connection(), principal.tenant, wanted, key=key, answers=self._cipher)
+        def work(session: Session, opens: Opens) -> Erased | None:
+            connection = session.connection()
+            # Who was merged is one person: their other records go first, and the proof is for all of them.
+            others = [
+                erase(
+                    connection,
+                    principal.tenant,
+                    replace(wanted, record_id=other),
+                    key=key,
+                    answers=self._cipher,
+                    searched=False,
+                    opens=opens,
+                )
+                for other in merged_with(connection, talent_id)
+            ]
+            return erase(
+                connection,
+                principal.tenant,
+                wanted,
+                key=key,
+                answers=self._cipher,
+                opens=opens,
+                also=[other.traces for other in others if other is not None],
+            )
 
         async with self._database.tenant_session(principal) as session:
-            done = await session.run_sync(work)
+            done = await session.run_sync(work, seals_of(session))
             if done is None:
                 raise NotFound(f"There is no talent {talent_id}, and nothing of one.")
             detail = {"of": "talent", "rows": sum(done.counts.values()), "reference": asked.reference}

@@ -19,6 +19,10 @@ MOST_AT_ONCE = 1000
 ACTOR = "upkeep"
 ORDER = ("relation", "talent", "job", "company")
 """What refers to others first."""
+# Who was merged into somebody that is there is that person: erased with them, and there for undoing it until then.
+_MERGED = f"""
+    AND NOT EXISTS (SELECT FROM {SCHEMA}.merges AS merge JOIN {SCHEMA}.talents AS kept ON kept.id = merge.kept_id
+        WHERE merge.other_id = record.id AND merge.undone_at IS NULL AND kept.deleted_at IS NULL)"""
 log = logging.get(__name__)
 
 
@@ -45,7 +49,8 @@ def erase_deleted(connection: Connection, *, days: int, key: LedgerKey, now: dat
         for entity in ORDER:
             ids = connection.scalars(
                 text(
-                    f"SELECT id FROM {SCHEMA}.{TABLES[entity]} WHERE deleted_at < :before"  # noqa: S608 - as above
+                    f"SELECT id FROM {SCHEMA}.{TABLES[entity]} AS record"  # noqa: S608 - as above
+                    f" WHERE deleted_at < :before{_MERGED if entity == 'talent' else ''}"
                     " ORDER BY deleted_at LIMIT :most"
                 ),
                 {"before": before, "most": MOST_AT_ONCE},

@@ -19,7 +19,19 @@ from sqlalchemy import Engine, create_engine, text
 
 from looma_core import logging
 from looma_core.crypto import FileCipher
-from looma_core.settings import SECRET, MigrateSettings, SettingsError, load
+from looma_core.settings import (
+    SECRET,
+    EngineSettings,
+    MigrateSettings,
+    SettingsError,
+    load,
+    meta_of,
+    variable,
+)
+from looma_engines.talent_sync.privacy.fields import Seals
+from looma_engines.talent_sync.privacy.ring import RingError
+from looma_engines.talent_sync.privacy.ring import read as read_ring
+from looma_engines.talent_sync.privacy.sealing import Sealer
 
 from .applying import Applied, carry_out, exported
 from .erasing import Answers
@@ -40,6 +52,7 @@ class EraseSettings(MigrateSettings, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ] = ""
+    key_ring_file: Annotated[str, Meta(description=meta_of(EngineSettings, "key_ring_file").description)] = ""
 
 
 def main(name: str) -> None:
@@ -52,9 +65,10 @@ def main(name: str) -> None:
     try:
         settings = load(EraseSettings)
         key = LedgerKey(settings.ledger_key)
+        sealer = Sealer(read_ring(settings.key_ring_file, setting=variable("key_ring_file")))
         # Without their keys no kept answer can be read, so that all of them go: a day later nobody asks for them.
         answers: Answers = FileCipher(settings.file_keys) if settings.file_keys else "all"
-    except (SettingsError, ValueError) as error:
+    except (SettingsError, RingError, ValueError) as error:
         print(f"looma-engine {name} cannot start:\n{error}", file=sys.stderr)
         sys.exit(2)
     logging.configure(service=name, level=settings.log_level)
@@ -63,7 +77,7 @@ def main(name: str) -> None:
         if asked.export is not None:
             export(engine, key, asked.export)
         else:
-            apply(engine, key, asked.ledger, answers=answers)
+            apply(engine, key, asked.ledger, answers=answers, sealer=sealer)
     except (LedgerError, OSError) as error:
         print(f"looma-engine {name}: {error}", file=sys.stderr)
         sys.exit(1)
@@ -91,7 +105,7 @@ def export(engine: Engine, key: LedgerKey, file: Path) -> int:
     return len(entries)
 
 
-def apply(engine: Engine, key: LedgerKey, file: Path, *, answers: Answers) -> Applied:
+def apply(engine: Engine, key: LedgerKey, file: Path, *, answers: Answers, sealer: Sealer) -> Applied:
     """Erase again all that a ledger says, one transaction a tenant.
 
     Raises:
@@ -107,6 +121,7 @@ def apply(engine: Engine, key: LedgerKey, file: Path, *, answers: Answers) -> Ap
     for tenant, of_tenant in groupby(sorted(entries, key=tenant_of), key=tenant_of):
         with engine.begin() as connection:
             connection.execute(text(f"SET LOCAL statement_timeout = '{SLOWEST_SECONDS}s'"))
-            done += carry_out(connection, tenant, of_tenant, key=key, answers=answers)
+            opens = Seals(sealer, tenant)
+            done += carry_out(connection, tenant, of_tenant, key=key, answers=answers, opens=opens)
     log.info("ledger applied", entries=done.entries, erased=done.erased, rows=done.rows)
     return done

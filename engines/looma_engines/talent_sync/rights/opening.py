@@ -25,6 +25,9 @@ class Opens(Protocol):
     def opened_raw(self, entry_id: UUID, raw: str, /) -> str:
         """What a source had of a record that could not be taken."""
 
+    def hashes(self, field: str, value: str, /) -> list[str]:
+        """What the column of a field's hash may have where the value is stored sealed."""
+
 
 class Plain:
     """Everything is stored as it is."""
@@ -50,6 +53,10 @@ class Plain:
     def opened_raw(self, _entry_id: UUID, raw: str, /) -> str:
         """The text."""
         return raw
+
+    def hashes(self, _field: str, _value: str, /) -> list[str]:
+        """None: nothing is sealed."""
+        return []
 
 
 PLAIN = Plain()

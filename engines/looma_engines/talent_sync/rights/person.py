@@ -16,6 +16,7 @@ from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredSource
 from looma_core.api.sync import QuarantineEntry, SyncConflict
 from looma_core.problems import NotFound
 from looma_engines.talent_sync.models import RelationRow, TalentRow
+from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records import history as histories
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.relations import RELATIONS
@@ -26,7 +27,6 @@ from .audit import note
 from .consents import consents_of
 from .erasing import Gathered, gather
 from .events import events_of
-from .opening import PLAIN, Opens
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
@@ -65,7 +65,8 @@ class PersonService:
         return answer
 
 
-async def _held(session: AsyncSession, talent_id: UUID, opens: Opens = PLAIN) -> PersonExport:
+async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
+    opens = seals_of(session)
     talents = RecordRepository(session, TALENTS)
     record = next(iter(await talents.matching(TalentRow.id == talent_id)), None)
     if record is None:

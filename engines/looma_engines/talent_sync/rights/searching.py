@@ -1,18 +1,20 @@
 """The search of every table for values of a person: what the proof of an erasure says.
 
 Each column that can hold a text is looked through, as a text in lower case: texts, JSON, bytes, ids and lists. Only
-rows of the session's tenant are seen. What is encrypted cannot be searched so.
+rows of the session's tenant are seen. What is encrypted cannot be searched so; a sealed address or number is looked for
+by its hash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
 from looma_core.api.rights import Found, Proof
 
+from .opening import PLAIN, Opens
 from .traces import Kind, Traces, patterns
 
 # By its id alone: anything else that is found there is left like anywhere.
@@ -21,6 +23,7 @@ KEPT: Mapping[str, str] = {
     "talent_sync.erasures": "the proof of another erasure, whose search found the record, names it by its id",
     "console.audit": "says who did what in the console, to which id, and nothing of the person",
 }
+HASHED: Mapping[Kind, str] = {"email": "email_hash", "phone": "phone_hash"}
 _TEXTS = "('text', 'character varying', 'json', 'jsonb', 'bytea', 'uuid', 'ARRAY')"
 _COLUMNS = text(f"""
     SELECT c.table_schema, c.table_name, c.column_name, c.data_type
@@ -33,12 +36,13 @@ _COLUMNS = text(f"""
 """)  # noqa: S608 - our own texts
 
 
-def search(connection: Connection, traces: Traces) -> Proof:
+def search(connection: Connection, traces: Traces, *, opens: Opens = PLAIN) -> Proof:
     """Look for the values in all tables that the session may read.
 
     Args:
         connection: in a transaction that knows its tenant.
         traces: what is looked for.
+        opens: tells under which hashes sealed values are found.
     """
     tables: dict[str, dict[str, str]] = {}
     for schema, table, column, kind in connection.execute(_COLUMNS):
@@ -46,7 +50,10 @@ def search(connection: Connection, traces: Traces) -> Proof:
     wanted = patterns(traces.of("id", "email", "phone", "source", "name"))
     left, kept, namesakes = [], [], []
     for store, columns in tables.items():
-        for found in _in_table(connection, store, columns, wanted):
+        for found in [
+            *_in_table(connection, store, columns, wanted),
+            *_sealed(connection, store, columns, traces, opens),
+        ]:
             if found.why is not None:
                 kept.append(found)
             elif found.kind == "name":
@@ -106,6 +113,22 @@ def _in_table(
         for kind in held
         if row[f"{kind}_rows"]
     ]
+
+
+def _sealed(
+    connection: Connection, store: str, columns: Mapping[str, str], traces: Traces, opens: Opens
+) -> Iterator[Found]:
+    """Rows of one table that have a sealed value of the person, by its hash."""
+    for kind, column in HASHED.items():
+        hashes = [found for _, value in traces.of(kind) for found in opens.hashes(kind, value)]
+        if column not in columns or not hashes:
+            continue
+        ids = connection.scalars(
+            text(f"SELECT id FROM {_quoted(store)} WHERE {column} = ANY(:hashes) ORDER BY id"),  # noqa: S608 - our own names
+            {"hashes": hashes},
+        ).all()
+        if ids:
+            yield Found(store=store, kind=kind, rows=len(ids), ids=list(ids[:20]))
 
 
 def _as_text(name: str, kind: str) -> str:

@@ -43,6 +43,14 @@ class Traces:
         """Keep the record's id."""
         self.add("id", str(record_id))
 
+    def with_those_of(self, others: Iterable[Traces]) -> Traces:
+        """These and the others' together."""
+        whole = Traces(values={kind: set(values) for kind, values in self.values.items()})
+        for other in others:
+            for kind, values in other.values.items():
+                whole.values.setdefault(kind, set()).update(values)
+        return whole
+
     def of(self, *kinds: Kind) -> Iterator[tuple[Kind, str]]:
         """The values of some kinds, in order."""
         for kind in kinds:
