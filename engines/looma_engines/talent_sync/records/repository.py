@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Generic
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, func, select, text, tuple_, update
+from sqlalchemy import ARRAY, ColumnElement, Select, String, Uuid, any_, bindparam, cast, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from looma_core.db import new_id
 from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
 from looma_engines.talent_sync.records.history_rows import HistoryRow
 from looma_engines.talent_sync.records.rows import RecordRow
+from looma_engines.talent_sync.records.searching import MOST_LOOKED_UP, PROBED, Road, road, words_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -33,6 +34,9 @@ STREAMED_AT_ONCE = 200
 STALLED_SECONDS = 60
 """How long whoever reads a stream may take for a part of it; then the database gives its connection up."""
 
+_LOOK_UP = text("SELECT talent_sync.look_up(:entity, :words, :most)::text").bindparams(
+    bindparam("words", type_=ARRAY(String))
+)
 _STALLED = text(f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED_SECONDS}s'")
 
 
@@ -102,11 +106,13 @@ class RecordRepository(Generic[DraftT, RecordT]):
             q: words that must all occur in what is searched, in any case.
             filters: columns and what they must be; None asks for nothing.
         """
-        statement = self._wanted(sort=sort, q=q, filters=filters)
+        statement = self._wanted(sort=sort, filters=filters)
         if after is not None:
             column = self._entity.sorts[sort.removeprefix("-")]
             here, there = tuple_(column, self._row.id), tuple_(after.key, after.id)
             statement = statement.where(here < there if sort.startswith("-") else here > there)
+        if words := words_of(q):
+            statement = await self._with_words(statement, words)
         return await self._records(await self._session.scalars(statement.limit(limit)))
 
     async def stream(
@@ -114,12 +120,33 @@ class RecordRepository(Generic[DraftT, RecordT]):
     ) -> AsyncGenerator[RecordT, None]:
         """All records of a list, through a cursor of the database: one statement, so one moment."""
         await self._session.execute(_STALLED)
-        statement = self._wanted(sort=sort, q=q, filters=filters)
+        statement = self._wanted(sort=sort, filters=filters).where(*self._have(words_of(q)))
         rows = await self._session.stream_scalars(statement.execution_options(yield_per=STREAMED_AT_ONCE))
         async for row in rows:
             yield self._record(row, {})
 
-    def _wanted(self, *, sort: str, q: str | None, filters: Mapping[str, object] | None) -> Select[RecordRow]:
+    def _have(self, words: Iterable[str]) -> list[ColumnElement[bool]]:
+        return [self._row.search.contains(word, autoescape=True) for word in words]
+
+    async def _with_words(self, statement: Select[RecordRow], words: list[str]) -> Select[RecordRow]:
+        """The statement for those alone that have all the words, by the shorter of two roads."""
+        have = self._have(words)
+        head = statement.with_only_columns(self._row.search).limit(PROBED).subquery()
+        hits = [head.c.search.contains(word, autoescape=True) for word in words]
+        asked = select(func.count(), func.count().filter(*hits)).select_from(head)
+        probed, found = (await self._session.execute(asked)).one()
+        narrowed = statement.where(*have)
+        if road(probed=probed, hits=found) is Road.WALK:
+            return narrowed
+        ids = await self._session.scalar(
+            _LOOK_UP, {"entity": self._entity.name, "words": words, "most": MOST_LOOKED_UP}
+        )
+        if ids is None:
+            return narrowed
+        # As the database wrote them: thousands of ids are not worth being read here.
+        return narrowed.where(self._row.id == any_(cast(ids, ARRAY(Uuid))))
+
+    def _wanted(self, *, sort: str, filters: Mapping[str, object] | None) -> Select[RecordRow]:
         column = self._entity.sorts[sort.removeprefix("-")]
         statement = select(self._row).where(self._live)
         for name, wanted in (filters or {}).items():
@@ -129,8 +156,6 @@ class RecordRepository(Generic[DraftT, RecordT]):
             statement = statement.where(
                 condition(wanted) if condition else getattr(self._row, name) == wanted
             )
-        for word in (q or "").lower().split():
-            statement = statement.where(self._row.search.contains(word, autoescape=True))
         if sort.startswith("-"):
             return statement.order_by(column.desc(), self._row.id.desc())
         return statement.order_by(column, self._row.id)
