@@ -32,6 +32,7 @@ class Permission(enum.StrEnum):
     SYNCS_CHANGE = "syncs.change"
     USERS_MANAGE = "users.manage"
     AUDIT_READ = "audit.read"
+    DATABASE_READ = "database.read"
 
 
 _OPERATING = frozenset(
@@ -47,7 +48,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.RECRUITER: frozenset({Permission.SIGNED_IN, Permission.PEOPLE_READ, Permission.PEOPLE_WRITE}),
     Role.OPERATOR: _OPERATING,
     # Administering accounts is not a licence to read people's résumés: an admin who recruits has both roles.
-    Role.ADMIN: _OPERATING | {Permission.USERS_MANAGE, Permission.AUDIT_READ},
+    Role.ADMIN: _OPERATING | {Permission.USERS_MANAGE, Permission.AUDIT_READ, Permission.DATABASE_READ},
 }
 
 
