@@ -73,7 +73,9 @@ def test_every_table_with_a_tenant_forces_row_security(database_urls: DatabaseUr
     assert rights == (False,)
     assert "talent_sync.talents" in [row[0] for row in rows]
     for table, forced, policies in rows:
-        assert forced or table == "talent_sync.record_grams", f"{table} has a tenant and no forced row-level security"
+        assert forced or table == "talent_sync.record_grams", (
+            f"{table} has a tenant and no forced row-level security"
+        )
         assert policies, f"{table} has no policy"
         assert all(policy.count("looma.tenant") == 2 for policy in policies), f"{table}: {policies}"
 

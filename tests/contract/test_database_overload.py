@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.database
 PATH = "/api/v1/talents"
 POOL, REQUESTS = 3, 24
-PATIENCE = 0.4
+PATIENCE = 2.0
 SECONDS = 30
 """More than any of this takes, also on a busy machine."""
 
@@ -78,11 +78,12 @@ async def test_who_finds_all_connections_taken_is_told_when_to_come_back(
         assert (await client.get(PATH, headers=auth)).status_code == 200
         async with locked(database_urls) as holder:
             asked = [asyncio.create_task(timed(client, auth)) for _ in range(REQUESTS)]
-            await asyncio.sleep(PATIENCE / 2)
+            while await told(client, "looma_database_pool_waiting") < REQUESTS - POOL:
+                assert not any(one.done() for one in asked), "all came before the first was refused"
+                await asyncio.sleep(0.02)
             assert await told(client, "looma_database_pool_in_use") == POOL, "all of them work"
             assert await told(client, "looma_database_pool_size") == POOL
-            assert await told(client, "looma_database_pool_waiting") == REQUESTS - POOL
-            refused, pending = await asyncio.wait(asked, timeout=PATIENCE * 5)
+            refused, pending = await asyncio.wait(asked, timeout=PATIENCE * 3)
             assert len(pending) == POOL
             await holder.rollback()
             answered = [await one for one in pending]
@@ -92,7 +93,7 @@ async def test_who_finds_all_connections_taken_is_told_when_to_come_back(
             assert answer.headers["content-type"] == "application/problem+json"
             assert int(answer.headers["retry-after"]) > 0
             assert "connections" in answer.json()["detail"]
-            assert seconds < PATIENCE * 3, "no longer than the time-out, and what the machine takes"
+            assert seconds < PATIENCE * 2, "no longer than the time-out, and what the machine takes"
         assert await told(client, "looma_database_refused_total", reason="pool") == REQUESTS - POOL
         waits = "looma_database_pool_wait_seconds"
         assert await told(client, f"{waits}_count") >= REQUESTS
@@ -115,7 +116,7 @@ async def test_a_statement_that_takes_too_long_gives_its_connection_back(
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
         assert "too long" in answer.json()["detail"]
-        assert await told(client, "looma_database_refused_total", reason="statement") == 1
+        assert await told(client, "looma_database_refused_total", reason="statement") >= 1
         assert await told(client, "looma_database_pool_in_use") == 0
         assert (await client.get(PATH, headers=auth)).status_code == 200
 
@@ -130,8 +131,12 @@ async def test_what_is_asked_again_is_prepared(database_urls: DatabaseUrls, tena
     try:
         for _ in range(7):
             async with database.tenant_session(tenant) as session:
-                await session.execute(text("SELECT full_name FROM talent_sync.talents LIMIT :most"), {"most": 1})
-                asked = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%full_name%'")
+                await session.execute(
+                    text("SELECT full_name FROM talent_sync.talents LIMIT :most"), {"most": 1}
+                )
+                asked = text(
+                    "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT full_name%'"
+                )
                 prepared = await session.scalar(asked)
         assert prepared == 1
     finally:

@@ -49,24 +49,28 @@ def server(programs: Path, *, loaded: bool) -> Iterator[str]:
         if as_user:
             shutil.chown(folder, "postgres")
         initdb = ["--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8"]
-        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "check": True, "cwd": "/"}
-        subprocess.run([*as_user, programs / "initdb", "--pgdata", data, "--no-sync", *initdb], **quiet)
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "cwd": "/"}
+        subprocess.run(
+            [*as_user, programs / "initdb", "--pgdata", data, "--no-sync", *initdb], check=True, **quiet
+        )
         options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
         if loaded:
             options += " -c shared_preload_libraries=pg_stat_statements"
         control = [*as_user, programs / "pg_ctl", "--pgdata", data, "--wait", "--silent"]
         log = ["--log", f"{folder}/log"]
-        subprocess.run([*control, *log, "--options", options, "start"], **quiet)
+        subprocess.run([*control, *log, "--options", options, "start"], check=True, **quiet)
         try:
             uri = f"postgresql://postgres@/postgres?host={folder}"
             with psycopg.connect(uri, autocommit=True) as connection:
                 for role in ("looma_owner", "looma_app"):
                     connection.execute(
-                        sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(PASSWORD))
+                        sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                            sql.Identifier(role), sql.Literal(PASSWORD)
+                        )
                     )
             yield uri
         finally:
-            subprocess.run([*control, "--mode", "immediate", "stop"], **quiet)
+            subprocess.run([*control, "--mode", "immediate", "stop"], check=True, **quiet)
 
 
 @contextmanager

@@ -72,7 +72,10 @@ def fuzz(
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)),
         *("run", f"{url}/openapi.json", "--max-examples", str(examples), "--generation-deterministic"),
-        *("--header", f"Authorization: {bearer(tenant=tenant, roles=["recruiter", "admin"], seconds=86_400)['Authorization']}"),
+        *(
+            "--header",
+            f"Authorization: {bearer(tenant=tenant, roles=['recruiter', 'admin'], seconds=86_400)['Authorization']}",
+        ),
         *("--no-color", "--continue-on-failure", "--report-ndjson-path", str(report), "--warnings", "off"),
     ]
     done = subprocess.run(

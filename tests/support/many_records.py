@@ -20,6 +20,14 @@ COMMON = {
     "source_ref": "'r' || n",
 }
 PLACES = "(ARRAY['London', '北京', 'Leeds', 'Shanghai', 'Berlin', '上海', 'Oslo', 'Lisbon'])[n % 8 + 1]"
+
+
+def _nth(table: str, number: str) -> str:
+    """The id of one of the tenant's records of another table."""
+    ids = f"SELECT array_agg(id ORDER BY id) FROM talent_sync.{table} WHERE tenant = {{tenant}}"  # noqa: S608
+    return f"({ids})[{number}]"
+
+
 WORDS = (
     "(ARRAY['Data', 'Platform', 'Security', '后端', 'Research', '产品'])[n % 6 + 1] || "
     "(ARRAY[' engineer', ' analyst', '工程师', ' manager', ' lead'])[n / 6 % 5 + 1]"
@@ -27,7 +35,8 @@ WORDS = (
 # One in some thousand has a word of its own.
 RARE = "CASE WHEN n % 9973 = 5 THEN ' kestrel 茯苓 qx' ELSE '' END"
 SKILLS = (
-    "jsonb_build_array('Python', 'SQL', (ARRAY['Go', 'Rust', '数据仓库', 'Kubernetes'])[n % 4 + 1], 's' || n % 700)"
+    "jsonb_build_array('Python', 'SQL', "
+    "(ARRAY['Go', 'Rust', '数据仓库', 'Kubernetes'])[n % 4 + 1], 's' || n % 700)"
 )
 SYNCED = {
     "id": "gen_random_uuid()",
@@ -65,18 +74,15 @@ FILLS: dict[str, dict[str, str]] = {
         "location": PLACES,
         "skills": SKILLS,
         "company_name": "'Company ' || n || " + RARE,
-        "company_id": "(SELECT array_agg(id ORDER BY id) FROM talent_sync.companies WHERE tenant = {tenant})[n / 9 + 1]",
+        "company_id": _nth("companies", "n / 9 + 1"),
     },
     "relations": {
         **COMMON,
         "kind": "(ARRAY['works_at', 'applied_to', 'knows', 'worked_at'])[n % 4 + 1]",
-        "talent_id": "(SELECT array_agg(id ORDER BY id) FROM talent_sync.talents WHERE tenant = {tenant})[n / 4 + 1]",
-        "company_id": "CASE WHEN n % 4 IN (0, 3) THEN"
-        " (SELECT array_agg(id ORDER BY id) FROM talent_sync.companies WHERE tenant = {tenant})[n / 9 + 1] END",
-        "job_id": "CASE n % 4 WHEN 1 THEN"
-        " (SELECT array_agg(id ORDER BY id) FROM talent_sync.jobs WHERE tenant = {tenant})[n / 9 + 1] END",
-        "other_talent_id": "CASE n % 4 WHEN 2 THEN"
-        " (SELECT array_agg(id ORDER BY id) FROM talent_sync.talents WHERE tenant = {tenant})[n / 4 + 2] END",
+        "talent_id": _nth("talents", "n / 4 + 1"),
+        "company_id": "CASE WHEN n % 4 IN (0, 3) THEN " + _nth("companies", "n / 9 + 1") + " END",
+        "job_id": "CASE n % 4 WHEN 1 THEN " + _nth("jobs", "n / 9 + 1") + " END",
+        "other_talent_id": "CASE n % 4 WHEN 2 THEN " + _nth("talents", "n / 4 + 2") + " END",
         "title": WORDS,
         "note": "'Met in ' || " + PLACES + " || " + RARE,
         "starts_on": "date '2015-01-01' + n % 4000",
@@ -95,7 +101,7 @@ FILLS: dict[str, dict[str, str]] = {
     "sync_conflicts": {
         **SYNCED,
         "key": "n::text",
-        "record_id": "(SELECT array_agg(id ORDER BY id) FROM talent_sync.talents WHERE tenant = {tenant})[n / 4 + 1]",
+        "record_id": _nth("talents", "n / 4 + 1"),
         "field": "'headline'",
         "resolution": "(ARRAY['open', 'source', 'target', 'merged'])[n % 4 + 1]",
         "reason": "''",
@@ -113,7 +119,7 @@ FILLS: dict[str, dict[str, str]] = {
         "entity": "'talent'",
     },
     "record_history": {
-        "record_id": "(SELECT array_agg(id ORDER BY id) FROM talent_sync.talents WHERE tenant = {tenant})[n / 4 + 1]",
+        "record_id": _nth("talents", "n / 4 + 1"),
         "entity": "'talent'",
         "version": "n % 4 + 1",
         "changed_at": "now() - n % 4 * interval '20 days'",
@@ -126,7 +132,12 @@ SEARCHED = {"companies": "company", "talents": "talent", "jobs": "job", "relatio
 
 
 def fill(
-    urls: DatabaseUrls, tenant: str, rows: int, *, tables: tuple[str, ...] = tuple(FILLS), schema: str = "talent_sync"
+    urls: DatabaseUrls,
+    tenant: str,
+    rows: int,
+    *,
+    tables: tuple[str, ...] = tuple(FILLS),
+    schema: str = "talent_sync",
 ) -> None:
     """Put so many rows of a tenant into each table.
 
@@ -143,7 +154,9 @@ def fill(
             columns = {"tenant": "{tenant}", **FILLS[table]}
             if table in SEARCHED:
                 columns["id"] = "gen_random_uuid()"
-            values = sql.SQL(", ".join(columns.values())).format(tenant=sql.Literal(tenant), rows=sql.Literal(rows))
+            values = sql.SQL(", ".join(columns.values())).format(
+                tenant=sql.Literal(tenant), rows=sql.Literal(rows)
+            )
             connection.execute(
                 sql.SQL("INSERT INTO {} ({}) SELECT {} FROM generate_series(0, {}) AS n").format(
                     sql.Identifier(schema, table),
@@ -166,4 +179,3 @@ def fill(
         for table in (*tables, "record_grams"):
             name = sql.Identifier("talent_sync" if table == "record_grams" else schema, table)
             connection.execute(sql.SQL("VACUUM ANALYZE {}").format(name))
-

@@ -124,7 +124,12 @@ REFERENCES: dict[str, str] = {
     "GET /api/v1/sync-conflicts?record_id": "talents",
     **{
         f"{place}{field}": kind
-        for place in ("GET /api/v1/relations?", "GET /api/v1/relations/count?", "RelationDraft.", "RelationPatch.")
+        for place in (
+            "GET /api/v1/relations?",
+            "GET /api/v1/relations/count?",
+            "RelationDraft.",
+            "RelationPatch.",
+        )
         for field, kind in (
             ("talent_id", "talents"),
             ("other_talent_id", "talents"),

@@ -17,7 +17,8 @@ class StatementStats(msgspec.Struct, kw_only=True):
 
     id: Annotated[str, Meta(description="The database's own number of the statement.")]
     text: Annotated[
-        str, Meta(description="The statement with `$1` and the like for its values; at most 4,000 characters.")
+        str,
+        Meta(description="The statement with `$1` and the like for its values; at most 4,000 characters."),
     ]
     calls: int
     mean_ms: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -53,8 +53,7 @@ class MeasuredPool(AsyncAdaptedQueuePool):
 
     def recreate(self) -> MeasuredPool:
         """A pool like this one, for after `dispose`."""
-        again = super().recreate()
-        assert isinstance(again, MeasuredPool)
+        again = cast("MeasuredPool", super().recreate())
         again.waits = self.waits
         return again
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from psycopg.errors import QueryCanceled
@@ -171,11 +171,9 @@ class Database:
                 "options": f"-c statement_timeout={round(statement_seconds * 1000)} -c TimeZone=UTC",
             },
         )
-        pool = self.engine.pool
-        assert isinstance(pool, MeasuredPool)
         self._refused: Counter | None = None
         if metrics is not None:
-            measure(pool, metrics)
+            measure(cast("MeasuredPool", self.engine.pool), metrics)
             measure_statements(self.engine.sync_engine, metrics)
             self._refused = metrics.counter(
                 "looma_database_refused_total",

@@ -9,7 +9,8 @@ from looma_console.web.permissions import Role
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"), [(0, 0), (7, 7), (99, 99), (1_001, 1_000), (98_712, 99_000), (1_234_567, 1_200_000)]
+    ("count", "expected"),
+    [(0, 0), (7, 7), (99, 99), (1_001, 1_000), (98_712, 99_000), (1_234_567, 1_200_000)],
 )
 def test_an_estimate_has_two_digits(count: int, expected: int) -> None:
     assert rounded(count) == expected

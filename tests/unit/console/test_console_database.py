@@ -65,7 +65,9 @@ def test_it_shows_statements_rates_and_tables(engine, signed_in) -> None:
 def test_htmx_gets_the_statements_alone_and_an_unknown_order_is_the_usual_one(engine, signed_in) -> None:
     engine.on("GET", "/api/v1/database", STATE)
     engine.on("GET", "/api/v1/database/statements", READY)
-    part = signed_in(Role.ADMIN).get("/database?sort=age", headers={"HX-Request": "true"}).get_data(as_text=True)
+    part = (
+        signed_in(Role.ADMIN).get("/database?sort=age", headers={"HX-Request": "true"}).get_data(as_text=True)
+    )
     assert 'id="statements"' in part
     assert 'id="tables"' not in part
     assert [request.args["sort"] for request, _ in engine.seen if "sort" in request.args] == ["total"]

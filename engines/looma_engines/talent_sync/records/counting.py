@@ -1,6 +1,6 @@
 """How many records a list has: counted as far as that is cheap, beyond that as the planner expects.
 
-To count 100,000 rows exactly the database has to look at each of them, for a figure that nobody reads to the last digit.
+To count 100,000 rows exactly the database has to look at each of them, for a figure that nobody reads to the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Explained(Executable, ClauseElement):
 
 
 @compiles(Explained)
-def _explain(element: Explained, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - SQLAlchemy's own
+def _explain(element: Explained, compiler: SQLCompiler, **given: Any) -> str:
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **given)}"
 
 

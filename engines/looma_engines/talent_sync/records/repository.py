@@ -11,7 +11,22 @@ from typing import TYPE_CHECKING, Any, Generic
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ARRAY, ColumnElement, Select, String, Uuid, any_, bindparam, cast, func, literal, select, text, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    String,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from looma_core.db import new_id
@@ -53,7 +68,9 @@ class Searched:
     share: float
 
 
-def _have(text: ColumnElement[str] | InstrumentedAttribute[str], words: Iterable[str]) -> list[ColumnElement[bool]]:
+def _have(
+    text: ColumnElement[str] | InstrumentedAttribute[str], words: Iterable[str]
+) -> list[ColumnElement[bool]]:
     # Not LIKE: with row-level security on the planner may not look at what texts are like, takes each word for rare,
     # and reads the table whole rather than along the order. Of this it expects a third, so it walks.
     return [func.strpos(text, word) > 0 for word in words]
@@ -152,7 +169,9 @@ class RecordRepository(Generic[DraftT, RecordT]):
         return counted(number, expected=round(await self._expected(listed) * share))
 
     async def _expected(self, statement: Select[RecordRow]) -> int:
-        (plan,) = await self._session.scalar(Explained(statement.with_only_columns(self._row.id).order_by(None)))
+        (plan,) = await self._session.scalar(
+            Explained(statement.with_only_columns(self._row.id).order_by(None))
+        )
         return int(plan["Plan"]["Plan Rows"])
 
     async def stream(
@@ -160,9 +179,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
     ) -> AsyncGenerator[RecordT, None]:
         """All records of a list, through a cursor of the database: one statement, so one moment."""
         await self._session.execute(_STALLED)
-        statement = self._wanted(sort=sort, filters=filters).where(
-            *_have(self._row.search, words_of(q))
-        )
+        statement = self._wanted(sort=sort, filters=filters).where(*_have(self._row.search, words_of(q)))
         rows = await self._session.stream_scalars(statement.execution_options(yield_per=STREAMED_AT_ONCE))
         async for row in rows:
             yield self._record(row, {})

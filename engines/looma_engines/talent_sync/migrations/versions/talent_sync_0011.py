@@ -199,7 +199,9 @@ def upgrade() -> None:
                 schema=SCHEMA,
                 postgresql_where=sa.text(LIVE) if table in ENTITIES else None,
             )
-    op.create_index("ix_sync_shards_tenant_job", "sync_shards", ["tenant", "job", "generation"], schema=SCHEMA)
+    op.create_index(
+        "ix_sync_shards_tenant_job", "sync_shards", ["tenant", "job", "generation"], schema=SCHEMA
+    )
     _search()
 
 
