@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,11 @@ def test_the_state_tells_of_tables_and_rates_and_the_metrics_follow(database_url
         assert tables["talent_sync.talents"]["index_bytes"] > 0
         assert 0 < state["cache_hit_ratio"] <= 1
         assert 0 < state["connections"] <= state["most_connections"]
-        metrics = client.get("/metrics").text
+        metrics = ""
+        until = time.monotonic() + 20
+        while "looma_database_dead_rows{" not in metrics:
+            assert time.monotonic() < until, "the watch looked at nothing"
+            metrics = client.get("/metrics").text
         assert 'looma_database_dead_rows{table="talents"}' in metrics
         assert "record_history_2" not in metrics
         for name in ("bytes", "connections", "cache_hit_ratio"):

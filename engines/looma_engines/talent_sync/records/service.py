@@ -173,11 +173,7 @@ class RecordService(Generic[DraftT, RecordT]):
         return Page(items=items, next_cursor=cursors.encode(sort=sort, key=key, row_id=last.id))
 
     async def count(self, principal: Principal, *, q: str | None, filters: Mapping[str, object]) -> Count:
-        """How many records a list has in all.
-
-        Raises:
-            ValidationProblem: a text has what no text in the database can have.
-        """
+        """How many records a list has in all. Raises ValidationProblem as `page` does."""
         _check_texts({"q": q, **filters})
         async with self._database.tenant_session(principal) as session:
             return await RecordRepository(session, self.entity).count(q=q, filters=filters)
