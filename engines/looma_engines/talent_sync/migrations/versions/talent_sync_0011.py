@@ -88,11 +88,13 @@ END
 $$
 """
 
-# Once a statement, whatever the number of rows.
+# Once a statement, whatever the number of rows. A plan is made when a session first needs it, perhaps while the table is
+# small, and kept: it must not read the table whole later.
 NOTE = f"""
 CREATE FUNCTION {SCHEMA}.note_grams() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
