@@ -187,7 +187,15 @@ def _search() -> None:
                     f" FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.note_grams('{entity}')"
                 )
             )
-    op.create_index(f"ix_{GRAMS}_grams", GRAMS, ["grams"], schema=SCHEMA, postgresql_using="gin")
+    op.create_index(
+        f"ix_{GRAMS}_grams",
+        GRAMS,
+        ["grams"],
+        schema=SCHEMA,
+        postgresql_using="gin",
+        # What was written lately is looked through one by one: no more than a batch of a sync job.
+        postgresql_with={"gin_pending_list_limit": "1024"},
+    )
 
 
 def upgrade() -> None:
