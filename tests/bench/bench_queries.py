@@ -199,8 +199,9 @@ def _rows(
             baseline=p95(naive[query.name]),
             baseline_name="the naive schema",
             limit=f"{MOST_MS:g} ms",
-            note=f"{over}; {REPEATS} times, mixed with the others, median"
-            f" {statistics.median(times[query.name]):.2f} ms; naive {NAIVE_REPEATS} times, median {statistics.median(naive[query.name]):.2f} ms",
+            note=f"{over}; {REPEATS} times, mixed with the others, median "
+            f"{statistics.median(times[query.name]):.2f} ms; naive {NAIVE_REPEATS} times, median "
+            f"{statistics.median(naive[query.name]):.2f} ms",
         )
         for query in QUERIES
     ]

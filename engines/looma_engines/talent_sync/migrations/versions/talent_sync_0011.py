@@ -88,8 +88,8 @@ END
 $$
 """
 
-# Once a statement, whatever the number of rows. A plan is made when a session first needs it, perhaps while the table is
-# small, and kept: it must not read the table whole later.
+# Once a statement, whatever the number of rows. A plan is made when a session first needs it, perhaps while the table
+# is small, and kept: it must not read the table whole later.
 NOTE = f"""
 CREATE FUNCTION {SCHEMA}.note_grams() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
