@@ -22,11 +22,10 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import event, text
 
+from bench import bench_pools
 from bench.report import Row
 from looma_core.db import Database
 from looma_core.db.migrate import migrate
-from looma_core.db.pool import MeasuredPool
-from looma_core.problems import NotReady
 from looma_engines.talent_sync.cursor import Position
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -45,8 +44,6 @@ CHANCE = random.Random(20261127)  # noqa: S311 - the same draws each time
 REPEATS, NAIVE_REPEATS = 200, 12
 PAGE = 51
 MOST_MS, SLOW_MS = 10.0, 50.0
-POOLS = (1, 2, 5, 10, 20, 40)
-TASKS, POOL_SECONDS = 64, 4.0
 COMMON_WORDS = ("engineer", "python", "数据仓库", "london", "security")
 RARE_WORDS = ("kestrel", "茯苓", "s123", "qx", "grace 0a1b")
 
@@ -183,7 +180,7 @@ def run(talents: int = TALENTS_FILLED) -> list[Row]:
         _copy(urls)
         sample = _sample(urls)
         times, naive, by_index, statements = asyncio.run(_replay(urls, sample, talents))
-        pools = asyncio.run(_pools(urls, sample))
+        pools = bench_pools.run(urls, TENANT, sample.talents)
     return [*_rows(times, naive, talents, by_index, statements), *pools]
 
 
@@ -350,66 +347,3 @@ def _by_index(urls: DatabaseUrls, seen: dict[str, Any]) -> int:
             ]
             good += not whole
     return good
-
-
-class Waits:
-    """How long each request waited for its connection."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def observe(self, amount: float, /) -> None:
-        """Note one."""
-        self.seconds.append(amount)
-
-
-async def _pools(urls: DatabaseUrls, sample: Sample) -> list[Row]:
-    """Requests a second of one process by the size of its pool, with more tasks than connections."""
-    rows = []
-    for size in POOLS:
-        done, refused, used, waits = await _pool(urls, sample, size)
-        rows.append(
-            Row(
-                what=f"queries a second of one process, pool of {size}",
-                value=done / POOL_SECONDS,
-                unit="1/s",
-                limit="",
-                note=f"{TASKS} at once; {100 * used:.0f} % of the connections in use, half of those who asked waited "
-                f"{statistics.median(waits) * 1000:.0f} ms and the last {max(waits):.2f} s, {refused} refused",
-            )
-        )
-    return rows
-
-
-async def _pool(urls: DatabaseUrls, sample: Sample, size: int) -> tuple[int, int, float, list[float]]:
-    database = Database(urls.app, pool_size=size)
-    pool = database.engine.pool
-    assert isinstance(pool, MeasuredPool)
-    done = refused = 0
-    used: list[float] = []
-    waits = Waits()
-    pool.waits = waits
-    until = time.monotonic() + POOL_SECONDS
-
-    async def task() -> None:
-        nonlocal done, refused
-        while time.monotonic() < until:
-            try:
-                async with database.tenant_session(TENANT) as session:
-                    await QUERIES[done % 2].ask(session, sample)
-                done += 1
-            except NotReady:
-                refused += 1
-
-    async def watch() -> None:
-        # By then the connections are made.
-        await asyncio.sleep(POOL_SECONDS / 4)
-        while time.monotonic() < until:
-            await asyncio.sleep(0.02)
-            used.append(pool.checkedout() / size)
-
-    try:
-        await asyncio.gather(watch(), *(task() for _ in range(TASKS)))
-    finally:
-        await database.close()
-    return done, refused, statistics.mean(used), waits.seconds
