@@ -14,7 +14,7 @@ from looma_core.api.page import Count
 
 def rounded(count: int) -> int:
     """An estimate with two digits: more would look exact."""
-    unit = 10 ** max(len(str(count)) - 2, 0)
+    unit: int = 10 ** max(len(str(count)) - 2, 0)
     return round(count / unit) * unit
 
 
