@@ -149,9 +149,11 @@ bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(BIN)/python -m tests.bench --only records
 	@$(BIN)/python -m tests.bench --only duplicates
 	@$(BIN)/python -m tests.bench --only sync
+	@$(BIN)/python -m tests.bench --only queries
 
-bench-million: $(READY) ## A sync of a million people, beside a bare COPY and the rules alone
+bench-million: $(READY) ## A sync of a million people, beside a bare COPY and the rules alone, and the queries over a million
 	@$(BIN)/python -m tests.bench --only sync --synced 1000000
+	@$(BIN)/python -m tests.bench --only queries --queried 1000000
 
 lock: $(READY) ## Resolve the dependencies anew, with hashes and without addresses
 	@echo 'uv' | $(BIN)/uv pip compile - --upgrade $(LOCK) -o locks/bootstrap.txt

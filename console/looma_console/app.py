@@ -21,6 +21,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import looma_console.api_forward.routes
 import looma_console.auth.routes
+import looma_console.database.routes
 import looma_console.duplicates.routes
 import looma_console.exchange.routes
 import looma_console.gateway.routes
@@ -111,6 +112,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.gateway.routes.blueprint,
         looma_console.models.routes.blueprint,
         looma_console.syncs.routes.blueprint,
+        looma_console.database.routes.blueprint,
         looma_console.users.routes.blueprint,
         looma_console.language.routes.blueprint,
         forward,

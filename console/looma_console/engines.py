@@ -18,10 +18,11 @@ import msgspec
 
 from looma_console.api_forward.problems import EngineBroke, EngineTimeout, EngineUnreachable, NoRoute
 from looma_console.api_forward.routing import Route, pick
+from looma_core.api.database import DatabaseState, Statements
 from looma_core.api.duplicates import Duplicate, DuplicateDetail, Merge
 from looma_core.api.exchange import ImportReport
 from looma_core.api.history import HistoryEntry
-from looma_core.api.page import Page
+from looma_core.api.page import Count, Page
 from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
 from looma_core.api.rights import AuditEvent, Consent, Consents, Erasure
@@ -109,6 +110,10 @@ class EngineClient:
     def records(self, caller: Caller, kind: str, query: Mapping[str, str]) -> Page[dict[str, Any]]:
         """One page of jobs or companies, as plain documents. Raises EngineError."""
         return _decode(self._asked(caller, f"/api/v1/{kind}", query), Page[dict[str, Any]])
+
+    def count(self, caller: Caller, kind: str, query: Mapping[str, str]) -> Count:
+        """How many records a list has. Raises EngineError."""
+        return _decode(self._asked(caller, f"/api/v1/{kind}/count", query), Count)
 
     def record(self, caller: Caller, kind: str, record_id: UUID) -> dict[str, Any]:
         """One job or company. Raises EngineError."""
@@ -256,6 +261,16 @@ class EngineClient:
     def audit_events(self, caller: Caller, query: Mapping[str, str]) -> Page[AuditEvent]:
         """One page of what was done with people's data. Raises EngineError."""
         return _decode(self._asked(caller, "/api/v1/audit-events", query), Page[AuditEvent])
+
+    def database_state(self, caller: Caller) -> DatabaseState:
+        """How the database does. Raises EngineError."""
+        return _decode(self._call(caller, "GET", "/api/v1/database"), DatabaseState)
+
+    def statements(self, caller: Caller, *, sort: str) -> Statements:
+        """The statements that take most. Raises EngineError."""
+        return _decode(
+            self._call(caller, "GET", "/api/v1/database/statements", params={"sort": sort}), Statements
+        )
 
     def resumes_of(self, caller: Caller, talent_id: UUID) -> list[ResumeSummary]:
         """A person's résumés, without their text. Raises EngineError."""

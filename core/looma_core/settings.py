@@ -133,6 +133,17 @@ class EngineSettings(CoreSettings, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=100, description="Most database connections of one process, beside one for claims."),
     ] = 10
+    database_pool_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=60,
+            description="How long a request waits for one of them; then it is answered 503 with `Retry-After`.",
+        ),
+    ] = 5
+    database_statement_seconds: Annotated[
+        float, Meta(gt=0, le=600, description="How long a statement may take; then the answer is 503 too.")
+    ] = 15
     idempotency_hours: Annotated[
         int,
         Meta(

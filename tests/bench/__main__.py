@@ -20,6 +20,7 @@ from bench import (
     bench_gateway,
     bench_http,
     bench_judging,
+    bench_queries,
     bench_reconcile,
     bench_records,
     bench_resume,
@@ -40,9 +41,13 @@ SCALE_PARTS = ("scale",)
 RECORD_PARTS = ("records",)
 DUPLICATE_PARTS = ("duplicates",)
 SYNC_PARTS = ("sync",)
+QUERY_PARTS = ("queries",)
 MILLION = 1_000_000
 """Parts of a report of their own: each takes long."""
-ALL = (*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS, *RECORD_PARTS, *DUPLICATE_PARTS, *SYNC_PARTS)
+ALL = (
+    *(*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS, *RECORD_PARTS),
+    *(*DUPLICATE_PARTS, *SYNC_PARTS, *QUERY_PARTS),
+)
 REPORTS = (
     ("first", "The first table", PARTS),
     ("gateway", "What the gateway promises", GATEWAY_PARTS),
@@ -52,6 +57,7 @@ REPORTS = (
     ("records", "What rules of records promise", RECORD_PARTS),
     ("duplicates", "How well duplicates are found", DUPLICATE_PARTS),
     ("sync", "What sync jobs promise", SYNC_PARTS),
+    ("queries", "What the database promises", QUERY_PARTS),
 )
 
 
@@ -83,6 +89,9 @@ def main() -> None:
     parser.add_argument(
         "--synced", type=int, help="how many people a sync brings, instead of the usual sizes"
     )
+    parser.add_argument(
+        "--queried", type=int, help="how many talents are asked about, instead of the usual number"
+    )
     options = parser.parse_args()
     # Ended from outside it takes away what it made, as it does at the keyboard.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -92,10 +101,13 @@ def main() -> None:
     rows = taken(options, parts)
     sys.stdout.write(table(rows) + "\n")
     for name, title, whole in REPORTS:
-        if set(parts) == set(whole) and not options.synced:
+        if set(parts) == set(whole) and not options.synced and not options.queried:
             sys.stdout.write(f"kept in {write(name, title, rows).name}\n")
     if set(parts) == set(SYNC_PARTS) and options.synced == MILLION:
         sys.stdout.write(f"kept in {write('million', 'A million people in one sync', rows).name}\n")
+    if set(parts) == set(QUERY_PARTS) and options.queried == MILLION:
+        kept = write("queries-million", "What the database promises, of a million people", rows)
+        sys.stdout.write(f"kept in {kept.name}\n")
 
 
 def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
@@ -108,9 +120,11 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
         rows += bench_duplicates.run()
     if "sync" in parts:
         rows += bench_sync.run((options.synced,) if options.synced else bench_sync.SIZES)
+    if "queries" in parts:
+        rows += bench_queries.run(options.queried or bench_queries.TALENTS_FILLED)
     if "scale" in parts:
         rows += bench_scale.run(count=options.count, minutes=options.soak_minutes)
-    if not set(parts) - {"resume", "records", "duplicates", "sync", "scale"}:
+    if not set(parts) - {"resume", "records", "duplicates", "sync", "queries", "scale"}:
         return rows
     on_cluster: dict[str, Callable[[Cluster], list[Row]]] = {
         "reconcile": bench_reconcile.run,

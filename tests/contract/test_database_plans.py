@@ -1,7 +1,7 @@
 """Every list and every look-up of records goes by an index, with row-level security on: by PostgreSQL's own plans.
 
-The statements are those that the repository sends, caught on their way, and explained in the same session. The search
-by words is not among them: it walks along the order that is asked for until a page is full.
+The statements are those that the repository sends, caught on their way, and explained in the same session. What the
+API's document allows of lists, each way with each other and with words, is in `test_database_plans_of_lists`.
 """
 
 from __future__ import annotations

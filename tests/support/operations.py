@@ -52,6 +52,7 @@ def _records(
     any_version = {"If-Match": "*"}
     return {
         f"GET {every}": Call(),
+        f"GET {every}/count": Call(),
         f"POST {every}": Call(expects=201, json=draft, refers=refers),
         f"GET {every}/rules": Call(),
         f"POST {every}/assess": Call(json=draft),
@@ -130,6 +131,8 @@ CALLS: dict[str, Call] = {
         json={"basis": "contract", "purposes": ["storage"], "given_at": "{now}"}, roles=OFFICERS
     ),
     f"GET {API}/audit-events": Call(roles=OFFICERS),
+    f"GET {API}/database": Call(roles=frozenset({Role.ADMIN})),
+    f"GET {API}/database/statements": Call(roles=frozenset({Role.ADMIN})),
     f"GET {API}/resumes": Call(),
     f"POST {API}/resumes": Call(expects=201, files="file"),
     f"POST {API}/resumes/batch": Call(files="files"),
@@ -145,13 +148,19 @@ CALLS: dict[str, Call] = {
 
 REFERENCES: dict[str, str] = {
     "GET /api/v1/jobs?company_id": "companies",
+    "GET /api/v1/jobs/count?company_id": "companies",
     "GET /api/v1/jobs/export?company_id": "companies",
     "GET /api/v1/duplicates?talent_id": "talents",
     "GET /api/v1/sync-conflicts?record_id": "talents",
     "GET /api/v1/audit-events?record_id": "talents",
     **{
         f"{place}{field}": kind
-        for place in ("GET /api/v1/relations?", "RelationDraft.", "RelationPatch.")
+        for place in (
+            "GET /api/v1/relations?",
+            "GET /api/v1/relations/count?",
+            "RelationDraft.",
+            "RelationPatch.",
+        )
         for field, kind in (
             ("talent_id", "talents"),
             ("other_talent_id", "talents"),

@@ -12,6 +12,7 @@ from looma_console.engines import EngineError
 from looma_console.people import messages, operations
 from looma_console.relations.routes import section_of
 from looma_console.web.caller import caller
+from looma_console.web.counts import told
 from looma_console.web.fragments import render, wants_fragment
 from looma_console.web.parts import parts
 from looma_console.web.permissions import Permission, requires
@@ -44,6 +45,18 @@ def index() -> Response:
         sources=messages.SOURCES,
         language_names=messages.LANGUAGES,
     )
+
+
+@blueprint.get("/people/count")
+@requires(Permission.PEOPLE_READ)
+def count() -> Response:
+    """How many the list has, for below its head."""
+    source = request.args.get("source", "")
+    query = {
+        "q": request.args.get("q", "").strip()[:200],
+        "source": source if source in messages.SOURCES else "",
+    }
+    return told(lambda: parts().engines.count(caller(), "talents", query))
 
 
 @blueprint.get("/people/<uuid:talent_id>")

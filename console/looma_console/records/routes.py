@@ -16,6 +16,7 @@ from looma_console.records import forms, operations
 from looma_console.records.kinds import KINDS, QUALITY, STATUS_TONES, Kind
 from looma_console.relations.routes import section_of
 from looma_console.web.caller import caller
+from looma_console.web.counts import told
 from looma_console.web.fragments import render, wants_fragment
 from looma_console.web.parts import parts
 from looma_console.web.permissions import Permission, requires
@@ -51,6 +52,17 @@ def index(name: str) -> Response:
         chosen=chosen,
         tones=STATUS_TONES,
     )
+
+
+@blueprint.get(f"{HERE}/count")
+@requires(Permission.PEOPLE_READ)
+def count(name: str) -> Response:
+    """How many the list has, for below its head."""
+    kind = KINDS[name]
+    chosen = {field: request.args.get(field, "") for field in kind.filters}
+    chosen = {field: value for field, value in chosen.items() if value in kind.field(field).choices}
+    query = {"q": request.args.get("q", "").strip()[:200], **chosen}
+    return told(lambda: parts().engines.count(caller(), name, query))
 
 
 @blueprint.get(f"{HERE}/new")

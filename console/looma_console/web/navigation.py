@@ -42,6 +42,7 @@ MENU = (
     Entry("models.index", lazy_gettext("Models"), Permission.SERVICES_READ, "models", "/models"),
     Entry("syncs.index", lazy_gettext("Syncs"), Permission.SYNCS_READ, "sync", "/syncs"),
     Entry("rights.erasures", lazy_gettext("Privacy"), Permission.PEOPLE_RIGHTS, "check", "/privacy"),
+    Entry("database.index", lazy_gettext("Database"), Permission.DATABASE_READ, "database", "/database"),
     Entry("users.index", lazy_gettext("Accounts"), Permission.USERS_MANAGE, "accounts", "/users"),
     Entry("users.audit", lazy_gettext("Audit"), Permission.AUDIT_READ, "audit", "/audit"),
 )

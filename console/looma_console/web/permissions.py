@@ -33,6 +33,7 @@ class Permission(enum.StrEnum):
     SYNCS_CHANGE = "syncs.change"
     USERS_MANAGE = "users.manage"
     AUDIT_READ = "audit.read"
+    DATABASE_READ = "database.read"
 
 
 _OPERATING = frozenset(
@@ -49,7 +50,13 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: _OPERATING,
     # Administering accounts is not a licence to read people's résumés: an admin who recruits has both roles. What a
     # person asks for about the own data is an officer's work: an export is a file for that person, and is audited.
-    Role.ADMIN: _OPERATING | {Permission.USERS_MANAGE, Permission.AUDIT_READ, Permission.PEOPLE_RIGHTS},
+    Role.ADMIN: _OPERATING
+    | {
+        Permission.USERS_MANAGE,
+        Permission.AUDIT_READ,
+        Permission.PEOPLE_RIGHTS,
+        Permission.DATABASE_READ,
+    },
 }
 
 

@@ -17,3 +17,13 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True):
     next_cursor: Annotated[
         str | None, Meta(description="Give it back as `cursor` for the next page; null on the last page.")
     ] = None
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many a list has."""
+
+    count: Annotated[int, Meta(ge=0)]
+    exact: Annotated[
+        bool,
+        Meta(description="False over 1,000: then it is what the database's statistics tell."),
+    ]

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+from psycopg.errors import QueryCanceled
 from sqlalchemy import event, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -26,14 +27,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
 from looma_core.auth import Principal
+from looma_core.db.pool import MeasuredPool, measure, measure_statements
 from looma_core.problems import NotReady
 from looma_core.shadowing import in_copy, refuse_in_copy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
+    from prometheus_client import Counter
     from sqlalchemy import Connection
     from sqlalchemy.orm import ORMExecuteState, SessionTransaction
+
+    from looma_core.metrics import Metrics
 
     TakenAlong = Callable[[AsyncSession], Awaitable[None]]
     """What a transaction that wrote does at its end, before it is committed; an error rolls it back."""
@@ -48,9 +53,27 @@ _SET_TENANT = text(
 _CHECK_DEFERRED = text("SET CONSTRAINTS ALL IMMEDIATE")
 STATEMENT_TIMEOUT_MS = 15_000
 """A request that takes longer has lost its client; the connection must come back."""
+POOL_SECONDS = 5.0
+"""Longer in the queue than most clients wait, and the answer would reach nobody."""
+PREPARED_AFTER = 5
+RETRY_AFTER = "2"
+REFUSALS = {
+    "pool": "All database connections of this process are in use; try again.",
+    "statement": "The database took too long for this; try again, or ask for less.",
+    "unreachable": "The database does not answer right now.",
+}
+"""Why a request is answered 503, in words."""
 COPY_LOCK_MS = 1_000
 """How long a copy waits for a row that a real request has."""
 _COPY_LOCK_TIMEOUT = text(f"SET LOCAL lock_timeout = {COPY_LOCK_MS}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PoolTimeoutError):
+        return "pool"
+    if isinstance(getattr(error, "orig", None), QueryCanceled):
+        return "statement"
+    return "unreachable"
 
 
 def _to_json(value: object) -> str:
@@ -111,9 +134,12 @@ class Database:
 
     Args:
         url: SQLAlchemy URL, `postgresql+psycopg://...`; TLS parameters of libpq go into its query.
-        pool_size: most connections; a request that waits longer than 10 s for one fails.
+        pool_size: most connections.
+        pool_seconds: how long a request waits for one before it is refused.
+        statement_seconds: how long a statement may take before the database gives it up.
         application_name: shown in `pg_stat_activity`.
         info: what each tenant session has in its `info`, for an engine's repositories.
+        metrics: where the pool tells of itself, if anywhere.
     """
 
     def __init__(
@@ -121,15 +147,19 @@ class Database:
         url: str,
         *,
         pool_size: int = 10,
+        pool_seconds: float = POOL_SECONDS,
+        statement_seconds: float = STATEMENT_TIMEOUT_MS / 1000,
         application_name: str = "looma",
         info: Mapping[str, Any] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._info = dict(info or {})
         self.engine: AsyncEngine = create_async_engine(
             url,
+            poolclass=MeasuredPool,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=10,
+            pool_timeout=pool_seconds,
             # A restarted database must not fail one request per pooled connection.
             pool_pre_ping=True,
             pool_recycle=1800,
@@ -144,9 +174,21 @@ class Database:
                 "keepalives_idle": 15,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC",
+                # A statement that a connection sends for the sixth time is prepared there, and planned no more.
+                "prepare_threshold": PREPARED_AFTER,
+                "options": f"-c statement_timeout={round(statement_seconds * 1000)} -c TimeZone=UTC",
             },
         )
+        self._refused: Counter | None = None
+        if metrics is not None:
+            measure(cast("MeasuredPool", self.engine.pool), metrics)
+            measure_statements(self.engine.sync_engine, metrics)
+            self._refused = metrics.counter(
+                "looma_database_refused_total",
+                "Requests answered 503 for the database's sake: no connection in time, a statement that took too"
+                " long, or no answer.",
+                ["reason"],
+            )
         # Whoever works on the pool without a tenant session would commit: a copy gets 409 instead.
         event.listen(self.engine.sync_engine, "commit", _keep_copies_from_committing)
         self._sessions = async_sessionmaker(
@@ -185,8 +227,10 @@ class Database:
                     await session.execute(_CHECK_DEFERRED)
                     await transaction.rollback()
         except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-            detail = "The database does not answer right now."
-            raise NotReady(detail, headers={"Retry-After": "2"}) from error
+            reason = _reason(error)
+            if self._refused is not None:
+                self._refused.labels(reason).inc()
+            raise NotReady(REFUSALS[reason], headers={"Retry-After": RETRY_AFTER}) from error
 
     @asynccontextmanager
     async def one_transaction(self, tenant: Principal) -> AsyncIterator[AsyncSession]:

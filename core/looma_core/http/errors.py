@@ -22,6 +22,7 @@ from looma_core.problems import (
     FieldError,
     InternalError,
     NotFound,
+    NotReady,
     PayloadTooLarge,
     ProblemError,
     ValidationProblem,
@@ -47,7 +48,11 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
         error, all_errors=_body_errors(request) if isinstance(error, ValidationException) else []
     )
     request_id = request.scope.get("state", {}).get("request_id")
-    if told.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if isinstance(told, NotReady):
+        # Too much to do is when there is least time to write it down at length.
+        cause = type(error.__cause__).__name__ if error.__cause__ else ""
+        log.warning("request refused", problem=told.name, path=request.scope["path"], cause=cause)
+    elif told.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request failed", problem=told.name, path=request.scope["path"], exc_info=error)
     return Response(
         content=_encoder.encode(told.problem(instance=request_id)),

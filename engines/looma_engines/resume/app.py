@@ -57,6 +57,9 @@ def create(
     database = Database(
         settings.database_url,
         pool_size=settings.database_pool,
+        pool_seconds=settings.database_pool_seconds,
+        statement_seconds=settings.database_statement_seconds,
+        metrics=metrics,
         application_name=f"{settings.service}-{settings.revision}",
     )
     pool = WorkerPool(config)

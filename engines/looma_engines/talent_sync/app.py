@@ -14,6 +14,8 @@ from looma_core.db.migrate import head_of
 from looma_core.http import Idempotency, create_app
 from looma_core.metrics import Metrics
 from looma_core.settings import SettingsError, load_config, variable
+from looma_engines.talent_sync.care.routes import DatabaseController
+from looma_engines.talent_sync.care.watching import Watch
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.config import TalentConfig
 from looma_engines.talent_sync.duplicates.keys import secret_of
@@ -87,6 +89,9 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
     database = Database(
         settings.database_url,
         pool_size=settings.database_pool,
+        pool_seconds=settings.database_pool_seconds,
+        statement_seconds=settings.database_statement_seconds,
+        metrics=metrics,
         application_name=f"{settings.service}-{settings.revision}",
         info=sealing_with(sealer),
     )
@@ -192,6 +197,12 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             "audit": Provide(lambda: audit, sync_to_thread=False),
         },
     )
+    cared_for = Router(
+        path="/",
+        route_handlers=[DatabaseController],
+        dependencies={"database": Provide(lambda: database, sync_to_thread=False)},
+    )
+    watch = Watch(database, metrics)
 
     @asynccontextmanager
     async def with_database(_: Litestar) -> AsyncIterator[None]:
@@ -199,7 +210,8 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             await wait_for_schema(
                 database, branch=BRANCH, needed=head_of(BRANCH), seconds=settings.schema_wait_seconds
             )
-            yield
+            async with watch.running():
+                yield
         finally:
             await database.close()
 
@@ -215,6 +227,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             reviewed,
             duplicated,
             rights,
+            cared_for,
         ],
         metrics=metrics,
         verifier=verifier,

@@ -24,9 +24,8 @@ def tidy(draft: RelationDraft) -> RelationDraft:
 def holds_on(day: date) -> ColumnElement[bool]:
     """Relations that hold on a day; an end that is not known is open."""
     row = RelationRow
-    return and_(
-        or_(row.starts_on.is_(None), row.starts_on <= day), or_(row.ends_on.is_(None), row.ends_on >= day)
-    )
+    # `begins` is a start that is never null: those that had begun are a range of an index.
+    return and_(row.begins <= day, or_(row.ends_on.is_(None), row.ends_on >= day))
 
 
 RELATIONS: Entity[RelationDraft, Relation] = Entity(

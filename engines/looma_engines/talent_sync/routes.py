@@ -11,7 +11,7 @@ from litestar.params import Parameter
 
 from looma_core.api.company import Company, CompanyDraft, CompanySize
 from looma_core.api.job import Employment, Job, JobDraft, JobStatus, Workplace
-from looma_core.api.page import Page
+from looma_core.api.page import Count, Page
 from looma_core.api.relation import Relation, RelationDraft, RelationKind
 from looma_core.api.rights import Purpose
 from looma_core.api.source import SourceType
@@ -94,6 +94,22 @@ class TalentController(RecordController[TalentDraft, Talent]):
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Talent)
 
+    @get("/count", summary="Count talents")
+    async def count(
+        self,
+        *,
+        principal: Principal,
+        records: RecordService[TalentDraft, Talent],
+        q: TalentWords = None,
+        source: SourceType | None = None,
+        email: Address = None,
+        phone: Number = None,
+        usable_for: UsableFor = None,
+    ) -> Count:
+        """How many talents the list has with these filters: exact up to 1,000, an estimate beyond."""
+        filters = {"source_type": source, "email": email, "phone": phone, "usable_for": usable_for}
+        return await records.count(principal, q=q, filters=filters)
+
 
 class CompanyController(RecordController[CompanyDraft, Company]):
     """The companies of the caller's tenant."""
@@ -120,6 +136,21 @@ class CompanyController(RecordController[CompanyDraft, Company]):
         filters = {"source_type": source, "size": size, "location": location}
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Company)
+
+    @get("/count", summary="Count companies")
+    async def count(
+        self,
+        *,
+        principal: Principal,
+        records: RecordService[CompanyDraft, Company],
+        q: CompanyWords = None,
+        source: SourceType | None = None,
+        size: CompanySize | None = None,
+        location: Place = None,
+    ) -> Count:
+        """How many companies the list has with these filters: exact up to 1,000, an estimate beyond."""
+        filters = {"source_type": source, "size": size, "location": location}
+        return await records.count(principal, q=q, filters=filters)
 
 
 class JobController(RecordController[JobDraft, Job]):
@@ -157,6 +188,31 @@ class JobController(RecordController[JobDraft, Job]):
         }
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Job)
+
+    @get("/count", summary="Count jobs")
+    async def count(
+        self,
+        *,
+        principal: Principal,
+        records: RecordService[JobDraft, Job],
+        q: JobWords = None,
+        source: SourceType | None = None,
+        status: JobStatus | None = None,
+        company_id: UUID | None = None,
+        workplace: Workplace | None = None,
+        employment: Employment | None = None,
+        location: Place = None,
+    ) -> Count:
+        """How many jobs the list has with these filters: exact up to 1,000, an estimate beyond."""
+        filters = {
+            "source_type": source,
+            "status": status,
+            "company_id": company_id,
+            "workplace": workplace,
+            "employment": employment,
+            "location": location,
+        }
+        return await records.count(principal, q=q, filters=filters)
 
 
 class RelationController(RecordController[RelationDraft, Relation]):
@@ -196,3 +252,30 @@ class RelationController(RecordController[RelationDraft, Relation]):
         }
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Relation)
+
+    @get("/count", summary="Count relations")
+    async def count(
+        self,
+        *,
+        principal: Principal,
+        records: RecordService[RelationDraft, Relation],
+        q: RelationWords = None,
+        source: SourceType | None = None,
+        kind: RelationKind | None = None,
+        talent_id: UUID | None = None,
+        company_id: UUID | None = None,
+        job_id: UUID | None = None,
+        other_talent_id: UUID | None = None,
+        on: Day = None,
+    ) -> Count:
+        """How many relations the list has with these filters: exact up to 1,000, an estimate beyond."""
+        filters = {
+            "source_type": source,
+            "kind": kind,
+            "talent_id": talent_id,
+            "company_id": company_id,
+            "job_id": job_id,
+            "other_talent_id": other_talent_id,
+            "on": on,
+        }
+        return await records.count(principal, q=q, filters=filters)

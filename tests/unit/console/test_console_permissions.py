@@ -86,6 +86,7 @@ NEEDS = {
     "/services/resume": {Role.OPERATOR, Role.ADMIN},
     "/models": {Role.OPERATOR, Role.ADMIN},
     "/syncs": {Role.OPERATOR, Role.ADMIN},
+    "/database": {Role.ADMIN},
     "/users": {Role.ADMIN},
     "/audit": {Role.ADMIN},
     "/privacy": {Role.ADMIN},

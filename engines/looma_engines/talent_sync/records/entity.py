@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
@@ -72,7 +73,7 @@ class Entity(Generic[DraftT, RecordT]):
     conditions: Mapping[str, Callable[[Any], ColumnElement[bool]]] = field(default_factory=dict)
     ties: Ties[DraftT, RecordT] = field(default_factory=Ties)
 
-    @property
+    @cached_property
     def settable(self) -> tuple[str, ...]:
         """Names of the fields that a client may set."""
         return tuple(

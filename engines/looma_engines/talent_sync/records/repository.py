@@ -5,21 +5,46 @@ No statement names the tenant to read: row-level security does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, Uuid, any_, func, literal, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    String,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm.attributes import set_committed_value
 
 from looma_core.db import new_id
 from looma_engines.talent_sync.privacy.fields import SEALED, hash_column
 from looma_engines.talent_sync.privacy.sessions import seals_of
+from looma_engines.talent_sync.records.counting import MOST_COUNTED, WALKED_TO_COUNT, Explained, counted
 from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
 from looma_engines.talent_sync.records.history_rows import HistoryRow
 from looma_engines.talent_sync.records.rows import RecordRow
+from looma_engines.talent_sync.records.searching import (
+    MOST_LOOKED_UP,
+    PROBED,
+    Road,
+    is_address,
+    road,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -28,6 +53,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import InstrumentedAttribute
 
+    from looma_core.api.page import Count
     from looma_core.api.source import Source
     from looma_engines.talent_sync.cursor import Position
     from looma_engines.talent_sync.records.history import Mark
@@ -37,7 +63,28 @@ STREAMED_AT_ONCE = 200
 STALLED_SECONDS = 60
 """How long whoever reads a stream may take for a part of it; then the database gives its connection up."""
 
+_LOOK_UP = text("SELECT talent_sync.look_up(:entity, :words, :most)::text").bindparams(
+    bindparam("words", type_=ARRAY(String))
+)
 _STALLED = text(f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED_SECONDS}s'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """A list's statement narrowed to words: by which road, and what its head told."""
+
+    statement: Select[Any]
+    road: Road
+    probed: int
+    share: float
+
+
+def _have(
+    text: ColumnElement[str] | InstrumentedAttribute[str], words: Iterable[str]
+) -> list[ColumnElement[bool]]:
+    # Not LIKE: with row-level security on the planner may not look at what texts are like, takes each word for rare,
+    # and reads the table whole rather than along the order. Of this it expects a third, so it walks.
+    return [func.strpos(text, word) > 0 for word in words]
 
 
 class RecordRepository(Generic[DraftT, RecordT]):
@@ -119,24 +166,68 @@ class RecordRepository(Generic[DraftT, RecordT]):
             q: words that must all occur in what is searched, in any case.
             filters: columns and what they must be; None asks for nothing.
         """
-        statement = self._wanted(sort=sort, q=q, filters=filters)
+        statement = self._wanted(sort=sort, filters=filters)
         if after is not None:
             column = self._entity.sorts[sort.removeprefix("-")]
             here, there = tuple_(column, self._row.id), tuple_(after.key, after.id)
             statement = statement.where(here < there if sort.startswith("-") else here > there)
+        statement, words = self._by_address(statement, q)
+        if words:
+            statement = (await self._searched(statement, words)).statement
         return await self._records(await self._session.scalars(statement.limit(limit)))
+
+    async def count(self, *, q: str | None, filters: Mapping[str, object] | None) -> Count:
+        """How many records a list has: exact up to a thousand, an estimate beyond."""
+        listed, words = self._by_address(self._wanted(sort="created_at", filters=filters), q)
+        statement, share = listed, 1.0
+        if words:
+            found = await self._searched(listed, words)
+            statement, share = found.statement, found.share
+            if found.road is Road.WALK and found.probed == PROBED:
+                expected = await self._expected(listed)
+                if expected > WALKED_TO_COUNT:
+                    return counted(MOST_COUNTED + 1, expected=round(expected * share))
+        ids = statement.with_only_columns(self._row.id).limit(MOST_COUNTED + 1)
+        number = await self._session.scalar(select(func.count()).select_from(ids.subquery())) or 0
+        if number <= MOST_COUNTED:
+            return counted(number, expected=0)
+        return counted(number, expected=round(await self._expected(listed) * share))
+
+    async def _expected(self, statement: Select[RecordRow]) -> int:
+        (plan,) = await self._session.scalar(
+            Explained(statement.with_only_columns(self._row.id).order_by(None))
+        )
+        return int(plan["Plan"]["Plan Rows"])
 
     async def stream(
         self, *, sort: str, q: str | None, filters: Mapping[str, object] | None
     ) -> AsyncGenerator[RecordT, None]:
         """All records of a list, through a cursor of the database: one statement, so one moment."""
         await self._session.execute(_STALLED)
-        statement = self._wanted(sort=sort, q=q, filters=filters)
+        statement, words = self._by_address(self._wanted(sort=sort, filters=filters), q)
+        statement = statement.where(*_have(self._row.search, words))
         rows = await self._session.stream_scalars(statement.execution_options(yield_per=STREAMED_AT_ONCE))
         async for row in rows:
             yield self._record(row, {})
 
-    def _wanted(self, *, sort: str, q: str | None, filters: Mapping[str, object] | None) -> Select[RecordRow]:
+    async def _searched(self, statement: Select[RecordRow], words: list[str]) -> Searched:
+        """The statement for those alone that have all the words, by the shorter of two roads."""
+        head = statement.with_only_columns(self._row.search).limit(PROBED).subquery()
+        asked = select(func.count(), func.count().filter(*_have(head.c.search, words))).select_from(head)
+        probed, hits = (await self._session.execute(asked)).one()
+        share = hits / probed if probed else 0.0
+        narrowed = statement.where(*_have(self._row.search, words))
+        if road(probed=probed, hits=hits) is Road.LOOK_UP:
+            ids = await self._session.scalar(
+                _LOOK_UP, {"entity": self._entity.name, "words": words, "most": MOST_LOOKED_UP}
+            )
+            if ids is not None:
+                # As the database wrote them: thousands of ids are not worth being read here.
+                narrowed = narrowed.where(self._row.id == any_(cast(literal(ids, String), ARRAY(Uuid))))
+                return Searched(statement=narrowed, road=Road.LOOK_UP, probed=probed, share=share)
+        return Searched(statement=narrowed, road=Road.WALK, probed=probed, share=share)
+
+    def _wanted(self, *, sort: str, filters: Mapping[str, object] | None) -> Select[RecordRow]:
         column = self._entity.sorts[sort.removeprefix("-")]
         statement = select(self._row).where(self._live)
         for name, wanted in (filters or {}).items():
@@ -149,18 +240,21 @@ class RecordRepository(Generic[DraftT, RecordT]):
             statement = statement.where(
                 condition(wanted) if condition else getattr(self._row, name) == wanted
             )
-        for word in (q or "").lower().split():
-            statement = statement.where(self._has_word(word))
         if sort.startswith("-"):
             return statement.order_by(column.desc(), self._row.id.desc())
         return statement.order_by(column, self._row.id)
 
-    def _has_word(self, word: str) -> ColumnElement[bool]:
-        found = self._row.search.contains(word, autoescape=True)
-        if "@" in word and "email" in SEALED.get(self._entity.name, ()):
-            # Of an address that is sealed no part is found, but the whole.
-            return found | self._is("email", word)
-        return found
+    def _by_address(self, statement: Select[RecordRow], q: str | None) -> tuple[Select[RecordRow], list[str]]:
+        """The statement narrowed to the addresses among the words of a query, and the words that are left.
+
+        Of an address that is sealed no part is found, but the whole.
+        """
+        words = words_of(q)
+        if "email" not in SEALED.get(self._entity.name, ()):
+            return statement, words
+        addresses = [word for word in words if is_address(word)]
+        statement = statement.where(*(self._is("email", address) for address in addresses))
+        return statement, [word for word in words if word not in addresses]
 
     def _is(self, field: str, value: str) -> ColumnElement[bool]:
         column: InstrumentedAttribute[str | None] = getattr(self._row, hash_column(field))

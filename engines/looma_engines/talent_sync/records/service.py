@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from looma_core.api.page import Page
+from looma_core.api.page import Count, Page
 from looma_core.api.reading import read
 from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFailed, ValidationProblem
 from looma_engines.talent_sync import cursor as cursors
@@ -176,6 +176,12 @@ class RecordService(Generic[DraftT, RecordT]):
         last = items[-1]
         key = getattr(last, sort.removeprefix("-"))
         return Page(items=items, next_cursor=cursors.encode(sort=sort, key=key, row_id=last.id))
+
+    async def count(self, principal: Principal, *, q: str | None, filters: Mapping[str, object]) -> Count:
+        """How many records a list has in all. Raises ValidationProblem as `page` does."""
+        _check_texts({"q": q, **filters})
+        async with self._database.tenant_session(principal) as session:
+            return await RecordRepository(session, self.entity).count(q=q, filters=filters)
 
     async def change(self, principal: Principal, record_id: UUID, *, if_match: str, patch: object) -> RecordT:
         """Apply a merge patch to the version that the caller saw.

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from looma_core.db.policies import enable_tenant_isolation, tenant_columns, without_tenant_isolation
 
 revision = "talent_sync_0008"
-down_revision = "talent_sync_0006"
+down_revision = "talent_sync_0007"
 branch_labels = None
 depends_on = None
 

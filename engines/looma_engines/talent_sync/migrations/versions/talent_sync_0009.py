@@ -10,7 +10,7 @@ from looma_engines.talent_sync.retention.statements import make_default
 from looma_engines.talent_sync.retention.upkeep import keep
 
 revision = "talent_sync_0009"
-down_revision = "talent_sync_0006"
+down_revision = "talent_sync_0008"
 branch_labels = None
 depends_on = None
 

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "talent_sync_0010"
-down_revision = "talent_sync_0006"
+down_revision = "talent_sync_0009"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,1 @@
+"""How the database does, for administrators: statements, tables, hit rates."""
