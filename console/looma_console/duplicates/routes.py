@@ -45,7 +45,7 @@ def index() -> Response:
         "more" if cursor and page else "results",
         page=page,
         problem=problem,
-        status=status,
+        chosen=status,
         verdict=verdict,
         **_words(),
     )

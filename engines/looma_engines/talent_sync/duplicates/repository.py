@@ -10,7 +10,6 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     Uuid,
-    and_,
     any_,
     bindparam,
     delete,
@@ -143,11 +142,15 @@ class DuplicateRepository:
                 statement = statement.where(getattr(row, name) == wanted)
         if person is not None:
             statement = statement.where(or_(row.first_id == person, row.second_id == person))
-        there = [
-            select(TalentRow.id).where(TalentRow.id == side, TalentRow.deleted_at.is_(None)).exists()
-            for side in (row.first_id, row.second_id)
-        ]
-        statement = statement.where(or_(row.status != "open", and_(*there)))
+        # Counted pair by pair: for EXISTS beside OR all people would be read into a table of their own.
+        there = (
+            select(func.count())
+            .select_from(TalentRow)
+            .where(TalentRow.id.in_([row.first_id, row.second_id]), TalentRow.deleted_at.is_(None))
+            .correlate(row)
+            .scalar_subquery()
+        )
+        statement = statement.where(or_(row.status != "open", there == 2))
         if after is not None:
             statement = statement.where(tuple_(row.created_at, row.id) < tuple_(after.key, after.id))
         statement = statement.order_by(row.created_at.desc(), row.id.desc()).limit(limit)
