@@ -228,7 +228,7 @@ def _said_of_itself(client: MongoClient[Document]) -> Document:
         # The first of 4.4 know it by its older name alone.
         if error.code != _UNKNOWN_COMMAND:
             raise
-        return client.admin.command("isMaster")
+        return client.admin.command("ismaster")
 
 
 def _following(last: Any) -> Document:  # noqa: ANN401 - whatever an `_id` may be
