@@ -101,7 +101,7 @@ def test_ids_of_all_types_are_read_and_go_on_after_each(runs: Runs, server: Mong
     server.write(
         [document(1, _id=one, contact={"email": f"ada.{at}@mail.example"}) for at, one in enumerate(ids)]
     )
-    given = runs.inputs()
+    given = runs.inputs(epoch=1)
     source = runs.worker(given)._opened(given)
     whole = list(source.rows(after="", since=None))
     assert len(whole) == len(ids)

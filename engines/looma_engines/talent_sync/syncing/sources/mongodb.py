@@ -43,6 +43,7 @@ FETCHED = 200
 CA = "ca.crt"
 _REFUSED = {2, 9, 13, 18, 40324}
 """Codes that a later try would not mend: a wrong value or query, no right, no such account."""
+_UNKNOWN_COMMAND = 59
 _OPTIONS: CodecOptions[Document] = CodecOptions(
     tz_aware=True,
     # A moment that Python has no value for is one document's fault, and not the end of all.
@@ -96,7 +97,7 @@ class MongodbRecords:
     def now(self) -> datetime:
         """The server's time."""
         with self._asked() as collection:
-            said = collection.database.client.admin.command("hello")
+            said = _said_of_itself(collection.database.client)
         moment = said.get("localTime")
         return moment.replace(tzinfo=UTC) if isinstance(moment, datetime) else datetime.now(UTC)
 
@@ -218,6 +219,16 @@ class MongodbRecords:
             if self._source.url.startswith("mongodb+srv:"):
                 raise SourceGoneError("the name server did not say where MongoDB is") from error
             raise
+
+
+def _said_of_itself(client: MongoClient[Document]) -> Document:
+    try:
+        return client.admin.command("hello")
+    except OperationFailure as error:
+        # The first of 4.4 know it by its older name alone.
+        if error.code != _UNKNOWN_COMMAND:
+            raise
+        return client.admin.command("ismaster")
 
 
 def _following(last: Any) -> Document:  # noqa: ANN401 - whatever an `_id` may be
