@@ -186,7 +186,7 @@ def check(world: World, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", ["zervigo", "http"])
 @pytest.mark.parametrize("seed", range(RUNS))
-def test_nothing_is_lost_or_doubled(
+def test_nothing_is_lost_or_doubled(  # noqa: PLR0917 - fixtures
     database_urls: DatabaseUrls, tenant: str, tmp_path: Path, server: SourceServer, seed: int, kind: str
 ) -> None:
     check(World(database_urls, tenant, tmp_path, server, kind, random.Random(seed)), seed)  # noqa: S311
@@ -195,7 +195,7 @@ def test_nothing_is_lost_or_doubled(
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["zervigo", "http"])
 @pytest.mark.parametrize("seed", range(RUNS, MANY))
-def test_nothing_is_lost_or_doubled_in_many_runs(
+def test_nothing_is_lost_or_doubled_in_many_runs(  # noqa: PLR0917 - fixtures
     database_urls: DatabaseUrls, tenant: str, tmp_path: Path, server: SourceServer, seed: int, kind: str
 ) -> None:
     check(World(database_urls, tenant, tmp_path, server, kind, random.Random(seed)), seed)  # noqa: S311
