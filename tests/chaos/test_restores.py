@@ -68,8 +68,9 @@ def sql(cluster: Cluster, query: str) -> str:
 def test_given_a_mistake_when_the_database_goes_back_to_the_moment_before_then_just_that_is_undone(
     cluster: Cluster, record_property: Property
 ) -> None:
-    with cluster.api() as client:
+    with cluster.api() as client, cluster.api(role="admin") as officer:
         kept, lost = add(client, "Undone Deletion"), add(client, "Undone Change")
+        erased = add(client, "Erased For Good")
         taken = cluster.looma("backup", "now", timeout=600)
         assert "checked 20" in taken, taken
         # Into the log behind the backup, and a second apart from what follows.
@@ -85,6 +86,8 @@ def test_given_a_mistake_when_the_database_goes_back_to_the_moment_before_then_j
         )
         assert changed.status_code == 200
         after = add(client, "After the mistake")
+        proof = officer.post(f"/api/v1/talents/{erased['id']}/erasure", json={"reason": "request"})
+        assert proof.status_code == 201, proof.text
 
         seconds = restored(cluster, "--to", asked.astimezone(UTC).isoformat())
         record_property("recovery_seconds", round(seconds + back(client), 1))
@@ -93,6 +96,10 @@ def test_given_a_mistake_when_the_database_goes_back_to_the_moment_before_then_j
         assert state(client, lost) == lost
         assert state(client, before) == before
         assert state(client, after) == 404
+        # What a person asked for is no mistake: the ledger is of later than the database.
+        assert state(client, erased) == 404
+        assert officer.get(f"/api/v1/erasures/{proof.json()['id']}").status_code == 200
+        assert sql(cluster, "SELECT count(*) FROM talent_sync.talents WHERE full_name = 'Erased For Good'") == "0"
         # It goes on from there, and so do its backups.
         again = add(client, "After the restore")
         assert "checked 20" in cluster.looma("backup", "now", timeout=600)

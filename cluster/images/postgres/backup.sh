@@ -36,14 +36,16 @@ start() {
 
 stop() { pg_ctl --pgdata "$1" --wait --silent --timeout 3600 --mode fast stop; }
 
-# Have the container beside do something with the ledger, and wait for its word.
+# Have the container beside do something with the ledger, and wait until it has.
 ledger() {
   [ -n "${LOOMA_LEDGER:-}" ] || return 0
   touch "$LOOMA_LEDGER/$1"
-  until [ -e "$LOOMA_LEDGER/$1.done" ]; do
-    [ ! -e "$LOOMA_LEDGER/failed" ] || { say "the deletion ledger could not be kept: nothing is started"; exit 1; }
+  for _ in $(seq 3000); do
+    [ ! -e "$LOOMA_LEDGER/$1.done" ] || return 0
     sleep 0.2
   done
+  say "the deletion ledger could not be kept within ten minutes, so nothing is started: see the container ledger"
+  exit 1
 }
 
 bring() {
@@ -90,7 +92,7 @@ take() {
 }
 
 restore() {
-  mkdir -p "$PGDATA"
+  mkdir -p "$PGDATA" ${LOOMA_LEDGER:+"$LOOMA_LEDGER"}
   # The database is stopped; what says otherwise is of one that was killed.
   rm -f "$PGDATA/postmaster.pid"
   if [ -n "${LOOMA_RESTORE_TO:-}" ]; then

@@ -31,6 +31,7 @@ from looma_engines.talent_sync.rights.traces import Traces, digits_of, escaped
 from support.database import DatabaseUrls, drop_database, make_database
 from support.dumps import dump_of, restore
 from support.engines import FILE_KEYS, LEDGER_KEY
+from support.key_ring import VARIABLE, ring_file
 from support.sync_runs import Runs, person
 from support.tokens import bearer
 
@@ -154,6 +155,7 @@ def command(urls: DatabaseUrls, *arguments: str, **settings: str) -> subprocess.
         "LOOMA_OWNER_DATABASE_URL": urls.owner,
         "LOOMA_LEDGER_KEY": LEDGER_KEY,
         "LOOMA_FILE_KEYS": FILE_KEYS,
+        VARIABLE: ring_file(),
     }
     return subprocess.run(
         [sys.executable, "-c", code, "records-erase", *arguments],

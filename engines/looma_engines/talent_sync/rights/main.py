@@ -2,6 +2,7 @@
 
     looma-engine records-erase --export FILE    # after each erasure, or each night: beside the backups
     looma-engine records-erase --ledger FILE    # after a restore, before anybody uses the database
+    looma-engine records-erase --restoring FOLDER    # beside a restore of `looma restore`, which says when
 
 It works as the owner of the tables, as `looma-migrate` does, since it sees all tenants.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +21,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from looma_core import logging
 from looma_core.crypto import FileCipher
+from looma_core.db.migrate import MigrationError, migrate
 from looma_core.settings import (
     SECRET,
     EngineSettings,
@@ -38,6 +41,7 @@ from .erasing import Answers
 from .ledger import LedgerEntry, LedgerError, LedgerKey, read, written
 
 SLOWEST_SECONDS = 3600
+PAUSE_SECONDS = 0.2
 log = logging.get(__name__)
 
 
@@ -61,6 +65,9 @@ def main(name: str) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--export", metavar="FILE", type=Path, help="write the ledger there; - is the output")
     what.add_argument("--ledger", metavar="FILE", type=Path, help="erase again all that this ledger says")
+    what.add_argument(
+        "--restoring", metavar="FOLDER", type=Path, help="do both when a restore asks there for it"
+    )
     asked = parser.parse_args(sys.argv[2:])
     try:
         settings = load(EraseSettings)
@@ -76,9 +83,11 @@ def main(name: str) -> None:
     try:
         if asked.export is not None:
             export(engine, key, asked.export)
-        else:
+        elif asked.ledger is not None:
             apply(engine, key, asked.ledger, answers=answers, sealer=sealer)
-    except (LedgerError, OSError) as error:
+        else:
+            beside(engine, key, asked.restoring, settings, answers=answers, sealer=sealer)
+    except (LedgerError, MigrationError, OSError) as error:
         print(f"looma-engine {name}: {error}", file=sys.stderr)
         sys.exit(1)
     finally:
@@ -125,3 +134,34 @@ def apply(engine: Engine, key: LedgerKey, file: Path, *, answers: Answers, seale
             done += carry_out(connection, tenant, of_tenant, key=key, answers=answers, opens=opens)
     log.info("ledger applied", entries=done.entries, erased=done.erased, rows=done.rows)
     return done
+
+
+def beside(
+    engine: Engine, key: LedgerKey, folder: Path, settings: EraseSettings, *, answers: Answers, sealer: Sealer
+) -> None:
+    """Keep the ledger while a database is restored; ends once it was applied.
+
+    The restore asks by a file: `export`, while the database is as it was last, and `apply`, once it is as it was at the
+    moment that is wanted. `NAME.done` answers. Its tables are brought to this version first, which may know the ledger
+    where they did not. It may be begun again at any time.
+
+    Raises:
+        LedgerError: the ledger cannot be used.
+        OSError: the folder cannot be written.
+        MigrationError: the tables cannot be brought to this version.
+    """
+    ledger = folder / "ledger.jsonl"
+    while not (folder / "apply.done").exists():
+        for name in ("export", "apply"):
+            if not (folder / name).exists() or (folder / f"{name}.done").exists():
+                continue
+            migrate(settings.owner_database_url, history_months=settings.history_months)
+            if name == "export":
+                export(engine, key, ledger)
+            elif ledger.exists():
+                # Without an earlier moment to go to, the database has its own ledger, and is as that says.
+                apply(engine, key, ledger, answers=answers, sealer=sealer)
+            # A pooled connection would outlive the database that it is of.
+            engine.dispose()
+            (folder / f"{name}.done").touch()
+        time.sleep(PAUSE_SECONDS)
