@@ -12,6 +12,8 @@ import msgspec
 from sqlalchemy import func, select, update
 
 from looma_core.api.talent import Talent
+from looma_engines.talent_sync.privacy.fields import Seals
+from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.syncing.deciding import plain_values
 from looma_engines.talent_sync.syncing.models import ConflictRow, StateRow
 from looma_engines.talent_sync.syncing.source_row import digest_of
@@ -35,6 +37,7 @@ class KeyState(msgspec.Struct, frozen=True, kw_only=True):
 
 async def give(session: AsyncSession, person: UUID, to: Talent) -> list[KeyState]:
     """Let the person's keys lead to the one who stays; what was known of them before."""
+    seals = seals_of(session)
     rows = await session.scalars(
         select(StateRow)
         .where(StateRow.record_id == person, StateRow.entity == TALENTS.name)
@@ -42,21 +45,31 @@ async def give(session: AsyncSession, person: UUID, to: Talent) -> list[KeyState
         .with_for_update()
     )
     states = [
-        KeyState(origin=row.origin, key=row.key, base=row.base, raw_digest=row.raw_digest) for row in rows
+        KeyState(
+            origin=row.origin,
+            key=row.key,
+            base=None if row.base is None else seals.opened_base(TALENTS.name, person, row.base),
+            raw_digest=row.raw_digest,
+        )
+        for row in rows
     ]
     for state in states:
-        await session.execute(_update(state).values(record_id=to.id, **_written(to)))
+        values = {"record_id": to.id, "base": _base(seals, to.id, state), **_written(seals, to)}
+        await session.execute(_update(state).values(values))
     return states
 
 
 async def give_back(session: AsyncSession, states: list[KeyState], *, person: Talent, from_: UUID) -> None:
     """Let the keys lead back. What the source gave since is met again by the next run, with what was there before."""
+    seals = seals_of(session)
     for state in states:
-        await session.execute(
-            _update(state)
-            .where(StateRow.record_id == from_)
-            .values(record_id=person.id, base=state.base, raw_digest=state.raw_digest, **_written(person))
-        )
+        values = {
+            "record_id": person.id,
+            "base": _base(seals, person.id, state),
+            "raw_digest": state.raw_digest,
+            **_written(seals, person),
+        }
+        await session.execute(_update(state).where(StateRow.record_id == from_).values(values))
 
 
 async def close_conflicts(session: AsyncSession, person: UUID, kept: UUID) -> list[UUID]:
@@ -87,9 +100,14 @@ async def open_conflicts(session: AsyncSession, conflicts: list[UUID]) -> None:
         )
 
 
-def _written(talent: Talent) -> dict[str, Any]:
-    values = plain_values(TALENTS, talent)
-    return {"written_version": talent.version, "written_digest": digest_of(values)}
+def _base(seals: Seals, record_id: UUID, state: KeyState) -> dict[str, Any] | None:
+    # What is sealed is bound to the record that it is of.
+    return None if state.base is None else seals.base(TALENTS.name, record_id, state.base)
+
+
+def _written(seals: Seals, talent: Talent) -> dict[str, Any]:
+    digest = digest_of(plain_values(TALENTS, talent))
+    return {"written_version": talent.version, "written_digest": seals.digest(digest)}
 
 
 def _update(state: KeyState) -> Any:  # noqa: ANN401 - SQLAlchemy's own type has no name that helps
