@@ -128,7 +128,11 @@ class Documents:
             "key": "_id",
             "fields": fields,
         }
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """Its only process."""
