@@ -123,7 +123,9 @@ class World:
             {"kind": "expire"},
         ]
         where = "/api/v1/" if self.kind == "zervigo" else "/files/"
-        chosen = [fault for fault in self.rng.sample(kinds, 3) if (self.kind, fault["kind"]) != ("http", "expire")]
+        chosen = [
+            fault for fault in self.rng.sample(kinds, 3) if (self.kind, fault["kind"]) != ("http", "expire")
+        ]
         return [{**fault, "where": where, "after": self.rng.randint(0, 9)} for fault in chosen * 2]
 
     def strike(self, workers: dict[int, subprocess.Popen[bytes]]) -> None:
@@ -185,15 +187,15 @@ def check(world: World, seed: int) -> None:
 @pytest.mark.parametrize("kind", ["zervigo", "http"])
 @pytest.mark.parametrize("seed", range(RUNS))
 def test_nothing_is_lost_or_doubled(
-    database_urls: DatabaseUrls, tenant: str, tmp_path: Path, server: SourceServer, seed: int, kind: str
+    database_urls: DatabaseUrls, tenant: str, server: SourceServer, *, seed: int, kind: str
 ) -> None:
-    check(World(database_urls, tenant, tmp_path, server, kind, random.Random(seed)), seed)  # noqa: S311
+    check(World(database_urls, tenant, server.folder.parent, server, kind, random.Random(seed)), seed)  # noqa: S311
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["zervigo", "http"])
 @pytest.mark.parametrize("seed", range(RUNS, MANY))
 def test_nothing_is_lost_or_doubled_in_many_runs(
-    database_urls: DatabaseUrls, tenant: str, tmp_path: Path, server: SourceServer, seed: int, kind: str
+    database_urls: DatabaseUrls, tenant: str, server: SourceServer, *, seed: int, kind: str
 ) -> None:
-    check(World(database_urls, tenant, tmp_path, server, kind, random.Random(seed)), seed)  # noqa: S311
+    check(World(database_urls, tenant, server.folder.parent, server, kind, random.Random(seed)), seed)  # noqa: S311

@@ -67,7 +67,14 @@ def test_every_answer_fits_the_document(tmp_path: Path) -> None:
             server.put(kind, records(kind))
         # Some answers are that there were too many questions, which has its form too.
         server.faults(
-            {"kind": "status", "status": 429, "retry_after": 1, "after": 5, "times": 30, "where": "/api/v1/talents"}
+            {
+                "kind": "status",
+                "status": 429,
+                "retry_after": 1,
+                "after": 5,
+                "times": 30,
+                "where": "/api/v1/talents",
+            }
         )
         done = held_against_the_document(server, tmp_path)
         told = server.told()

@@ -26,7 +26,11 @@ def test_what_all_shards_of_the_latest_run_asked_is_added_up_and_nothing_of_an_e
         shard(2, epoch=1, source_requests={"500": 9}, source_retries=9),
     ]
     reconcile_sync._show(*NAME.values(), SyncJobStatus(epoch=2, shards=tuple(asked)))
-    assert (value("requests", code="200"), value("requests", code="429"), value("requests", code="none")) == (12, 2, 1)
+    assert (value("requests", code="200"), value("requests", code="429"), value("requests", code="none")) == (
+        12,
+        2,
+        1,
+    )
     assert value("requests", code="500") is None
     assert (value("retries"), value("throttled_seconds")) == (3, 1.75)
     later = SyncJobStatus(epoch=3, shards=(shard(0, epoch=3, source_requests={"200": 1}, source_retries=0),))

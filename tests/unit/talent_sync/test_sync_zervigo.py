@@ -246,7 +246,7 @@ def test_tokens_that_are_never_taken_are_not_asked_for_without_end() -> None:
 
 
 def test_a_token_that_is_written_anew_is_taken(reading: Reading) -> None:
-    given = Given(lambda: (reading.folder / "token").read_text())
+    given = Given((reading.folder / "token").read_text)
     assert given.headers() == {"Authorization": f"{STATIC_TOKEN}\n"}
     assert not given.renew(), "it is still the same"
     reading.secret(token="another")
