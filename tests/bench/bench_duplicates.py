@@ -20,9 +20,11 @@ from looma_engines.talent_sync.duplicates.features import features_of
 from looma_engines.talent_sync.duplicates.keys import keys_of, secret_of
 from looma_engines.talent_sync.duplicates.scanning import Scanner
 from looma_engines.talent_sync.duplicates.scoring import judge
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.talents import TALENTS
 from support.database import database_server, make_database
+from support.key_ring import SEALER
 from support.labelled_duplicates import pairs, person, rates
 
 SEED = 20261128
@@ -95,7 +97,7 @@ async def _people_a_second() -> float:
     with ExitStack() as stack:
         urls = make_database(stack.enter_context(database_server()))
         migrate(urls.owner)
-        database = Database(urls.app, pool_size=1)
+        database = Database(urls.app, pool_size=1, info=sealing_with(SEALER))
         try:
             async with database.tenant_session("bench") as session:
                 repository = RecordRepository(session, TALENTS)

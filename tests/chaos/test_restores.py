@@ -99,7 +99,10 @@ def test_given_a_mistake_when_the_database_goes_back_to_the_moment_before_then_j
         # What a person asked for is no mistake: the ledger is of later than the database.
         assert state(client, erased) == 404
         assert officer.get(f"/api/v1/erasures/{proof.json()['id']}").status_code == 200
-        assert sql(cluster, "SELECT count(*) FROM talent_sync.talents WHERE full_name = 'Erased For Good'") == "0"
+        assert (
+            sql(cluster, "SELECT count(*) FROM talent_sync.talents WHERE full_name = 'Erased For Good'")
+            == "0"
+        )
         # It goes on from there, and so do its backups.
         again = add(client, "After the restore")
         assert "checked 20" in cluster.looma("backup", "now", timeout=600)

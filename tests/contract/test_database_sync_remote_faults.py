@@ -21,6 +21,7 @@ import pytest
 
 from looma_core.api.syncjob import CONTRACT, ExitCode, Variable
 from support.database import DatabaseUrls
+from support.key_ring import KEYS, VARIABLE, ring_file
 from support.remote_sources import SourceServer, source_server
 from support.source_server import CLIENT, SECRET
 from support.sync_checker import differences, expected
@@ -103,6 +104,7 @@ class World:
             Variable.DATA: str(self.folder),
             Variable.CREDENTIALS: str(secret),
             "LOOMA_DATABASE_URL": self.urls.app,
+            VARIABLE: ring_file(),
             "PYTHONPATH": str(TESTS),
         }
         return subprocess.Popen(
@@ -180,22 +182,22 @@ def check(world: World, seed: int) -> None:
         world.write()
         world.run()
         wanted = expected(world.server.file("people.jsonl"))
-        wrong = differences(world.urls.app_libpq, world.tenant, wanted)
+        wrong = differences(world.urls.app_libpq, world.tenant, wanted, KEYS)
         assert not wrong, (seed, world.kind, world.done, wrong[:5])
 
 
 @pytest.mark.parametrize("kind", ["zervigo", "http"])
 @pytest.mark.parametrize("seed", range(RUNS))
-def test_nothing_is_lost_or_doubled(  # noqa: PLR0917 - fixtures
-    database_urls: DatabaseUrls, tenant: str, tmp_path: Path, server: SourceServer, seed: int, kind: str
+def test_nothing_is_lost_or_doubled(
+    database_urls: DatabaseUrls, tenant: str, server: SourceServer, *, seed: int, kind: str
 ) -> None:
-    check(World(database_urls, tenant, tmp_path, server, kind, random.Random(seed)), seed)  # noqa: S311
+    check(World(database_urls, tenant, server.folder.parent, server, kind, random.Random(seed)), seed)  # noqa: S311
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["zervigo", "http"])
 @pytest.mark.parametrize("seed", range(RUNS, MANY))
-def test_nothing_is_lost_or_doubled_in_many_runs(  # noqa: PLR0917 - fixtures
-    database_urls: DatabaseUrls, tenant: str, tmp_path: Path, server: SourceServer, seed: int, kind: str
+def test_nothing_is_lost_or_doubled_in_many_runs(
+    database_urls: DatabaseUrls, tenant: str, server: SourceServer, *, seed: int, kind: str
 ) -> None:
-    check(World(database_urls, tenant, tmp_path, server, kind, random.Random(seed)), seed)  # noqa: S311
+    check(World(database_urls, tenant, server.folder.parent, server, kind, random.Random(seed)), seed)  # noqa: S311

@@ -24,6 +24,7 @@ from bson import ObjectId
 
 from looma_core.api.syncjob import CONTRACT, ExitCode, Variable
 from support.database import DatabaseUrls
+from support.key_ring import KEYS, VARIABLE, ring_file
 from support.mongo import Mongo
 from support.sync_checker import differences, expected
 
@@ -200,6 +201,7 @@ class Job:
             Variable.BATCH_SIZE: "10",
             Variable.CREDENTIALS: str(credentials),
             "LOOMA_DATABASE_URL": self.urls.app,
+            VARIABLE: ring_file(),
             "PATIENCE": str(patience),
             "PYTHONPATH": str(TESTS),
         }
@@ -224,7 +226,7 @@ class Job:
         """What is lost, doubled or different."""
         path = self.folder / "asked-for.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in people()))
-        return differences(self.urls.app_libpq, self.tenant, expected(path))
+        return differences(self.urls.app_libpq, self.tenant, expected(path), KEYS)
 
 
 @pytest.fixture

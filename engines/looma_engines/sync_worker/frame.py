@@ -119,7 +119,7 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a worker asked of its source over HTTP so far: by answer, those asked again, seconds of waiting."""
+    """What a worker asked of its source over HTTP so far: questions by answer, those asked again, seconds waited."""
 
     requests: Mapping[str, int]
     retries: int = 0

@@ -29,6 +29,7 @@ from looma_core.http.context import request_context
 from looma_core.problems import Conflict, FieldError
 from looma_core.settings import CoreSettings, EngineSettings
 from looma_engines.main import ENGINES, create
+from support.key_ring import ring_file
 from support.tokens import bearer, verifier
 
 SETTINGS = CoreSettings(service="thing", revision="r5")
@@ -300,6 +301,7 @@ def test_every_route_of_every_engine_declares_its_access_and_its_repetition(name
     settings = EngineSettings(
         database_url="postgresql+psycopg://looma_app:x@127.0.0.1:1/looma",
         file_keys="c29tZSBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyEhISE=",
+        key_ring_file=ring_file(),
         service=name,
     )
     engine = create(name, settings)

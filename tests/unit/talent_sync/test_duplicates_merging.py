@@ -36,10 +36,12 @@ from looma_engines.talent_sync.duplicates.merges import Merges
 from looma_engines.talent_sync.duplicates.metrics import duplicate_metrics
 from looma_engines.talent_sync.duplicates.review import DuplicateReviews
 from looma_engines.talent_sync.duplicates.scanning import Scanner
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.records.service import RecordService, record_metrics
 from looma_engines.talent_sync.relations import RELATIONS
 from looma_engines.talent_sync.talents import TALENTS
 from support.database import DatabaseUrls
+from support.key_ring import SEALER, VARIABLE, ring_file
 
 pytestmark = pytest.mark.database
 KEY = new_key()
@@ -78,7 +80,7 @@ class World:
 
 @asynccontextmanager
 async def world(urls: DatabaseUrls, tenant: str) -> AsyncIterator[World]:
-    database = Database(urls.app, pool_size=3)
+    database = Database(urls.app, pool_size=3, info=sealing_with(SEALER))
     try:
         yield World(database, tenant)
     finally:
@@ -284,6 +286,7 @@ def test_the_command_looks_in_every_tenant(database_urls: DatabaseUrls, tenant: 
         "LOOMA_DATABASE_URL": database_urls.app,
         "LOOMA_OWNER_DATABASE_URL": database_urls.owner,
         "LOOMA_FILE_KEYS": KEY,
+        VARIABLE: ring_file(),
     }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

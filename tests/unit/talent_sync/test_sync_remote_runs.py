@@ -15,6 +15,7 @@ from looma_engines.sync_worker.frame import FAILED, run
 from looma_engines.sync_worker.inputs import Inputs
 from looma_engines.talent_sync.syncing.worker import RecordsWorker
 from support.database import DatabaseUrls
+from support.key_ring import KEYS
 from support.remote_sources import SourceServer, source_server
 from support.source_server import STATIC_TOKEN
 from support.sync_checker import differences, expected
@@ -64,7 +65,7 @@ class RemoteRuns(Runs):
 
     def differences(self) -> list[str]:
         """What an independent checker finds that is not as the source has it."""
-        return differences(self.urls.app_libpq, self.tenant, expected(self.there.file("people.jsonl")))
+        return differences(self.urls.app_libpq, self.tenant, expected(self.there.file("people.jsonl")), KEYS)
 
 
 @pytest.fixture
