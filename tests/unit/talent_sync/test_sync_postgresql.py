@@ -11,7 +11,9 @@ import pytest
 
 from looma_core.api.syncjob import ExitCode
 from looma_engines.sync_worker.frame import run
+from looma_engines.talent_sync.privacy.fields import Seals
 from support.database import DatabaseUrls, drop_database, make_database
+from support.key_ring import SEALER
 from support.sync_runs import Runs
 from support.sync_server import seen_by
 
@@ -186,8 +188,11 @@ def test_what_waits_in_quarantine_goes_on_waiting_in_runs_that_do_not_read_it(ru
     assert set(faults(runs)) == {"2"}
     crm.do("UPDATE people SET title = 'Lead', changed = '2026-02-01T00:00:00Z' WHERE number = 2")
     runs.one()
-    waiting = runs.rows("SELECT raw FROM talent_sync.quarantine WHERE state = 'open'")
-    assert ["Lead" in row["raw"] for row in waiting] == [True], "as it is now, and once"
+    waiting = runs.rows("SELECT id, raw FROM talent_sync.quarantine WHERE state = 'open'")
+    seals = Seals(SEALER, runs.tenant)
+    assert ["Lead" in seals.opened_raw(row["id"], row["raw"]) for row in waiting] == [True], (
+        "as it is now, and once"
+    )
 
 
 def test_a_column_that_is_gone_sends_rows_to_quarantine_and_takes_nothing_from_records(
