@@ -183,6 +183,8 @@ def test_given_a_release_with_a_canary_when_helm_rolls_it_back_then_the_first_ve
             more(traffic, 10)
             cluster.run(
                 *(str(binaries.path("helm")), "upgrade", "looma", str(CHART), "--reuse-values", *release),
+                # Whoever changed the service before, by `kubectl patch`, has fields of it.
+                "--force-conflicts",
                 *(word for setting in settings for word in ("--set", setting)),
                 timeout=300,
             )
@@ -196,7 +198,15 @@ def test_given_a_release_with_a_canary_when_helm_rolls_it_back_then_the_first_ve
                 sentence="the new version waits with half of the requests",
                 seconds=180,
             )
-            cluster.run(str(binaries.path("helm")), "rollback", "looma", str(revision), *release, timeout=300)
+            cluster.run(
+                str(binaries.path("helm")),
+                "rollback",
+                "looma",
+                str(revision),
+                "--force-conflicts",
+                *release,
+                timeout=300,
+            )
             cluster.watch(
                 "aiservice",
                 name,
