@@ -28,12 +28,14 @@ from looma_core.db import Database
 from looma_core.db.migrate import migrate
 from looma_engines.talent_sync.cursor import Position
 from looma_engines.talent_sync.jobs import JOBS
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.relations import RELATIONS
 from looma_engines.talent_sync.syncing.models import QuarantineRow
 from looma_engines.talent_sync.syncing.review_repository import ReviewRepository
 from looma_engines.talent_sync.talents import TALENTS
 from support.database import DatabaseUrls, database_server, make_database
+from support.key_ring import SEALER
 from support.many_records import fill
 from support.plans import nodes
 
@@ -280,7 +282,7 @@ async def _replay(urls: DatabaseUrls, sample: Sample, talents: int) -> tuple[Tim
 
     Both are asked in turn, in one random order: what else the machine does meets them alike.
     """
-    database = Database(urls.app, pool_size=1)
+    database = Database(urls.app, pool_size=1, info=sealing_with(SEALER))
     spent = 0.0
     begun = 0.0
     seen: dict[str, Any] = {}

@@ -35,6 +35,7 @@ NOT_BY_CHANCE = {
     "POST /api/v1/relations": "its kind, and the one other end that fits it, of three",
     "POST /api/v1/duplicates/{duplicate_id}/merge": "which of the two stays, and the versions of both",
     "POST /api/v1/quarantine/{entry_id}/replay": "a whole record as a value of any form",
+    "POST /api/v1/talents/{record_id}/consents": "a time of giving in the past, and an end in the future",
     "POST /api/v1/talents/{record_id}/consents/{consent_id}/withdraw": "a person and a consent of just that one",
     "POST /api/v1/erasures/{erasure_id}/lift": "a time since the erasure",
     **dict.fromkeys(

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from looma_core.crypto import new_key
 from looma_core.settings import EngineSettings
 from looma_engines.talent_sync.app import create
+from support.key_ring import ring_file
 from support.tokens import bearer, verifier
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ SECONDS = 30
 @asynccontextmanager
 async def engine(urls: DatabaseUrls, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
     settings = EngineSettings(
-        database_url=urls.app, service="talent-sync", file_keys=new_key(), database_pool=POOL, **more
+        database_url=urls.app,
+        service="talent-sync",
+        file_keys=new_key(),
+        key_ring_file=ring_file(),
+        database_pool=POOL,
+        **more,
     )
     app = create(settings, verifier=verifier())
     # In this very loop, so that requests are many at once.

@@ -19,6 +19,7 @@ from looma_core.crypto import new_key
 from looma_core.settings import EngineSettings
 from looma_engines.talent_sync.app import create
 from support.database import drop_database, make_database
+from support.key_ring import ring_file
 from support.many_records import fill
 from support.plans import nodes
 from support.tokens import bearer, verifier
@@ -95,7 +96,9 @@ def world(postgres_admin: str) -> Iterator[World]:
     migrate(urls.owner)
     fill(urls, f"{TENANT}-other", ROWS // 10)
     fill(urls, TENANT, ROWS)
-    settings = EngineSettings(database_url=urls.app, service="talent-sync", file_keys=new_key())
+    settings = EngineSettings(
+        database_url=urls.app, service="talent-sync", file_keys=new_key(), key_ring_file=ring_file()
+    )
     with (
         TestClient(create(settings, verifier=verifier())) as client,
         psycopg.connect(urls.app_libpq, autocommit=True, row_factory=scalar_row) as connection,

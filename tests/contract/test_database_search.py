@@ -13,12 +13,14 @@ from psycopg import errors
 
 from looma_core.api.page import Count
 from looma_core.db import Database
+from looma_engines.talent_sync.privacy.sessions import sealing_with
 from looma_engines.talent_sync.records import repository as repositories
 from looma_engines.talent_sync.records.counting import counted
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.records.searching import PROBED, Road, road
 from looma_engines.talent_sync.talents import TALENTS
 from support.database import make_database
+from support.key_ring import SEALER
 from support.many_records import fill
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def urls(postgres_admin: str) -> Iterator[DatabaseUrls]:
 
 @pytest.fixture
 async def database(urls: DatabaseUrls) -> AsyncIterator[Database]:
-    database = Database(urls.app, pool_size=1)
+    database = Database(urls.app, pool_size=1, info=sealing_with(SEALER))
     yield database
     await database.close()
 
@@ -135,7 +137,7 @@ def scans(urls: DatabaseUrls) -> int:
 async def test_a_word_that_few_have_is_looked_up_in_the_index(urls: DatabaseUrls) -> None:
     before = scans(urls)
     # Closed at once, so that the server hears of what was done.
-    database = Database(urls.app, pool_size=1)
+    database = Database(urls.app, pool_size=1, info=sealing_with(SEALER))
     async with database.tenant_session(TENANT) as session:
         found = await RecordRepository(session, TALENTS).page(sort="-created_at", limit=20, q="茯苓")
     await database.close()

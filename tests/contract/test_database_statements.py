@@ -23,6 +23,7 @@ from looma_core.settings import EngineSettings
 from looma_engines.talent_sync.app import create
 from looma_engines.talent_sync.care.repository import HINTS
 from support.database import PASSWORD, make_database
+from support.key_ring import ring_file
 from support.tokens import bearer, verifier
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def server(programs: Path, *, loaded: bool) -> Iterator[str]:
 
 @contextmanager
 def engine(urls: DatabaseUrls) -> Iterator[TestClient[Any]]:
-    settings = EngineSettings(database_url=urls.app, service="talent-sync", file_keys=new_key())
+    settings = EngineSettings(
+        database_url=urls.app, service="talent-sync", file_keys=new_key(), key_ring_file=ring_file()
+    )
     with TestClient(create(settings, verifier=verifier())) as client:
         yield client
 
