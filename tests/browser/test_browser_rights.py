@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 
 import pytest
 from playwright.sync_api import expect
 
+from support.resume_files import ADA, pdf_one_column
+
 pytestmark = [pytest.mark.cluster, pytest.mark.road]
-RESUME = "{name}\n{address}\n\nExperience\nEngineer, Harbour Payments, 2019-01 to 2021-03\n"
 
 
-def test_given_a_person_when_erased_then_the_proof_is_shown_and_the_page_is_gone(visit) -> None:
-    word = secrets.token_hex(4)
-    text = RESUME.format(name=f"Zelda Quill{word}", address=f"zelda@quill{word}.example")
+def test_given_a_person_when_erased_then_the_proof_is_shown_and_the_page_is_gone(
+    visit, somebody: str
+) -> None:
+    # An address of their own: what holds another's as well is told, and is no proof.
+    content = pdf_one_column(
+        dataclasses.replace(ADA, name=somebody, email=f"{secrets.token_hex(4)}@mail.example")
+    )
     browser = visit()
+    browser.expect_failure(422)
+    browser.expect_failure(404)
     browser.sign_in()
     page = browser.page
     browser.open("/resumes/upload")
-    file = {"name": "zelda.txt", "mimeType": "text/plain", "buffer": text.encode()}
+    file = {"name": f"{secrets.token_hex(4)}.pdf", "mimeType": "application/pdf", "buffer": content}
     page.locator("input[type=file]").set_input_files(file)
-    page.get_by_role("link", name=f"Zelda Quill{word}").click()
+    page.get_by_role("link", name=somebody).click()
     here = page.url
 
     page.get_by_role("link", name="Consents").click()
