@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.database
 PATH = "/api/v1/talents"
 POOL, REQUESTS = 3, 24
-PATIENCE = 2.0
+PATIENCE = 3.0
 SECONDS = 30
 """More than any of this takes, also on a busy machine."""
 
@@ -89,7 +89,9 @@ async def test_who_finds_all_connections_taken_is_told_when_to_come_back(
                 await asyncio.sleep(0.02)
             assert await told(client, "looma_database_pool_in_use") == POOL, "all of them work"
             assert await told(client, "looma_database_pool_size") == POOL
-            refused, pending = await asyncio.wait(asked, timeout=PATIENCE * 3)
+            while len(refused := [one for one in asked if one.done()]) < REQUESTS - POOL:
+                await asyncio.sleep(0.02)
+            pending = [one for one in asked if not one.done()]
             assert len(pending) == POOL
             await holder.rollback()
             answered = [await one for one in pending]
@@ -99,7 +101,7 @@ async def test_who_finds_all_connections_taken_is_told_when_to_come_back(
             assert answer.headers["content-type"] == "application/problem+json"
             assert int(answer.headers["retry-after"]) > 0
             assert "connections" in answer.json()["detail"]
-            assert seconds < PATIENCE * 2, "no longer than the time-out, and what the machine takes"
+            assert seconds >= PATIENCE * 0.9, "it had its time"
         assert await told(client, "looma_database_refused_total", reason="pool") == REQUESTS - POOL
         waits = "looma_database_pool_wait_seconds"
         assert await told(client, f"{waits}_count") >= REQUESTS
