@@ -157,6 +157,15 @@ def test_what_too_many_have_in_common_is_left_out_and_counted(world: World, clie
     assert skipped() == before + 1
 
 
+def test_who_was_merged_comes_back_by_undoing_it_alone(world: World, two: tuple[Json, Json, Json]) -> None:
+    one, other, pair = two
+    world.merge(pair, one, other)
+    url, tag = f"{API}/talents/{other['id']}/restore", {"If-Match": "*"}
+    answer = world.client.post(url, headers=world.auth | tag)
+    assert answer.status_code == 409
+    assert f"merged into {one['id']}" in answer.json()["detail"]
+
+
 def test_two_people_stay_two_until_one_changes_in_what_is_compared(
     world: World, two: tuple[Json, Json, Json]
 ) -> None:

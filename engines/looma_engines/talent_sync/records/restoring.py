@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from sqlalchemy.exc import IntegrityError
 
 from looma_core.problems import Conflict, NotFound, PreconditionFailed
+from looma_engines.talent_sync.duplicates.survivors import survivor
 from looma_engines.talent_sync.etag import allows
 from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -42,7 +43,7 @@ class Restorer(Generic[DraftT, RecordT]):
         Raises:
             NotFound: there is no such record, or it was erased.
             PreconditionFailed: it is not at that version.
-            Conflict: it is not deleted, what it refers to is not there, or another took its place.
+            Conflict: it is not deleted, it was merged, what it refers to is not there, or another took its place.
         """
         row, name = self._entity.row, self._entity.name
         async with self._database.tenant_session(principal) as session:
@@ -52,6 +53,8 @@ class Restorer(Generic[DraftT, RecordT]):
             deleted = next(iter(await repository.matching(row.id == record_id)), None)
             if deleted is None:
                 raise NotFound(f"There is no {name} {record_id}; what was erased cannot be restored.")
+            if (kept := await survivor(session, record_id)) is not None:
+                raise Conflict(f"It was merged into {kept}: undo the merge, and it is back.")
             if not allows(if_match, deleted.version):
                 raise PreconditionFailed(
                     f"The {name} was deleted at version {deleted.version}: read its history, then restore that one."
