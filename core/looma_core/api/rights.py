@@ -217,3 +217,6 @@ class PersonExport(msgspec.Struct, kw_only=True):
     conflicts: list[SyncConflict]
     quarantine: list[QuarantineEntry]
     audit: list[AuditEvent]
+    merged: Annotated[
+        list[PersonExport], Meta(description="The same of each record that was merged with this one.")
+    ] = []

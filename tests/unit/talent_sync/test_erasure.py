@@ -253,6 +253,8 @@ def test_who_was_merged_is_erased_as_one_person(client: Client, auth: Auth, admi
         merged = client.post(f"/api/v1/duplicates/{pair['id']}/merge", json=asked, headers=auth)
         assert merged.status_code == 200, merged.text
 
+        held = client.get(f"/api/v1/talents/{kept}/export", headers=admin).json()
+        assert [one["record"]["id"] for one in held["merged"]] == [other]
         proof = erased(client, admin, {"kept": kept, "other": other}[named])
 
         assert proof["complete"] is True, proof

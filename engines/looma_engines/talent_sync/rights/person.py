@@ -25,7 +25,7 @@ from looma_engines.talent_sync.talents import TALENTS
 
 from .audit import note
 from .consents import consents_of
-from .erasing import Gathered, gather
+from .erasing import Gathered, gather, merged_with
 from .events import events_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class PersonService:
             # First, so that the document itself tells of it.
             await note(session, "export-person", "talent", talent_id)
             answer = await _held(session, talent_id)
+            for other in await session.run_sync(lambda sync: merged_with(sync.connection(), talent_id)):
+                answer.merged.append(await _held(session, other))
         self._exported.inc()
         return answer
 
@@ -133,6 +135,7 @@ HEADINGS = {
     "conflicts": "Fields that a source and people here both changed",
     "quarantine": "Records that could not be taken",
     "audit": "What was done with the data",
+    "merged": "Records that were merged with this one",
 }
 
 
