@@ -16,7 +16,15 @@ from sqlalchemy import create_engine, text
 from looma_core import logging
 from looma_core.db import Database
 from looma_core.problems import NotReady
-from looma_core.settings import SECRET, CoreSettings, EngineSettings, SettingsError, load, meta_of, variable
+from looma_core.settings import (
+    CoreSettings,
+    EngineSettings,
+    MigrateSettings,
+    SettingsError,
+    load,
+    meta_of,
+    variable,
+)
 from looma_engines.talent_sync.duplicates.catching_up import catch_up
 from looma_engines.talent_sync.duplicates.keys import secret_of
 from looma_engines.talent_sync.duplicates.scanning import Scanner
@@ -34,33 +42,9 @@ log = logging.get(__name__)
 class DuplicatesSettings(CoreSettings, frozen=True, kw_only=True):
     """What `looma-engine records-duplicates` reads beside `CoreSettings`."""
 
-    database_url: Annotated[
-        str,
-        Meta(
-            pattern=r"^postgresql\+psycopg://",
-            description="SQLAlchemy URL of the application role `looma_app`; TLS by `?sslmode=verify-full`.",
-            examples=["postgresql+psycopg://looma_app:PASSWORD@looma-postgres:5432/looma"],
-            extra=SECRET,
-        ),
-    ]
-    owner_database_url: Annotated[
-        str,
-        Meta(
-            pattern=r"^postgresql\+psycopg://",
-            description="SQLAlchemy URL of the tables' owner, role `looma_owner`; for migrations only.",
-            examples=["postgresql+psycopg://looma_owner:PASSWORD@looma-postgres:5432/looma"],
-            extra=SECRET,
-        ),
-    ]
-    file_keys: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="Comma-separated Fernet keys (urlsafe base64 of 32 bytes); the first encrypts files "
-            "and kept answers.",
-            extra=SECRET,
-        ),
-    ]
+    database_url: Annotated[str, meta_of(EngineSettings, "database_url")]
+    owner_database_url: Annotated[str, meta_of(MigrateSettings, "owner_database_url")]
+    file_keys: Annotated[str, meta_of(EngineSettings, "file_keys"), Meta(min_length=1)]
     key_ring_file: Annotated[str, Meta(description=meta_of(EngineSettings, "key_ring_file").description)] = ""
 
 
