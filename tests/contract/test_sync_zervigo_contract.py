@@ -69,6 +69,7 @@ def test_every_answer_fits_the_document(tmp_path: Path) -> None:
         server.faults(
             {
                 "kind": "status",
+                "named": True,
                 "status": 429,
                 "retry_after": 1,
                 "after": 5,

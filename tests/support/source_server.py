@@ -70,10 +70,12 @@ class State:
         found = json.loads(file.read_text()) if file.exists() else []
         return sorted(found, key=lambda record: str(record.get("id")))
 
-    def fault(self, path: str) -> Fault:
-        """The fault that strikes a request."""
+    def fault(self, path: str, *, named: bool) -> Fault:
+        """The fault that strikes a request; some strike only those that name who asks."""
         with self.lock:
             for fault in self.faults:
+                if fault.get("named") and not named:
+                    continue
                 if fault.get("where", "") not in path or fault.get("times", 1) <= 0:
                     continue
                 if fault.get("after", 0) > 0:
@@ -111,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
             with self.state.lock:
                 self.state.seen[parts.path] += 1
                 self.state.times.append(time.monotonic())
-            fault = self.state.fault(parts.path)
+            fault = self.state.fault(parts.path, named="Authorization" in self.headers)
             self._strike(fault, parts.path)
             allowed = "POST" if parts.path == "/oauth/token" else "GET"
             if self.command != allowed:

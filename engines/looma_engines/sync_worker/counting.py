@@ -65,7 +65,7 @@ def _records(inputs: Inputs) -> Iterator[tuple[int, Any]]:
                 csv.DictReader(lines) if inputs.source.type == "csv" else _objects(lines, inputs)
             )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInputError(f"source.path: {file.name} cannot be read: {error}") from error
+        raise BadInputError(f"source.path {file.name} cannot be read: {error}") from error
 
 
 def _objects(lines: Iterator[str], inputs: Inputs) -> Iterator[dict[str, Any]]:
