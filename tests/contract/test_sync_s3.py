@@ -15,6 +15,8 @@ from looma_engines.talent_sync.syncing.sources.remote.fetching import Fetch
 from looma_engines.talent_sync.syncing.sources.remote.s3 import SignedObject
 from support.remote_sources import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, s3_server
 
+# Where nothing is compiled yet, the store itself takes minutes.
+pytestmark = pytest.mark.timeout(1800)
 CONTENT = random.Random(7).randbytes(700_000)  # noqa: S311 - no secret
 
 
