@@ -47,6 +47,10 @@ def settled_on(revision: str) -> Callable[[Object], bool]:
     return holds
 
 
+ASKED_ANEW_SECONDS = 20
+"""After which a watch is begun again, with what there is: one that hears nothing more would hold a test to its end."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
     """A running instance of Looma.
@@ -124,7 +128,7 @@ class Cluster:
             process = subprocess.Popen(
                 [
                     *(str(self.kubectl_path), "-n", self.namespace, "get", kind, name, "-o", "json"),
-                    *("--watch", f"--request-timeout={max(1, int(left))}s"),
+                    *("--watch", f"--request-timeout={max(1, int(min(left, ASKED_ANEW_SECONDS)))}s"),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
