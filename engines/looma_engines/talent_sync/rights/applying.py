@@ -19,7 +19,7 @@ from looma_engines.talent_sync.models import SCHEMA
 
 from .erasing import TABLES, Answers, Gathered, Wanted, gather, take_away, write_entry, write_keys
 from .ledger import ErasedKey, LedgerEntry, LedgerKey, LedgerLift
-from .opening import PLAIN, Opens
+from .opening import Opens
 from .traces import Traces
 
 _TENANT = text(
@@ -115,7 +115,7 @@ def carry_out(
     *,
     key: LedgerKey,
     answers: Answers,
-    opens: Opens = PLAIN,
+    opens: Opens,
 ) -> Applied:
     """Erase again all that a tenant's ledger says, and take the entries over; a second time it finds nothing.
 

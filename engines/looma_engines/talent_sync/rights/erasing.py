@@ -26,7 +26,7 @@ from looma_core.db import new_id
 from looma_engines.talent_sync.models import SCHEMA
 
 from .ledger import LedgerKey
-from .opening import PLAIN, Opens
+from .opening import Opens
 from .searching import search
 from .traces import FIELDS, Traces
 
@@ -80,7 +80,7 @@ class Erased:
     """What told of it, for whoever searches later."""
 
 
-def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens = PLAIN) -> Gathered | None:
+def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens) -> Gathered | None:
     """Lock a record, deleted or not, and look up all that belongs to it; None where there is no trace of it."""
     connection.execute(text(f"SET LOCAL statement_timeout = '{SLOWEST_SECONDS}s'"))
     told = {"id": record_id, "entity": entity}
@@ -229,7 +229,7 @@ def erase(
     key: LedgerKey,
     answers: Answers,
     searched: bool = True,
-    opens: Opens = PLAIN,
+    opens: Opens,
     also: Sequence[Traces] = (),
 ) -> Erased | None:
     """Erase a record and all that belongs to it; None where there is no trace of it.

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from looma_core.api.rights import Found, Proof
 
-from .opening import PLAIN, Opens
+from .opening import Opens
 from .traces import Kind, Traces, patterns
 
 # By its id alone: anything else that is found there is left like anywhere.
@@ -36,7 +36,7 @@ _COLUMNS = text(f"""
 """)  # noqa: S608 - our own texts
 
 
-def search(connection: Connection, traces: Traces, *, opens: Opens = PLAIN) -> Proof:
+def search(connection: Connection, traces: Traces, *, opens: Opens) -> Proof:
     """Look for the values in all tables that the session may read.
 
     Args:
