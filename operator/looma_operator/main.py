@@ -30,6 +30,7 @@ from .analysis.clients import Clients
 from .analysis.jobs import Jobs
 from .analysis.measuring import Measuring
 from .echoes import Echoes, Seen
+from .forgetting import NothingNoted
 from .kube import kinds
 from .kube.client import WATCH_SECONDS, Kube
 from .kube.peers import Peers
@@ -42,7 +43,7 @@ from .options import Options, read_options
 from .plan.models import Fetcher
 from .plan.receivers import NotificationSettings
 from .posting import Posting
-from .queueing import Key, WorkQueue
+from .queueing import Key, Rest, WorkQueue
 from .rbac import (
     DEFINITIONS_RULES,
     GATEWAY_CLUSTER_RULES,
@@ -66,6 +67,7 @@ def kopf_settings(options: Options) -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = NothingNoted()
     settings.watching.server_timeout = WATCH_SECONDS
     settings.watching.client_timeout = WATCH_SECONDS + 10
     settings.watching.inactivity_timeout = SILENCE_SECONDS
@@ -140,6 +142,7 @@ class Operator:
             posting=self._posting,
             echoes=self._echoes,
             sync_image=options.sync_image,
+            crowded=self._queue.crowded,
         )
         self._watching = asyncio.Event()
         self._fills: set[asyncio.Task[None]] = set()
@@ -210,7 +213,7 @@ class Operator:
             if self._leadership.leads:
                 await sweep(self._queue, self._kube, self._leadership, self._options.namespaces)
 
-    async def _look(self, key: Key) -> float | None:
+    async def _look(self, key: Key) -> float | Rest | None:
         if not self._leadership.leads:
             return None
         self._leadership.enter()

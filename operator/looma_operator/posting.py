@@ -17,7 +17,7 @@ from .kube.client import NotLeaderError
 
 _log = logging.getLogger(__name__)
 WAITING = 2000
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 """An event is not held back for longer than this while others are looked at."""
 Post = Callable[[], Coroutine[Any, Any, None]]
 

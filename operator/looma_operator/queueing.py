@@ -3,15 +3,20 @@
 Level-triggered: a wake-up carries no content, so ten of them before a look are one look. A key that is woken during
 its own look is looked at again, unless all that woke it was what the look itself wrote. A look that fails is put back
 with a growing, jittered delay.
+
+A look may end with a `Rest`, which waits while other keys have had no look at all: a thousand new services get their
+children first, and are told of afterwards. It is of the look still, so its key waits with it. What a crash takes of it
+is made again by the next look.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import random
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +25,11 @@ from .metrics import QUEUE_DEPTH, RETRIES
 _log = logging.getLogger(__name__)
 FIRST_DELAY = 0.25
 LONGEST_DELAY = 60.0
+PATIENCE_SECONDS = 30.0
+"""From then on a rest has its turn between the looks, one in TURNS."""
+TURNS = 4
+RESTS = 1000
+"""So many wait at most, of some ten kB each."""
 
 
 @dataclass(frozen=True, order=True)
@@ -29,6 +39,23 @@ class Key:
     kind: str
     namespace: str
     name: str
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What is left of a look and may wait; `run` answers as a look does."""
+
+    run: Callable[[], Coroutine[Any, Any, float | None]]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A rest, in the context in which it was decided: the fence stops it if that leadership has ended."""
+
+    key: Key
+    rest: Rest
+    context: contextvars.Context
+    due: float
 
 
 def backoff(failures: int, *, draw: float) -> float:
@@ -50,16 +77,21 @@ class WorkQueue:
 
     def __init__(
         self,
-        look: Callable[[Key], Awaitable[float | None]],
+        look: Callable[[Key], Awaitable[float | Rest | None]],
         *,
         workers: int = 8,
         is_echo: Callable[[Key, Any], bool] = lambda _key, _seen: False,
     ) -> None:
-        """`look` answers when to look at the key again, in seconds, or None; `is_echo` whether a look wrote that."""
+        """`look` answers when to look at the key again, in seconds, or None, or what is left to do for it.
+
+        `is_echo` answers whether a look wrote that.
+        """
         self._look = look
         self._is_echo = is_echo
         self._workers = workers
         self._ready: OrderedDict[Key, None] = OrderedDict()
+        self._rests: deque[_Waiting] = deque()
+        self._turn = 0
         self._running: set[Key] = set()
         self._dirty: dict[Key, set[Hashable]] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -68,8 +100,12 @@ class WorkQueue:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        """Keys that wait now, without those whose time has not come."""
-        return len(self._ready)
+        """Keys that wait now, for a look or for its rest, without those whose time has not come."""
+        return len(self._ready) + len(self._rests)
+
+    def crowded(self) -> bool:
+        """Whether others wait for a look, so that a rest should wait for them; not where too many do already."""
+        return bool(self._ready) and len(self._rests) < RESTS
 
     def knows(self, key: Key) -> bool:
         """Whether the key is being looked at or will be."""
@@ -88,10 +124,7 @@ class WorkQueue:
             timer.cancel()
         if key not in self._ready:
             self._ready[key] = None
-            QUEUE_DEPTH.set(len(self._ready))
-            task = asyncio.ensure_future(self._notify())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._changed()
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Look at the key in that time, or earlier if an earlier look is due."""
@@ -114,6 +147,8 @@ class WorkQueue:
             timer.cancel()
         self._timers.clear()
         self._ready.clear()
+        self._running -= {waiting.key for waiting in self._rests}
+        self._rests.clear()
         self._dirty.clear()
         self._failures.clear()
         QUEUE_DEPTH.set(0)
@@ -124,33 +159,60 @@ class WorkQueue:
             for _ in range(self._workers):
                 group.create_task(self._work())
 
+    def _changed(self) -> None:
+        QUEUE_DEPTH.set(len(self))
+        task = asyncio.ensure_future(self._notify())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _notify(self) -> None:
         async with self._wakened:
             self._wakened.notify()
 
-    async def _next(self) -> Key:
+    async def _next(self) -> Key | _Waiting:
         async with self._wakened:
-            await self._wakened.wait_for(lambda: bool(self._ready))
-            key, _ = self._ready.popitem(last=False)
-            QUEUE_DEPTH.set(len(self._ready))
-            self._running.add(key)
-            return key
+            await self._wakened.wait_for(lambda: len(self) > 0)
+            chosen = self._rests.popleft() if self._is_for_a_rest() else self._ready.popitem(last=False)[0]
+            if isinstance(chosen, Key):
+                self._running.add(chosen)
+            QUEUE_DEPTH.set(len(self))
+            return chosen
+
+    def _is_for_a_rest(self) -> bool:
+        if not self._rests or not self._ready:
+            return bool(self._rests)
+        self._turn = (self._turn + 1) % TURNS
+        return self._turn == 0 and self._rests[0].due <= asyncio.get_running_loop().time()
 
     async def _work(self) -> None:
         while True:
-            key = await self._next()
+            chosen = await self._next()
+            key = chosen if isinstance(chosen, Key) else chosen.key
             try:
-                again = await self._look(key)
+                again = await self._turn_of(chosen)
             except Exception as error:  # noqa: BLE001 - one object's trouble must not end the worker of all
                 self._retry(key, error)
             else:
+                if isinstance(again, Rest):
+                    continue
                 self._failures.pop(key, None)
                 if again is not None:
                     self.add_after(key, again)
-            finally:
-                self._running.discard(key)
+            self._running.discard(key)
             for seen in self._dirty.pop(key, ()):
                 self.add(key, seen)
+
+    async def _turn_of(self, chosen: Key | _Waiting) -> float | Rest | None:
+        """A look, or its rest. A look that leaves a rest keeps its key taken."""
+        loop = asyncio.get_running_loop()
+        if isinstance(chosen, _Waiting):
+            return await loop.create_task(chosen.rest.run(), context=chosen.context)
+        answer = await self._look(chosen)
+        if isinstance(answer, Rest):
+            due = loop.time() + PATIENCE_SECONDS
+            self._rests.append(_Waiting(chosen, answer, contextvars.copy_context(), due))
+            self._changed()
+        return answer
 
     def _retry(self, key: Key, error: Exception) -> None:
         failures = self._failures.get(key, 0) + 1

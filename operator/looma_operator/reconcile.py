@@ -1,8 +1,8 @@
 """One look at one object: read, plan, write, tell. Called by the work queue, only where this replica leads.
 
 After writes to children the plan is asked once more, of the API server's answers to them, so that status is written
-once; and again after that. If it wants nothing more, the look is over, and hearing of these writes is no reason for
-another (`echoes`).
+once; and again of that status. If it wants nothing more, the look is over, and hearing of these writes is no reason for
+another (`echoes`). Where a service is new and others wait for their first look, its status is written after theirs.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,22 +27,24 @@ from .kube.afterwards import Answers, afterwards
 from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
 from .kube.fetches import names_that_fetch, read_uses
 from .kube.peers import Peers
-from .kube.read import find_foreign, parse_model, read_service
+from .kube.read import Reading, find_foreign, parse_model, parse_service, read_service
 from .kube.write import carry_out, event_body, post_event, write_status
 from .metrics import ANALYSIS_VERDICTS, CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
 from .names import Phase
 from .notifying.telling import Telling
 from .plan.children import Action, Apply, Notice
 from .plan.conditions import Refusal
+from .plan.metric import Order
 from .plan.models import Fetcher
 from .plan.observed import Observed
 from .plan.records import decide_model_status, model_notices
 from .plan.service import Plan, conclude, plan
 from .posting import Posting
-from .queueing import Key
+from .queueing import Key, Rest
 from .reconcile_sync import look_at_sync_job
 from .render.route import ParentGateway
-from .resources import Canary, Json, Metadata, own_status, to_json
+from .resources import AIServiceStatus, Canary, Json, Metadata, own_status, to_json
+from .resources_analysis import Verdict
 
 _log = logging.getLogger(__name__)
 REFUSED_SECONDS = 15.0  # A refused child may be taken later (a quota is raised, a name becomes free).
@@ -49,6 +52,9 @@ FETCHING_SECONDS = 3.0  # Pods are not watched: why one of them cannot fetch its
 RESYNC_SECONDS = (
     300.0  # Should a watch ever miss an event, this is how late it is noticed, give or take a fifth.
 )
+
+
+_Answer = TypeVar("_Answer", bound="float | Rest | None")
 
 
 def moment() -> datetime:
@@ -60,6 +66,23 @@ def moment() -> datetime:
 def resync_seconds() -> float:
     """When an object that rests is looked at again: what was made at once is not looked at again at once."""
     return RESYNC_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Conclusion:
+    """What a look has come to: all that is left is to write and tell it. It holds no children: many may wait.
+
+    `status` is to be written where it is another than `before`; `again` is when to look again, in seconds.
+    """
+
+    metadata: Metadata
+    resource_version: str
+    before: AIServiceStatus
+    status: AIServiceStatus
+    notices: tuple[Notice, ...]
+    orders: tuple[Order, ...]
+    taken: tuple[tuple[str, Verdict], ...]
+    again: float
 
 
 class Reconciler:
@@ -78,10 +101,11 @@ class Reconciler:
         posting: Posting,
         echoes: Echoes,
         sync_image: str = "",
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         """`instance` names this replica in the events that it posts; routes attach to `gateway`.
 
-        `echoes` hears of what was written, `posting` of what there is to tell.
+        `echoes` hears of what was written, `posting` of what there is to tell; `crowded` while others wait for a look.
         New revisions fetch their models with `fetcher`; SyncJobs without an image of their own run `sync_image`.
         """
         self._kube = kube
@@ -94,21 +118,27 @@ class Reconciler:
         self._gateway = gateway
         self._fetcher = fetcher
         self._instance = instance
+        self._crowded = crowded
 
-    async def look(self, key: Key) -> float | None:
-        """Reconcile one object; answers when to look again, in seconds.
+    async def look(self, key: Key) -> float | Rest | None:
+        """Reconcile one object; answers when to look again, in seconds, or what may wait of it.
 
         Raises:
             KubeError: if the API server does not answer; the queue tries again.
         """
+        return await self._guarded(key, self._look(key))
+
+    async def _look(self, key: Key) -> float | Rest | None:
+        if key.kind == kinds.AI_SERVICE.name:
+            return await self._service(key)
+        if key.kind == kinds.MODEL_VERSION.name:
+            return await self._model(key)
+        return await self._sync_job(key)
+
+    async def _guarded(self, key: Key, work: Coroutine[Any, Any, _Answer]) -> _Answer | float | None:
         begun = time.monotonic()
-        result = "done"
         try:
-            if key.kind == kinds.AI_SERVICE.name:
-                return await self._service(key)
-            if key.kind == kinds.MODEL_VERSION.name:
-                return await self._model(key)
-            return await self._sync_job(key)
+            answer = await work
         except NotLeaderError as error:
             result = "fenced"
             self._echoes.forget(key)
@@ -123,10 +153,13 @@ class Reconciler:
             result = "failed"
             self._echoes.forget(key)
             raise
+        else:
+            result = "postponed" if isinstance(answer, Rest) else "done"
+            return answer
         finally:
             RECONCILE_SECONDS.labels(kind=key.kind, result=result).observe(time.monotonic() - begun)
 
-    async def _service(self, key: Key, *, suppose_new: bool = True) -> float | None:
+    async def _service(self, key: Key, *, suppose_new: bool = True) -> float | Rest | None:
         reading = await read_service(
             self._kube,
             key.namespace,
@@ -159,6 +192,24 @@ class Reconciler:
                 raise
             _log.info("%s %s/%s has children already: %s", key.kind, key.namespace, key.name, error.message)
             return await self._service(key, suppose_new=False)
+        conclusion = self._conclude(observed, made, make, answers, refusals, reading=reading, now=now)
+        if reading.supposed and self._crowded():
+            decided = time.monotonic()
+            return Rest(lambda: self._guarded(key, self._finish(key, conclusion, decided=decided)))
+        return await self._finish(key, conclusion)
+
+    def _conclude(
+        self,
+        observed: Observed,
+        made: Plan,
+        make: Callable[[Observed], Plan],
+        answers: Answers,
+        refusals: list[Refusal],
+        *,
+        reading: Reading,
+        now: datetime,
+    ) -> _Conclusion:
+        """What is left to write and to tell after writes to children, and when to look again."""
         before = observed.service.status
         status, notices, wake = conclude(made=made, before=before, refusals=refusals, now=now)
         last = made
@@ -173,40 +224,61 @@ class Reconciler:
             observed.service.metadata, notices, before=before, status=status, now=now
         )
         status = msgspec.structs.replace(status, notifications=waits)
-        if status != before:
-            answers.service = await write_status(
-                self._kube,
-                kinds.AI_SERVICE,
-                observed.service.metadata,
-                own_status(status),
-                resource_version=reading.resource_version,
-            )
-            self._wrote(key, answers, answers.service, reading.resource_version)
-        # What was measured is forgotten only now that status has it.
-        self._measuring.order(key, last.orders)
-        self._telling.order(key, waits)
-        for metric, verdict in made.taken:
-            ANALYSIS_VERDICTS.labels(metric, verdict).inc()
-        await self._tell(kinds.AI_SERVICE, observed.service.metadata, notices)
-        for phase in Phase:
-            PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
-        _show_canary(key, status.canary)
-        fetching = reading.fetching
-        if answers.changed:
+        orders, fetching, unfinished = last.orders, reading.fetching, False
+        if answers.changed or status != before:
             seen = afterwards(observed, answers, status=status)
             last = make(seen)
-            after, _, wake = conclude(made=last, before=seen.service.status, refusals=refusals, now=now)
-            after = msgspec.structs.replace(after, notifications=waits)
-            if last.actions or after != seen.service.status:
-                return 0.0
-            self._measuring.order(key, last.orders)
+            after, _, wake = conclude(made=last, before=status, refusals=refusals, now=now)
+            unfinished = bool(last.actions) or msgspec.structs.replace(after, notifications=waits) != status
+            orders = orders if unfinished else last.orders
             fetching = bool(names_that_fetch(seen.revisions, seen.pods))
         refused = bool(refusals or made.facts.refusals)
-        return min(
+        again = min(
             REFUSED_SECONDS if refused else resync_seconds(),
             FETCHING_SECONDS if fetching else math.inf,
             math.inf if wake is None else wake,
         )
+        return _Conclusion(
+            metadata=observed.service.metadata,
+            resource_version=reading.resource_version,
+            before=before,
+            status=status,
+            notices=tuple(notices),
+            orders=orders,
+            taken=made.taken,
+            again=0.0 if unfinished else again,
+        )
+
+    async def _finish(self, key: Key, conclusion: _Conclusion, *, decided: float | None = None) -> float:
+        """Write and tell what a look has come to; answers when to look again, in seconds.
+
+        `decided` is when that was, on the monotonic clock, where it waited.
+        """
+        status = conclusion.status
+        as_meant = True
+        if status != conclusion.before:
+            raw = await write_status(
+                self._kube,
+                kinds.AI_SERVICE,
+                conclusion.metadata,
+                own_status(status),
+                resource_version=conclusion.resource_version,
+            )
+            self._wrote(key, raw, conclusion.resource_version)
+            as_meant = parse_service(raw).status == status
+        # What was measured is forgotten only now that status has it.
+        self._measuring.order(key, conclusion.orders)
+        self._telling.order(key, status.notifications)
+        for metric, verdict in conclusion.taken:
+            ANALYSIS_VERDICTS.labels(metric, verdict).inc()
+        await self._tell(kinds.AI_SERVICE, conclusion.metadata, conclusion.notices)
+        for phase in Phase:
+            PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)
+        _show_canary(key, status.canary)
+        if not as_meant:
+            return 0.0
+        waited = 0.0 if decided is None else time.monotonic() - decided
+        return max(0.0, conclusion.again - waited)
 
     async def _children(
         self, key: Key, observed: Observed, make: Callable[[Observed], Plan], *, supposed: bool
@@ -246,7 +318,8 @@ class Reconciler:
             answers.changed = True
             return
         answers.children[action.kind, action.name] = raw
-        self._wrote(key, answers, raw, action.resource_version if isinstance(action, Apply) else None)
+        if self._wrote(key, raw, action.resource_version if isinstance(action, Apply) else None):
+            answers.changed = True
 
     async def _tell(self, kind: kinds.Kind, metadata: Metadata, notices: Sequence[Notice]) -> None:
         """Events of what was done."""
@@ -255,12 +328,13 @@ class Reconciler:
             await self._posting.add(partial(post_event, self._kube, body))
             EVENTS.labels(notice.reason).inc()
 
-    def _wrote(self, key: Key, answers: Answers, raw: Json, before: str | None) -> None:
-        """Note an answer to a write, if the write changed the object."""
+    def _wrote(self, key: Key, raw: Json, before: str | None) -> bool:
+        """Note an answer to a write; answers whether the write changed the object."""
         meta = raw["metadata"]
-        if meta["resourceVersion"] != before:
-            answers.changed = True
+        changed = bool(meta["resourceVersion"] != before)
+        if changed:
             self._echoes.wrote(key, Seen(raw["kind"], meta["name"], meta["resourceVersion"]))
+        return changed
 
     async def _model(self, key: Key) -> float | None:
         try:

@@ -1,7 +1,8 @@
 """The AIServices of a namespace as far as each other needs them: whose path is whose, and how many gateways there are.
 
 Listed in pages when they are first asked for and every few minutes after that; in between, watches tell of each change
-(`note`). So a look at one of a thousand services does not read the other 999. A listing brings back what a watch
+(`note`). So a look at one of a thousand services does not read the other 999, nor does it go through them here: whom
+it meets is found by path and by name. A listing brings back what a watch
 missed, and takes away what went without a word.
 
 What admission let through is known before the watch tells of it (`claim`): of two services that are applied one after
@@ -13,9 +14,8 @@ Only namespaces that are watched may be asked for: in others nothing would be he
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -82,6 +82,47 @@ class Neighbours:
     gateways: int
 
 
+class _Book:
+    """What is known of one namespace, found by name and by path."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, _Known] = {}
+        self._by_path: dict[str, set[str]] = {}
+        self._gateways: dict[str, int] = {}
+
+    def put(self, name: str, entry: _Known) -> None:
+        """Know the service by this entry alone."""
+        self.remove(name)
+        self.entries[name] = entry
+        for path in entry.peer.path_prefixes if entry.peer is not None else ():
+            self._by_path.setdefault(path, set()).add(name)
+        if entry.gateways:
+            self._gateways[name] = entry.gateways
+
+    def remove(self, name: str) -> None:
+        """Know nothing of the service."""
+        entry = self.entries.pop(name, None)
+        self._gateways.pop(name, None)
+        for path in entry.peer.path_prefixes if entry is not None and entry.peer is not None else ():
+            names = self._by_path.get(path, set())
+            names.discard(name)
+            if not names:
+                self._by_path.pop(path, None)
+
+    def gateways(self) -> int:
+        """How many pods of gateways there are."""
+        return sum(self._gateways.values())
+
+    def owners(self, path: str) -> list[str]:
+        """Names of the services that have the path."""
+        return sorted(self._by_path.get(path, ()))
+
+    def peers(self, names: Iterable[str]) -> list[Peer]:
+        """Those of the names that are there."""
+        found = (self.entries.get(name) for name in names)
+        return [entry.peer for entry in found if entry is not None and entry.peer is not None]
+
+
 class Peers:
     """Keeps the AIServices of the namespaces that are watched."""
 
@@ -89,7 +130,7 @@ class Peers:
         """Begin with nothing; `kube` lists. `news` gets what a listing knew before the watches: namespace, name."""
         self._kube = kube
         self._news = news
-        self._known: dict[str, dict[str, _Known]] = {namespace: {} for namespace in namespaces}
+        self._known = {namespace: _Book() for namespace in namespaces}
         self._claims: dict[str, dict[str, _Claim]] = {namespace: {} for namespace in namespaces}
         self._listed: set[str] = set()
         self._listing = {namespace: asyncio.Lock() for namespace in namespaces}
@@ -105,11 +146,11 @@ class Peers:
         if known is None:
             return False
         version = _version(meta)
-        before = known.get(meta["name"])
+        before = known.entries.get(meta["name"])
         if before is not None and (before.version > version or (before.version == version and not gone)):
             return False
         peer = None if gone else peer_of(raw)
-        known[meta["name"]] = _Known(version, peer, 0 if gone else gateways_of(raw))
+        known.put(meta["name"], _Known(version, peer, 0 if gone else gateways_of(raw)))
         if peer is None:
             self._claims[meta["namespace"]].pop(meta["name"], None)
         return True
@@ -134,15 +175,25 @@ class Peers:
         Raises:
             KubeError: if they were never listed yet and the API server does not answer.
         """
+        book = await self._listed_once(namespace)
+        return Neighbours(peers=book.peers(book.entries), gateways=book.gateways())
+
+    async def near(self, namespace: str, *, paths: Iterable[str], names: Iterable[str]) -> Neighbours:
+        """Of the services of the namespace those that have one of the paths or one of the names.
+
+        Raises:
+            KubeError: as `of` does.
+        """
+        book = await self._listed_once(namespace)
+        met = {owner for path in paths for owner in book.owners(path)}.union(names)
+        return Neighbours(peers=book.peers(sorted(met)), gateways=book.gateways())
+
+    async def _listed_once(self, namespace: str) -> _Book:
         if namespace not in self._listed:
             async with self._listing[namespace]:
                 if namespace not in self._listed:
                     await self.refresh(namespace)
-        entries = self._known[namespace].values()
-        return Neighbours(
-            peers=[entry.peer for entry in entries if entry.peer is not None],
-            gateways=sum(entry.gateways for entry in entries),
-        )
+        return self._known[namespace]
 
     async def owner_of(
         self, namespace: str, paths: Collection[str], *, other_than: str
@@ -152,19 +203,15 @@ class Peers:
         Raises:
             KubeError: as `of` does.
         """
-        peers = (await self.of(namespace)).peers
+        book = await self._listed_once(namespace)
         now = asyncio.get_running_loop().time()
-        owners = itertools.chain(
-            ((peer.name, peer.path_prefixes) for peer in peers),
-            ((name, claim.paths) for name, claim in self._claims[namespace].items() if claim.until > now),
-        )
+        claims = [(name, claim.paths) for name, claim in self._claims[namespace].items() if claim.until > now]
         return next(
             (
                 (path, name)
-                for name, theirs in owners
-                if name != other_than
                 for path in paths
-                if path in theirs
+                for name in (*book.owners(path), *(name for name, theirs in claims if path in theirs))
+                if name != other_than
             ),
             None,
         )
@@ -184,8 +231,9 @@ class Peers:
                 there.add(item["metadata"]["name"])
                 if self.note(item) and namespace in self._listed:
                     self._news(namespace, item["metadata"]["name"])
-        for name in [name for name, entry in known.items() if entry.version <= version and name not in there]:
-            del known[name]
+        entries = known.entries.items()
+        for name in [name for name, entry in entries if entry.version <= version and name not in there]:
+            known.remove(name)
         self._listed.add(namespace)
 
     async def run(self) -> None:

@@ -139,10 +139,12 @@ def _pods(children: Mapping[tuple[str, str], Json]) -> dict[str, Pods]:
     }
 
 
-async def _neighbours(kube: Kube, namespace: str, peers: Peers | None) -> Neighbours:
-    """The AIServices of a namespace, from `peers` where it keeps them."""
+async def _neighbours(kube: Kube, service: AIService, peers: Peers | None) -> Neighbours:
+    """The AIServices that a service meets, by its paths or as its route's targets, from `peers` where it keeps them."""
+    namespace, route = service.metadata.namespace, service.spec.route
+    targets = (target.service for target in (route.fallback, route.shadow) if target is not None)
     if peers is not None and peers.watches(namespace):
-        return await peers.of(namespace)
+        return await peers.near(namespace, paths=route.path_prefixes, names=targets)
     services = await kube.list(kinds.AI_SERVICE, namespace)
     return Neighbours(
         peers=[peer for raw in services if (peer := peer_of(raw)) is not None],
@@ -153,7 +155,9 @@ async def _neighbours(kube: Kube, namespace: str, peers: Peers | None) -> Neighb
 async def _gateways(kube: Kube, namespace: str, peers: Peers | None) -> int | None:
     """How many pods the gateways of a namespace have; None if it may not be read."""
     try:
-        return (await _neighbours(kube, namespace, peers)).gateways
+        if peers is not None and peers.watches(namespace):
+            return (await peers.near(namespace, paths=(), names=())).gateways
+        return sum(gateways_of(raw) for raw in await kube.list(kinds.AI_SERVICE, namespace))
     except KubeError as error:
         if error.code != FORBIDDEN:
             raise
@@ -193,7 +197,7 @@ async def read_service(
         _none_if_served(kube, kinds.HTTP_ROUTE, namespace, selector)
         if supposed
         else _list_if_served(kube, kinds.HTTP_ROUTE, namespace, selector),
-        _neighbours(kube, namespace, peers),
+        _neighbours(kube, service, peers),
         asyncio.gather(
             *(kube.list(kind, namespace, selector=selector) for kind in kinds.CHILDREN if not supposed),
             kube.list(kinds.MODEL_VERSION, namespace) if service.spec.model_refs else _nothing(),

@@ -67,6 +67,7 @@ class Observed:
 
     `children` has the objects it owns by (kind, name); `foreign` has names among those that Looma would use which
     belong to somebody else. `gateway_api` is false where the cluster does not serve HTTPRoutes.
+    `peers` are the other services that it meets: by a path that both have, or as a target of its route.
     `gateways` counts the pods of Looma's gateways, None where they could not be read. `measured` is what analyses asked
     for and status does not have yet.
     """

@@ -216,6 +216,14 @@ def test_options_have_defaults():
     assert (elsewhere.gateway_name, elsewhere.gateway_namespace) == ("edge", "infra")
 
 
+def test_kopf_notes_nothing_of_what_it_sees():
+    storage = main.kopf_settings(read_options({})).persistence.diffbase_storage
+    body, patch = kopf.Body({"metadata": {"name": "resume"}, "spec": {"replicas": 3}}), kopf.Patch()
+    essence = storage.build(body=body)
+    storage.store(body=body, patch=patch, essence=essence)
+    assert (essence, dict(patch), storage.fetch(body=body)) == ({}, {}, None)
+
+
 def test_kopf_only_watches():
     settings = main.kopf_settings(read_options({}))
     assert settings.scanning.disabled

@@ -17,7 +17,7 @@ from looma_operator.notifying.telling import Telling
 from looma_operator.plan.models import Fetcher
 from looma_operator.plan.receivers import NONE
 from looma_operator.posting import Posting
-from looma_operator.queueing import Key
+from looma_operator.queueing import Key, Rest
 from looma_operator.reconcile import REFUSED_SECONDS, Reconciler, moment
 from looma_operator.render.route import ParentGateway
 from support.operator_world import copied, spec
@@ -91,7 +91,7 @@ class Store:
         return copied(self.objects[kind.name, name])
 
 
-def reconciler(store: Store) -> tuple[Reconciler, Echoes]:
+def reconciler(store: Store, *, crowded: bool = False) -> tuple[Reconciler, Echoes]:
     echoes = Echoes()
     made = Reconciler(
         store,  # type: ignore[arg-type]
@@ -105,6 +105,7 @@ def reconciler(store: Store) -> tuple[Reconciler, Echoes]:
         peers=Peers(store, ["looma"], news=lambda *_: None),  # type: ignore[arg-type]
         posting=Posting(busy=lambda: True),
         echoes=echoes,
+        crowded=lambda: crowded,
     )
     return made, echoes
 
@@ -124,6 +125,36 @@ async def test_a_new_service_is_one_look_that_lists_no_children_and_writes_each_
     assert again > REFUSED_SECONDS
     for (kind, name), found in store.objects.items():
         assert echoes.heard(KEY, Seen(kind, name, found["metadata"]["resourceVersion"]))
+
+
+async def test_where_others_wait_a_new_service_has_its_children_first_and_its_status_after_theirs():
+    calm, busy = Store(), Store()
+    await reconciler(calm)[0].look(KEY)
+    looks, echoes = reconciler(busy, crowded=True)
+    rest = await looks.look(KEY)
+    assert isinstance(rest, Rest)
+    assert "status" not in busy.objects["AIService", "resume"]
+    assert writes(calm) - writes(busy) == Counter({"apply AIService": 1})
+    again = await rest.run()
+    assert writes(busy) == writes(calm)
+    assert again is not None
+    assert again > REFUSED_SECONDS
+    for (kind, name), found in busy.objects.items():
+        assert echoes.heard(KEY, Seen(kind, name, found["metadata"]["resourceVersion"]))
+    # Of what is not new nothing waits.
+    busy.objects["AIService", "resume"]["spec"]["image"] = "looma-engine:2"
+    busy.objects["AIService", "resume"]["metadata"]["generation"] = 2
+    assert not isinstance(await looks.look(KEY), Rest)
+
+
+async def test_a_service_that_was_changed_before_its_status_was_written_is_read_anew():
+    store = Store()
+    looks, _ = reconciler(store, crowded=True)
+    rest = await looks.look(KEY)
+    assert isinstance(rest, Rest)
+    store.objects["AIService", "resume"]["metadata"]["resourceVersion"] = "77"
+    assert await rest.run() == pytest.approx(0.05)
+    assert "status" not in store.objects["AIService", "resume"]
 
 
 async def test_what_one_look_left_the_next_finds_in_order():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import itertools
 import logging
 
 import pytest
 
 from looma_core.kube import KubeError
-from looma_operator import refilling
+from looma_operator import queueing, refilling
 from looma_operator.leadership import Leadership
-from looma_operator.queueing import Key, WorkQueue, backoff
+from looma_operator.queueing import Key, Rest, WorkQueue, backoff
 
 A, B = Key("AIService", "looma", "a"), Key("AIService", "looma", "b")
 
@@ -165,3 +167,136 @@ async def test_an_object_that_nothing_would_bring_back_is_found_by_the_list(look
     assert "AIService looma/b was forgotten" in caplog.text
     assert "not today" in caplog.text
     assert "looma/a" not in caplog.text
+
+
+class Halves:
+    """Looks that leave a rest each; `order` is what was done, first halves as `name`, rests as `name...`."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.trouble: list[Exception] = []
+        self.happened = asyncio.Event()
+
+    async def __call__(self, key: Key) -> Rest:
+        await asyncio.sleep(0)
+        self._note(key.name)
+        return Rest(lambda: self._rest(key))
+
+    async def _rest(self, key: Key) -> float | None:
+        self._note(f"{key.name}...")
+        if self.trouble:
+            raise self.trouble.pop()
+        return None
+
+    async def count(self, number: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.order) < number:
+                self.happened.clear()
+                await self.happened.wait()
+
+    def _note(self, what: str) -> None:
+        self.order.append(what)
+        self.happened.set()
+
+
+@pytest.fixture
+async def halves():
+    recorder = Halves()
+    queue = WorkQueue(recorder, workers=1)
+    task = asyncio.create_task(queue.run())
+    yield recorder, queue
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def keys(count: int) -> list[Key]:
+    return [Key("AIService", "looma", f"s{number}") for number in range(count)]
+
+
+async def test_a_rest_waits_until_every_other_key_has_had_its_look(halves):
+    recorder, queue = halves
+    for key in keys(3):
+        queue.add(key)
+    assert queue.crowded()
+    await recorder.count(6)
+    assert recorder.order == ["s0", "s1", "s2", "s0...", "s1...", "s2..."]
+    assert not queue.crowded()
+    assert len(queue) == 0
+
+
+async def test_a_rest_that_has_waited_long_has_its_turn_between_the_looks(halves, monkeypatch):
+    monkeypatch.setattr(queueing, "PATIENCE_SECONDS", 0.0)
+    recorder, queue = halves
+    for key in keys(9):
+        queue.add(key)
+    await recorder.count(18)
+    first = recorder.order.index("s0...")
+    assert first < recorder.order.index("s8"), "not after all of them"
+    gaps = [place for place, what in enumerate(recorder.order[: recorder.order.index("s8")]) if "..." in what]
+    assert all(later - earlier == queueing.TURNS for earlier, later in itertools.pairwise(gaps))
+
+
+async def test_what_wakes_a_key_before_its_rest_is_looked_at_after_it(halves):
+    recorder, queue = halves
+    for key in keys(2):
+        queue.add(key)
+    await recorder.count(1)
+    queue.add(keys(1)[0])
+    await recorder.count(6)
+    assert recorder.order[:3] == ["s0", "s1", "s0..."]
+    assert [what for what in recorder.order if "s0" in what] == ["s0", "s0...", "s0", "s0..."]
+
+
+async def test_a_rest_that_fails_is_a_look_that_failed(halves):
+    recorder, queue = halves
+    recorder.trouble = [RuntimeError("once")]
+    queue.add(A)
+    await recorder.count(4)
+    assert recorder.order == ["a", "a...", "a", "a..."]
+
+
+async def test_rests_of_a_leadership_that_ended_are_not_run(halves):
+    recorder, queue = halves
+    for key in keys(3):
+        queue.add(key)
+    await recorder.count(2)
+    queue.clear()
+    assert not queue.knows(keys(1)[0])
+    queue.add(B)
+    await recorder.count(4)
+    assert "s0..." not in recorder.order
+
+
+async def test_no_more_rests_wait_than_there_is_room_for(halves, monkeypatch):
+    monkeypatch.setattr(queueing, "RESTS", 1)
+    recorder, queue = halves
+    for key in keys(3):
+        queue.add(key)
+    await recorder.count(1)
+    assert not queue.crowded()
+
+
+async def test_a_rest_is_run_in_the_context_of_its_look():
+    where: contextvars.ContextVar[str] = contextvars.ContextVar("where", default="nowhere")
+    heard: list[str] = []
+    done = asyncio.Event()
+
+    async def rest() -> None:
+        heard.append(where.get())
+        done.set()
+
+    async def look(key: Key) -> Rest | None:
+        if key == A:
+            where.set("epoch 1")
+            return Rest(rest)
+        where.set("epoch 2")
+        return None
+
+    queue = WorkQueue(look, workers=1)
+    queue.add(A)
+    queue.add(B)
+    task = asyncio.create_task(queue.run())
+    await asyncio.wait_for(done.wait(), 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert heard == ["epoch 1"]

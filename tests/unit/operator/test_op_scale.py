@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 from kubernetes.aio.client.configuration import Configuration
 
 from looma_core.kube import KubeError
@@ -181,6 +183,33 @@ async def test_peers_are_listed_once_and_then_heard_of():
     assert {peer.name for peer in (await book.of("looma")).peers} == {"b", "c"}
     assert listed.asked == 1
     assert news == []
+
+
+@given(
+    changes=st.lists(
+        st.tuples(st.sampled_from("abcd"), st.sets(st.sampled_from(["/x", "/y", "/z"])), st.booleans()),
+        max_size=25,
+    ),
+    paths=st.sets(st.sampled_from(["/x", "/y", "/z"])),
+    names=st.sets(st.sampled_from("abcde")),
+)
+def test_whom_a_service_meets_is_found_as_by_going_through_all(changes, paths, names):
+    async def follow() -> None:
+        book, _ = kept(Listed(1))
+        for version, (name, theirs, gone) in enumerate(changes, start=2):
+            book.note(service(name, version, *theirs), gone=gone)
+            there = (await book.of("looma")).peers
+            near = (await book.near("looma", paths=paths, names=names)).peers
+            met = [peer for peer in there if paths & set(peer.path_prefixes) or peer.name in names]
+            assert sorted(near, key=lambda peer: peer.name) == sorted(met, key=lambda peer: peer.name)
+            for path in paths:
+                owners = [
+                    (path, peer.name) for peer in there if path in peer.path_prefixes and peer.name != "a"
+                ]
+                found = await book.owner_of("looma", [path], other_than="a")
+                assert found in owners if owners else found is None
+
+    asyncio.run(follow())
 
 
 async def test_what_is_older_than_what_is_known_is_left():
