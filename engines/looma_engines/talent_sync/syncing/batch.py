@@ -50,9 +50,13 @@ class Execute(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A key's state and record; `intact` where nobody but this engine wrote the record, and it is what was written."""
+    """What is held of a key.
 
-    known: Known
+    `raw_digest` is of what the source last gave. `intact` says that the record is what this engine wrote, or another
+    version of it that somebody made.
+    """
+
+    raw_digest: bytes | None
     intact: bool
 
 
@@ -87,46 +91,51 @@ class Batch:
         self._references = entity.references
         self._columns = sql.SQL(", ").join(map(sql.Identifier, self._names))
         fields = [sql.SQL("{}, record.{}").format(name, sql.Identifier(name)) for name in entity.settable]
-        self._fields = sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(fields))
+        # As a text: what PostgreSQL would make of it as jsonb nobody looks into.
+        self._fields = sql.SQL("json_build_object({})").format(sql.SQL(", ").join(fields))
 
-    def stored(self, rows: Iterable[SourceRow], *, lock: bool = False) -> dict[str, Stored]:
-        """What is known of the rows' keys; with `lock` nobody changes their records before the transaction's end."""
-        digests: dict[str, list[bytes]] = {}
-        for given in rows:
-            if given.key:
-                digests.setdefault(given.key, []).append(given.digest)
+    def stored(self, rows: Iterable[SourceRow]) -> dict[str, Stored]:
+        """What is held of the rows' keys."""
+        digests = _digests(rows)
         query = sql.SQL(
-            """SELECT state.key, record.id, record.version, record.deleted_at, record.updated_at, state.base,
-                state.raw_digest, state.seen_generation, state.seen_position, state.gone, state.written_version,
+            """SELECT state.key, record.id, state.raw_digest, record.version <> state.written_version AS changed,
                 state.written_digest, {fields} AS fields
             FROM talent_sync.sync_states AS state JOIN {table} AS record ON record.id = state.record_id
-            WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = ANY(%(keys)s)
-            ORDER BY record.id {lock}"""
-        ).format(
-            fields=self._fields,
-            table=self._table,
-            lock=sql.SQL("FOR UPDATE OF record, state") if lock else sql.SQL(""),
-        )
+            WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = ANY(%(keys)s)"""
+        ).format(fields=self._fields, table=self._table)
         found = {}
         for row in self._execute(query, keys=sorted(digests)):
+            # Opened also where it was changed here: a value that does not open is no record.
             values = self._seals.values(self._entity, row.id, row.fields)
-            base = row.base
-            known = Known(
+            found[row.key] = Stored(
+                raw_digest=self._recognised(row.raw_digest, digests[row.key]),
+                intact=row.changed or row.written_digest in self._seals.digests(digest_of(values)),
+            )
+        return found
+
+    def _states(self, rows: Iterable[SourceRow]) -> dict[str, Known]:
+        """What is known of the rows' keys; nobody changes their records before the transaction's end."""
+        digests = _digests(rows)
+        query = sql.SQL(
+            """SELECT state.key, record.id, record.version, record.deleted_at, record.updated_at, state.base,
+                state.raw_digest, state.seen_generation, state.seen_position, state.gone, {fields} AS fields
+            FROM talent_sync.sync_states AS state JOIN {table} AS record ON record.id = state.record_id
+            WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = ANY(%(keys)s)
+            ORDER BY record.id FOR UPDATE OF record, state"""
+        ).format(fields=self._fields, table=self._table)
+        found = {}
+        for row in self._execute(query, keys=sorted(digests)):
+            found[row.key] = Known(
                 record_id=row.id,
                 version=row.version,
                 deleted=row.deleted_at is not None,
                 updated_at=row.updated_at,
-                values=values,
-                base=base and self._seals.opened_base(self._entity, row.id, base),
+                values=self._seals.values(self._entity, row.id, row.fields),
+                base=row.base and self._seals.opened_base(self._entity, row.id, row.base),
                 raw_digest=self._recognised(row.raw_digest, digests[row.key]),
                 seen_generation=row.seen_generation,
                 seen_position=row.seen_position,
                 gone=row.gone,
-            )
-            changed = row.version != row.written_version
-            found[row.key] = Stored(
-                known=known,
-                intact=changed or row.written_digest in self._seals.digests(digest_of(values)),
             )
         return found
 
@@ -136,7 +145,7 @@ class Batch:
 
     def known(self, rows: Sequence[SourceRow]) -> dict[str, Known]:
         """What is known of the rows' keys, also of records that lost their state; locked."""
-        known = {key: stored.known for key, stored in self.stored(rows, lock=True).items()}
+        known = self._states(rows)
         missing = {self.reference(row.key): row.key for row in rows if row.key and row.key not in known}
         query = sql.SQL(
             """SELECT record.id, record.version, record.updated_at, record.source_ref, {fields} AS fields
@@ -210,7 +219,8 @@ class Batch:
         self._connection.execute(_STAGING)
         with self._connection.cursor() as cursor:
             columns = ", ".join(_STAGED)
-            with cursor.copy(f"COPY sync_staging ({columns}) FROM STDIN") as copy:
+            # Binary, so that neither side looks through long texts for what is to be escaped.
+            with cursor.copy(f"COPY sync_staging ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
                 copy.set_types(_TYPES)
                 for decision in decisions:
                     if decision.base is None:
@@ -365,6 +375,15 @@ class Batch:
                 resolution=str(conflict.resolution),
                 reason=conflict.reason,
             )
+
+
+def _digests(rows: Iterable[SourceRow]) -> dict[str, list[bytes]]:
+    """Of the rows that have a key, by that."""
+    digests: dict[str, list[bytes]] = {}
+    for row in rows:
+        if row.key:
+            digests.setdefault(row.key, []).append(row.digest)
+    return digests
 
 
 def _uuid(text: str) -> UUID | None:

@@ -250,7 +250,7 @@ class SyncRepository:
         held = set()
         for row in rows:
             state = known.get(row.key)
-            is_held = state is not None and state.known.raw_digest == row.digest and state.intact
+            is_held = state is not None and state.raw_digest == row.digest and state.intact
             if is_held or row.key in erased or (row.key, row.digest) in quarantined:
                 held.add(row.position)
         return held
