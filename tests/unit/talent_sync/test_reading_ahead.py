@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
@@ -185,3 +186,19 @@ def test_what_was_judged_ahead_is_decided_as_what_was_not() -> None:
     ahead = decide_all(rows, {}, Rules(**asked, judged={one.position: judged(one) for one in rows}))
     assert now == ahead
     assert len({decision.verdict for decision in now}) == 2
+
+
+def test_memory_does_not_grow_with_the_source() -> None:
+    def rows() -> Iterator[SourceRow]:
+        for number in range(10, 20_010):
+            yield row(number, raw=bytes(1000))
+
+    batches = Ahead(reading(size=500).batches(rows()))
+    tracemalloc.start()
+    try:
+        assert sum(len(batch.records) for batch in batches) == 20_000
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Three batches of 500 rows with a kilobyte each and as much for the row itself.
+    assert most < 6_000_000
