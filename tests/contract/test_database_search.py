@@ -234,15 +234,13 @@ ODD = (
 
 def differing(urls: DatabaseUrls, tenant: str) -> list[str]:
     """Names of those whose grams are not the whole text's."""
-    of = "(SELECT array_agg(DISTINCT one ORDER BY one) FROM unnest({}) AS one)"
-    whole = "talent_sync.grams_of(t.tenant || '/talent', t.search, false)"
+    query = """SELECT t.full_name FROM talent_sync.talents t
+        LEFT JOIN talent_sync.record_grams g ON g.tenant = t.tenant AND g.record_id = t.id
+        WHERE t.tenant = %s AND (SELECT array_agg(DISTINCT one ORDER BY one) FROM unnest(g.grams) AS one)
+            IS DISTINCT FROM (SELECT array_agg(DISTINCT one ORDER BY one)
+                FROM unnest(talent_sync.grams_of(t.tenant || '/talent', t.search, false)) AS one)"""
     with psycopg.connect(urls.admin) as connection:
-        found = connection.execute(
-            "SELECT t.full_name FROM talent_sync.talents t"
-            " LEFT JOIN talent_sync.record_grams g ON g.tenant = t.tenant AND g.record_id = t.id"
-            f" WHERE t.tenant = %s AND (g.record_id IS NULL OR {of.format('g.grams')} IS DISTINCT FROM {of.format(whole)})",  # type: ignore[arg-type]
-            [tenant],
-        )
+        found = connection.execute(query, [tenant]).fetchall()
         return [name for (name,) in found]
 
 
