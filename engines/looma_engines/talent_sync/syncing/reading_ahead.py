@@ -20,7 +20,7 @@ from .source_row import SourceRow
 
 READY = 1
 """Batches that wait to be taken."""
-BATCH_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 """Of what was read: large records make smaller batches, so that memory stays flat whatever they hold."""
 STOP_SECONDS = 2.0
 """How long a reading that is given up is waited for: its source may be one that does not answer."""
