@@ -15,10 +15,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import date
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
+from psycopg.copy import FileWriter
 
 from bench.report import ROOT, Row
 from looma_core.api.syncjob import CONTRACT, Variable
@@ -35,6 +38,8 @@ SEED = 20261127
 TODAY = date(2026, 11, 27)
 SIZES = (1_000, 100_000)
 BATCH = 1_000
+PIECE = 64 * 1024
+"""Bytes of what is copied at a time."""
 TENANT = "demo"
 LIMIT_MIB = 300
 COLUMNS = ("full_name", "email", "phone", "location", "headline", "summary", "language", "skills")
@@ -110,34 +115,49 @@ def _measured(urls: DatabaseUrls, file: Path, size: int) -> list[Row]:
 
 
 def _copy(urls: DatabaseUrls, file: Path) -> float:
-    rows = []
-    for line in file.open("rb"):
-        row = msgspec.json.decode(line)
-        rows.append([json.dumps(row[name]) if name == "skills" else row.get(name) for name in COLUMNS])
+    """Seconds of a COPY of what was made ready before, so that neither memory nor the reading of JSON counts."""
+    ready = file.with_suffix(".copy")
     with psycopg.connect(urls.owner_libpq) as connection:
         names = ", ".join(f"{name} text" for name in COLUMNS)
         connection.execute(f"CREATE TABLE bare ({names})")
+        with ready.open("wb") as out, psycopg.Copy(connection.cursor(), writer=FileWriter(out)) as copy:
+            for row in _rows(file):
+                copy.write_row(
+                    [json.dumps(row[name]) if name == "skills" else row.get(name) for name in COLUMNS]
+                )
         begun = time.monotonic()
-        with connection.cursor().copy(f"COPY bare ({', '.join(COLUMNS)}) FROM STDIN") as copy:
-            for values in rows:
-                copy.write_row(values)
+        with (
+            ready.open("rb") as lines,
+            connection.cursor().copy(f"COPY bare ({', '.join(COLUMNS)}) FROM STDIN") as copy,
+        ):
+            while piece := lines.read(PIECE):
+                copy.write(piece)
         connection.commit()
         took = time.monotonic() - begun
         connection.execute("DROP TABLE bare")
+    ready.unlink()
     return took
 
 
 def _rules(file: Path) -> float:
-    drafts = []
-    for line in file.open("rb"):
-        row = msgspec.json.decode(line)
-        row.pop("id")
-        row.pop("updated_at")
-        drafts.append(msgspec.convert(row, TalentDraft))
-    begun = time.monotonic()
-    for draft in drafts:
-        assess(TALENTS.tidy(draft), today=TODAY, rules=TALENTS.rules)
-    return time.monotonic() - begun
+    """Seconds of the rules alone, in one process; drafts are made ready a batch at a time."""
+    rows, took = _rows(file), 0.0
+    while drafts := [msgspec.convert(row, TalentDraft) for row in islice(rows, BATCH)]:
+        begun = time.monotonic()
+        for draft in drafts:
+            assess(TALENTS.tidy(draft), today=TODAY, rules=TALENTS.rules)
+        took += time.monotonic() - begun
+    return took
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The file's people, without what a source says beside a draft."""
+    with file.open("rb") as lines:
+        for line in lines:
+            row = msgspec.json.decode(line)
+            row.pop("id")
+            row.pop("updated_at")
+            yield row
 
 
 def _sync(urls: DatabaseUrls, file: Path, *, epoch: int) -> tuple[float, float]:

@@ -218,3 +218,51 @@ def test_what_is_looked_up_is_of_the_own_tenant(urls: DatabaseUrls) -> None:
         assert row is not None
         assert row[1] is None
     assert PROBED < ROWS
+
+
+ODD = (
+    "Ada  O'Neil",
+    'Zoë "Zo" de la Cruz,Lovelace',
+    "王小明",
+    "王 小明 Wang",
+    "  a ",
+    "x",
+    "new\nline\ttab",
+    "Ada  O'Neil",
+)
+
+
+def differing(urls: DatabaseUrls, tenant: str) -> list[str]:
+    """Names of those whose grams are not the whole text's."""
+    query = """SELECT t.full_name FROM talent_sync.talents t
+        LEFT JOIN talent_sync.record_grams g ON g.tenant = t.tenant AND g.record_id = t.id
+        WHERE t.tenant = %s AND (SELECT array_agg(DISTINCT one ORDER BY one) FROM unnest(g.grams) AS one)
+            IS DISTINCT FROM (SELECT array_agg(DISTINCT one ORDER BY one)
+                FROM unnest(talent_sync.grams_of(t.tenant || '/talent', t.search, false)) AS one)"""
+    with psycopg.connect(urls.admin) as connection:
+        found = connection.execute(query, [tenant]).fetchall()
+        return [name for (name,) in found]
+
+
+def test_what_is_made_of_pieces_is_what_the_whole_text_has(urls: DatabaseUrls) -> None:
+    with psycopg.connect(urls.app_libpq) as connection:
+        connection.execute("SELECT set_config('looma.tenant', 'pieces', false)")
+        connection.execute(
+            """INSERT INTO talent_sync.talents (id, full_name, headline, language, skills, source_type)
+            SELECT gen_random_uuid(), name, nullif(place % 3, 0)::text || ' ' || name, 'en',
+                jsonb_build_array('Go', name, 'C++'), 'manual'
+            FROM unnest(%s::text[]) WITH ORDINALITY AS given (name, place)""",
+            [list(ODD)],
+        )
+        connection.commit()
+        assert differing(urls, "pieces") == []
+        connection.execute("SELECT set_config('looma.tenant', 'pieces', false)")
+        connection.execute(
+            "UPDATE talent_sync.talents SET headline = '数据 ' || full_name, version = version + 1"
+        )
+        connection.commit()
+        assert differing(urls, "pieces") == []
+    with psycopg.connect(urls.admin) as connection:
+        connection.execute("UPDATE talent_sync.record_grams SET grams = '{1}' WHERE tenant = 'pieces'")
+        connection.commit()
+    assert len(differing(urls, "pieces")) == len(ODD), "the test sees what differs"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import tracemalloc
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from looma_core.api.talent import TalentDraft
 from looma_core.problems import ValidationProblem
 from looma_engines.talent_sync.exchange.cells import defused, joined, restored, split
 from looma_engines.talent_sync.exchange.columns import BESIDE, COLUMNS, column_of, from_columns, to_columns
-from looma_engines.talent_sync.exchange.reading import MAX_ROW_BYTES, Row, RowFault, read_rows
+from looma_engines.talent_sync.exchange.reading import MAX_ROW_BYTES, Row, RowFault, count_rows, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +109,9 @@ def csv_of(rows: list[dict[str, str]], **dialect: Any) -> bytes:
 
 
 def read(data: bytes, file_format: Format = "csv", *, piece: int = 7) -> list[Row | RowFault]:
-    return list(read_rows((data[at : at + piece] for at in range(0, len(data), piece)), file_format))
+    found = list(read_rows((data[at : at + piece] for at in range(0, len(data), piece)), file_format))
+    assert count_rows((data[at : at + piece] for at in range(0, len(data), piece)), file_format) == len(found)
+    return found
 
 
 @pytest.mark.parametrize("name", DRAFTS)
@@ -317,6 +320,32 @@ def test_objects_one_a_line() -> None:
     found = read(data, "jsonl", piece=1000)
     assert [row for row in found if isinstance(row, Row)] == [Row(1, {"name": "A"}), Row(10, {"name": "D"})]
     assert {fault.line for fault in found if isinstance(fault, RowFault)} == {3, 4, 5, 6, 7, 8, 9}
+
+
+MEMBERS = st.sampled_from(["a", "b", ":", "\\u003a", "a:", "\\n"])
+OBJECTS = st.recursive(
+    st.sampled_from(["1", '"x"', '":"', '"\\u003A"', "null", "[]", "1.5e3", '"\\""']),
+    lambda inner: (
+        st.lists(st.tuples(MEMBERS, inner), max_size=3).map(
+            lambda pairs: "{" + ", ".join(f'"{name}" :{value}' for name, value in pairs) + "}"
+        )
+        | st.lists(inner, max_size=2).map(lambda items: f"[{','.join(items)}]")
+    ),
+    max_leaves=8,
+)
+
+
+@given(OBJECTS.map(lambda text: f'{{"first": {text}}}'))
+def test_a_member_that_is_there_twice_is_seen_however_it_is_written(text: str) -> None:
+    repeated = False
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal repeated
+        repeated = repeated or len(dict(pairs)) < len(pairs)
+
+    json.loads(text, object_pairs_hook=note)
+    (found,) = read(text.encode(), "jsonl", piece=1000)
+    assert isinstance(found, RowFault) is repeated
 
 
 def test_a_row_that_is_too_long_is_told_and_the_rest_goes_on() -> None:

@@ -19,8 +19,8 @@ from looma_engines.talent_sync.syncing.deciding import (
     decide,
     decide_all,
     forgotten,
-    plain_values,
 )
+from looma_engines.talent_sync.syncing.judging import plain_values
 from looma_engines.talent_sync.syncing.source_row import SourceRow, shard_of
 from looma_engines.talent_sync.syncing.sources.making import time_of
 from looma_engines.talent_sync.syncing.three_way import Policy, Resolution, Times, merge

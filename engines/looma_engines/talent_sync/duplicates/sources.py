@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from looma_core.api.talent import Talent
 from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.privacy.sessions import seals_of
-from looma_engines.talent_sync.syncing.deciding import plain_values
+from looma_engines.talent_sync.syncing.judging import plain_values
 from looma_engines.talent_sync.syncing.models import ConflictRow, StateRow
 from looma_engines.talent_sync.syncing.source_row import digest_of
 from looma_engines.talent_sync.talents import TALENTS

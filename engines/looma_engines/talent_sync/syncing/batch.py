@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from looma_core.db import new_id
 from looma_engines.talent_sync.models import SCHEMA
-from looma_engines.talent_sync.privacy.fields import SEALED, SIDES, Seals, hash_column
+from looma_engines.talent_sync.privacy.fields import SEALED, Seals, hash_column
 from looma_engines.talent_sync.records.entity import Entity
 
 from .deciding import KEY, Decision, Known, Verdict
@@ -32,9 +32,11 @@ _STAGED = (
     "position",
     "hash",
 )
+# Rows that fit a page stay as they are: what is read once and thrown away is not worth being compressed.
 _STAGING = """CREATE TEMP TABLE IF NOT EXISTS sync_staging
     (key text, id uuid, new boolean, version integer, fields jsonb, base jsonb,
-     raw_digest bytea, written_digest bytea, position bigint, hash bigint) ON COMMIT DELETE ROWS"""
+     raw_digest bytea, written_digest bytea, position bigint, hash bigint)
+    WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS"""
 _TYPES = ("text", "uuid", "bool", "int4", "jsonb", "jsonb", "bytea", "bytea", "int8", "int8")
 ENDS = {"talent": ("talent_id", "other_talent_id"), "company": ("company_id",), "job": ("job_id",)}
 """Which ends of a relation a kind of record may be."""
@@ -50,9 +52,13 @@ class Execute(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A key's state and record; `intact` where nobody but this engine wrote the record, and it is what was written."""
+    """What is held of a key.
 
-    known: Known
+    `raw_digest` is of what the source last gave. `intact` says that the record is what this engine wrote, or another
+    version of it that somebody made.
+    """
+
+    raw_digest: bytes | None
     intact: bool
 
 
@@ -80,53 +86,58 @@ class Batch:
         self._execute = execute
         self._origin = origin
         self._seals = seals
-        self._entity = entity.name
+        self.entity = entity.name
         self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
         # Hashes are no fields of a record, and columns all the same.
         self._names = (*entity.settable, *map(hash_column, SEALED.get(entity.name, ())))
         self._references = entity.references
         self._columns = sql.SQL(", ").join(map(sql.Identifier, self._names))
         fields = [sql.SQL("{}, record.{}").format(name, sql.Identifier(name)) for name in entity.settable]
-        self._fields = sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(fields))
+        # As a text: what PostgreSQL would make of it as jsonb nobody looks into.
+        self._fields = sql.SQL("json_build_object({})").format(sql.SQL(", ").join(fields))
 
-    def stored(self, rows: Iterable[SourceRow], *, lock: bool = False) -> dict[str, Stored]:
-        """What is known of the rows' keys; with `lock` nobody changes their records before the transaction's end."""
-        digests: dict[str, list[bytes]] = {}
-        for given in rows:
-            if given.key:
-                digests.setdefault(given.key, []).append(given.digest)
+    def stored(self, rows: Iterable[SourceRow]) -> dict[str, Stored]:
+        """What is held of the rows' keys."""
+        digests = _digests(rows)
         query = sql.SQL(
-            """SELECT state.key, record.id, record.version, record.deleted_at, record.updated_at, state.base,
-                state.raw_digest, state.seen_generation, state.seen_position, state.gone, state.written_version,
+            """SELECT state.key, record.id, state.raw_digest, record.version <> state.written_version AS changed,
                 state.written_digest, {fields} AS fields
             FROM talent_sync.sync_states AS state JOIN {table} AS record ON record.id = state.record_id
-            WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = ANY(%(keys)s)
-            ORDER BY record.id {lock}"""
-        ).format(
-            fields=self._fields,
-            table=self._table,
-            lock=sql.SQL("FOR UPDATE OF record, state") if lock else sql.SQL(""),
-        )
+            WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = ANY(%(keys)s)"""
+        ).format(fields=self._fields, table=self._table)
         found = {}
         for row in self._execute(query, keys=sorted(digests)):
-            values = self._seals.values(self._entity, row.id, row.fields)
-            base = row.base
-            known = Known(
+            # Opened also where it was changed here: a value that does not open is no record.
+            values = self._seals.values(self.entity, row.id, row.fields)
+            found[row.key] = Stored(
+                raw_digest=self._recognised(row.raw_digest, digests[row.key]),
+                intact=row.changed or row.written_digest in self._seals.digests(digest_of(values)),
+            )
+        return found
+
+    def _states(self, rows: Iterable[SourceRow]) -> dict[str, Known]:
+        """What is known of the rows' keys; nobody changes their records before the transaction's end."""
+        digests = _digests(rows)
+        query = sql.SQL(
+            """SELECT state.key, record.id, record.version, record.deleted_at, record.updated_at, state.base,
+                state.raw_digest, state.seen_generation, state.seen_position, state.gone, {fields} AS fields
+            FROM talent_sync.sync_states AS state JOIN {table} AS record ON record.id = state.record_id
+            WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = ANY(%(keys)s)
+            ORDER BY record.id FOR UPDATE OF record, state"""
+        ).format(fields=self._fields, table=self._table)
+        found = {}
+        for row in self._execute(query, keys=sorted(digests)):
+            found[row.key] = Known(
                 record_id=row.id,
                 version=row.version,
                 deleted=row.deleted_at is not None,
                 updated_at=row.updated_at,
-                values=values,
-                base=base and self._seals.opened_base(self._entity, row.id, base),
+                values=self._seals.values(self.entity, row.id, row.fields),
+                base=row.base and self._seals.opened_base(self.entity, row.id, row.base),
                 raw_digest=self._recognised(row.raw_digest, digests[row.key]),
                 seen_generation=row.seen_generation,
                 seen_position=row.seen_position,
                 gone=row.gone,
-            )
-            changed = row.version != row.written_version
-            found[row.key] = Stored(
-                known=known,
-                intact=changed or row.written_digest in self._seals.digests(digest_of(values)),
             )
         return found
 
@@ -136,7 +147,7 @@ class Batch:
 
     def known(self, rows: Sequence[SourceRow]) -> dict[str, Known]:
         """What is known of the rows' keys, also of records that lost their state; locked."""
-        known = {key: stored.known for key, stored in self.stored(rows, lock=True).items()}
+        known = self._states(rows)
         missing = {self.reference(row.key): row.key for row in rows if row.key and row.key not in known}
         query = sql.SQL(
             """SELECT record.id, record.version, record.updated_at, record.source_ref, {fields} AS fields
@@ -150,7 +161,7 @@ class Batch:
                 version=row.version,
                 deleted=False,
                 updated_at=row.updated_at,
-                values=self._seals.values(self._entity, row.id, row.fields),
+                values=self._seals.values(self.entity, row.id, row.fields),
                 base=None,
                 raw_digest=None,
                 seen_generation=0,
@@ -210,7 +221,8 @@ class Batch:
         self._connection.execute(_STAGING)
         with self._connection.cursor() as cursor:
             columns = ", ".join(_STAGED)
-            with cursor.copy(f"COPY sync_staging ({columns}) FROM STDIN") as copy:
+            # Binary, so that neither side looks through long texts for what is to be escaped.
+            with cursor.copy(f"COPY sync_staging ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
                 copy.set_types(_TYPES)
                 for decision in decisions:
                     if decision.base is None:
@@ -228,8 +240,8 @@ class Batch:
                             (before.version if before else 0) + (fields is not None),
                             None
                             if fields is None
-                            else Jsonb(self._seals.columns(self._entity, record_id, fields)),
-                            Jsonb(self._seals.base(self._entity, record_id, decision.base)),
+                            else Jsonb(self._seals.columns(self.entity, record_id, fields)),
+                            Jsonb(self._seals.base(self.entity, record_id, decision.base)),
                             self._seals.digest(row.digest),
                             self._seals.digest(digest_of(stands)),
                             row.position,
@@ -289,7 +301,7 @@ class Batch:
         kept = sql.SQL(
             """AND NOT EXISTS (SELECT FROM talent_sync.jobs AS job WHERE job.company_id = state.record_id
                 AND job.deleted_at IS NULL AND job.status <> 'closed')"""
-            if self._entity == "company"
+            if self.entity == "company"
             else ""
         )
         gone = self._execute(
@@ -311,7 +323,7 @@ class Batch:
             type=SOURCE_TYPE,
         ).fetchall()
         if gone:
-            ends = [sql.Identifier(name) for name in ENDS[self._entity]]
+            ends = [sql.Identifier(name) for name in ENDS[self.entity]]
             self._execute(
                 sql.SQL(
                     """UPDATE talent_sync.relations SET deleted_at = now(), updated_at = now(), version = version + 1
@@ -323,48 +335,14 @@ class Batch:
             )
         return len(gone)
 
-    def note_conflicts(self, decisions: Sequence[Decision]) -> None:
-        """Keep what both sides changed; what was open of the same field before is settled by this."""
-        found = [
-            (decision.record_id, decision.row.key, conflict)
-            for decision in decisions
-            for conflict in decision.conflicts
-        ]
-        if not found:
-            return
-        self._execute(
-            """UPDATE talent_sync.sync_conflicts AS conflict
-            SET resolution = 'target', settled_at = now(), settled_by = 'sync',
-                reason = 'a later conflict took its place'
-            FROM unnest(%(records)s::uuid[], %(fields)s::text[]) AS later (record_id, field)
-            WHERE conflict.record_id = later.record_id AND conflict.field = later.field
-                AND conflict.resolution = 'open'""",
-            records=[record for record, _, _ in found],
-            fields=[conflict.field for _, _, conflict in found],
-        )
-        for record_id, key, conflict in found:
-            conflict_id = new_id()
-            sides = {
-                side: Jsonb(
-                    self._seals.side(self._entity, conflict_id, conflict.field, side, getattr(conflict, side))
-                )
-                for side in SIDES
-            }
-            self._execute(
-                """INSERT INTO talent_sync.sync_conflicts
-                    (id, job, epoch, generation, origin, entity, key, record_id, field, base, source, target,
-                     resolution, reason, settled_at)
-                VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s, %(record)s,
-                    %(field)s, %(base)s, %(source)s, %(target)s, %(resolution)s, %(reason)s,
-                    CASE WHEN %(resolution)s = 'open' THEN NULL ELSE now() END)""",
-                id=conflict_id,
-                key=key,
-                record=record_id,
-                field=conflict.field,
-                **sides,
-                resolution=str(conflict.resolution),
-                reason=conflict.reason,
-            )
+
+def _digests(rows: Iterable[SourceRow]) -> dict[str, list[bytes]]:
+    """Of the rows that have a key, by that."""
+    digests: dict[str, list[bytes]] = {}
+    for row in rows:
+        if row.key:
+            digests.setdefault(row.key, []).append(row.digest)
+    return digests
 
 
 def _uuid(text: str) -> UUID | None:

@@ -15,20 +15,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
-from looma_core.api.quality import Assessment, Severity
 from looma_core.api.reading import read
 from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.records.entity import Entity
 
+from .judging import Judged, errors_of, judge
 from .source_row import SourceRow
 from .three_way import FieldConflict, Policy, Resolution, Times, merge
 
@@ -73,7 +71,8 @@ class Known:
 class Rules:
     """What holds in a batch.
 
-    `present` has, by field, the ids that a record may refer to, as texts; `erased` keys of records that were erased.
+    `present` has, by field, the ids that a record may refer to, as texts; `erased` keys of records that were erased;
+    `judged` what the rules were asked of before, by position.
     """
 
     generation: int
@@ -84,6 +83,7 @@ class Rules:
     today: date
     present: Mapping[str, Collection[str]]
     erased: Collection[str] = ()
+    judged: Mapping[int, Judged] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +98,6 @@ class Decision:
     conflicts: tuple[FieldConflict, ...] = ()
     faults: tuple[FieldError, ...] = ()
     score: int | None = None
-
-
-def plain_values(entity: Entity[Any, Any], draft: msgspec.Struct) -> dict[str, Any]:
-    """The settable fields of a draft or record as JSON has them."""
-    found: dict[str, Any] = msgspec.to_builtins(draft)
-    return {name: found[name] for name in entity.settable}
 
 
 def decide(row: SourceRow, known: Known | None, rules: Rules) -> Decision:
@@ -174,39 +168,29 @@ def _second(row: SourceRow, position: int) -> Decision:
     return Decision(row=row, verdict=Verdict.REFUSED, faults=(again,))
 
 
-def _accepted(row: SourceRow, rules: Rules) -> tuple[dict[str, Any], int]:
+def _accepted(row: SourceRow, rules: Rules) -> tuple[Mapping[str, Any], int]:
     """What is stored of a row that the rules take, and its quality.
 
     Raises:
         ValidationProblem: they refuse it.
     """
-    draft = rules.entity.tidy(read(dict(row.values), rules.entity.draft))
-    found = assess(draft, today=rules.today, rules=rules.entity.rules)
-    if not found.accepted:
-        raise ValidationProblem(errors=_errors(found))
+    found = rules.judged.get(row.position) or judge(row, rules.entity, today=rules.today)
+    if found.faults:
+        raise ValidationProblem(errors=list(found.faults))
     if found.score < rules.min_quality:
         poor = f"is {found.score} of 100, and {rules.min_quality} is asked for"
         raise ValidationProblem(errors=[FieldError(field="quality", message=poor)])
-    base = plain_values(rules.entity, draft)
     absent = [
         FieldError(field=name, message="there is none with this id")
         for name, ids in rules.present.items()
-        if base[name] is not None and base[name] not in ids
+        if found.base[name] is not None and found.base[name] not in ids
     ]
     if absent:
         raise ValidationProblem(errors=absent)
-    return base, found.score
+    return found.base, found.score
 
 
-def _errors(found: Assessment, prefix: str = "") -> list[FieldError]:
-    return [
-        FieldError(field=finding.field, message=f"{prefix}{finding.message}")
-        for finding in found.findings
-        if finding.severity is Severity.ERROR
-    ]
-
-
-def _meet(row: SourceRow, known: Known, rules: Rules, *, base: dict[str, Any], score: int) -> Decision:
+def _meet(row: SourceRow, known: Known, rules: Rules, *, base: Mapping[str, Any], score: int) -> Decision:
     """The source's record and the one that is known."""
     times = Times(source=row.updated_at, target=known.updated_at)
     if known.deleted and known.gone:
@@ -257,7 +241,7 @@ def _meet(row: SourceRow, known: Known, rules: Rules, *, base: dict[str, Any], s
 def _look_again(values: Mapping[str, Any], rules: Rules) -> tuple[int, tuple[FieldError, ...]]:
     draft = read(dict(values), rules.entity.draft)
     found = assess(draft, today=rules.today, rules=rules.entity.rules)
-    return found.score, tuple(_errors(found, "after merging: "))
+    return found.score, errors_of(found, "after merging: ")
 
 
 def _deleted_here(policy: Policy, times: Times) -> FieldConflict:

@@ -28,6 +28,7 @@ from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 
 from .batch import Batch
+from .conflicting import note_conflicts
 from .counting import Tally
 from .deciding import Decision, Known
 from .erased import ErasedKeys
@@ -209,7 +210,7 @@ class SyncRepository:
             erased = self._erased.among(row.key for row in rows if row.key)
             decisions = decide(known, self._batch.present(rows), erased)
             self._batch.write(decisions, known)
-            self._batch.note_conflicts(decisions)
+            note_conflicts(self._execute, self._seals, decisions, entity=self._batch.entity)
             if keeps_refused:
                 quarantine(self._execute, self._seals, decisions)
             tally = after.tally + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
@@ -250,7 +251,7 @@ class SyncRepository:
         held = set()
         for row in rows:
             state = known.get(row.key)
-            is_held = state is not None and state.known.raw_digest == row.digest and state.intact
+            is_held = state is not None and state.raw_digest == row.digest and state.intact
             if is_held or row.key in erased or (row.key, row.digest) in quarantined:
                 held.add(row.position)
         return held

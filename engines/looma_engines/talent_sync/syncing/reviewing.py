@@ -32,7 +32,8 @@ from looma_engines.talent_sync.rights.audit import note
 
 from .batch import SOURCE_TYPE
 from .counting import Tally
-from .deciding import DELETED, KEY, plain_values
+from .deciding import DELETED, KEY
+from .judging import plain_values
 from .models import ConflictRow, QuarantineRow, ShardRow
 from .review_repository import ReviewRepository, RowT
 from .source_row import digest_of

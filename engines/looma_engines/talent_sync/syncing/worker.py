@@ -8,10 +8,9 @@ and writes again what it does not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -38,6 +37,8 @@ from looma_engines.talent_sync.talents import TALENTS
 from .counting import Tally
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
 from .erased import NoLedgerKeyError
+from .judging import judge
+from .reading_ahead import Ahead, ReadBatch, Reading
 from .repository import Checkpoint, FenceError, Place, SyncRepository, connect
 from .source_row import SourceRow, shard_of
 from .sources.opening import open_source
@@ -93,6 +94,8 @@ class RecordsWorker:
         self._connection: psycopg.Connection[Any] | None = None
         self._checkpoint = Checkpoint(generation=0, step=0, position=0, tally=Tally())
         self._source: PatientSource | None = None
+        self._reading: Reading | None = None
+        self._reader: Ahead[ReadBatch] | None = None
         self._span: Span | None = None
         self._latest: datetime | None = None
         self._shortfall = ""
@@ -119,23 +122,28 @@ class RecordsWorker:
     def total(self, inputs: Inputs) -> int | None:
         """Records of this shard: what the source says where there is one shard, else by reading a file once."""
         source = self._opened(inputs)
-        if not source.source.live:
-            return sum(1 for _ in self._rows(inputs))
-        return source.total(since=self._since) if inputs.shards == 1 else None
+        if inputs.shards == 1:
+            return source.total(since=self._since)
+        if source.source.live:
+            return None
+        return sum(shard_of(row, inputs.shards) == inputs.shard for row in self._rows(inputs))
 
     def batches(self, inputs: Inputs, cursor: str) -> Iterator[Batch]:
         """What the source has after the cursor, then the sweep, then what the database was found not to hold."""
         del cursor  # The database knows better where the source goes on.
-        rows = self._noted(self._opened(inputs).rows(after=self._checkpoint.cursor, since=self._since))
-        for chunk in _chunks(_of_shard(rows, inputs), inputs.batch_size):
-            yield Batch(records=chunk, cursor=str(chunk[-1].position))
+        rows = self._opened(inputs).rows(after=self._checkpoint.cursor, since=self._since)
+        # Of a first run nothing is known, so all of it will have to be judged.
+        self._reading = self._cut(inputs, ahead=inputs.epoch == 1)
+        yield from self._ahead(self._reading.batches(rows))
+        self._latest = self._reading.latest
         end = str(self._checkpoint.position)
         self._shortfall = self._opened(inputs).source.shortfall()
         # What a source that was cut short does not have is not missing, and what did not change is not either.
         if self._target.on_missing == "delete" and self._is_whole:
             yield Batch(records=[], cursor=end, stage=SWEEP)
         self._looked = self._held = 0
-        for chunk in _chunks(self._rows(inputs), inputs.batch_size):
+        for batch in self._ahead(self._cut(inputs).batches(self._rows(inputs))):
+            chunk = batch.records
             missing = self._missing(inputs, chunk)
             for stage in (LATE, AGAIN) if self._opened(inputs).source.live else (AGAIN,):
                 if missing:
@@ -164,7 +172,7 @@ class RecordsWorker:
                 after=before,
                 position=position,
                 cursor=cursor,
-                latest=self._latest,
+                latest=batch.latest if isinstance(batch, ReadBatch) else self._latest,
                 decide=lambda known, present, erased: self._decide(batch, known, present, erased),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
                 again=bool(batch.stage),
@@ -200,6 +208,8 @@ class RecordsWorker:
 
     def close(self) -> None:
         """Give the connections back."""
+        if self._reader is not None:
+            self._reader.stop()
         if self._source is not None:
             self._source.source.close()
         self._disconnect()
@@ -226,6 +236,7 @@ class RecordsWorker:
             today=self._now().date(),
             present=present,
             erased=erased,
+            judged=batch.judged if isinstance(batch, ReadBatch) else {},
         )
         if again:
             known = {key: forgotten(state) for key, state in known.items()}
@@ -233,6 +244,9 @@ class RecordsWorker:
             # By the usual rules: the source changed it after this run had read it.
             known = {key: replace(state, seen_generation=0) for key, state in known.items()}
         decisions = decide_all(batch.records, known, rules)
+        if isinstance(batch, ReadBatch) and self._reading is not None:
+            # What did not change is not judged: where that is most of a source, the next batches are not either.
+            self._reading.ahead = 2 * sum(one.base is not None for one in decisions) > len(decisions)
         if self._target.validation.on_invalid == "fail":
             for decision in decisions:
                 if decision.verdict is Verdict.REFUSED:
@@ -341,24 +355,20 @@ class RecordsWorker:
         return self._tried(inputs, lambda repository: repository.span(decide))
 
     def _rows(self, inputs: Inputs) -> Iterator[SourceRow]:
-        return _of_shard(self._opened(inputs).rows(after="", since=self._since), inputs)
+        return self._opened(inputs).rows(after="", since=self._since)
 
-    def _noted(self, rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
-        """The rows as they are; the latest time of any is remembered, whichever shard it is of."""
-        for row in rows:
-            if row.updated_at is not None and (self._latest is None or row.updated_at > self._latest):
-                self._latest = row.updated_at
-            yield row
+    def _cut(self, inputs: Inputs, *, ahead: bool = False) -> Reading:
+        return Reading(
+            lambda row: shard_of(row, inputs.shards) == inputs.shard,
+            size=inputs.batch_size,
+            judge=lambda row: judge(row, self._entity, today=self._now().date()),
+            latest=self._latest,
+            ahead=ahead,
+        )
 
-
-def _of_shard(rows: Iterable[SourceRow], inputs: Inputs) -> Iterator[SourceRow]:
-    return (row for row in rows if shard_of(row, inputs.shards) == inputs.shard)
-
-
-def _chunks(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:
-    left = iter(rows)
-    while chunk := list(islice(left, size)):
-        yield chunk
+    def _ahead(self, batches: Generator[ReadBatch, None, None]) -> Iterator[ReadBatch]:
+        self._reader = Ahead(batches)
+        return iter(self._reader)
 
 
 def _reported(tally: Tally) -> dict[str, int]:

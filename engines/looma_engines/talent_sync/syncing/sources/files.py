@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO
 
 from looma_core.api.syncjob import CsvSource, JsonlSource
 from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
-from looma_engines.talent_sync.exchange.reading import GIVEN_UP, RowFault, read_rows
+from looma_engines.talent_sync.exchange.reading import GIVEN_UP, Format, RowFault, count_rows, read_rows
 
 from ..source_row import SourceRow
 from .making import row_of
@@ -51,9 +52,14 @@ class FileRecords:
         return self._now()
 
     def total(self, *, since: datetime | None) -> int | None:
-        """Nobody knows before the end."""
+        """How many rows it has, of whatever worth.
+
+        Raises:
+            BadInputError: it cannot be read, or is no CSV with a first line of names.
+        """
         del since
-        return None
+        with self._opened() as file:
+            return count_rows(file, self._format)
 
     def rows(self, *, after: str, since: datetime | None) -> Iterator[SourceRow]:
         """The records of the file.
@@ -66,16 +72,10 @@ class FileRecords:
             raise BadInputError(
                 "the source was another one when this run began: cancel it, and ask for a new one"
             )
-        behind, path = int(after or 0), self._source.path
-        try:
-            for row in self._read():
-                if row.position > behind:
-                    yield row
-        except OSError as error:
-            raise BadInputError(f"source.path {path} cannot be read: {error.strerror}") from error
-        except ValidationProblem as problem:
-            wrong = "; ".join(f"{fault.field} {fault.message}" for fault in problem.errors)
-            raise BadInputError(f"source.path {path} cannot be read: {wrong}") from problem
+        behind = int(after or 0)
+        for row in self._read():
+            if row.position > behind:
+                yield row
 
     def shortfall(self) -> str:
         """A file that whoever wrote it did not finish has no end of its last line."""
@@ -84,11 +84,28 @@ class FileRecords:
     def close(self) -> None:
         """Nothing is open between two readings."""
 
+    @property
+    def _format(self) -> Format:
+        return "csv" if isinstance(self._source, CsvSource) else "jsonl"
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        """The file; what is wrong with it is wrong with the input."""
+        path = self._source.path
+        try:
+            with self._inputs.file.open("rb") as file:
+                yield file
+        except OSError as error:
+            raise BadInputError(f"source.path {path} cannot be read: {error.strerror}") from error
+        except ValidationProblem as problem:
+            wrong = "; ".join(f"{fault.field} {fault.message}" for fault in problem.errors)
+            raise BadInputError(f"source.path {path} cannot be read: {wrong}") from problem
+
     def _read(self) -> Iterator[SourceRow]:
         given_up = False
-        cells = isinstance(self._source, CsvSource)
-        with self._inputs.file.open("rb") as file:
-            for found in read_rows(file, "csv" if cells else "jsonl"):
+        cells = self._format == "csv"
+        with self._opened() as file:
+            for found in read_rows(file, self._format):
                 if isinstance(found, RowFault):
                     given_up = found.reason == GIVEN_UP
                     yield _faulty(found)

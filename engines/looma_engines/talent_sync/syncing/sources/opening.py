@@ -16,11 +16,7 @@ from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from .credentials import Secrets
 from .files import FileRecords
 from .mapping import wrong_paths
-from .mongodb import MongodbRecords
-from .postgresql import PostgresqlRecords
 from .record_source import RecordSource
-from .remote_files import RemoteFileRecords
-from .zervigo import ZervigoRecords
 
 
 def open_source(inputs: Inputs, entity: str, *, patience: float) -> RecordSource:
@@ -37,14 +33,23 @@ def open_source(inputs: Inputs, entity: str, *, patience: float) -> RecordSource
     source = inputs.source
     if wrong := wrong_paths(source.fields):
         raise BadInputError(f"spec.source.{'; '.join(wrong)}")
+    # Imported where it is asked for: a client of a database takes longer than a small file has to be read.
     match source:
         case JsonlSource() | CsvSource():
             return FileRecords(inputs, source, entity)
         case HttpSource() | S3Source():
+            from .remote_files import RemoteFileRecords
+
             return RemoteFileRecords(inputs, source, entity, patience=patience)
         case ZervigoSource():
+            from .zervigo import ZervigoRecords
+
             return ZervigoRecords(inputs, source, entity, patience=patience)
         case PostgresqlSource():
+            from .postgresql import PostgresqlRecords
+
             return PostgresqlRecords(source, Secrets(inputs.credentials), entity)
         case MongodbSource():
+            from .mongodb import MongodbRecords
+
             return MongodbRecords(source, Secrets(inputs.credentials), entity)

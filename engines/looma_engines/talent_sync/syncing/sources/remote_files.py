@@ -65,9 +65,12 @@ class RemoteFileRecords:
         return self._now()
 
     def total(self, *, since: datetime | None) -> int | None:
-        """Nobody knows before the end."""
-        del since
-        return None
+        """How many rows it has, of whatever worth.
+
+        Raises:
+            BadInputError, SourceAwayError: as `rows`.
+        """
+        return self._here().total(since=since)
 
     def rows(self, *, after: str, since: datetime | None) -> Iterator[SourceRow]:
         """The records of the file.
