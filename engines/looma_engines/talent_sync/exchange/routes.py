@@ -22,8 +22,8 @@ from looma_core.api.exchange import BatchAnswer, BatchRequest, ImportReport
 from looma_core.api.job import Employment, JobStatus, Workplace
 from looma_core.api.source import SourceType
 from looma_core.auth import Principal, Role
-from looma_core.http import allow, idempotent
-from looma_core.problems import FieldError, UnsupportedMedia, ValidationProblem
+from looma_core.http import allow, essence, idempotent, unsupported
+from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.exchange.exporting import MEDIA_TYPES, Exporter, file_name
 from looma_engines.talent_sync.exchange.importing import Importer
 from looma_engines.talent_sync.exchange.reading import Format
@@ -143,8 +143,9 @@ class ExchangeController(Controller):
         A row changes the record with its `id`, else the one that came from its source before, else it creates one. A
         row with a `version` is refused if the record was changed since. What a row does not have stays as it is.
         """
-        if request.headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
-            raise UnsupportedMedia("Send `multipart/form-data` with a `file`.")
+        kind = essence(request.headers.get("content-type", ""))
+        if kind != "multipart/form-data":
+            raise unsupported(kind, ["multipart/form-data"])
         form = await request.form()
         file = form.get("file")
         if not isinstance(file, UploadFile):
