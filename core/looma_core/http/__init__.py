@@ -1,10 +1,10 @@
 """The HTTP frame of every engine: one Litestar application with the same edges everywhere.
 
 Map: `app.create_app` puts it together; `frame` is the outermost layer (request id, trace, metrics, access
-log); `shadow` sends copies of requests to another service; `access` says who may call a route; `idempotency` what
-becomes of a request that is sent twice; `media` which kinds of body a route reads; `errors` turns every failure into problem details; `document` is the OpenAPI
-document and `shapes` its bodies; `methods` answers OPTIONS; `context` carries the request's ids to calls of other
-engines; `serve` runs an application under Granian.
+log); `shadow` sends copies of requests to another service; `access` says who may call a route; `media` which kinds of
+body it reads; `idempotency` what becomes of a request that is sent twice; `errors` turns every failure into problem
+details; `document` is the OpenAPI document and `shapes` its bodies; `methods` answers OPTIONS; `context` carries the
+request's ids to calls of other engines; `serve` runs an application under Granian.
 """
 
 from looma_core.http.access import PUBLIC, Access, allow, undeclared

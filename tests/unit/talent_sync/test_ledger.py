@@ -249,8 +249,8 @@ def test_what_was_deleted_long_ago_is_erased_by_the_upkeep(
     left = runs.rows(
         "SELECT t::text AS row FROM talent_sync.talents t WHERE full_name !~ 'Number [15]' ORDER BY id"
     )
-    for given in ({}, {"ledger_key": LEDGER_KEY}, {"key_ring_file": ring_file()}):
-        migrate(urls.owner, **given)
+    for told in ({}, {"ledger_key": LEDGER_KEY}, {"key_ring_file": ring_file()}):
+        migrate(urls.owner, **told)
         assert len(runs.rows("SELECT 1 FROM talent_sync.talents")) == 5, "without its keys nothing is erased"
     with pytest.raises(MigrationError, match="LOOMA_KEY_RING_FILE names"):
         migrate(urls.owner, ledger_key=LEDGER_KEY, key_ring_file=str(tmp_path / "none.json"))

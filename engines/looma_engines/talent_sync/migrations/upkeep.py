@@ -28,7 +28,7 @@ def upkeep(
     """
     for table in (HISTORY, AUDIT):
         keep(connection, months=history_months, of=table)
-    # Without the ledger's entry the next sync would bring them back; without the ring some of what is theirs would stay.
+    # Without the ledger's entry the next sync would bring them back; without the ring some of theirs would stay.
     for setting, given in (("ledger_key", ledger_key), ("key_ring_file", key_ring_file)):
         if not given:
             log.warning("deleted records stay: a setting is missing", setting=variable(setting))
