@@ -13,8 +13,8 @@ from looma_console.engines import EngineError
 from looma_console.histories import operations
 from looma_console.histories.told import ACTIONS, ORIGINS, TOLD, TONES, deleted_at, lines
 from looma_console.people.messages import explain
-from looma_console.web.caller import caller
 from looma_console.resumes.operations import new_form_key
+from looma_console.web.caller import caller
 from looma_console.web.fragments import render, wants_fragment
 from looma_console.web.parts import parts
 from looma_console.web.permissions import Permission, requires

@@ -67,7 +67,8 @@ def person(talent_id: UUID) -> Response:
 @requires(Permission.PEOPLE_RIGHTS)
 def export(talent_id: UUID) -> Response:
     """All that is held, as a file."""
-    form = "html" if request.args.get("format") == "html" else "json"
+    form = request.args.get("format", "")
+    form = form if form in ("html", "zip") else "json"
     try:
         download = parts().engines.export_person(caller(), talent_id, form)
     except EngineError as error:

@@ -282,6 +282,11 @@ def test_an_export_is_a_file(officer, engine) -> None:
     assert file.status_code == 200
     assert "attachment" in file.headers["Content-Disposition"]
     assert "no-store" in file.headers["Cache-Control"]
+    for asked, wanted in (("zip", "zip"), ("json", "json"), ("exe", "json"), ("", "json")):
+        file = officer.client.get(f"/people/{ID}/rights/export?format={asked}")
+        assert f'filename="person-{ID}.{wanted}"' in file.headers["Content-Disposition"]
+        request, _ = sent(engine, "GET")
+        assert request.args["format"] == wanted
     engine.problem("GET", f"/api/v1/talents/{ID}/export", "not-found", 404)
     assert officer.client.get(f"/people/{ID}/rights/export").status_code == 404
 
