@@ -28,7 +28,7 @@ def export(name: str = "Ada", **changes: Any) -> PersonExport:
         "updated_at": NOW,
     }
     empty = ("relations", "history", "consents", "sources", "conflicts", "quarantine", "files", "audit")
-    values: dict[str, Any] = dict.fromkeys(empty, [])
+    values: dict[str, Any] = {name: [] for name in empty}
     values |= {"format": EXPORT_FORMAT, "made_at": NOW, "deleted": False, "record": record, **changes}
     return msgspec.convert(values, PersonExport)
 
