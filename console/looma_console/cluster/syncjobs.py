@@ -100,6 +100,12 @@ class SyncJob:
     shards: tuple[Shard, ...]
     answers: tuple[Answer, ...]
     conditions: tuple[Condition, ...]
+    namespace: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """What its runs are called by in the database."""
+        return f"{self.namespace}/{self.name}"
 
     @property
     def last(self) -> Run | None:
@@ -161,6 +167,7 @@ def read_sync_job(document: Document) -> SyncJob:
         ),
         answers=tuple(_answer(item) for item in reversed(status.get("requests") or ())),
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
+        namespace=str(document["metadata"].get("namespace") or ""),
     )
 
 

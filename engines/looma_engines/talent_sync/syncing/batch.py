@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
@@ -17,6 +18,7 @@ from looma_engines.talent_sync.privacy.fields import SEALED, SIDES, Seals, hash_
 from looma_engines.talent_sync.records.entity import Entity
 
 from .deciding import KEY, Decision, Known, Verdict
+from .marks import Mark
 from .source_row import SourceRow, digest_of, key_hash
 
 SOURCE_TYPE: Final = "sync"
@@ -31,11 +33,12 @@ _STAGED = (
     "written_digest",
     "position",
     "hash",
+    "quality",
 )
 _STAGING = """CREATE TEMP TABLE IF NOT EXISTS sync_staging
     (key text, id uuid, new boolean, version integer, fields jsonb, base jsonb,
-     raw_digest bytea, written_digest bytea, position bigint, hash bigint) ON COMMIT DELETE ROWS"""
-_TYPES = ("text", "uuid", "bool", "int4", "jsonb", "jsonb", "bytea", "bytea", "int8", "int8")
+     raw_digest bytea, written_digest bytea, position bigint, hash bigint, quality jsonb) ON COMMIT DELETE ROWS"""
+_TYPES = ("text", "uuid", "bool", "int4", "jsonb", "jsonb", "bytea", "bytea", "int8", "int8", "jsonb")
 ENDS = {"talent": ("talent_id", "other_talent_id"), "company": ("company_id",), "job": ("job_id",)}
 """Which ends of a relation a kind of record may be."""
 WRITTEN = (Verdict.CREATE, Verdict.UPDATE, Verdict.RESTORE)
@@ -98,7 +101,7 @@ class Batch:
         query = sql.SQL(
             """SELECT state.key, record.id, record.version, record.deleted_at, record.updated_at, state.base,
                 state.raw_digest, state.seen_generation, state.seen_position, state.gone, state.written_version,
-                state.written_digest, {fields} AS fields
+                state.written_digest, state.quality, {fields} AS fields
             FROM talent_sync.sync_states AS state JOIN {table} AS record ON record.id = state.record_id
             WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = ANY(%(keys)s)
             ORDER BY record.id {lock}"""
@@ -110,7 +113,7 @@ class Batch:
         found = {}
         for row in self._execute(query, keys=sorted(digests)):
             values = self._seals.values(self._entity, row.id, row.fields)
-            base = row.base
+            base, changed = row.base, row.version != row.written_version
             known = Known(
                 record_id=row.id,
                 version=row.version,
@@ -122,8 +125,9 @@ class Batch:
                 seen_generation=row.seen_generation,
                 seen_position=row.seen_position,
                 gone=row.gone,
+                # What people changed since is not what was looked at then.
+                mark=msgspec.convert(row.quality, Mark) if lock and row.quality and not changed else None,
             )
-            changed = row.version != row.written_version
             found[row.key] = Stored(
                 known=known,
                 intact=changed or row.written_digest in self._seals.digests(digest_of(values)),
@@ -202,7 +206,28 @@ class Batch:
                 keys=[row.key for row in seen],
                 positions=[row.position for row in seen],
             )
+        self._keep_marks(decisions, known)
         return ids
+
+    def _keep_marks(self, decisions: Sequence[Decision], known: Mapping[str, Known]) -> None:
+        """Keep how good records are that nobody had looked at: those of an earlier release, once."""
+        new = {
+            decision.row.key: decision.after
+            for decision in decisions
+            if decision.base is None
+            and decision.after is not None
+            and decision.row.key in known
+            and known[decision.row.key].mark is None
+        }
+        if new:
+            self._execute(
+                """UPDATE talent_sync.sync_states AS state SET quality = found.quality
+                FROM unnest(%(keys)s::text[], %(marks)s::jsonb[]) AS found (key, quality)
+                WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = found.key
+                    AND state.quality IS NULL""",
+                keys=list(new),
+                marks=[Jsonb(mark) for mark in new.values()],
+            )
 
     def _stage(
         self, decisions: Sequence[Decision], known: Mapping[str, Known], ids: Mapping[str, UUID]
@@ -234,6 +259,7 @@ class Batch:
                             self._seals.digest(digest_of(stands)),
                             row.position,
                             key_hash(row.key),
+                            None if decision.after is None else Jsonb(decision.after),
                         )
                     )
 
@@ -270,18 +296,19 @@ class Batch:
     def _write_states(self) -> None:
         self._execute(
             """INSERT INTO talent_sync.sync_states AS state (entity, origin, key, record_id, base, raw_digest,
-                written_version, written_digest, seen_generation, seen_position, shard_hash)
+                written_version, written_digest, seen_generation, seen_position, shard_hash, quality)
             SELECT %(entity)s, %(origin)s, key, id, base, raw_digest, version, written_digest, %(generation)s, position,
-                hash
+                hash, quality
             FROM sync_staging
             ON CONFLICT (tenant, entity, origin, key) DO UPDATE SET record_id = excluded.record_id,
                 base = excluded.base, raw_digest = excluded.raw_digest, seen_generation = excluded.seen_generation,
                 seen_position = excluded.seen_position, gone = false,
-                written_version = excluded.written_version, written_digest = excluded.written_digest"""
+                written_version = excluded.written_version, written_digest = excluded.written_digest,
+                quality = excluded.quality"""
         )
 
-    def sweep(self) -> int:
-        """Delete what the source had and has no more, with its relations, as its own deletion would; how many.
+    def sweep(self) -> list[Mark | None]:
+        """Delete what the source had and has no more, with its relations, as its own deletion would; how good each was.
 
         A company that has jobs that are not closed stays, and is looked at again in the next run. One that others were
         merged into stays while another key of it is there, or where people made it here.
@@ -298,7 +325,7 @@ class Batch:
                     UPDATE talent_sync.sync_states AS state SET gone = true
                     WHERE entity = %(entity)s AND origin = %(origin)s AND NOT gone
                         AND seen_generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s {kept}
-                    RETURNING record_id, key)
+                    RETURNING record_id, key, quality)
                 UPDATE {table} AS record SET deleted_at = now(), updated_at = now(), version = version + 1
                 FROM missing WHERE record.id = missing.record_id AND record.deleted_at IS NULL
                     AND record.source_type = %(type)s
@@ -306,7 +333,7 @@ class Batch:
                         WHERE other.record_id = record.id AND NOT other.gone
                             AND NOT (other.entity = %(entity)s AND other.origin = %(origin)s
                                 AND other.key IN (SELECT key FROM missing)))
-                RETURNING record.id"""
+                RETURNING record.id, missing.quality"""
             ).format(kept=kept, table=self._table),
             type=SOURCE_TYPE,
         ).fetchall()
@@ -321,7 +348,7 @@ class Batch:
                 ),
                 gone=[row.id for row in gone],
             )
-        return len(gone)
+        return [msgspec.convert(row.quality, Mark | None) for row in gone]
 
     def note_conflicts(self, decisions: Sequence[Decision]) -> None:
         """Keep what both sides changed; what was open of the same field before is settled by this."""

@@ -33,6 +33,8 @@ class ShardRow(TenantMixin, Base):
     verification: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    span: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    watermark: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class StateRow(Base):
@@ -54,6 +56,7 @@ class StateRow(Base):
     seen_position: Mapped[int] = mapped_column(BigInteger)
     shard_hash: Mapped[int] = mapped_column(BigInteger)
     gone: Mapped[bool] = mapped_column(Boolean)
+    quality: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class QuarantineRow(TenantMixin, Base):

@@ -31,12 +31,14 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `until` is the source's time before its first record was read: what is changed later is the next run's, whatever a
     later part of this reading may see. `before` is the watermark that stood, `form` a digest of how records are made.
+    `full_in` is which run after this one reads all again by `fullEvery`: 1 is the next one.
     """
 
     until: datetime
     form: str = ""
     since: datetime | None = None
     before: datetime | None = None
+    full_in: int | None = None
 
     @property
     def full(self) -> bool:
@@ -61,13 +63,15 @@ def next_span(*, asked: Incremental | None, form: str, past: Sequence[Run], now:
         now: the time by the source's clock.
     """
     last = past[0] if past else None
+    every = (asked.full_every or None) if asked is not None else None
     if asked is None or last is None or last.watermark is None or last.span is None or last.span.form != form:
-        return Span(until=now, form=form)
+        return Span(until=now, form=form, full_in=every)
     since_full = next((at for at, run in enumerate(past) if run.span is None or run.span.full), len(past))
-    if asked.full_every and since_full + 1 >= asked.full_every:
-        return Span(until=now, form=form)
+    if every is not None and since_full + 1 >= every:
+        return Span(until=now, form=form, full_in=every)
     since = last.watermark - duration(asked.overlap)
-    return Span(until=now, form=form, since=since, before=last.watermark)
+    left = None if every is None else every - since_full - 1
+    return Span(until=now, form=form, since=since, before=last.watermark, full_in=left)
 
 
 def watermark_of(span: Span, latest: datetime | None) -> datetime | None:
