@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from looma_core.api.sync import Band, QualityChange, RuleChange, QualityAt
+from looma_core.api.sync import Band, QualityAt, QualityChange, RuleChange
 
 from .marks import Marks
 
