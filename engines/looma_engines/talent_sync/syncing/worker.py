@@ -24,7 +24,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from looma_core.api.syncjob import RemoteSource, ShardReport, Target
+from looma_core.api.syncjob import RemoteSource, ShardQuality, ShardReport, Target
 from looma_engines.sync_worker.cluster import FencedError
 from looma_engines.sync_worker.frame import Asked, Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
@@ -197,6 +197,18 @@ class RecordsWorker:
         """What was asked of a source over HTTP so far."""
         source = self._source.source if self._source is not None else None
         return source.asked() if isinstance(source, AsksOverHttp) else None
+
+    def quality(self) -> ShardQuality | None:
+        """How good the records were that the shard met, and are."""
+        marks = self._checkpoint.tally.quality
+        if not marks.before and not marks.after:
+            return None
+        return ShardQuality(
+            records_before=sum(marks.before.values()),
+            score_before=marks.before_sum,
+            records_after=sum(marks.after.values()),
+            score_after=marks.after_sum,
+        )
 
     def close(self) -> None:
         """Give the connections back."""
