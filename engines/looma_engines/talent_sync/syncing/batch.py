@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
@@ -18,7 +17,7 @@ from looma_engines.talent_sync.privacy.fields import SEALED, SIDES, Seals, hash_
 from looma_engines.talent_sync.records.entity import Entity
 
 from .deciding import KEY, Decision, Known, Verdict
-from .marks import Mark
+from .marks import Mark, kept, known_mark
 from .source_row import SourceRow, digest_of, key_hash
 
 SOURCE_TYPE: Final = "sync"
@@ -113,7 +112,7 @@ class Batch:
         found = {}
         for row in self._execute(query, keys=sorted(digests)):
             values = self._seals.values(self._entity, row.id, row.fields)
-            base, changed = row.base, row.version != row.written_version
+            base = row.base
             known = Known(
                 record_id=row.id,
                 version=row.version,
@@ -125,9 +124,9 @@ class Batch:
                 seen_generation=row.seen_generation,
                 seen_position=row.seen_position,
                 gone=row.gone,
-                # What people changed since is not what was looked at then.
-                mark=msgspec.convert(row.quality, Mark) if lock and row.quality and not changed else None,
+                mark=known_mark(row.quality, row.version) if lock else None,
             )
+            changed = row.version != row.written_version
             found[row.key] = Stored(
                 known=known,
                 intact=changed or row.written_digest in self._seals.digests(digest_of(values)),
@@ -210,9 +209,9 @@ class Batch:
         return ids
 
     def _keep_marks(self, decisions: Sequence[Decision], known: Mapping[str, Known]) -> None:
-        """Keep how good records are that nobody had looked at: those of an earlier release, once."""
+        """Keep how good records are that nobody had looked at since they were changed."""
         new = {
-            decision.row.key: decision.after
+            decision.row.key: Jsonb(kept(decision.after, known[decision.row.key].version))
             for decision in decisions
             if decision.base is None
             and decision.after is not None
@@ -223,10 +222,9 @@ class Batch:
             self._execute(
                 """UPDATE talent_sync.sync_states AS state SET quality = found.quality
                 FROM unnest(%(keys)s::text[], %(marks)s::jsonb[]) AS found (key, quality)
-                WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = found.key
-                    AND state.quality IS NULL""",
+                WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = found.key""",
                 keys=list(new),
-                marks=[Jsonb(mark) for mark in new.values()],
+                marks=list(new.values()),
             )
 
     def _stage(
@@ -243,6 +241,7 @@ class Batch:
                     row, before = decision.row, known.get(decision.row.key)
                     record_id = ids[row.key]
                     fields = decision.values if decision.verdict in WRITTEN else None
+                    version = (before.version if before else 0) + (fields is not None)
                     # Written or not, this is what the record has after the batch.
                     stands = fields if fields is not None else (before.values if before else {})
                     copy.write_row(
@@ -250,7 +249,7 @@ class Batch:
                             row.key,
                             record_id,
                             decision.verdict is Verdict.CREATE,
-                            (before.version if before else 0) + (fields is not None),
+                            version,
                             None
                             if fields is None
                             else Jsonb(self._seals.columns(self._entity, record_id, fields)),
@@ -259,7 +258,7 @@ class Batch:
                             self._seals.digest(digest_of(stands)),
                             row.position,
                             key_hash(row.key),
-                            None if decision.after is None else Jsonb(decision.after),
+                            None if decision.after is None else Jsonb(kept(decision.after, version)),
                         )
                     )
 
@@ -333,7 +332,7 @@ class Batch:
                         WHERE other.record_id = record.id AND NOT other.gone
                             AND NOT (other.entity = %(entity)s AND other.origin = %(origin)s
                                 AND other.key IN (SELECT key FROM missing)))
-                RETURNING record.id, missing.quality"""
+                RETURNING record.id, record.version - 1 AS version, missing.quality"""
             ).format(kept=kept, table=self._table),
             type=SOURCE_TYPE,
         ).fetchall()
@@ -348,7 +347,7 @@ class Batch:
                 ),
                 gone=[row.id for row in gone],
             )
-        return [msgspec.convert(row.quality, Mark | None) for row in gone]
+        return [known_mark(row.quality, row.version) for row in gone]
 
     def note_conflicts(self, decisions: Sequence[Decision]) -> None:
         """Keep what both sides changed; what was open of the same field before is settled by this."""

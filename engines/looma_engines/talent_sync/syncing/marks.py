@@ -33,6 +33,25 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     broken: tuple[str, ...] = ()
 
 
+class KeptMark(Mark, frozen=True, kw_only=True, omit_defaults=True):
+    """A mark as it is kept: of this version of the record, and of no other."""
+
+    version: int
+
+
+def kept(mark: Mark, version: int) -> KeptMark:
+    """What is kept of a record that is at this version."""
+    return KeptMark(score=mark.score, broken=mark.broken, version=version)
+
+
+def known_mark(stored: object, version: int) -> Mark | None:
+    """The mark of a record that is at this version; None where none is kept, or that of another version."""
+    found = msgspec.convert(stored, KeptMark | None)
+    if found is None or found.version != version:
+        return None
+    return Mark(score=found.score, broken=found.broken)
+
+
 def mark_of(found: Assessment) -> Mark:
     """What an assessment comes to."""
     return Mark(score=found.score, broken=tuple(sorted({finding.rule for finding in found.findings})))

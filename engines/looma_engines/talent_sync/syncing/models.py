@@ -56,7 +56,6 @@ class StateRow(Base):
     seen_position: Mapped[int] = mapped_column(BigInteger)
     shard_hash: Mapped[int] = mapped_column(BigInteger)
     gone: Mapped[bool] = mapped_column(Boolean)
-    quality: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class QuarantineRow(TenantMixin, Base):

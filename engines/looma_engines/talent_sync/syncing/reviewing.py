@@ -130,8 +130,6 @@ class ReviewService:
                         "base": values,
                         "written_version": record.version,
                         "written_digest": digest_of(values),
-                        # The next run finds out how good it is.
-                        "quality": None,
                     },
                 )
             await reviews.settle_entry(entry, state="replayed", by=principal.subject, record_id=record.id)
