@@ -29,7 +29,10 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run; `ended_at` is None while it goes on. `trigger` is Created, Schedule, Request or Manual."""
+    """One run; `ended_at` is None while it goes on. `trigger` is Created, Schedule, Request or Manual.
+
+    `mode` is full, incremental, or empty where no worker said; `since` is from when on an incremental run reads.
+    """
 
     epoch: int
     job: str
@@ -42,6 +45,8 @@ class Run:
     worker: str
     message: str
     progress: Progress | None
+    mode: str = ""
+    since: dt.datetime | None = None
 
     @property
     def took(self) -> dt.timedelta | None:
@@ -191,6 +196,7 @@ def _progress(item: Document) -> Progress:
 
 def _run(item: Document) -> Run:
     progress: Document | None = item.get("progress")
+    reading: Document = item.get("reading") or {}
     return Run(
         epoch=int(item.get("epoch") or 0),
         job=str(item.get("job", "")),
@@ -203,6 +209,8 @@ def _run(item: Document) -> Run:
         worker=str(item.get("worker") or ""),
         message=str(item.get("message") or ""),
         progress=_progress(progress) if progress else None,
+        mode=str(reading.get("mode") or ""),
+        since=read_time(reading.get("since")),
     )
 
 

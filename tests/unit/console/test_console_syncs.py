@@ -312,6 +312,18 @@ def test_what_runs_read_and_when_the_next_full_one_is(signed_in, parts, engine) 
     assert "each one" in browser.get("/syncs/people/readings").text, "a file is always read as a whole"
 
 
+def test_the_runs_of_a_sync_job_say_what_they_read(signed_in, parts) -> None:
+    document = sync_document()
+    ended, active = document["status"]["runs"]
+    ended["reading"] = {"mode": "full"}
+    active["reading"] = {"mode": "incremental", "since": "2026-11-19T09:55:00Z", "fullIn": 4}
+    parts.sync_watch.replace([document])
+    latest, before = signed_in(Role.OPERATOR).get("/syncs/people").text.split('<tr id="run-')[1:]
+    assert "What was changed since" in latest
+    assert "9:55" in latest
+    assert "All of it" in before
+
+
 def test_what_runs_read_is_not_known_while_the_service_is_away(signed_in, parts, engine) -> None:
     parts.sync_watch.replace([sync_document()])
     engine.problem("GET", "/api/v1/sync-runs", "not-ready", 503)

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from looma_core.api.syncjob import Incremental, RemoteSource, SourceBase
+from looma_core.api.syncjob import Incremental, Reading, RemoteSource, SourceBase
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -44,6 +44,18 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def full(self) -> bool:
         """Whether it is all."""
         return self.since is None
+
+
+def reading_of(span: Span | None) -> Reading:
+    """What a shard's entry says of it; a source without spans is read whole."""
+    if span is None:
+        return Reading(mode="full")
+    return Reading(
+        mode="full" if span.full else "incremental",
+        since=span.since,
+        watermark=span.before,
+        full_in=span.full_in,
+    )
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

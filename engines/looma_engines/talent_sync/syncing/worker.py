@@ -43,7 +43,7 @@ from .source_row import SourceRow, shard_of
 from .sources.opening import open_source
 from .sources.patience import PatientSource
 from .sources.record_source import AsksOverHttp
-from .spans import Run, Span, form_of, next_span, watermark_of
+from .spans import Run, Span, form_of, next_span, reading_of, watermark_of
 from .three_way import Policy
 
 ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
@@ -114,7 +114,12 @@ class RecordsWorker:
         self._span = self._spanned(inputs)
         tally = self._checkpoint.tally
         report = earlier or ShardReport(shard=inputs.shard, epoch=inputs.epoch)
-        return msgspec.structs.replace(report, cursor=str(self._checkpoint.position), **_reported(tally))
+        return msgspec.structs.replace(
+            report,
+            cursor=str(self._checkpoint.position),
+            reading=reading_of(self._span),
+            **_reported(tally),
+        )
 
     def total(self, inputs: Inputs) -> int | None:
         """Records of this shard: what the source says where there is one shard, else by reading a file once."""
