@@ -149,6 +149,14 @@ class EngineClient:
         """Delete version `version`; raises EngineError (412 if it was changed meanwhile)."""
         self._call(caller, "DELETE", f"/api/v1/{kind}/{record_id}", headers={"If-Match": f'"{version}"'})
 
+    def restore_record(
+        self, caller: Caller, kind: str, record_id: UUID, *, version: int, key: str
+    ) -> dict[str, Any]:
+        """Bring back what was deleted at version `version`. Raises EngineError (412 if it is at another one)."""
+        headers = {"If-Match": f'"{version}"'} | ({HEADER: key} if key else {})
+        answer = self._call(caller, "POST", f"/api/v1/{kind}/{record_id}/restore", headers=headers)
+        return _decode(answer, dict[str, Any])
+
     def change_talent(
         self, caller: Caller, talent_id: UUID, *, version: int, patch: Mapping[str, object]
     ) -> Talent:
@@ -257,6 +265,14 @@ class EngineClient:
     def erasure(self, caller: Caller, erasure_id: UUID) -> Erasure:
         """One erasure with its proof. Raises EngineError."""
         return _decode(self._call(caller, "GET", f"/api/v1/erasures/{erasure_id}"), Erasure)
+
+    def lift_erasure(
+        self, caller: Caller, erasure_id: UUID, document: Mapping[str, object], *, key: str
+    ) -> Erasure:
+        """Let syncs bring an erased person in again; the same `key` does so once. Raises EngineError."""
+        return _decode(
+            self._posted(caller, f"/api/v1/erasures/{erasure_id}/lift", document, key=key), Erasure
+        )
 
     def audit_events(self, caller: Caller, query: Mapping[str, str]) -> Page[AuditEvent]:
         """One page of what was done with people's data. Raises EngineError."""

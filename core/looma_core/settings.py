@@ -193,6 +193,13 @@ class MigrateSettings(CoreSettings, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ] = ""
+    key_ring_file: Annotated[
+        str,
+        Meta(
+            description="File of the key ring that opens addresses and numbers of people; without one nothing "
+            "that was deleted is erased."
+        ),
+    ] = ""
 
 
 def variable(field_name: str) -> str:

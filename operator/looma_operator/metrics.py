@@ -83,6 +83,12 @@ SYNC_SOURCE_THROTTLED = Gauge(
     "it.",
     ["namespace", "name"],
 )
+SYNC_QUALITY = Gauge(
+    "looma_operator_sync_quality",
+    "Mean score, 0 to 100, of the records that a SyncJob's latest run met, before it and after it (when: before, "
+    "after).",
+    ["namespace", "name", "when"],
+)
 SYNC_LAST_SUCCESS = Gauge(
     "looma_operator_sync_last_success_timestamp_seconds",
     "When a run of a SyncJob last succeeded, in seconds since 1970. Absent before that.",

@@ -20,6 +20,7 @@ from .metrics import (
     SYNC_EPOCH,
     SYNC_LAST_SUCCESS,
     SYNC_PHASE,
+    SYNC_QUALITY,
     SYNC_RECORDS,
     SYNC_RUN_SECONDS,
     SYNC_RUNS,
@@ -187,6 +188,7 @@ def _show(namespace: str, name: str, status: SyncJobStatus) -> None:
         for kind in RECORDS:
             SYNC_RECORDS.labels(namespace, name, kind).set(getattr(status.progress, kind))
     _show_source(namespace, name, status)
+    _show_quality(namespace, name, status)
     if status.last_success_time is not None:
         SYNC_LAST_SUCCESS.labels(namespace, name).set(status.last_success_time.timestamp())
 
@@ -209,8 +211,23 @@ def _show_source(namespace: str, name: str, status: SyncJobStatus) -> None:
     SYNC_SOURCE_THROTTLED.labels(namespace, name).set(throttled)
 
 
+def _show_quality(namespace: str, name: str, status: SyncJobStatus) -> None:
+    """How good the records of the latest run were and are, all shards together; nothing where no worker looks."""
+    SYNC_QUALITY.remove_by_labels({"namespace": namespace, "name": name})
+    told = [
+        shard.quality for shard in status.shards if shard.epoch == status.epoch and shard.quality is not None
+    ]
+    for when, records, score in (
+        ("before", sum(shard.records_before for shard in told), sum(shard.score_before for shard in told)),
+        ("after", sum(shard.records_after for shard in told), sum(shard.score_after for shard in told)),
+    ):
+        if records:
+            SYNC_QUALITY.labels(namespace, name, when).set(score / records)
+
+
 def _forget(namespace: str, name: str) -> None:
     SYNC_SOURCE_REQUESTS.remove_by_labels({"namespace": namespace, "name": name})
+    SYNC_QUALITY.remove_by_labels({"namespace": namespace, "name": name})
     gone = [
         (SYNC_EPOCH, ()),
         (SYNC_LAST_SUCCESS, ()),

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from looma_core.api.syncjob import ShardReport
+from looma_core.api.syncjob import Reading, ShardReport
 
 from .resources import Condition, Json, Metadata, RequestRecord, to_json
 from .resources_notifications import Notification
@@ -92,6 +92,7 @@ class Run(_Struct, frozen=True, kw_only=True):
     worker: str = ""
     message: str = ""
     shards: int = 1
+    reading: Reading | None = None
     progress: Progress | None = None
 
 

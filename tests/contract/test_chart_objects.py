@@ -392,6 +392,17 @@ def test_the_ledgers_key_is_long_and_the_upkeep_has_it(dev: list[Object]) -> Non
     assert named["LOOMA_LEDGER_KEY"]["valueFrom"]["secretKeyRef"]["name"] == "looma-engines"
 
 
+def test_the_upkeep_opens_what_is_sealed(dev: list[Object]) -> None:
+    for name in ("CronJob/looma-upkeep", "CronJob/looma-reseal"):
+        pod = pod_specs(dev)[name]
+        (container,) = pod["containers"]
+        mount = next(mount for mount in container["volumeMounts"] if mount["name"] == "key-ring")
+        assert settings_of(container)["LOOMA_KEY_RING_FILE"] == f"{mount['mountPath']}/ring.json"
+        assert mount["readOnly"] is True
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "key-ring"]
+        assert volume["secret"]["secretName"] == "looma-key-ring"
+
+
 def test_the_issuers_key_signs_rs256(dev: list[Object]) -> None:
     from joserfc import jwt
     from joserfc.jwk import RSAKey

@@ -114,8 +114,8 @@ CALLS: dict[str, Call] = {
     f"POST {API}/quarantine/{{entry_id}}/discard": Call(headers={"If-Match": "*"}),
     f"GET {API}/sync-conflicts": Call(),
     f"POST {API}/sync-conflicts/{{conflict_id}}/settle": Call(json={"take": "source"}),
-    f"GET {API}/sync-runs": Call(),
-    f"GET {API}/sync-runs/{{number}}": Call(),
+    f"GET {API}/sync-runs": Call(roles=frozenset(Role)),
+    f"GET {API}/sync-runs/{{number}}": Call(roles=frozenset(Role)),
     f"POST {API}/talents/{{person_id}}/erasure": Call(
         expects=201, json={"reason": "request"}, roles=OFFICERS
     ),

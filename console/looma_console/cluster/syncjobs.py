@@ -29,7 +29,10 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run; `ended_at` is None while it goes on. `trigger` is Created, Schedule, Request or Manual."""
+    """One run; `ended_at` is None while it goes on. `trigger` is Created, Schedule, Request or Manual.
+
+    `mode` is full, incremental, or empty where no worker said; `since` is from when on an incremental run reads.
+    """
 
     epoch: int
     job: str
@@ -42,6 +45,8 @@ class Run:
     worker: str
     message: str
     progress: Progress | None
+    mode: str = ""
+    since: dt.datetime | None = None
 
     @property
     def took(self) -> dt.timedelta | None:
@@ -100,6 +105,12 @@ class SyncJob:
     shards: tuple[Shard, ...]
     answers: tuple[Answer, ...]
     conditions: tuple[Condition, ...]
+    namespace: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """What its runs are called by in the database."""
+        return f"{self.namespace}/{self.name}"
 
     @property
     def last(self) -> Run | None:
@@ -161,6 +172,7 @@ def read_sync_job(document: Document) -> SyncJob:
         ),
         answers=tuple(_answer(item) for item in reversed(status.get("requests") or ())),
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
+        namespace=str(document["metadata"].get("namespace") or ""),
     )
 
 
@@ -184,6 +196,7 @@ def _progress(item: Document) -> Progress:
 
 def _run(item: Document) -> Run:
     progress: Document | None = item.get("progress")
+    reading: Document = item.get("reading") or {}
     return Run(
         epoch=int(item.get("epoch") or 0),
         job=str(item.get("job", "")),
@@ -196,6 +209,8 @@ def _run(item: Document) -> Run:
         worker=str(item.get("worker") or ""),
         message=str(item.get("message") or ""),
         progress=_progress(progress) if progress else None,
+        mode=str(reading.get("mode") or ""),
+        since=read_time(reading.get("since")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from flask_babel import LazyString, lazy_gettext
 
 from looma_console.people.messages import LANGUAGES, SOURCES
 from looma_console.records.kinds import COMPANIES, JOBS, Choices, Kind
-from looma_core.api.history import FieldChange
+from looma_core.api.history import FieldChange, HistoryEntry
 
 Labels = Mapping[str, LazyString]
 
@@ -94,6 +94,19 @@ ORIGINS: Labels = {
     "merge": lazy_gettext("by a merge"),
 }
 """Ways other than a request, which needs no word."""
+
+
+def deleted_at(entries: Sequence[HistoryEntry]) -> int | None:
+    """The version at which a record was deleted, of its entries, the newest first; None where it is not.
+
+    | newest entry | answer      |
+    | ------------ | ----------- |
+    | delete, 3    | 3           |
+    | restore, 4   | None        |
+    | none         | None        |
+    """
+    newest = next(iter(entries), None)
+    return newest.version if newest is not None and newest.action == "delete" else None
 
 
 def shown(value: object) -> str:

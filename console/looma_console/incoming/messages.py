@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask_babel import LazyString, lazy_gettext
+
+from looma_console.people.messages import QUALITY as OF_PEOPLE
+from looma_console.records.kinds import QUALITY as OF_RECORDS
+from looma_core.api.sync import QualityChange
+
+RULES: Mapping[str, LazyString] = {**OF_PEOPLE, **OF_RECORDS}
+"""What a record fails, by the id of the rule."""
+BEST = 100
 
 STATES: dict[str, LazyString] = {
     "open": lazy_gettext("Waits"),
@@ -34,3 +44,18 @@ COUNTS: dict[str, LazyString] = {
     "failed": lazy_gettext("Failed records"),
     "erased": lazy_gettext("Erased here, not brought back"),
 }
+
+
+def bands(change: QualityChange) -> list[tuple[str, int, int]]:
+    """How many records have which score, before and after a run, the best first.
+
+    | bands before | bands after    | answer                          |
+    | ------------ | -------------- | ------------------------------- |
+    | 90: 2        | 100: 1, 90: 1  | ("100", 0, 1), ("90–99", 2, 1)  |
+    """
+    before = {band.least: band.records for band in change.before.bands}
+    after = {band.least: band.records for band in change.after.bands}
+    return [
+        (str(BEST) if least == BEST else f"{least}–{least + 9}", before.get(least, 0), after.get(least, 0))
+        for least in sorted({*before, *after}, reverse=True)
+    ]

@@ -169,6 +169,8 @@ def _words() -> dict[str, Any]:
         "tones": messages.TONES,
         "entities": messages.ENTITIES,
         "count_names": messages.COUNTS,
+        "rule_names": messages.RULES,
+        "bands": messages.bands,
     }
 
 

@@ -95,7 +95,11 @@ def _person(talent_id: UUID, problem: EngineError | None = None) -> Response:
         )
     except EngineError as error:
         return render(
-            "people/missing.html", "main", status=error.problem.status, problem=messages.explain(error)
+            "people/missing.html",
+            "main",
+            status=error.problem.status,
+            problem=messages.explain(error),
+            record_id=talent_id if error.problem.status == 404 else None,
         )
     return render(
         "people/person.html",

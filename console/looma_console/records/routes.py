@@ -169,7 +169,12 @@ def _record(
         view = operations.view_record(parts().engines, caller(), kind, record_id)
     except EngineError as gone:
         return render(
-            "records/missing.html", "main", status=gone.problem.status, kind=kind, problem=explain(gone)
+            "records/missing.html",
+            "main",
+            status=gone.problem.status,
+            kind=kind,
+            problem=explain(gone),
+            record_id=record_id if gone.problem.status == 404 else None,
         )
     stored = {field.name: forms.shown(view.document, field) for field in kind.fields}
     return render(

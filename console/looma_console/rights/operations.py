@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,42 @@ def erase(
     erasure = engines.erase(caller, talent_id, document, key=form.get("key", ""))
     # The entry names the erasure: the person's id is nowhere from now on, but where it was before.
     _note(db, caller, "erase-person", f"erasure/{erasure.id}", {"reason": erasure.reason})
+    return erasure
+
+
+def moment_of(day: str, *, now: datetime) -> str:
+    """The moment that a form's day means: its end, in UTC, or now where it is not over.
+
+    | day        | now              | answer               |
+    | ---------- | ---------------- | -------------------- |
+    | 2026-05-01 | 2026-05-03 10:00 | 2026-05-01T23:59:59Z |
+    | 2026-05-03 | 2026-05-03 10:00 | 2026-05-03T10:00:00Z |
+    | 2026-05-09 | 2026-05-03 10:00 | 2026-05-09T23:59:59Z |
+    | (empty)    | 2026-05-03 10:00 | 2026-05-03T10:00:00Z |
+    """
+    now = now.astimezone(UTC)
+    if day in ("", now.date().isoformat()):
+        return f"{now:%Y-%m-%dT%H:%M:%S}Z"
+    return f"{day}T23:59:59Z"
+
+
+def lift(
+    db: Database,
+    engines: EngineClient,
+    caller: Caller,
+    erasure_id: UUID,
+    *,
+    form: Mapping[str, str],
+    purposes: Sequence[str],
+) -> Erasure:
+    """Let syncs bring an erased person in again, on the basis of a form. Raises EngineError."""
+    document: dict[str, Any] = {
+        name: value for name in ("basis", "reference") if (value := form.get(name, "").strip())
+    }
+    document["purposes"] = list(purposes)
+    document["given_at"] = moment_of(form.get("given_at", "").strip(), now=datetime.now(UTC))
+    erasure = engines.lift_erasure(caller, erasure_id, document, key=form.get("key", ""))
+    _note(db, caller, "lift-erasure", f"erasure/{erasure_id}", {"basis": form.get("basis", "")})
     return erasure
 
 

@@ -67,7 +67,8 @@ def person(talent_id: UUID) -> Response:
 @requires(Permission.PEOPLE_RIGHTS)
 def export(talent_id: UUID) -> Response:
     """All that is held, as a file."""
-    form = "html" if request.args.get("format") == "html" else "json"
+    form = request.args.get("format", "")
+    form = form if form in ("html", "zip") else "json"
     try:
         download = parts().engines.export_person(caller(), talent_id, form)
     except EngineError as error:
@@ -129,12 +130,29 @@ def find() -> BaseResponse:
 @blueprint.get("/privacy/erasures/<uuid:erasure_id>")
 @requires(Permission.PEOPLE_RIGHTS)
 def erasure(erasure_id: UUID) -> Response:
-    """One erasure with its proof."""
+    """One erasure with its proof, and how it is lifted."""
+    return _erasure(erasure_id)
+
+
+@blueprint.post("/privacy/erasures/<uuid:erasure_id>/lift")
+@requires(Permission.PEOPLE_RIGHTS)
+def lift(erasure_id: UUID) -> BaseResponse:
+    """Let syncs bring the person in again, if whoever asks said that there is a new basis."""
+    if request.form.get("confirmed") != "yes":
+        return _erasure(erasure_id, unconfirmed=True)
     try:
-        found = parts().engines.erasure(caller(), erasure_id)
+        operations.lift(
+            parts().db,
+            parts().engines,
+            caller(),
+            erasure_id,
+            form=request.form,
+            purposes=request.form.getlist("purposes"),
+        )
     except EngineError as error:
-        return _missing(error)
-    return render("rights/erasure.html", "main", erasure=found, **_words())
+        return _erasure(erasure_id, error)
+    flash(gettext("The erasure is lifted: syncs may bring the person in again."))
+    return _to(url_for("rights.erasure", erasure_id=erasure_id))
 
 
 @blueprint.get("/privacy/audit")
@@ -185,6 +203,25 @@ def _person(talent_id: UUID, error: EngineError | None = None, *, unconfirmed: b
         sent=request.form,
         unconfirmed=unconfirmed,
         problem=explain(error) if error else None,
+        **_words(),
+    )
+
+
+def _erasure(erasure_id: UUID, error: EngineError | None = None, *, unconfirmed: bool = False) -> Response:
+    try:
+        found = parts().engines.erasure(caller(), erasure_id)
+    except EngineError as gone:
+        return _missing(gone)
+    return render(
+        "rights/erasure.html",
+        "main",
+        status=error.problem.status if error else 422 if unconfirmed else 200,
+        erasure=found,
+        key=new_form_key(),
+        sent=request.form,
+        unconfirmed=unconfirmed,
+        problem=explain(error) if error else None,
+        wrong={item.field: item.message for item in error.problem.errors} if error else {},
         **_words(),
     )
 

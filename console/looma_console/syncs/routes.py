@@ -24,18 +24,22 @@ from werkzeug.wrappers import Response as BaseResponse
 from looma_console.cluster.api import KubernetesError
 from looma_console.cluster.model import Event, newest_first, read_event
 from looma_console.cluster.syncjobs import SyncJob, read_sync_job
+from looma_console.engines import EngineError
+from looma_console.people.messages import explain
 from looma_console.services.operations import MAX_REASON, MIN_REASON
 from looma_console.services.streaming import blocks_of, open_stream
 from looma_console.syncs import messages, operations
-from looma_console.web.caller import cluster_person
+from looma_console.web.caller import caller, cluster_person
 from looma_console.web.csrf import notice
 from looma_console.web.fragments import render, wants_fragment
 from looma_console.web.parts import parts
 from looma_console.web.permissions import Permission, requires
+from looma_core.api.sync import SyncRun
 from looma_core.api.syncjob import PLURAL
 
 blueprint = Blueprint("syncs", __name__, template_folder="templates")
 EVENTS = 30
+READINGS = "20"
 LIST, PAGE, QUESTION = "syncs/index.html", "syncs/sync.html", "syncs/request.html"
 
 
@@ -73,6 +77,20 @@ def sync_live(name: str) -> Response:
         return blocks_of(PAGE, ("overview", "run", "history", "answers", "events"), _sync(name))
 
     return _open(blocks)
+
+
+@blueprint.get("/syncs/<name>/readings")
+@requires(Permission.SYNCS_READ)
+def readings(name: str) -> Response:
+    """What its latest runs read: all of the source or what was changed, and from when to when."""
+    found = _find(name)
+    runs: list[SyncRun] = []
+    problem = None
+    try:
+        runs = parts().engines.sync_runs(caller(), {"job": found.full_name, "limit": READINGS}).items
+    except EngineError as error:
+        problem = explain(error)
+    return render("syncs/readings.html", "main", job=found, runs=runs, problem=problem, **_words())
 
 
 @blueprint.get("/syncs/<name>/requests/<action>")

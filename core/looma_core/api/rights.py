@@ -203,6 +203,17 @@ class StoredSource(msgspec.Struct, kw_only=True):
     base: dict[str, Any] | None
 
 
+class StoredFile(msgspec.Struct, kw_only=True):
+    """A file that is kept of the person; the file itself is at `/api/v1/resumes/{id}/file`."""
+
+    id: UUID
+    file_name: Annotated[str | None, Meta(description="Null where it was sealed under a key that is gone.")]
+    media_type: str
+    size: Annotated[int, Meta(description="Bytes.")]
+    sha256: str
+    kept_at: datetime
+
+
 class PersonExport(msgspec.Struct, kw_only=True):
     """All that is held of one person, as one document."""
 
@@ -216,6 +227,7 @@ class PersonExport(msgspec.Struct, kw_only=True):
     sources: list[StoredSource]
     conflicts: list[SyncConflict]
     quarantine: list[QuarantineEntry]
+    files: list[StoredFile]
     audit: list[AuditEvent]
     merged: Annotated[
         list[PersonExport], Meta(description="The same of each record that was merged with this one.")

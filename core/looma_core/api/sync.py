@@ -13,6 +13,7 @@ from looma_core.api.syncjob import Entity
 from looma_core.problems import FieldError
 
 QuarantineState = Literal["open", "replayed", "discarded", "superseded"]
+RunMode = Literal["full", "incremental"]
 ConflictResolution = Literal["source", "target", "merged", "open"]
 
 
@@ -103,6 +104,42 @@ class RunCounts(msgspec.Struct, kw_only=True):
     ] = 0
 
 
+class Band(msgspec.Struct, kw_only=True):
+    """How many records have a score from `least` on, up to the next band."""
+
+    least: Annotated[int, Meta(ge=0, le=100, examples=[90])]
+    records: int
+
+
+class QualityAt(msgspec.Struct, kw_only=True):
+    """How good the records of a run are, at one of its ends."""
+
+    records: Annotated[int, Meta(description="Of which a score is known.")]
+    mean: Annotated[float | None, Meta(description="Mean score, 0 to 100; null without a record.")]
+    bands: Annotated[list[Band], Meta(description="By tens, the best first; 100 is a band of its own.")]
+
+
+class RuleChange(msgspec.Struct, kw_only=True):
+    """What a run did to one rule: how many records fail it."""
+
+    rule: Annotated[str, Meta(description="Id of the rule.", examples=["talent.email.format"])]
+    before: Annotated[int, Meta(description="Records that failed it before the run.")]
+    after: Annotated[int, Meta(description="Records that fail it after the run.")]
+    broken: Annotated[int, Meta(description="Records that fail it since the run, new ones among them.")]
+    mended: Annotated[int, Meta(description="Records that were there before and fail it no more.")]
+
+
+class QualityChange(msgspec.Struct, kw_only=True):
+    """How good the records that a run met were before it, and are after it."""
+
+    before: QualityAt
+    after: QualityAt
+    rules: Annotated[
+        list[RuleChange],
+        Meta(description="Rules that any of them failed or fails, those with the most changes first."),
+    ]
+
+
 class SyncRun(msgspec.Struct, kw_only=True):
     """One run, as its workers wrote it down with each batch."""
 
@@ -116,6 +153,29 @@ class SyncRun(msgspec.Struct, kw_only=True):
     counts: RunCounts
     quality: Annotated[
         float | None, Meta(description="Mean quality of the records that were written, 0 to 100.")
+    ] = None
+    quality_before: Annotated[
+        float | None, Meta(description="Mean quality, before the run, of the records that it met.")
+    ] = None
+    quality_after: Annotated[float | None, Meta(description="Mean quality of them after it.")] = None
+    mode: Annotated[
+        RunMode, Meta(description="Whether the run read all of the source, or what was changed.")
+    ] = "full"
+    since: Annotated[
+        datetime | None, Meta(description="From which time of the source an incremental run read.")
+    ] = None
+    watermark_before: Annotated[
+        datetime | None, Meta(description="Up to which time of the source all was known before the run.")
+    ] = None
+    watermark: Annotated[
+        datetime | None,
+        Meta(
+            description="Up to which time all is known after it; null where no record says when it was changed."
+        ),
+    ] = None
+    full_in: Annotated[
+        int | None,
+        Meta(description="Which run after this one reads all again by `fullEvery`; 1 is the next one."),
     ] = None
     looked: Annotated[
         int | None, Meta(description="How many records of the source were looked for afterwards.")
@@ -144,4 +204,8 @@ class SyncReport(SyncRun, kw_only=True):
         list[Tallied], Meta(description="Records in quarantine by the field that is wrong, the most first.")
     ]
     resolutions: Annotated[list[Tallied], Meta(description="Conflicts by what became of them.")]
+    quality_change: Annotated[
+        QualityChange | None,
+        Meta(description="Quality before the run and after it; null for a run of an earlier release."),
+    ] = None
     conflict_fields: Annotated[list[Tallied], Meta(description="Conflicts by field, the most first.")]

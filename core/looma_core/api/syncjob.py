@@ -203,6 +203,27 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     on_missing: OnMissing = "keep"
 
 
+class Reading(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a run reads of its source: all, or what was changed `since` then.
+
+    `watermark` is up to when all was known before, `full_in` which run after this one reads all again.
+    """
+
+    mode: Literal["full", "incremental"]
+    since: datetime | None = None
+    watermark: datetime | None = None
+    full_in: int | None = None
+
+
+class ShardQuality(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How good a shard's records were before the run and are after it: how many have a score, and their sum."""
+
+    records_before: int = 0
+    score_before: int = 0
+    records_after: int = 0
+    score_after: int = 0
+
+
 class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a worker says of its shard: one entry of `status.shards`, all counts since the run began.
 
@@ -210,7 +231,9 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     `conflicts` are fields that both sides changed, `resolved` those of them that a policy settled. `verified` is how
     many of `total` the target was found to hold as the source has them, once the worker looked. `source_requests` and
     the two after it are of a source that is asked over HTTP: questions by what was answered (`none` where nothing
-    was), those asked again, and seconds that the source asked to be left alone for, or its pace.
+    was), those asked again, and seconds that the source asked to be left alone for, or its pace. `quality` is of the
+    records that were met, where the worker knows what a record is worth. `reading` says what is read, the same in all
+    shards of a run.
     """
 
     shard: int
@@ -232,6 +255,8 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     source_requests: dict[str, int] | None = None
     source_retries: int | None = None
     source_throttled_seconds: float | None = None
+    quality: ShardQuality | None = None
+    reading: Reading | None = None
     cursor: str = ""
     message: str = ""
     observed_at: datetime | None = None

@@ -52,7 +52,7 @@ class Branch(msgspec.Struct, frozen=True):
     name: str
     folder: Path
     upkeep: str = ""
-    """Module with `upkeep(connection, *, history_months)`, where the package has one."""
+    """Module with `upkeep(connection, *, history_months, ...)`, where the package has one."""
 
     def config(self, connection: Connection | None = None) -> Config:
         """Alembic's configuration for this branch alone."""
@@ -117,6 +117,7 @@ def migrate(
     history_months: int = HISTORY_MONTHS,
     deleted_days: int = DELETED_DAYS,
     ledger_key: str = "",
+    key_ring_file: str = "",
 ) -> dict[str, str]:
     """Bring all branches to their newest revision, and do what their tables need again and again.
 
@@ -127,6 +128,7 @@ def migrate(
         history_months: how many months of the records' history are kept, beside this one.
         deleted_days: after how many days a deleted record is erased.
         ledger_key: of the digests of what is erased; without one nothing is.
+        key_ring_file: opens what is sealed of those who are erased; without one nothing is.
 
     Returns:
         The revision of each branch afterwards.
@@ -148,6 +150,7 @@ def migrate(
                     history_months=history_months,
                     deleted_days=deleted_days,
                     ledger_key=ledger_key,
+                    key_ring_file=key_ring_file,
                 )
             return revisions
     finally:
@@ -168,6 +171,7 @@ def main() -> None:
             history_months=settings.history_months,
             deleted_days=settings.deleted_days,
             ledger_key=settings.ledger_key,
+            key_ring_file=settings.key_ring_file,
         )
     except MigrationError as error:
         log.error("not migrated", error=str(error))  # noqa: TRY400 - the message is all there is to know

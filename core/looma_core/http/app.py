@@ -25,6 +25,7 @@ from looma_core.http.document import document_of, openapi_config
 from looma_core.http.errors import exception_handlers
 from looma_core.http.frame import Frame
 from looma_core.http.idempotency import Idempotency, unkept
+from looma_core.http.media import check_media
 from looma_core.http.methods import tell_all_methods
 from looma_core.http.shadow import Limits, Sender, ShadowLayer
 from looma_core.key_sets import KeySets, addresses
@@ -114,7 +115,8 @@ def create_app(
     app = Litestar.from_config(
         AppConfig(
             route_handlers=[*route_handlers, *_own_routes(counted, checks)],
-            guards=[guard],
+            # Who calls is asked first: a stranger learns nothing of what a route reads.
+            guards=[guard, check_media],
             middleware=[idempotency.layer(guard)] if idempotency is not None else [],
             dependencies={
                 "principal": Provide(provide_principal, sync_to_thread=False),

@@ -14,6 +14,8 @@ from litestar.status_codes import HTTP_200_OK, HTTP_300_MULTIPLE_CHOICES
 
 from looma_core.http.access import declared
 from looma_core.http.idempotency import repetition
+from looma_core.http.media import HEADER as TYPE_HEADER
+from looma_core.http.media import PATCH_TYPES, PATCHED, read_types
 from looma_core.http.shapes import REFERENCE, patch_schema, schemas_of
 from looma_core.idempotency import (
     HEADER,
@@ -23,7 +25,7 @@ from looma_core.idempotency import (
     KeyReused,
     KeyUnderWay,
 )
-from looma_core.problems import MEDIA_TYPE
+from looma_core.problems import MEDIA_TYPE, UnsupportedMedia
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
 SCHEME = "bearer"
-ALSO, PATCHED = "looma_also_answers", "looma_patched"
-PATCH_TYPES = ("application/merge-patch+json", "application/json")
+ALSO = "looma_also_answers"
 FIXED = ("source",)
 """Fields of a draft that no patch changes."""
 
@@ -45,11 +46,6 @@ def answers(also: Mapping[int, str]) -> dict[str, Any]:
     Those of 200 to 299 have the body of the first.
     """
     return {ALSO: dict(also)}
-
-
-def patches(draft: str) -> dict[str, Any]:
-    """`opt` of a route whose body is a merge patch of this struct, by its name in the signatures' namespace."""
-    return {PATCHED: draft}
 
 
 class _NoRoutes(Router):
@@ -98,6 +94,9 @@ def document_of(app: Litestar) -> dict[str, Any]:
     for path, method, handler in _documented(app):
         operation = document["paths"][path][method]
         _add_answers(operation["responses"], handler.opt.get(ALSO, {}))
+        if types := read_types(handler):
+            said = f"{UnsupportedMedia.title}: send the header {TYPE_HEADER} with {' or '.join(types)}."
+            operation["responses"][str(UnsupportedMedia.status)] = {**problem, "description": said}
         if PATCHED in handler.opt:
             draft = handler.resolve_signature_namespace()[handler.opt[PATCHED]].__name__
             name = draft.removesuffix("Draft") + "Patch"

@@ -35,13 +35,20 @@ from looma_core.api.resume import (
     TextInput,
 )
 from looma_core.auth import Principal, Role
-from looma_core.http import WRITES_NOTHING, allow, answers, idempotent, leave_unfinished
+from looma_core.http import (
+    WRITES_NOTHING,
+    allow,
+    answers,
+    essence,
+    idempotent,
+    leave_unfinished,
+    unsupported,
+)
 from looma_core.problems import (
     BadRequest,
     FieldError,
     Problem,
     ProblemError,
-    UnsupportedMedia,
     ValidationProblem,
 )
 from looma_engines.resume.documents.sniff import SHORT_NAMES
@@ -175,9 +182,7 @@ class ResumeController(Controller):
             _, data = await _upload(await _form(request))
             parsed = await resumes.parse_file(data)
             return _costing(parsed, parsed.pages)
-        raise UnsupportedMedia(
-            "Send `multipart/form-data` with a `file`, or `application/json` with a `text`."
-        )
+        raise unsupported(kind, ["multipart/form-data", "application/json"])
 
     @post(
         status_code=HTTP_201_CREATED,
@@ -326,7 +331,7 @@ class ExtractController(Controller):
 
 
 def _content_type(request: Request[Any, Any, Any]) -> str:
-    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+    return essence(request.headers.get("content-type", ""))
 
 
 async def _text(request: Request[Any, Any, Any]) -> TextInput:
@@ -337,8 +342,9 @@ async def _text(request: Request[Any, Any, Any]) -> TextInput:
 
 
 async def _form(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - Litestar's FormMultiDict of str and UploadFile
-    if _content_type(request) != "multipart/form-data":
-        raise UnsupportedMedia("Send `multipart/form-data` with a `file`.")
+    kind = _content_type(request)
+    if kind != "multipart/form-data":
+        raise unsupported(kind, ["multipart/form-data"])
     try:
         return await request.form()
     except UnicodeDecodeError as error:

@@ -26,7 +26,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from looma_core.api.syncjob import ExitCode, ShardReport
+from looma_core.api.syncjob import ExitCode, ShardQuality, ShardReport
 
 from .cluster import ClusterError, FencedError, SyncJobInCluster
 from .inputs import BadInputError, Inputs
@@ -124,6 +124,14 @@ class Asked:
     requests: Mapping[str, int]
     retries: int = 0
     throttled_seconds: float = 0.0
+
+
+@runtime_checkable
+class Rating(Protocol):
+    """A worker that knows what a record is worth."""
+
+    def quality(self) -> ShardQuality | None:
+        """How good the shard's records were before the run and are after it, since it began; None without one."""
 
 
 @runtime_checkable
@@ -233,6 +241,8 @@ class _Shard:
 
     def _tell(self) -> None:
         self._note_asked()
+        if isinstance(self._worker, Rating):
+            self._change(quality=self._worker.quality())
         seconds = time.monotonic() - self._begun
         done = self._report.read - self._read_before
         # Of this pod alone, from its first batch: what an earlier one did took its own time.

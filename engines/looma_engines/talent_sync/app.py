@@ -182,6 +182,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
     )
     persons = PersonService(
         database,
+        cipher=cipher,
         exported=metrics.counter(
             "looma_persons_exported_total", "Exports of all that is held of one person."
         ),

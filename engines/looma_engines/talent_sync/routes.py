@@ -1,13 +1,18 @@
-"""`/api/v1/talents`, `/companies`, `/jobs` and `/relations`: their lists; all else is `records.routes`."""
+"""`/api/v1/talents`, `/companies`, `/jobs` and `/relations`: their lists; all else is `records.routes`.
+
+A filter is added in one place, the kind's `..._filters`: its list, its count and its export have it then.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.di import Provide
+from litestar.params import Dependency, Parameter
 
 from looma_core.api.company import Company, CompanyDraft, CompanySize
 from looma_core.api.job import Employment, Job, JobDraft, JobStatus, Workplace
@@ -67,11 +72,93 @@ UsableFor = Annotated[
 Place = Annotated[str | None, Parameter(max_length=300, description="The location as it is written.")]
 
 
+Filters = Annotated[Mapping[str, Any], Dependency(skip_validation=True)]
+"""Asked for by one function of each kind, which the list, the count and the export have as a dependency."""
+
+
+def talent_filters(
+    *,
+    source: SourceType | None = None,
+    email: Address = None,
+    phone: Number = None,
+    usable_for: UsableFor = None,
+) -> dict[str, object]:
+    """What a list of people, its count and its export may be narrowed to, by field."""
+    return {
+        "source_type": source,
+        "email": email,
+        "phone": phone,
+        "usable_for": usable_for,
+    }
+
+
+def company_filters(
+    *,
+    source: SourceType | None = None,
+    size: CompanySize | None = None,
+    location: Place = None,
+) -> dict[str, object]:
+    """What a list of companies, its count and its export may be narrowed to, by field."""
+    return {
+        "source_type": source,
+        "size": size,
+        "location": location,
+    }
+
+
+def job_filters(
+    *,
+    source: SourceType | None = None,
+    status: JobStatus | None = None,
+    company_id: UUID | None = None,
+    workplace: Workplace | None = None,
+    employment: Employment | None = None,
+    location: Place = None,
+) -> dict[str, object]:
+    """What a list of jobs, its count and its export may be narrowed to, by field."""
+    return {
+        "source_type": source,
+        "status": status,
+        "company_id": company_id,
+        "workplace": workplace,
+        "employment": employment,
+        "location": location,
+    }
+
+
+def relation_filters(
+    *,
+    source: SourceType | None = None,
+    kind: RelationKind | None = None,
+    talent_id: UUID | None = None,
+    company_id: UUID | None = None,
+    job_id: UUID | None = None,
+    other_talent_id: UUID | None = None,
+    on: Day = None,
+) -> dict[str, object]:
+    """What a list of relations, its count and its export may be narrowed to, by field."""
+    return {
+        "source_type": source,
+        "kind": kind,
+        "talent_id": talent_id,
+        "company_id": company_id,
+        "job_id": job_id,
+        "other_talent_id": other_talent_id,
+        "on": on,
+    }
+
+
+def narrowed_by(filters: Callable[..., dict[str, object]]) -> dict[str, Provide]:
+    """Dependencies of a controller whose handlers ask for `filters`."""
+    return {"filters": Provide(filters, sync_to_thread=False)}
+
+
 class TalentController(RecordController[TalentDraft, Talent]):
     """The people of the caller's tenant."""
 
     path = "/api/v1/talents"
     tags = ("talents",)
+    dependencies = narrowed_by(talent_filters)
 
     @get(summary="List talents")
     async def page(
@@ -82,15 +169,11 @@ class TalentController(RecordController[TalentDraft, Talent]):
         q: TalentWords = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
-        source: SourceType | None = None,
-        email: Address = None,
-        phone: Number = None,
-        usable_for: UsableFor = None,
+        filters: Filters,
         sort: TalentSort = "-created_at",
         fields: Fields = None,
     ) -> Page[Talent] | Page[SparseT]:
         """One page of talents, newest first unless `sort` says otherwise."""
-        filters = {"source_type": source, "email": email, "phone": phone, "usable_for": usable_for}
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Talent)
 
@@ -101,13 +184,9 @@ class TalentController(RecordController[TalentDraft, Talent]):
         principal: Principal,
         records: RecordService[TalentDraft, Talent],
         q: TalentWords = None,
-        source: SourceType | None = None,
-        email: Address = None,
-        phone: Number = None,
-        usable_for: UsableFor = None,
+        filters: Filters,
     ) -> Count:
         """How many talents the list has with these filters: exact up to 1,000, an estimate beyond."""
-        filters = {"source_type": source, "email": email, "phone": phone, "usable_for": usable_for}
         return await records.count(principal, q=q, filters=filters)
 
 
@@ -116,6 +195,7 @@ class CompanyController(RecordController[CompanyDraft, Company]):
 
     path = "/api/v1/companies"
     tags = ("companies",)
+    dependencies = narrowed_by(company_filters)
 
     @get(summary="List companies")
     async def page(
@@ -126,14 +206,11 @@ class CompanyController(RecordController[CompanyDraft, Company]):
         q: CompanyWords = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
-        source: SourceType | None = None,
-        size: CompanySize | None = None,
-        location: Place = None,
+        filters: Filters,
         sort: CompanySort = "-created_at",
         fields: Fields = None,
     ) -> Page[Company] | Page[SparseT]:
         """One page of companies, newest first unless `sort` says otherwise."""
-        filters = {"source_type": source, "size": size, "location": location}
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Company)
 
@@ -144,12 +221,9 @@ class CompanyController(RecordController[CompanyDraft, Company]):
         principal: Principal,
         records: RecordService[CompanyDraft, Company],
         q: CompanyWords = None,
-        source: SourceType | None = None,
-        size: CompanySize | None = None,
-        location: Place = None,
+        filters: Filters,
     ) -> Count:
         """How many companies the list has with these filters: exact up to 1,000, an estimate beyond."""
-        filters = {"source_type": source, "size": size, "location": location}
         return await records.count(principal, q=q, filters=filters)
 
 
@@ -158,6 +232,7 @@ class JobController(RecordController[JobDraft, Job]):
 
     path = "/api/v1/jobs"
     tags = ("jobs",)
+    dependencies = narrowed_by(job_filters)
 
     @get(summary="List jobs")
     async def page(
@@ -168,24 +243,11 @@ class JobController(RecordController[JobDraft, Job]):
         q: JobWords = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
-        source: SourceType | None = None,
-        status: JobStatus | None = None,
-        company_id: UUID | None = None,
-        workplace: Workplace | None = None,
-        employment: Employment | None = None,
-        location: Place = None,
+        filters: Filters,
         sort: JobSort = "-created_at",
         fields: Fields = None,
     ) -> Page[Job] | Page[SparseT]:
         """One page of jobs, newest first unless `sort` says otherwise."""
-        filters = {
-            "source_type": source,
-            "status": status,
-            "company_id": company_id,
-            "workplace": workplace,
-            "employment": employment,
-            "location": location,
-        }
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Job)
 
@@ -196,22 +258,9 @@ class JobController(RecordController[JobDraft, Job]):
         principal: Principal,
         records: RecordService[JobDraft, Job],
         q: JobWords = None,
-        source: SourceType | None = None,
-        status: JobStatus | None = None,
-        company_id: UUID | None = None,
-        workplace: Workplace | None = None,
-        employment: Employment | None = None,
-        location: Place = None,
+        filters: Filters,
     ) -> Count:
         """How many jobs the list has with these filters: exact up to 1,000, an estimate beyond."""
-        filters = {
-            "source_type": source,
-            "status": status,
-            "company_id": company_id,
-            "workplace": workplace,
-            "employment": employment,
-            "location": location,
-        }
         return await records.count(principal, q=q, filters=filters)
 
 
@@ -220,6 +269,7 @@ class RelationController(RecordController[RelationDraft, Relation]):
 
     path = "/api/v1/relations"
     tags = ("relations",)
+    dependencies = narrowed_by(relation_filters)
 
     @get(summary="List relations")
     async def page(
@@ -230,26 +280,11 @@ class RelationController(RecordController[RelationDraft, Relation]):
         q: RelationWords = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
-        source: SourceType | None = None,
-        kind: RelationKind | None = None,
-        talent_id: UUID | None = None,
-        company_id: UUID | None = None,
-        job_id: UUID | None = None,
-        other_talent_id: UUID | None = None,
-        on: Day = None,
+        filters: Filters,
         fields: Fields = None,
         sort: RelationSort = "-created_at",
     ) -> Page[Relation] | Page[SparseT]:
         """One page of relations, newest first unless `sort` says otherwise."""
-        filters = {
-            "source_type": source,
-            "kind": kind,
-            "talent_id": talent_id,
-            "company_id": company_id,
-            "job_id": job_id,
-            "other_talent_id": other_talent_id,
-            "on": on,
-        }
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Relation)
 
@@ -260,22 +295,7 @@ class RelationController(RecordController[RelationDraft, Relation]):
         principal: Principal,
         records: RecordService[RelationDraft, Relation],
         q: RelationWords = None,
-        source: SourceType | None = None,
-        kind: RelationKind | None = None,
-        talent_id: UUID | None = None,
-        company_id: UUID | None = None,
-        job_id: UUID | None = None,
-        other_talent_id: UUID | None = None,
-        on: Day = None,
+        filters: Filters,
     ) -> Count:
         """How many relations the list has with these filters: exact up to 1,000, an estimate beyond."""
-        filters = {
-            "source_type": source,
-            "kind": kind,
-            "talent_id": talent_id,
-            "company_id": company_id,
-            "job_id": job_id,
-            "other_talent_id": other_talent_id,
-            "on": on,
-        }
         return await records.count(principal, q=q, filters=filters)

@@ -73,7 +73,9 @@ def told(run: Run, shards: Sequence[ShardReport]) -> Run:
     """The run with what its workers say."""
     mine = of_epoch(shards, run)
     worker = next((shard.worker for shard in mine if shard.worker), run.worker)
-    return msgspec.structs.replace(run, worker=worker, progress=sum_up(shards, run))
+    # All shards of a run read the same part of the source.
+    reading = next((shard.reading for shard in mine if shard.reading is not None), run.reading)
+    return msgspec.structs.replace(run, worker=worker, reading=reading, progress=sum_up(shards, run))
 
 
 def end_run(run: Run, *, result: str, message: str, at: datetime, shards: Sequence[ShardReport]) -> Run:

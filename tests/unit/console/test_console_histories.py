@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from looma_console.db.models import AuditEntry
 from looma_console.histories.told import ACTIONS, TOLD, Line, lines, shown
 from looma_console.web.permissions import Role
 from looma_core.api.company import CompanyFields
@@ -153,6 +155,57 @@ def test_a_record_that_was_deleted_still_has_its_history(recruiter, engine) -> N
     assert answer.status_code == 200
     assert '<span class="badge bad">Deleted</span>' in text(answer)
     assert f'href="/companies/{ID}"' not in text(answer), "there is no page to go back to"
+
+
+DELETED = UPDATED | {"version": 3, "action": "delete", "changes": []}
+
+
+@pytest.fixture
+def gone(recruiter, engine):
+    for api, title, name in NAMES.values():
+        engine.problem("GET", f"/api/v1/{api}/{ID}", "not-found", 404)
+        engine.on("GET", f"/api/v1/{api}/{ID}/history", {"items": [DELETED, CREATED], "next_cursor": "more"})
+        engine.on("POST", f"/api/v1/{api}/{ID}/restore", {"id": ID, "version": 4, title: name})
+    return recruiter
+
+
+@pytest.mark.parametrize(("name", "noted"), [("people", "talent"), ("jobs", "job"), ("companies", "company")])
+def test_a_deleted_record_is_restored_where_its_history_is(gone, engine, parts, name, noted) -> None:
+    here = f"/{name}/{ID}/history"
+    assert f'href="{here}"' in text(gone.get(f"/{name}/{ID}")), "the page that is missing leads there"
+    page = text(gone.get(here))
+    assert f'action="/{name}/{ID}/restore"' in page
+    assert 'name="version" value="3"' in page
+    assert "/restore" not in text(gone.get(f"{here}?cursor=more")), "an older page does not say how it is now"
+    form = {"version": "3", "key": "k"}
+    refused = gone.post(f"/{name}/{ID}/restore", form, page=here)
+    assert refused.status_code == 422
+    assert "Nothing was restored." in text(refused)
+    assert all(request.method == "GET" for request, _ in engine.seen)
+    done = gone.post(f"/{name}/{ID}/restore", {**form, "confirmed": "yes"}, page=here)
+    assert (done.status_code, done.location) == (303, f"/{name}/{ID}")
+    request, body = next(item for item in reversed(engine.seen) if item[0].method == "POST")
+    assert (request.headers["If-Match"], request.headers["Idempotency-Key"]) == ('"3"', "k")
+    assert not body
+    with parts.db.transaction() as session:
+        (entry,) = session.scalars(select(AuditEntry).where(AuditEntry.action.startswith("restore-")))
+        assert (entry.object, entry.detail) == (f"{noted}/{ID}", {"version": 4})
+
+
+def test_a_record_that_cannot_be_restored_stays_and_says_why(gone, engine) -> None:
+    engine.problem("POST", f"/api/v1/jobs/{ID}/restore", "conflict", 409)
+    form = {"version": "3", "confirmed": "yes"}
+    answer = gone.post(f"/jobs/{ID}/restore", form, page=f"/jobs/{ID}/history")
+    assert answer.status_code == 409
+    assert 'role="alert"' in text(answer)
+    assert f'action="/jobs/{ID}/restore"' in text(answer)
+
+
+def test_what_is_there_is_not_restored(recruiter, signed_in, engine) -> None:
+    assert "/restore" not in text(recruiter.get(f"/jobs/{ID}/history"))
+    answer = signed_in(Role.ADMIN).post(f"/jobs/{ID}/restore", {"version": "3", "confirmed": "yes"})
+    assert answer.status_code == 403
+    assert all(request.method == "GET" for request, _ in engine.seen)
 
 
 def test_an_empty_history_and_none_at_all(recruiter, engine) -> None:

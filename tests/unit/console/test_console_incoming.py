@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
 from looma_console.db.models import AuditEntry
-from looma_console.incoming import forms
+from looma_console.incoming import forms, messages
 from looma_console.web.permissions import Role
+from looma_core.api.sync import QualityChange
 
 ID = "019a0000-0000-7000-8000-000000000001"
 RECORD = "019a0000-0000-7000-8000-000000000002"
@@ -75,8 +78,26 @@ RUN: dict[str, Any] = {
     "updated_at": NOW,
     "ended_at": NOW,
 }
+AT = {"records": 2, "mean": 75.0, "bands": [{"least": 100, "records": 1}, {"least": 50, "records": 1}]}
 REPORT = {
     **RUN,
+    "mode": "incremental",
+    "since": "2026-11-19T08:07:00Z",
+    "watermark_before": "2026-11-19T08:22:00Z",
+    "watermark": "2026-11-20T08:33:00Z",
+    "full_in": 1,
+    "quality_change": {
+        "before": AT,
+        "after": {
+            "records": 3,
+            "mean": 96.7,
+            "bands": [{"least": 100, "records": 2}, {"least": 90, "records": 1}],
+        },
+        "rules": [
+            {"rule": "talent.email.slip", "before": 4, "after": 2, "broken": 1, "mended": 3},
+            {"rule": "talent.<new>", "before": 0, "after": 1, "broken": 1, "mended": 0},
+        ],
+    },
     "faults": [{"name": "email", "number": 3}],
     "resolutions": [{"name": "source", "number": 3}, {"name": "open", "number": 1}],
     "conflict_fields": [{"name": "headline", "number": 4}],
@@ -172,6 +193,16 @@ def test_a_run_and_its_report(recruiter) -> None:
     assert "119 / 120" in page
     assert "88.5 / 100" in page
     answer = recruiter.get("/incoming/runs/41/report.html")
+    for told in (page, text(answer)):
+        quality = re.sub(r"\s+", "", told[told.index('id="quality"') :])
+        assert "Mean</th><td>75.0</td><td>96.7</td>" in quality
+        assert "90–99</th><td>0</td><td>1</td>" in quality
+        assert "50–59</th><td>1</td><td>0</td>" in quality
+        assert "Theaddresslooksmistyped</th><td>4</td><td>2</td>" in quality
+        assert "talent.&lt;new&gt;" in told
+        reading = told[told.index('id="mode"') :].split("</dd>")[0]
+        for part in ("8:07", "8:22", "8:33", "the next run reads all again"):
+            assert part in reading
     assert answer.headers["Content-Disposition"] == 'attachment; filename="sync-run-looma-people-7.html"'
     assert "<code>email</code>" in text(answer)
     assert "<link" not in text(answer), "the file needs nothing else"
@@ -195,3 +226,17 @@ def test_a_source_value_of_another_form_is_shown_as_it_is() -> None:
         "openings": 2,
         "salary": "{",
     }
+
+
+def test_bands_of_both_ends_stand_beside_each_other() -> None:
+    change = msgspec.convert(REPORT["quality_change"], QualityChange)
+    assert messages.bands(change) == [("100", 1, 2), ("90–99", 0, 1), ("50–59", 1, 0)]
+
+
+def test_every_rule_has_words() -> None:
+    from looma_engines.talent_sync.companies import COMPANIES
+    from looma_engines.talent_sync.jobs import JOBS
+    from looma_engines.talent_sync.talents import TALENTS
+
+    rules = {rule.id for entity in (TALENTS, COMPANIES, JOBS) for rule in entity.rules if rule.points}
+    assert rules <= messages.RULES.keys()

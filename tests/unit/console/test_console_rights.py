@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from looma_console.db.models import AuditEntry
-from looma_console.rights.operations import is_confirmed
+from looma_console.rights.operations import is_confirmed, moment_of
 from looma_console.web.permissions import Role
 from support.console_parts import Response
 
@@ -115,7 +116,7 @@ def noted(parts) -> list[tuple[str, str]]:
         return [
             (entry.action, entry.object)
             for entry in session.scalars(select(AuditEntry).order_by(AuditEntry.id))
-            if entry.action in {"give-consent", "withdraw-consent", "erase-person"}
+            if entry.action in {"give-consent", "withdraw-consent", "erase-person", "lift-erasure"}
         ]
 
 
@@ -189,6 +190,74 @@ def test_an_officer_erases_who_is_written_out(officer, engine, parts) -> None:
     assert "cannot be changed" in proof
 
 
+@pytest.mark.parametrize(
+    ("day", "moment"),
+    [
+        ("2026-05-01", "2026-05-01T23:59:59Z"),
+        ("2026-05-03", "2026-05-03T10:00:00Z"),
+        ("2026-05-09", "2026-05-09T23:59:59Z"),
+        ("", "2026-05-03T10:00:00Z"),
+    ],
+)
+def test_the_moment_of_a_day(day: str, moment: str) -> None:
+    assert moment_of(day, now=datetime(2026, 5, 3, 10, tzinfo=UTC)) == moment
+
+
+LIFT = {
+    "lifted_at": NOW,
+    "lifted_by": "officer <2>",
+    "basis": "contract",
+    "purposes": ["storage"],
+    "given_at": NOW,
+    "reference": None,
+}
+
+
+def test_an_officer_lifts_an_erasure_on_a_new_basis(officer, engine, parts) -> None:
+    here = f"/privacy/erasures/{OTHER}"
+    engine.on("POST", f"/api/v1/erasures/{OTHER}/lift", {**ERASURE, "lift": LIFT})
+    form = {"basis": "contract", "purposes": ["storage", "contact"], "given_at": "2026-11-19", "key": "k"}
+    refused = officer.post(f"{here}/lift", form, page=here)
+    assert refused.status_code == 422
+    assert "Nothing was lifted." in refused.text
+    assert '<option value="contract" selected>' in refused.text
+    assert refused.text.count(" checked") == 2, "what was chosen stays chosen"
+    assert all(request.method == "GET" for request, _ in engine.seen)
+    assert noted(parts) == []
+    done = officer.post(f"{here}/lift", {**form, "reference": "DSR-8", "confirmed": "yes"}, page=here)
+    assert (done.status_code, done.location) == (303, here)
+    request, body = sent(engine, "POST")
+    assert request.headers["Idempotency-Key"] == "k"
+    assert body == {
+        "basis": "contract",
+        "purposes": ["storage", "contact"],
+        "given_at": "2026-11-19T23:59:59Z",
+        "reference": "DSR-8",
+    }
+    assert noted(parts) == [("lift-erasure", f"erasure/{OTHER}")]
+    engine.on("GET", f"/api/v1/erasures/{OTHER}", {**ERASURE, "lift": LIFT})
+    lifted = officer.client.get(here).text
+    assert "officer &lt;2&gt;" in lifted
+    assert f"{here}/lift" not in lifted, "it is lifted once"
+
+
+def test_a_lift_that_is_refused_says_why(officer, engine, parts) -> None:
+    here = f"/privacy/erasures/{OTHER}"
+    wrong = [{"field": "given_at", "message": "must lie after the erasure"}]
+    engine.problem("POST", f"/api/v1/erasures/{OTHER}/lift", "validation", 422, errors=wrong)
+    page = officer.post(f"{here}/lift", {"given_at": "2020-01-01", "confirmed": "yes"}, page=here)
+    assert page.status_code == 422
+    assert "must lie after the erasure" in page.text
+    assert 'value="2020-01-01"' in page.text
+    assert noted(parts) == []
+
+
+def test_who_may_not_lifts_nothing(recruiter, engine) -> None:
+    answer = recruiter.post(f"/privacy/erasures/{OTHER}/lift", {"confirmed": "yes"})
+    assert answer.status_code == 403
+    assert all(request.method == "GET" for request, _ in engine.seen)
+
+
 def test_the_ledger_and_the_audit_are_read(officer) -> None:
     ledger = officer.client.get("/privacy")
     assert ledger.status_code == 200
@@ -213,6 +282,11 @@ def test_an_export_is_a_file(officer, engine) -> None:
     assert file.status_code == 200
     assert "attachment" in file.headers["Content-Disposition"]
     assert "no-store" in file.headers["Cache-Control"]
+    for asked, wanted in (("zip", "zip"), ("json", "json"), ("exe", "json"), ("", "json")):
+        file = officer.client.get(f"/people/{ID}/rights/export?format={asked}")
+        assert f'filename="person-{ID}.{wanted}"' in file.headers["Content-Disposition"]
+        request, _ = sent(engine, "GET")
+        assert request.args["format"] == wanted
     engine.problem("GET", f"/api/v1/talents/{ID}/export", "not-found", 404)
     assert officer.client.get(f"/people/{ID}/rights/export").status_code == 404
 

@@ -261,3 +261,74 @@ def test_an_event_reaches_an_open_page_and_a_deleted_sync_job_ends_nothing(parts
     parts.sync_watch.apply("ADDED", sync_document(phase="Canceled"))
     assert b"Canceled" in next(chunks)
     answer.close()
+
+
+# ---- what runs read ----------------------------------------------------------------------------------------
+
+
+def run_document(epoch: int, **changes: object) -> dict[str, object]:
+    now = "2026-11-20T10:00:00Z"
+    return {
+        "id": 40 + epoch,
+        "job": "looma/people",
+        "epoch": epoch,
+        "origin": "crm",
+        "entity": "talent",
+        "shards": 1,
+        "ended": 1,
+        "counts": {"read": 1200 + epoch},
+        "started_at": now,
+        "updated_at": now,
+        "ended_at": now,
+        **changes,
+    }
+
+
+def test_what_runs_read_and_when_the_next_full_one_is(signed_in, parts, engine) -> None:
+    parts.sync_watch.replace([sync_document()])
+    changed = run_document(
+        3,
+        mode="incremental",
+        since="2026-11-19T09:55:00Z",
+        watermark_before="2026-11-19T10:00:00Z",
+        watermark="2026-11-20T09:59:00Z",
+        full_in=2,
+    )
+    whole = run_document(2, mode="full", watermark="2026-11-19T10:00:00Z", full_in=3)
+    engine.on("GET", "/api/v1/sync-runs", {"items": [changed, whole], "next_cursor": None})
+    browser = signed_in(Role.OPERATOR)
+    assert 'href="/syncs/people/readings"' in browser.get("/syncs/people").text
+    page = browser.get("/syncs/people/readings").text
+    request, _ = next(item for item in reversed(engine.seen) if item[0].path == "/api/v1/sync-runs")
+    assert request.args["job"] == "looma/people"
+    assert "in 2 runs" in page
+    assert "Incremental" in page
+    assert "1,203" in page
+    rows = page.split('id="reading-')[1:]
+    assert ["9:55" in row for row in rows] == [True, False]
+    assert "the beginning" in rows[1]
+    assert "/incoming/runs/" not in page, "who operates does not read what people are told"
+    engine.on("GET", "/api/v1/sync-runs", {"items": [run_document(2)], "next_cursor": None})
+    assert "each one" in browser.get("/syncs/people/readings").text, "a file is always read as a whole"
+
+
+def test_the_runs_of_a_sync_job_say_what_they_read(signed_in, parts) -> None:
+    document = sync_document()
+    ended, active = document["status"]["runs"]
+    ended["reading"] = {"mode": "full"}
+    active["reading"] = {"mode": "incremental", "since": "2026-11-19T09:55:00Z", "fullIn": 4}
+    parts.sync_watch.replace([document])
+    latest, before = signed_in(Role.OPERATOR).get("/syncs/people").text.split('<tr id="run-')[1:]
+    assert "What was changed since" in latest
+    assert "9:55" in latest
+    assert "All of it" in before
+
+
+def test_what_runs_read_is_not_known_while_the_service_is_away(signed_in, parts, engine) -> None:
+    parts.sync_watch.replace([sync_document()])
+    engine.problem("GET", "/api/v1/sync-runs", "not-ready", 503)
+    page = signed_in(Role.ADMIN).get("/syncs/people/readings")
+    assert page.status_code == 200
+    assert "not ready" in page.text
+    assert signed_in(Role.ADMIN, Role.OPERATOR).get("/syncs/none/readings").status_code == 404
+    assert signed_in(Role.RECRUITER).get("/syncs/people/readings").status_code == 403

@@ -172,6 +172,8 @@ JSON = {"Content-Type": "application/json"}
         ("POST", "/things", {"content": b'{"name": "\xff"}', "headers": JSON}, 400, "bad-request"),
         ("POST", "/things", {"content": b"[" * 4000, "headers": JSON}, 400, "bad-request"),
         ("POST", "/things", {}, 422, "validation"),
+        ("POST", "/things", {"content": b"{}"}, 415, "unsupported-media"),
+        ("POST", "/things", {"data": {"name": "x"}}, 415, "unsupported-media"),
         ("POST", "/things", {"json": {"name": ""}}, 422, "validation"),
         ("POST", "/things", {"json": [1]}, 422, "validation"),
         ("POST", "/things", {"json": {"name": "x" * 6000}}, 413, "payload-too-large"),

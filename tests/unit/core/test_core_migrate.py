@@ -89,8 +89,8 @@ def test_branches_are_those_of_installed_packages_by_name(points: Any, packages:
 
 UPKEEP = """
 done = []
-def upkeep(connection, *, history_months, deleted_days, ledger_key):
-    done.append((connection, history_months, deleted_days, ledger_key))
+def upkeep(connection, *, history_months, deleted_days, ledger_key, key_ring_file):
+    done.append((connection, history_months, deleted_days, ledger_key, key_ring_file))
 """
 
 
@@ -101,10 +101,11 @@ def test_what_a_branch_needs_again_and_again_is_found_and_done(points: Any, pack
     points(kept="looma_test_kept.migrations", left="looma_test_left.migrations")
     connection = Connection(None)
     for branch in branches():
-        module._keep_up(connection, branch, history_months=12, deleted_days=3, ledger_key="k")  # type: ignore[arg-type]
+        given = {"history_months": 12, "deleted_days": 3, "ledger_key": "k", "key_ring_file": "r"}
+        module._keep_up(connection, branch, **given)  # type: ignore[arg-type]
     from looma_test_kept.migrations import upkeep  # type: ignore[import-not-found]
 
-    assert upkeep.done == [(connection, 12, 3, "k")]
+    assert upkeep.done == [(connection, 12, 3, "k", "r")]
 
 
 def test_a_branch_that_is_not_installed_is_named(points: Any) -> None:

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from looma_core.api.syncjob import ShardReport
+from looma_core.api.syncjob import Reading, ShardReport
 from looma_operator.names import REQUEST, REQUESTED_BY, EventReason, SyncPhase
 from looma_operator.plan.conditions import Refusal
 from looma_operator.plan.sync import refuse_run
 from looma_operator.plan.sync_observed import RunJob
 from looma_operator.plan.sync_requests import decide_sync_request, parse_sync_request, sign
-from looma_operator.plan.sync_runs import keep, stand, sum_up
+from looma_operator.plan.sync_runs import end_run, keep, stand, sum_up, told
 from looma_operator.plan.sync_schedule import next_run_time
 from looma_operator.plan.sync_status import decide_sync_phase
 from looma_operator.render.sync import render_run
-from looma_operator.resources import RequestRecord, parse_time
+from looma_operator.resources import RequestRecord, parse_time, to_json
 from looma_operator.sync_resources import Run, SyncJobSpec, SyncSchedule
 from support.operator_world import START
 from support.sync_world import SyncWorld, spec
@@ -102,6 +102,21 @@ def test_why_a_run_failed(message, said, words):
 def test_shards_of_the_epoch_are_summed_up(shards, total, read):
     found = sum_up(shards, run(shards=2))
     assert (found.total, found.read) == (total, read)
+
+
+def test_a_run_keeps_what_its_workers_read():
+    changed = Reading(mode="incremental", since=START, full_in=2)
+    mine = [report(0), report(1, reading=changed), report(2, epoch=9, reading=Reading(mode="full"))]
+    begun = told(run(shards=2), mine)
+    assert begun.reading == changed
+    over = end_run(begun, result="Succeeded", message="", at=START, shards=[])
+    assert over.reading == changed, "the workers' entries are of the next run by then"
+    assert to_json(over)["reading"] == {
+        "mode": "incremental",
+        "since": START.isoformat().replace("+00:00", "Z"),
+        "fullIn": 2,
+    }
+    assert told(run(), [report()]).reading is None
 
 
 def test_a_rate_is_of_workers_that_go_on():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY
 
-from looma_core.api.syncjob import ShardReport
+from looma_core.api.syncjob import ShardQuality, ShardReport
 from looma_operator import reconcile_sync
 from looma_operator.sync_resources import SyncJobStatus
 
@@ -38,6 +38,22 @@ def test_what_all_shards_of_the_latest_run_asked_is_added_up_and_nothing_of_an_e
     assert (value("requests", code="200"), value("requests", code="429"), value("retries")) == (1, None, 0)
     reconcile_sync._forget(*NAME.values())
     assert (value("requests", code="200"), value("retries"), value("throttled_seconds")) == (None, None, None)
+
+
+def quality(when: str) -> float | None:
+    return REGISTRY.get_sample_value("looma_operator_sync_quality", {**NAME, "when": when})
+
+
+def test_how_good_the_records_of_all_shards_were_and_are():
+    many = ShardQuality(records_before=3, score_before=240, records_after=4, score_after=380)
+    few = ShardQuality(records_after=1, score_after=50)
+    shards = (shard(0, quality=many), shard(1, quality=few), shard(2, epoch=1, quality=few), shard(3))
+    reconcile_sync._show(*NAME.values(), SyncJobStatus(epoch=2, shards=shards))
+    assert (quality("before"), quality("after")) == (80, 86)
+    reconcile_sync._show(*NAME.values(), SyncJobStatus(epoch=3, shards=(shard(0, epoch=3, quality=few),)))
+    assert (quality("before"), quality("after")) == (None, 50), "a first run has nothing before it"
+    reconcile_sync._forget(*NAME.values())
+    assert (quality("before"), quality("after")) == (None, None)
 
 
 def test_a_run_of_a_file_says_nothing_of_it():

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.testing import TestClient
 
-from looma_core.db.migrate import migrate
+from looma_core.db.migrate import MigrationError, migrate
 from looma_engines.talent_sync.rights.ledger import (
     ErasedKey,
     LedgerEntry,
@@ -229,7 +229,11 @@ def test_what_was_deleted_long_ago_is_erased_by_the_upkeep(
     runs = Runs(urls, "one", tmp_path)
     runs.target = {"onMissing": "delete"}
     everybody = [person(number) for number in range(1, 6)]
-    runs.one(everybody)
+    # Under keys of their own, so that only the sealed addresses tell whose they are.
+    refused = [
+        person(number + 5, full_name="x" * 400, email=f"ada.{number}@mail.example") for number in (1, 3)
+    ]
+    assert runs.one([*everybody, *refused]).quarantined == 2
     runs.one(everybody[:4])  # The fifth left the source.
     runs.change(
         "UPDATE talent_sync.talents SET deleted_at = now(), version = 2 WHERE source_ref = 'people:p-1'"
@@ -245,9 +249,14 @@ def test_what_was_deleted_long_ago_is_erased_by_the_upkeep(
     left = runs.rows(
         "SELECT t::text AS row FROM talent_sync.talents t WHERE full_name !~ 'Number [15]' ORDER BY id"
     )
-    migrate(urls.owner)
-    assert len(runs.rows("SELECT 1 FROM talent_sync.talents")) == 5, "without a key nothing is erased"
-    migrate(urls.owner, ledger_key=LEDGER_KEY)
+    for told in ({}, {"ledger_key": LEDGER_KEY}, {"key_ring_file": ring_file()}):
+        migrate(urls.owner, **told)
+        assert len(runs.rows("SELECT 1 FROM talent_sync.talents")) == 5, "without its keys nothing is erased"
+    with pytest.raises(MigrationError, match="LOOMA_KEY_RING_FILE names"):
+        migrate(urls.owner, ledger_key=LEDGER_KEY, key_ring_file=str(tmp_path / "none.json"))
+    migrate(urls.owner, ledger_key=LEDGER_KEY, key_ring_file=ring_file())
+    waiting = runs.rows("SELECT key FROM talent_sync.quarantine")
+    assert waiting == [{"key": "p-8"}], "what a source had of who was erased is found by the address"
     assert runs.rows("SELECT t::text AS row FROM talent_sync.talents t ORDER BY id") == left
     told = dump_of(urls)
     assert "Ada Number 1" not in told

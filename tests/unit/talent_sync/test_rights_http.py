@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import uuid
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import psycopg
 import pytest
 from litestar.testing import TestClient
 
+from looma_core.crypto import FileCipher, new_key
 from looma_engines.talent_sync.rights.consenting import standing_of
 from support.database import DatabaseUrls
 from support.sync_runs import Runs, person
@@ -31,6 +35,12 @@ def admin(tenant: str) -> Auth:
 @pytest.fixture
 def runs(database_urls: DatabaseUrls, tenant: str, tmp_path: Path) -> Runs:
     return Runs(database_urls, tenant, tmp_path)
+
+
+@pytest.fixture
+def cipher(client: Client) -> FileCipher:
+    """What the engine reads names of files with."""
+    return FileCipher(client.app.state.settings.file_keys)
 
 
 def made(client: Client, auth: Auth, kind: str = "talents", /, **draft: Any) -> str:
@@ -181,8 +191,71 @@ def test_a_person_is_exported_with_all_that_is_held(
     assert page.headers["content-type"].startswith("text/html")
     assert "&lt;b&gt;Theirs&lt;/b&gt;" in page.text
     assert "<b>" not in page.text
+    packed = client.get(url, params={"format": "zip"}, headers=admin)
+    assert packed.headers["content-type"] == "application/zip"
+    assert packed.headers["content-disposition"] == f'attachment; filename="person-{talent}.zip"'
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        assert archive.testzip() is None
+        assert json.loads(archive.read("person.json"))["record"] == told["record"]
+        assert "&lt;b&gt;Theirs&lt;/b&gt;" in archive.read("person.html").decode()
+        assert json.loads(archive.read("files.json")) == []
     delete(client, auth, "talents", talent)
     assert client.get(url, headers=admin).json()["deleted"] is True
+
+
+def test_the_form_of_an_export_is_chosen_by_its_header(client: Client, auth: Auth, admin: Auth) -> None:
+    url = f"/api/v1/talents/{made(client, auth)}/export"
+    for accept, kind in (
+        ("*/*", "application/json"),
+        ("application/*", "application/json"),
+        ("application/zip", "application/zip"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html"),
+        ("application/json;q=0.5, application/zip", "application/zip"),
+    ):
+        answer = client.get(url, headers={**admin, "Accept": accept})
+        assert answer.headers["content-type"].partition(";")[0] == kind, accept
+        assert answer.headers["vary"] == "Accept"
+    named = client.get(url, params={"format": "json"}, headers={**admin, "Accept": "application/zip"})
+    assert named.headers["content-type"] == "application/json", "what is asked for by name is had"
+    before = len(events(client, admin))
+    refused = client.get(url, headers={**admin, "Accept": "image/png"})
+    assert refused.status_code == 406
+    assert "application/zip" in refused.json()["detail"]
+    assert len(events(client, admin)) == before, "nothing went out"
+    assert client.get(url, params={"format": "exe"}, headers=admin).status_code == 422
+
+
+def test_an_export_lists_files_and_their_names(
+    client: Client, auth: Auth, admin: Auth, runs: Runs, cipher: FileCipher
+) -> None:
+    number = uuid.uuid4()
+    talent = made(client, auth, source={"type": "resume", "ref": str(number)})
+    stranger, other = made(client, auth), uuid.uuid4()
+    keep = (
+        "INSERT INTO resume.resumes (id, tenant, talent_id, source, media_type, size, sha256, file_name, content,"
+        " parsed) VALUES (%(id)s, %(tenant)s, %(talent)s, 'resume', 'application/pdf', 9, %(sha256)s, %(name)s,"
+        " 'x', 'x')"
+    )
+    lost = FileCipher(new_key()).encrypt(b"gone.pdf")
+    for file, whose, name in (
+        # The first is found by the source that the person came from.
+        (number, None, cipher.encrypt("../简历 =1.pdf".encode())),
+        (uuid.uuid4(), talent, lost),
+        (other, stranger, cipher.encrypt(b"stranger.pdf")),
+    ):
+        runs.change(keep, id=file, tenant=runs.tenant, talent=whose, sha256=file.hex * 2, name=name)
+    url = f"/api/v1/talents/{talent}/export"
+    files = client.get(url, headers=admin).json()["files"]
+    assert [file["file_name"] for file in files] == ["../简历 =1.pdf", None]
+    assert (files[0]["id"], files[0]["size"]) == (str(number), 9)
+    packed = client.get(url, params={"format": "zip"}, headers=admin)
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        assert archive.namelist() == ["person.json", "person.html", "files.json"]
+        assert json.loads(archive.read("files.json")) == files
+    # What the list has is what an erasure takes away.
+    erased = client.post(f"/api/v1/talents/{talent}/erasure", json={"reason": "request"}, headers=admin)
+    assert erased.json()["counts"]["resume.resumes"] == 2
+    assert [row["id"] for row in runs.rows("SELECT id FROM resume.resumes")] == [other]
 
 
 # ---- restoring ---------------------------------------------------------------------------------------------

@@ -128,25 +128,27 @@ ALWAYS, THIRD = Incremental(overlap="1h"), Incremental(overlap="1h", full_every=
 
 
 @pytest.mark.parametrize(
-    ("asked", "past", "since"),
+    ("asked", "past", "since", "full_in"),
     [
-        (None, [run()], None),
-        (ALWAYS, [], None),
-        (ALWAYS, [run(watermark=None)], None),
-        (ALWAYS, [Run(span=None, watermark=NOW)], None),
-        (ALWAYS, [run(form="other")], None),
-        (ALWAYS, [run()], NOW - HOUR),
-        (ALWAYS, [run(since=NOW)] * 50, NOW - HOUR),
-        (THIRD, [run()], NOW - HOUR),
-        (THIRD, [run(since=NOW), run()], NOW - HOUR),
-        (THIRD, [run(since=NOW), run(since=NOW), run()], None),
-        (THIRD, [run(since=NOW)] * 2, None),
+        (None, [run()], None, None),
+        (ALWAYS, [], None, None),
+        (ALWAYS, [run(watermark=None)], None, None),
+        (ALWAYS, [Run(span=None, watermark=NOW)], None, None),
+        (ALWAYS, [run(form="other")], None, None),
+        (ALWAYS, [run()], NOW - HOUR, None),
+        (ALWAYS, [run(since=NOW)] * 50, NOW - HOUR, None),
+        (THIRD, [], None, 3),
+        (THIRD, [run()], NOW - HOUR, 2),
+        (THIRD, [run(since=NOW), run()], NOW - HOUR, 1),
+        (THIRD, [run(since=NOW), run(since=NOW), run()], None, 3),
+        (THIRD, [run(since=NOW)] * 2, None, 3),
     ],
 )
-def test_a_run_reads_all_or_what_changed(asked, past, since):
+def test_a_run_reads_all_or_what_changed(asked, past, since, full_in):
     span = next_span(asked=asked, form="f", past=past, now=NOW + HOUR)
     assert (span.since, span.full, span.until) == (since, since is None, NOW + HOUR)
     assert span.before == (NOW if since else None)
+    assert span.full_in == full_in
 
 
 @pytest.mark.parametrize(

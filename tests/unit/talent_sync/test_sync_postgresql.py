@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from litestar.testing import TestClient
 
 from looma_core.api.syncjob import ExitCode
 from looma_engines.sync_worker.frame import run
@@ -128,7 +129,9 @@ def test_shards_share_the_rows_and_lose_none(runs: Runs, crm: Crm, shards: int) 
     assert sum(report.verified or 0 for report in reports) == 32
 
 
-def test_an_incremental_run_reads_what_changed_and_no_more(runs: Runs, crm: Crm) -> None:
+def test_an_incremental_run_reads_what_changed_and_no_more(
+    client: TestClient[Any], auth: dict[str, str], runs: Runs, crm: Crm
+) -> None:
     incremental(runs)
     crm.add(1, 2, 3, changed="2026-01-01T00:00:00Z")
     crm.add(4, changed="2026-02-01T00:00:00Z")
@@ -142,6 +145,11 @@ def test_an_incremental_run_reads_what_changed_and_no_more(runs: Runs, crm: Crm)
     found = runs.talents()
     assert (found["2"]["headline"], found["1"]["headline"]) == ("Late", "Engineer")
     assert runs.one().read == 2, "the watermark has moved on: 4 and 5 are within the overlap"
+    latest, second, first = client.get("/api/v1/sync-runs", headers=auth).json()["items"]
+    assert [run["mode"] for run in (first, second, latest)] == ["full", "incremental", "incremental"]
+    assert second["since"] == "2026-01-31T23:55:00Z"
+    assert (first["watermark_before"], second["watermark_before"]) == (None, first["watermark"])
+    assert first["watermark"] < second["watermark"] == latest["watermark_before"]
 
 
 def test_rows_without_a_time_are_read_each_time(runs: Runs, crm: Crm) -> None:

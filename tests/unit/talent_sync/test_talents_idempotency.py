@@ -135,7 +135,9 @@ def test_a_change_is_made_once_and_answered_again_although_its_version_is_past(
 
 def test_a_refusal_is_decided_anew(client: TestClient[Any], auth: dict[str, str]) -> None:
     assert client.post(PATH, headers=auth | KEY, json={"full_name": ""}).status_code == 422
-    assert client.post(PATH, headers=auth | KEY, content=b"{").status_code == 400
+    json = {"Content-Type": "application/json"}
+    assert client.post(PATH, headers=auth | KEY, content=b"{}").status_code == 415
+    assert client.post(PATH, headers=auth | KEY | json, content=b"{").status_code == 400
     corrected = client.post(PATH, headers=auth | KEY, json=ADA)
     assert (corrected.status_code, "idempotent-replayed" in corrected.headers) == (201, False)
 

@@ -1,13 +1,12 @@
 """`/batch`, `/import` and `/export` of each kind of record: parses requests and renders answers.
 
-The filters of an export are those of its list, as `talent_sync.routes` has them; a test keeps them so.
+The filters of an export are those of its list: both have them from `talent_sync.routes`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any, cast, get_args
-from uuid import UUID
 
 from litestar import Controller, Request, get, post
 from litestar.datastructures import ResponseHeader, State, UploadFile
@@ -17,28 +16,26 @@ from litestar.params import Parameter
 from litestar.response import Stream
 from litestar.status_codes import HTTP_200_OK
 
-from looma_core.api.company import CompanySize
 from looma_core.api.exchange import BatchAnswer, BatchRequest, ImportReport
-from looma_core.api.job import Employment, JobStatus, Workplace
-from looma_core.api.source import SourceType
 from looma_core.auth import Principal, Role
-from looma_core.http import allow, idempotent
-from looma_core.problems import FieldError, UnsupportedMedia, ValidationProblem
+from looma_core.http import allow, essence, idempotent, unsupported
+from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.exchange.exporting import MEDIA_TYPES, Exporter, file_name
 from looma_engines.talent_sync.exchange.importing import Importer
 from looma_engines.talent_sync.exchange.reading import Format
 from looma_engines.talent_sync.records.batch import Batches
 from looma_engines.talent_sync.routes import (
-    Address,
     CompanySort,
     CompanyWords,
+    Filters,
     JobSort,
     JobWords,
-    Number,
-    Place,
     TalentSort,
     TalentWords,
-    UsableFor,
+    company_filters,
+    job_filters,
+    narrowed_by,
+    talent_filters,
 )
 
 BATCH_BYTES = 10 * 2**20
@@ -143,8 +140,9 @@ class ExchangeController(Controller):
         A row changes the record with its `id`, else the one that came from its source before, else it creates one. A
         row with a `version` is refused if the record was changed since. What a row does not have stays as it is.
         """
-        if request.headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
-            raise UnsupportedMedia("Send `multipart/form-data` with a `file`.")
+        kind = essence(request.headers.get("content-type", ""))
+        if kind != "multipart/form-data":
+            raise unsupported(kind, ["multipart/form-data"])
         form = await request.form()
         file = form.get("file")
         if not isinstance(file, UploadFile):
@@ -163,6 +161,7 @@ class TalentExchange(ExchangeController):
 
     path = "/api/v1/talents"
     tags = ("talents",)
+    dependencies = narrowed_by(talent_filters)
 
     @get("/export", **_EXPORT)
     async def export(
@@ -172,14 +171,10 @@ class TalentExchange(ExchangeController):
         exporter: Exporter,
         format: FileFormat = "csv",  # noqa: A002 - its name is what an error says
         q: TalentWords = None,
-        source: SourceType | None = None,
-        email: Address = None,
-        phone: Number = None,
-        usable_for: UsableFor = None,
+        filters: Filters,
         sort: TalentSort = "-created_at",
     ) -> Stream:
         """All talents that a list with the same filters has, as they are at one moment."""
-        filters = {"source_type": source, "email": email, "phone": phone, "usable_for": usable_for}
         parts = await exporter.begin(principal, format, sort=sort, q=q, filters=filters)
         return _sent(parts, "talents", format)
 
@@ -189,6 +184,7 @@ class CompanyExchange(ExchangeController):
 
     path = "/api/v1/companies"
     tags = ("companies",)
+    dependencies = narrowed_by(company_filters)
 
     @get("/export", **_EXPORT)
     async def export(
@@ -198,13 +194,10 @@ class CompanyExchange(ExchangeController):
         exporter: Exporter,
         format: FileFormat = "csv",  # noqa: A002 - its name is what an error says
         q: CompanyWords = None,
-        source: SourceType | None = None,
-        size: CompanySize | None = None,
-        location: Place = None,
+        filters: Filters,
         sort: CompanySort = "-created_at",
     ) -> Stream:
         """All companies that a list with the same filters has, as they are at one moment."""
-        filters = {"source_type": source, "size": size, "location": location}
         parts = await exporter.begin(principal, format, sort=sort, q=q, filters=filters)
         return _sent(parts, "companies", format)
 
@@ -214,6 +207,7 @@ class JobExchange(ExchangeController):
 
     path = "/api/v1/jobs"
     tags = ("jobs",)
+    dependencies = narrowed_by(job_filters)
 
     @get("/export", **_EXPORT)
     async def export(
@@ -223,23 +217,10 @@ class JobExchange(ExchangeController):
         exporter: Exporter,
         format: FileFormat = "csv",  # noqa: A002 - its name is what an error says
         q: JobWords = None,
-        source: SourceType | None = None,
-        status: JobStatus | None = None,
-        company_id: UUID | None = None,
-        workplace: Workplace | None = None,
-        employment: Employment | None = None,
-        location: Place = None,
+        filters: Filters,
         sort: JobSort = "-created_at",
     ) -> Stream:
         """All jobs that a list with the same filters has, as they are at one moment."""
-        filters = {
-            "source_type": source,
-            "status": status,
-            "company_id": company_id,
-            "workplace": workplace,
-            "employment": employment,
-            "location": location,
-        }
         parts = await exporter.begin(principal, format, sort=sort, q=q, filters=filters)
         return _sent(parts, "jobs", format)
 

@@ -6,6 +6,10 @@ from sqlalchemy import Connection
 
 from looma_core import logging
 from looma_core.db.migrate import MigrationError
+from looma_core.settings import variable
+from looma_engines.talent_sync.privacy.ring import RingError
+from looma_engines.talent_sync.privacy.ring import read as read_ring
+from looma_engines.talent_sync.privacy.sealing import Sealer, SealError
 from looma_engines.talent_sync.retention.plan import AUDIT, HISTORY
 from looma_engines.talent_sync.retention.upkeep import keep
 from looma_engines.talent_sync.rights.expiring import erase_deleted
@@ -14,20 +18,24 @@ from looma_engines.talent_sync.rights.ledger import LedgerKey
 log = logging.get(__name__)
 
 
-def upkeep(connection: Connection, *, history_months: int, deleted_days: int, ledger_key: str) -> None:
+def upkeep(
+    connection: Connection, *, history_months: int, deleted_days: int, ledger_key: str, key_ring_file: str
+) -> None:
     """Make and drop partitions, and erase what was deleted long ago, in a transaction of the owner.
 
     Raises:
-        MigrationError: the ledger's key is too short.
+        MigrationError: the ledger's key is too short, the key ring cannot be used, or it lacks a key.
     """
     for table in (HISTORY, AUDIT):
         keep(connection, months=history_months, of=table)
-    if not ledger_key:
-        # Without the ledger's entry the next sync would bring them back.
-        log.warning("deleted records stay: LOOMA_LEDGER_KEY is not set")
-        return
+    # Without the ledger's entry the next sync would bring them back; without the ring some of theirs would stay.
+    for setting, given in (("ledger_key", ledger_key), ("key_ring_file", key_ring_file)):
+        if not given:
+            log.warning("deleted records stay: a setting is missing", setting=variable(setting))
+            return
     try:
         key = LedgerKey(ledger_key)
-    except ValueError as error:
+        sealer = Sealer(read_ring(key_ring_file, setting=variable("key_ring_file")))
+        erase_deleted(connection, days=deleted_days, key=key, sealer=sealer)
+    except (ValueError, RingError, SealError) as error:
         raise MigrationError(str(error)) from error
-    erase_deleted(connection, days=deleted_days, key=key)

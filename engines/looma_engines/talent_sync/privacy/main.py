@@ -9,20 +9,11 @@ looma-engine records-reseal --new-ring   print a ring of fresh keys
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 import psycopg
-from msgspec import Meta
 
 from looma_core import logging
-from looma_core.settings import (
-    EngineSettings,
-    MigrateSettings,
-    SettingsError,
-    load,
-    meta_of,
-    variable,
-)
+from looma_core.settings import MigrateSettings, SettingsError, load, variable
 
 from .resealing import BusyError, connect, counted, reseal
 from .ring import RingError, new_ring, read
@@ -31,12 +22,6 @@ from .sealing import Sealer, SealError
 USAGE = "usage: looma-engine records-reseal [--open | --count | --new-ring]"
 FAILED, WRONG = 1, 2
 log = logging.get(__name__)
-
-
-class ResealSettings(MigrateSettings, frozen=True, kw_only=True):
-    """What `looma-engine records-reseal` reads: the owner's URL, and the ring."""
-
-    key_ring_file: Annotated[str, Meta(description=meta_of(EngineSettings, "key_ring_file").description)] = ""
 
 
 def main(name: str) -> None:
@@ -49,7 +34,7 @@ def main(name: str) -> None:
         print(USAGE, file=sys.stderr)
         sys.exit(WRONG)
     try:
-        settings = load(ResealSettings)
+        settings = load(MigrateSettings)
         sealer = Sealer(read(settings.key_ring_file, setting=variable("key_ring_file")))
     except (SettingsError, RingError) as error:
         print(f"looma-engine {name} cannot start:\n{error}", file=sys.stderr)

@@ -22,8 +22,8 @@ from looma_core.api.history import HistoryEntry
 from looma_core.api.page import Page
 from looma_core.api.quality import Assessment, RuleInfo
 from looma_core.auth import Principal, Role
-from looma_core.http import PATCH_TYPES, WRITES_NOTHING, allow, answers, idempotent, patches
-from looma_core.problems import BadRequest, PreconditionRequired, UnsupportedMedia
+from looma_core.http import WRITES_NOTHING, allow, answers, idempotent, patches
+from looma_core.problems import BadRequest, PreconditionRequired
 from looma_engines.talent_sync.config import LARGEST_PAGE
 from looma_engines.talent_sync.etag import tag_of, unchanged
 from looma_engines.talent_sync.quality.rule import infos
@@ -143,9 +143,6 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
     ) -> Response[RecordT]:
         """Change fields by a JSON merge patch (RFC 7396): null empties a field, lists are replaced whole."""
         if_match = required(if_match)
-        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind not in PATCH_TYPES:
-            raise UnsupportedMedia(f"Send one of: {', '.join(PATCH_TYPES)}.")
         try:
             body = msgspec.json.decode(await request.body())
         except msgspec.DecodeError as error:

@@ -10,5 +10,7 @@ audit       the log of what was done with people's data
 consenting  what a consent may be, and what consents come to; pure
 service     erasures and consents over HTTP; `routes` are their endpoints
 person      all that is held of one person
+files       files that are kept of one person, by name and size
+forms       the same as JSON, as a page, or as a ZIP file; pure
 main        `looma-engine records-erase`
 """

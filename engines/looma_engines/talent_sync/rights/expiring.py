@@ -8,12 +8,13 @@ from sqlalchemy import Connection, text
 
 from looma_core import logging
 from looma_engines.talent_sync.models import SCHEMA
+from looma_engines.talent_sync.privacy.fields import Seals
+from looma_engines.talent_sync.privacy.sealing import Sealer
 
 from .applying import enter_tenant, tenants_of
 from .audit import note_now
 from .erasing import RETENTION, TABLES, Wanted, erase
 from .ledger import LedgerKey
-from .opening import PLAIN
 
 MOST_AT_ONCE = 1000
 """Of one kind in one tenant: what is left waits for the next night."""
@@ -27,14 +28,20 @@ _MERGED = f"""
 log = logging.get(__name__)
 
 
-def erase_deleted(connection: Connection, *, days: int, key: LedgerKey, now: datetime | None = None) -> int:
+def erase_deleted(
+    connection: Connection, *, days: int, key: LedgerKey, sealer: Sealer, now: datetime | None = None
+) -> int:
     """Erase records of all kinds that were deleted more than `days` days ago; how many.
 
     Args:
         connection: of the owner, in a transaction.
         days: how long a deleted record can be brought back.
         key: makes the ledger's digests.
+        sealer: opens what is sealed, so that what a source had of a person is found by their address too.
         now: the moment; default this one.
+
+    Raises:
+        SealError: a value was sealed under a key that the ring lacks.
     """
     if connection.scalar(text("SELECT to_regclass(:table)"), {"table": f"{SCHEMA}.erasures"}) is None:
         return 0
@@ -47,6 +54,7 @@ def erase_deleted(connection: Connection, *, days: int, key: LedgerKey, now: dat
     erased = 0
     for tenant in tenants_of(connection, query, *TABLES.values(), before=before):
         enter_tenant(connection, tenant, origin=RETENTION)
+        opens = Seals(sealer, tenant)
         for entity in ORDER:
             ids = connection.scalars(
                 text(
@@ -66,8 +74,7 @@ def erase_deleted(connection: Connection, *, days: int, key: LedgerKey, now: dat
                     requested_at=now,
                 )
                 # Kept answers are past their time by then, and nobody asked for a proof.
-                # The upkeep has no key ring: refused rows of a person are found by their keys alone.
-                done = erase(connection, tenant, wanted, key=key, answers="none", searched=False, opens=PLAIN)
+                done = erase(connection, tenant, wanted, key=key, answers="none", searched=False, opens=opens)
                 if done is not None:
                     detail = {"of": entity, "rows": sum(done.counts.values())}
                     note_now(

@@ -24,11 +24,9 @@ from looma_core.crypto import FileCipher
 from looma_core.db.migrate import MigrationError, migrate
 from looma_core.settings import (
     SECRET,
-    EngineSettings,
     MigrateSettings,
     SettingsError,
     load,
-    meta_of,
     variable,
 )
 from looma_engines.talent_sync.privacy.fields import Seals
@@ -56,7 +54,6 @@ class EraseSettings(MigrateSettings, frozen=True, kw_only=True):
             extra=SECRET,
         ),
     ] = ""
-    key_ring_file: Annotated[str, Meta(description=meta_of(EngineSettings, "key_ring_file").description)] = ""
 
 
 def main(name: str) -> None:

@@ -27,36 +27,3 @@ class Opens(Protocol):
 
     def hashes(self, field: str, value: str, /) -> list[str]:
         """What the column of a field's hash may have where the value is stored sealed."""
-
-
-class Plain:
-    """Everything is stored as it is."""
-
-    def values(self, _entity: str, _record_id: UUID, columns: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """The columns."""
-        return columns
-
-    def changes(self, _entity: str, _record_id: UUID, changes: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """The changes."""
-        return changes
-
-    def opened_base(self, _entity: str, _record_id: UUID, base: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """The base."""
-        return base
-
-    def opened_side(
-        self, _entity: str, _conflict_id: UUID, _field: str, _side: str, value: object, /
-    ) -> object:
-        """The value."""
-        return value
-
-    def opened_raw(self, _entry_id: UUID, raw: str, /) -> str:
-        """The text."""
-        return raw
-
-    def hashes(self, _field: str, _value: str, /) -> list[str]:
-        """None: nothing is sealed."""
-        return []
-
-
-PLAIN = Plain()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,7 +10,7 @@ import msgspec
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredSource
+from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredFile, StoredSource
 from looma_core.api.sync import QuarantineEntry, SyncConflict
 from looma_core.problems import NotFound
 from looma_engines.talent_sync.models import RelationRow, TalentRow
@@ -27,12 +25,14 @@ from .audit import note
 from .consents import consents_of
 from .erasing import Gathered, gather, merged_with
 from .events import events_of
+from .files import files_of
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from looma_core.auth import Principal
+    from looma_core.crypto import FileCipher
     from looma_core.db import Database
 
 MOST_ENTRIES = 100_000
@@ -44,11 +44,13 @@ class PersonService:
 
     Args:
         database: connection pool.
+        cipher: reads names of files.
         exported: counts exports.
     """
 
-    def __init__(self, database: Database, *, exported: Counter) -> None:
+    def __init__(self, database: Database, *, cipher: FileCipher, exported: Counter) -> None:
         self._database = database
+        self._cipher = cipher
         self._exported = exported
 
     async def export(self, principal: Principal, talent_id: UUID) -> PersonExport:
@@ -60,24 +62,26 @@ class PersonService:
         async with self._database.tenant_session(principal) as session:
             # First, so that the document itself tells of it.
             await note(session, "export-person", "talent", talent_id)
-            answer = await _held(session, talent_id)
+            answer = await _held(session, talent_id, self._cipher)
             for other in await session.run_sync(lambda sync: merged_with(sync.connection(), talent_id)):
-                answer.merged.append(await _held(session, other))
+                answer.merged.append(await _held(session, other, self._cipher))
         self._exported.inc()
         return answer
 
 
-async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
+async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> PersonExport:
     opens = seals_of(session)
     talents = RecordRepository(session, TALENTS)
     record = next(iter(await talents.matching(TalentRow.id == talent_id)), None)
     if record is None:
         raise NotFound(f"There is no talent {talent_id}.")
 
-    def look(sync: Session) -> Gathered | None:
-        return gather(sync.connection(), TALENTS.name, talent_id, opens=opens)
+    def look(sync: Session) -> tuple[Gathered | None, list[StoredFile]]:
+        connection = sync.connection()
+        found = gather(connection, TALENTS.name, talent_id, opens=opens)
+        return found, files_of(connection, talent_id, found.files if found else [], cipher=cipher)
 
-    found = await session.run_sync(look)
+    found, files = await session.run_sync(look)
     relations = await RecordRepository(session, RELATIONS).matching(
         or_(RelationRow.talent_id == talent_id, RelationRow.other_talent_id == talent_id)
     )
@@ -117,6 +121,7 @@ async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
         quarantine=[
             _converted(row, QuarantineEntry, raw=opens.opened_raw(row.id, row.raw)) for row in entries
         ],
+        files=files,
         audit=await events_of(session, talent_id),
     )
 
@@ -124,48 +129,3 @@ async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
 def _converted(row: Any, struct: Any, **opened: object) -> Any:  # noqa: ANN401 - a row and the Struct of its kind
     values = {name: getattr(row, name) for name in struct.__struct_fields__ if hasattr(row, name)}
     return msgspec.convert({**values, **opened}, struct)
-
-
-HEADINGS = {
-    "record": "What is stored",
-    "relations": "Relations",
-    "history": "What was changed, the newest first",
-    "consents": "Consents and other bases",
-    "sources": "What sources gave",
-    "conflicts": "Fields that a source and people here both changed",
-    "quarantine": "Records that could not be taken",
-    "audit": "What was done with the data",
-    "merged": "Records that were merged with this one",
-}
-
-
-def readable(document: PersonExport) -> bytes:
-    """The same as a page that a person can read; it needs nothing else."""
-    plain: dict[str, Any] = msgspec.to_builtins(document)
-    body = "".join(
-        f"<h2>{heading}</h2>{''.join(_shown(plain[name])) or '<p>Nothing.</p>'}"
-        for name, heading in HEADINGS.items()
-    )
-    told = (
-        "<!doctype html><html lang='en'><meta charset='utf-8'>"
-        "<title>Stored data of one person</title><style>body{font:16px/1.5 sans-serif;max-width:50em;margin:2em auto}"
-        "dl{border-left:3px solid #ccc;padding-left:1em}dt{font-weight:bold}</style>"
-        f"<h1>Stored data of one person</h1><p>Made {html.escape(plain['made_at'])}, form {EXPORT_FORMAT}.</p>{body}"
-    )
-    return told.encode()
-
-
-def _shown(value: Any) -> Iterator[str]:  # noqa: ANN401 - plain data of any form
-    if isinstance(value, dict):
-        yield "<dl>"
-        for name, item in value.items():
-            if item not in (None, [], {}):
-                yield f"<dt>{html.escape(str(name).replace('_', ' '))}</dt><dd>"
-                yield from _shown(item)
-                yield "</dd>"
-        yield "</dl>"
-    elif isinstance(value, list):
-        for item in value:
-            yield from _shown(item)
-    elif value is not None:
-        yield f"<span>{html.escape(str(value))}</span> "

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
+from litestar.datastructures.headers import Accept
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Schema
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import Parameter
+from litestar.response import Stream
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from looma_core.api.page import Page
@@ -26,28 +28,49 @@ from looma_core.api.rights import (
 )
 from looma_core.auth import Principal, Role
 from looma_core.http import allow, idempotent
+from looma_core.problems import NotAcceptable
 from looma_engines.talent_sync.records.routes import Cursor, Limit
 
 from .consents import ConsentService
 from .erasures import ErasureService
 from .events import AuditService
-from .person import PersonService, readable
+from .forms import MEDIA_TYPES, PersonForm, readable, zipped
+from .person import PersonService
 
 DEFAULT_LIMIT = 50
-PersonForm = Annotated[
-    Literal["json", "html"], Parameter(description="JSON, or a page that a person can read.")
+Form = Annotated[
+    PersonForm | None,
+    Parameter(
+        description="JSON, a page that a person can read, or a ZIP file with both and the list of files. Without it "
+        "the header `Accept` chooses."
+    ),
 ]
+Accepted = Annotated[str, Parameter(header="Accept", include_in_schema=False)]
 
 
 @dataclass
 class PersonOperation(Operation):
-    """An answer in one of two forms."""
+    """An answer in one of three forms."""
 
     def __post_init__(self) -> None:
         page = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
+        archive = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
         for answer in (self.responses or {}).values():
             if isinstance(answer, OpenAPIResponse) and answer.content:
-                answer.content["text/html"] = page
+                answer.content |= {"text/html": page, "application/zip": archive}
+
+
+def _acceptable(accept: str) -> PersonForm:
+    """The form that a header `Accept` prefers; JSON where it takes all of them.
+
+    Raises:
+        NotAcceptable: it takes none.
+    """
+    forms = {kind.partition(";")[0]: form for form, kind in MEDIA_TYPES.items()}
+    best = Accept(accept).best_match(list(forms))
+    if best is None:
+        raise NotAcceptable(f"Ask with the header Accept for one of: {', '.join(forms)}.")
+    return forms[best]
 
 
 class ErasureController(Controller):
@@ -111,18 +134,27 @@ class PersonController(Controller):
         record_id: UUID,
         principal: Principal,
         persons: PersonService,
-        format: PersonForm = "json",  # noqa: A002 - its name is what an error says
+        format: Form = None,  # noqa: A002 - its name is what an error says
+        accept: Accepted = "*/*",
     ) -> Response[PersonExport]:
-        """All that is held of a person, deleted or not, as JSON or as a page to read. The audit tells of it."""
+        """All that is held of a person, deleted or not, as JSON, a page to read, or a ZIP file with both.
+
+        The audit tells of it.
+        """
+        form = format or _acceptable(accept)
         document = await persons.export(principal, record_id)
         headers = {
-            "Content-Disposition": f'attachment; filename="person-{record_id}.{format}"',
+            "Content-Disposition": f'attachment; filename="person-{record_id}.{form}"',
             "Cache-Control": "no-store",
+            "Vary": "Accept",
         }
-        if format == "html":
-            page = Response(readable(document), media_type="text/html; charset=utf-8", headers=headers)
-            return cast("Response[PersonExport]", page)
-        return Response(document, headers=headers)
+        if form == "json":
+            return Response(document, headers=headers)
+        if form == "zip":
+            archive = Stream(zipped(document), media_type=MEDIA_TYPES[form], headers=headers)
+            return cast("Response[PersonExport]", archive)
+        page = Response(readable(document), media_type=MEDIA_TYPES[form], headers=headers)
+        return cast("Response[PersonExport]", page)
 
 
 class ConsentController(Controller):

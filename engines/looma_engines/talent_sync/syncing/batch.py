@@ -17,6 +17,7 @@ from looma_engines.talent_sync.privacy.fields import SEALED, Seals, hash_column
 from looma_engines.talent_sync.records.entity import Entity
 
 from .deciding import KEY, Decision, Known, Verdict
+from .marks import Mark, kept, known_mark
 from .source_row import SourceRow, digest_of, key_hash
 
 SOURCE_TYPE: Final = "sync"
@@ -31,13 +32,14 @@ _STAGED = (
     "written_digest",
     "position",
     "hash",
+    "quality",
 )
 # Rows that fit a page stay as they are: what is read once and thrown away is not worth being compressed.
 _STAGING = """CREATE TEMP TABLE IF NOT EXISTS sync_staging
     (key text, id uuid, new boolean, version integer, fields jsonb, base jsonb,
-     raw_digest bytea, written_digest bytea, position bigint, hash bigint)
+     raw_digest bytea, written_digest bytea, position bigint, hash bigint, quality jsonb)
     WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS"""
-_TYPES = ("text", "uuid", "bool", "int4", "jsonb", "jsonb", "bytea", "bytea", "int8", "int8")
+_TYPES = ("text", "uuid", "bool", "int4", "jsonb", "jsonb", "bytea", "bytea", "int8", "int8", "jsonb")
 ENDS = {"talent": ("talent_id", "other_talent_id"), "company": ("company_id",), "job": ("job_id",)}
 """Which ends of a relation a kind of record may be."""
 WRITTEN = (Verdict.CREATE, Verdict.UPDATE, Verdict.RESTORE)
@@ -120,7 +122,8 @@ class Batch:
         digests = _digests(rows)
         query = sql.SQL(
             """SELECT state.key, record.id, record.version, record.deleted_at, record.updated_at, state.base,
-                state.raw_digest, state.seen_generation, state.seen_position, state.gone, {fields} AS fields
+                state.raw_digest, state.seen_generation, state.seen_position, state.gone, state.quality,
+                {fields} AS fields
             FROM talent_sync.sync_states AS state JOIN {table} AS record ON record.id = state.record_id
             WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = ANY(%(keys)s)
             ORDER BY record.id FOR UPDATE OF record, state"""
@@ -138,6 +141,7 @@ class Batch:
                 seen_generation=row.seen_generation,
                 seen_position=row.seen_position,
                 gone=row.gone,
+                mark=known_mark(row.quality, row.version),
             )
         return found
 
@@ -213,7 +217,27 @@ class Batch:
                 keys=[row.key for row in seen],
                 positions=[row.position for row in seen],
             )
+        self._keep_marks(decisions, known)
         return ids
+
+    def _keep_marks(self, decisions: Sequence[Decision], known: Mapping[str, Known]) -> None:
+        """Keep how good records are that nobody had looked at since they were changed."""
+        new = {
+            decision.row.key: Jsonb(kept(decision.after, known[decision.row.key].version))
+            for decision in decisions
+            if decision.base is None
+            and decision.after is not None
+            and decision.row.key in known
+            and known[decision.row.key].mark is None
+        }
+        if new:
+            self._execute(
+                """UPDATE talent_sync.sync_states AS state SET quality = found.quality
+                FROM unnest(%(keys)s::text[], %(marks)s::jsonb[]) AS found (key, quality)
+                WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key = found.key""",
+                keys=list(new),
+                marks=list(new.values()),
+            )
 
     def _stage(
         self, decisions: Sequence[Decision], known: Mapping[str, Known], ids: Mapping[str, UUID]
@@ -230,6 +254,7 @@ class Batch:
                     row, before = decision.row, known.get(decision.row.key)
                     record_id = ids[row.key]
                     fields = decision.values if decision.verdict in WRITTEN else None
+                    version = (before.version if before else 0) + (fields is not None)
                     # Written or not, this is what the record has after the batch.
                     stands = fields if fields is not None else (before.values if before else {})
                     copy.write_row(
@@ -237,7 +262,7 @@ class Batch:
                             row.key,
                             record_id,
                             decision.verdict is Verdict.CREATE,
-                            (before.version if before else 0) + (fields is not None),
+                            version,
                             None
                             if fields is None
                             else Jsonb(self._seals.columns(self.entity, record_id, fields)),
@@ -246,6 +271,7 @@ class Batch:
                             self._seals.digest(digest_of(stands)),
                             row.position,
                             key_hash(row.key),
+                            None if decision.after is None else Jsonb(kept(decision.after, version)),
                         )
                     )
 
@@ -282,18 +308,19 @@ class Batch:
     def _write_states(self) -> None:
         self._execute(
             """INSERT INTO talent_sync.sync_states AS state (entity, origin, key, record_id, base, raw_digest,
-                written_version, written_digest, seen_generation, seen_position, shard_hash)
+                written_version, written_digest, seen_generation, seen_position, shard_hash, quality)
             SELECT %(entity)s, %(origin)s, key, id, base, raw_digest, version, written_digest, %(generation)s, position,
-                hash
+                hash, quality
             FROM sync_staging
             ON CONFLICT (tenant, entity, origin, key) DO UPDATE SET record_id = excluded.record_id,
                 base = excluded.base, raw_digest = excluded.raw_digest, seen_generation = excluded.seen_generation,
                 seen_position = excluded.seen_position, gone = false,
-                written_version = excluded.written_version, written_digest = excluded.written_digest"""
+                written_version = excluded.written_version, written_digest = excluded.written_digest,
+                quality = excluded.quality"""
         )
 
-    def sweep(self) -> int:
-        """Delete what the source had and has no more, with its relations, as its own deletion would; how many.
+    def sweep(self) -> list[Mark | None]:
+        """Delete what the source had and has no more, with its relations, as its own deletion would; how good each was.
 
         A company that has jobs that are not closed stays, and is looked at again in the next run. One that others were
         merged into stays while another key of it is there, or where people made it here.
@@ -310,7 +337,7 @@ class Batch:
                     UPDATE talent_sync.sync_states AS state SET gone = true
                     WHERE entity = %(entity)s AND origin = %(origin)s AND NOT gone
                         AND seen_generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s {kept}
-                    RETURNING record_id, key)
+                    RETURNING record_id, key, quality)
                 UPDATE {table} AS record SET deleted_at = now(), updated_at = now(), version = version + 1
                 FROM missing WHERE record.id = missing.record_id AND record.deleted_at IS NULL
                     AND record.source_type = %(type)s
@@ -318,7 +345,7 @@ class Batch:
                         WHERE other.record_id = record.id AND NOT other.gone
                             AND NOT (other.entity = %(entity)s AND other.origin = %(origin)s
                                 AND other.key IN (SELECT key FROM missing)))
-                RETURNING record.id"""
+                RETURNING record.id, record.version - 1 AS version, missing.quality"""
             ).format(kept=kept, table=self._table),
             type=SOURCE_TYPE,
         ).fetchall()
@@ -333,7 +360,7 @@ class Batch:
                 ),
                 gone=[row.id for row in gone],
             )
-        return len(gone)
+        return [known_mark(row.quality, row.version) for row in gone]
 
 
 def _digests(rows: Iterable[SourceRow]) -> dict[str, list[bytes]]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import msgspec
 
 from .deciding import Decision, Verdict
+from .marks import Marks
 from .three_way import Resolution
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Counts since a run began. `score_sum` over `scored` is the mean quality of what was written."""
+    """Counts since a run began. `score_sum` over `scored` is the mean quality of what was written.
+
+    `quality` is of all records that the run met, before it and after it.
+    """
 
     read: int = 0
     created: int = 0
@@ -25,6 +29,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     erased: int = 0
     scored: int = 0
     score_sum: int = 0
+    quality: Marks = Marks()
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
@@ -33,7 +38,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Tally(**{name: getattr(self, name) - getattr(other, name) for name in self.__struct_fields__})
 
     @classmethod
-    def of(cls, decisions: Iterable[Decision], *, keeps_refused: bool, again: bool = False) -> Tally:
+    def of(cls, decisions: Collection[Decision], *, keeps_refused: bool, again: bool = False) -> Tally:
         """The counts of a batch; what is refused and not kept has failed.
 
         Of records that are looked at `again` only what had to be written counts: all else was counted before.
@@ -65,4 +70,9 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             erased=counts[Verdict.ERASED],
             scored=scored,
             score_sum=score_sum,
+            quality=Marks.of(
+                (decision.before, decision.after)
+                for decision in decisions
+                if decision.before is not None or decision.after is not None
+            ),
         )

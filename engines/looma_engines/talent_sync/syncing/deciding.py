@@ -27,6 +27,7 @@ from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.records.entity import Entity
 
 from .judging import Judged, errors_of, judge
+from .marks import Mark, mark_of
 from .source_row import SourceRow
 from .three_way import FieldConflict, Policy, Resolution, Times, merge
 
@@ -52,7 +53,8 @@ class Known:
     """What the database knows of a key.
 
     `base` and `raw_digest` are of what the source last gave, None where it never did. `gone` says that the record was
-    deleted as the source had it no more. `values` are the stored record's fields, plain.
+    deleted as the source had it no more. `values` are the stored record's fields, plain. `mark` says how good the
+    record is, None where nobody looked since it was changed.
     """
 
     record_id: UUID
@@ -65,6 +67,7 @@ class Known:
     seen_generation: int
     seen_position: int
     gone: bool
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,10 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What becomes of a row. `base` is what the source gave, tidied; `values` what is to be stored."""
+    """What becomes of a row. `base` is what the source gave, tidied; `values` what is to be stored.
+
+    `before` and `after` say how good the record was and is, where there was one and is one.
+    """
 
     row: SourceRow
     verdict: Verdict
@@ -98,23 +104,28 @@ class Decision:
     conflicts: tuple[FieldConflict, ...] = ()
     faults: tuple[FieldError, ...] = ()
     score: int | None = None
+    before: Mark | None = None
+    after: Mark | None = None
 
 
 def decide(row: SourceRow, known: Known | None, rules: Rules) -> Decision:
     """What becomes of a row, by the table above."""
     if row.faults:
-        return Decision(row=row, verdict=Verdict.REFUSED, faults=row.faults)
+        return _refused(row, row.faults, known, rules)
     if known is not None and known.seen_generation == rules.generation:
         return _second(row, known.seen_position)
     if known is not None and known.raw_digest == row.digest and not known.gone:
-        return Decision(row=row, verdict=Verdict.UNCHANGED, record_id=known.record_id)
+        mark = _mark_of(known, rules)
+        return Decision(
+            row=row, verdict=Verdict.UNCHANGED, record_id=known.record_id, before=mark, after=mark
+        )
     try:
-        base, score = _accepted(row, rules)
+        base, mark = _accepted(row, rules)
     except ValidationProblem as problem:
-        return Decision(row=row, verdict=Verdict.REFUSED, faults=tuple(problem.errors))
+        return _refused(row, tuple(problem.errors), known, rules)
     if known is None:
-        return Decision(row=row, verdict=Verdict.CREATE, values=base, base=base, score=score)
-    return _meet(row, known, rules, base=base, score=score)
+        return Decision(row=row, verdict=Verdict.CREATE, values=base, base=base, score=mark.score, after=mark)
+    return _meet(row, known, rules, base=base, mark=mark)
 
 
 def decide_all(rows: Sequence[SourceRow], known: Mapping[str, Known], rules: Rules) -> list[Decision]:
@@ -146,7 +157,7 @@ def _as_it_stands(known: Known | None, stands: Mapping[UUID, Mapping[str, Any]])
     """What is known of a key whose record an earlier row of the batch changed: of two keys people made one record."""
     if known is None or known.record_id not in stands:
         return known
-    return replace(known, values=stands[known.record_id], deleted=False)
+    return replace(known, values=stands[known.record_id], deleted=False, mark=None)
 
 
 def _together(decision: Decision, stands: Mapping[UUID, Mapping[str, Any]]) -> Decision:
@@ -168,7 +179,27 @@ def _second(row: SourceRow, position: int) -> Decision:
     return Decision(row=row, verdict=Verdict.REFUSED, faults=(again,))
 
 
-def _accepted(row: SourceRow, rules: Rules) -> tuple[Mapping[str, Any], int]:
+def _refused(row: SourceRow, faults: tuple[FieldError, ...], known: Known | None, rules: Rules) -> Decision:
+    """What is stored of the row's key stays as it is."""
+    # Another record of a key that this run had: it was counted there.
+    met = known is None or known.seen_generation == rules.generation
+    mark = None if met else _mark_of(known, rules)
+    return Decision(row=row, verdict=Verdict.REFUSED, faults=faults, before=mark, after=mark)
+
+
+def _mark_of(known: Known | None, rules: Rules) -> Mark | None:
+    """How good a stored record is; None where there is none, or it fits no rules any more."""
+    if known is None or known.deleted:
+        return None
+    if known.mark is not None:
+        return known.mark
+    try:
+        return _look_again(known.values, rules)[0]
+    except ValidationProblem:
+        return None
+
+
+def _accepted(row: SourceRow, rules: Rules) -> tuple[Mapping[str, Any], Mark]:
     """What is stored of a row that the rules take, and its quality.
 
     Raises:
@@ -177,8 +208,8 @@ def _accepted(row: SourceRow, rules: Rules) -> tuple[Mapping[str, Any], int]:
     found = rules.judged.get(row.position) or judge(row, rules.entity, today=rules.today)
     if found.faults:
         raise ValidationProblem(errors=list(found.faults))
-    if found.score < rules.min_quality:
-        poor = f"is {found.score} of 100, and {rules.min_quality} is asked for"
+    if found.mark.score < rules.min_quality:
+        poor = f"is {found.mark.score} of 100, and {rules.min_quality} is asked for"
         raise ValidationProblem(errors=[FieldError(field="quality", message=poor)])
     absent = [
         FieldError(field=name, message="there is none with this id")
@@ -187,10 +218,10 @@ def _accepted(row: SourceRow, rules: Rules) -> tuple[Mapping[str, Any], int]:
     ]
     if absent:
         raise ValidationProblem(errors=absent)
-    return found.base, found.score
+    return found.base, found.mark
 
 
-def _meet(row: SourceRow, known: Known, rules: Rules, *, base: Mapping[str, Any], score: int) -> Decision:
+def _meet(row: SourceRow, known: Known, rules: Rules, *, base: Mapping[str, Any], mark: Mark) -> Decision:
     """The source's record and the one that is known."""
     times = Times(source=row.updated_at, target=known.updated_at)
     if known.deleted and known.gone:
@@ -200,7 +231,8 @@ def _meet(row: SourceRow, known: Known, rules: Rules, *, base: Mapping[str, Any]
             record_id=known.record_id,
             values=base,
             base=base,
-            score=score,
+            score=mark.score,
+            after=mark,
         )
     if known.deleted:
         conflict = _deleted_here(rules.by_field.get(DELETED, rules.policy), times)
@@ -212,7 +244,8 @@ def _meet(row: SourceRow, known: Known, rules: Rules, *, base: Mapping[str, Any]
             values=base if back else None,
             base=base,
             conflicts=(conflict,),
-            score=score if back else None,
+            score=mark.score if back else None,
+            after=mark if back else None,
         )
     merged = merge(
         base=known.base,
@@ -223,10 +256,10 @@ def _meet(row: SourceRow, known: Known, rules: Rules, *, base: Mapping[str, Any]
         times=times,
     )
     same = merged.values == known.values
-    merged_score, refused = (score, ()) if merged.values == base else _look_again(merged.values, rules)
+    after, refused = (mark, ()) if merged.values == base else _look_again(merged.values, rules)
     if refused:
         # Each side alone was right: only together they are not. So nothing of the record changes.
-        return Decision(row=row, verdict=Verdict.REFUSED, faults=refused)
+        return _refused(row, refused, known, rules)
     return Decision(
         row=row,
         verdict=Verdict.UNCHANGED if same else Verdict.UPDATE,
@@ -234,14 +267,16 @@ def _meet(row: SourceRow, known: Known, rules: Rules, *, base: Mapping[str, Any]
         values=None if same else merged.values,
         base=base,
         conflicts=merged.conflicts,
-        score=merged_score,
+        score=after.score,
+        before=after if same else _mark_of(known, rules),
+        after=after,
     )
 
 
-def _look_again(values: Mapping[str, Any], rules: Rules) -> tuple[int, tuple[FieldError, ...]]:
+def _look_again(values: Mapping[str, Any], rules: Rules) -> tuple[Mark, tuple[FieldError, ...]]:
     draft = read(dict(values), rules.entity.draft)
     found = assess(draft, today=rules.today, rules=rules.entity.rules)
-    return found.score, errors_of(found, "after merging: ")
+    return mark_of(found), errors_of(found, "after merging: ")
 
 
 def _deleted_here(policy: Policy, times: Times) -> FieldConflict:

@@ -15,6 +15,7 @@ from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.records.entity import Entity
 
+from .marks import Mark, mark_of
 from .source_row import SourceRow
 
 
@@ -23,7 +24,7 @@ class Judged:
     """What is stored of a row that the rules take, tidied and plain, and its quality; or why they refuse it."""
 
     base: Mapping[str, Any]
-    score: int
+    mark: Mark
     faults: tuple[FieldError, ...] = ()
 
 
@@ -38,11 +39,11 @@ def judge(row: SourceRow, entity: Entity[Any, Any], *, today: date) -> Judged:
     try:
         draft = entity.tidy(read(dict(row.values), entity.draft))
     except ValidationProblem as problem:
-        return Judged(base={}, score=0, faults=tuple(problem.errors))
+        return Judged(base={}, mark=Mark(score=0), faults=tuple(problem.errors))
     found = assess(draft, today=today, rules=entity.rules)
     if not found.accepted:
-        return Judged(base={}, score=found.score, faults=errors_of(found))
-    return Judged(base=plain_values(entity, draft), score=found.score)
+        return Judged(base={}, mark=mark_of(found), faults=errors_of(found))
+    return Judged(base=plain_values(entity, draft), mark=mark_of(found))
 
 
 def errors_of(found: Assessment, prefix: str = "") -> tuple[FieldError, ...]:

@@ -33,6 +33,8 @@ class ShardRow(TenantMixin, Base):
     verification: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    span: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    watermark: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class StateRow(Base):

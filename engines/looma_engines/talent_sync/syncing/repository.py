@@ -32,6 +32,7 @@ from .conflicting import note_conflicts
 from .counting import Tally
 from .deciding import Decision, Known
 from .erased import ErasedKeys
+from .marks import Marks
 from .refused import quarantine
 from .source_row import SourceRow
 from .spans import Run, Span
@@ -227,8 +228,8 @@ class SyncRepository:
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
             deleted = self._batch.sweep()
-            tally = msgspec.structs.replace(after.tally, deleted=after.tally.deleted + deleted)
-            return self._save(replace(after, tally=tally))
+            gone = Marks.of((mark, None) for mark in deleted if mark is not None)
+            return self._save(replace(after, tally=after.tally + Tally(deleted=len(deleted), quality=gone)))
 
     def held(self, rows: Sequence[SourceRow]) -> set[int]:
         """Positions of the rows that the database holds as the source has them: the record, or its quarantine.

@@ -35,8 +35,10 @@ from .counting import Tally
 from .deciding import DELETED, KEY
 from .judging import plain_values
 from .models import ConflictRow, QuarantineRow, ShardRow
+from .quality_told import change_of, mean_of
 from .review_repository import ReviewRepository, RowT
 from .source_row import digest_of
+from .spans import Span
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
@@ -230,6 +232,7 @@ class ReviewService:
             faults=found["faults"],
             resolutions=found["resolutions"],
             conflict_fields=found["conflict_fields"],
+            quality_change=change_of(tally_of(shards).quality),
         )
 
     async def _page(
@@ -302,9 +305,9 @@ class ReviewService:
 
 def run_of(shards: Sequence[ShardRow]) -> SyncRun:
     """A run of its shards, all of one number."""
-    tally = Tally()
-    for shard in shards:
-        tally += msgspec.convert(shard.counts, Tally)
+    tally = tally_of(shards)
+    span = next((msgspec.convert(shard.span, Span) for shard in shards if shard.span is not None), None)
+    marks = [shard.watermark for shard in shards if shard.watermark is not None]
     ended = [shard.ended_at for shard in shards if shard.ended_at is not None]
     whole = len(ended) == shards[0].shards
     looks = [shard.verification for shard in shards if shard.verification is not None]
@@ -318,12 +321,28 @@ def run_of(shards: Sequence[ShardRow]) -> SyncRun:
         ended=len(ended),
         counts=RunCounts(**{name: getattr(tally, name) for name in RunCounts.__struct_fields__}),
         quality=round(tally.score_sum / tally.scored, 1) if tally.scored else None,
+        quality_before=mean_of(tally.quality.before_sum, tally.quality.before),
+        quality_after=mean_of(tally.quality.after_sum, tally.quality.after),
+        mode="full" if span is None or span.full else "incremental",
+        since=span.since if span else None,
+        watermark_before=span.before if span else None,
+        # As the next run will take it: only where all shards know.
+        watermark=min(marks) if len(marks) == shards[0].shards else None,
+        full_in=span.full_in if span else None,
         looked=sum(look["looked"] for look in looks) if whole else None,
         held=sum(look["held"] for look in looks) if whole else None,
         started_at=min(shard.created_at for shard in shards),
         updated_at=max(shard.updated_at for shard in shards),
         ended_at=max(ended) if whole else None,
     )
+
+
+def tally_of(shards: Sequence[ShardRow]) -> Tally:
+    """What all shards of a run counted."""
+    tally = Tally()
+    for shard in shards:
+        tally += msgspec.convert(shard.counts, Tally)
+    return tally
 
 
 def _there(row: RowT | None, what: str, row_id: UUID) -> RowT:

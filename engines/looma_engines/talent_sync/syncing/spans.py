@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from looma_core.api.syncjob import Incremental, RemoteSource, SourceBase
+from looma_core.api.syncjob import Incremental, Reading, RemoteSource, SourceBase
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -31,17 +31,31 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `until` is the source's time before its first record was read: what is changed later is the next run's, whatever a
     later part of this reading may see. `before` is the watermark that stood, `form` a digest of how records are made.
+    `full_in` is which run after this one reads all again by `fullEvery`: 1 is the next one.
     """
 
     until: datetime
     form: str = ""
     since: datetime | None = None
     before: datetime | None = None
+    full_in: int | None = None
 
     @property
     def full(self) -> bool:
         """Whether it is all."""
         return self.since is None
+
+
+def reading_of(span: Span | None) -> Reading:
+    """What a shard's entry says of it; a source without spans is read whole."""
+    if span is None:
+        return Reading(mode="full")
+    return Reading(
+        mode="full" if span.full else "incremental",
+        since=span.since,
+        watermark=span.before,
+        full_in=span.full_in,
+    )
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,13 +75,15 @@ def next_span(*, asked: Incremental | None, form: str, past: Sequence[Run], now:
         now: the time by the source's clock.
     """
     last = past[0] if past else None
+    every = (asked.full_every or None) if asked is not None else None
     if asked is None or last is None or last.watermark is None or last.span is None or last.span.form != form:
-        return Span(until=now, form=form)
+        return Span(until=now, form=form, full_in=every)
     since_full = next((at for at, run in enumerate(past) if run.span is None or run.span.full), len(past))
-    if asked.full_every and since_full + 1 >= asked.full_every:
-        return Span(until=now, form=form)
+    if every is not None and since_full + 1 >= every:
+        return Span(until=now, form=form, full_in=every)
     since = last.watermark - duration(asked.overlap)
-    return Span(until=now, form=form, since=since, before=last.watermark)
+    left = None if every is None else every - since_full - 1
+    return Span(until=now, form=form, since=since, before=last.watermark, full_in=left)
 
 
 def watermark_of(span: Span, latest: datetime | None) -> datetime | None:

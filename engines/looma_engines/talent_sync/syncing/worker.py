@@ -23,7 +23,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from looma_core.api.syncjob import RemoteSource, ShardReport, Target
+from looma_core.api.syncjob import RemoteSource, ShardQuality, ShardReport, Target
 from looma_engines.sync_worker.cluster import FencedError
 from looma_engines.sync_worker.frame import Asked, Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
@@ -44,7 +44,7 @@ from .source_row import SourceRow, shard_of
 from .sources.opening import open_source
 from .sources.patience import PatientSource
 from .sources.record_source import AsksOverHttp
-from .spans import Run, Span, form_of, next_span, watermark_of
+from .spans import Run, Span, form_of, next_span, reading_of, watermark_of
 from .three_way import Policy
 
 ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
@@ -117,7 +117,12 @@ class RecordsWorker:
         self._span = self._spanned(inputs)
         tally = self._checkpoint.tally
         report = earlier or ShardReport(shard=inputs.shard, epoch=inputs.epoch)
-        return msgspec.structs.replace(report, cursor=str(self._checkpoint.position), **_reported(tally))
+        return msgspec.structs.replace(
+            report,
+            cursor=str(self._checkpoint.position),
+            reading=reading_of(self._span),
+            **_reported(tally),
+        )
 
     def total(self, inputs: Inputs) -> int | None:
         """Records of this shard: what the source says where there is one shard, else by reading a file once."""
@@ -205,6 +210,18 @@ class RecordsWorker:
         """What was asked of a source over HTTP so far."""
         source = self._source.source if self._source is not None else None
         return source.asked() if isinstance(source, AsksOverHttp) else None
+
+    def quality(self) -> ShardQuality | None:
+        """How good the records were that the shard met, and are."""
+        marks = self._checkpoint.tally.quality
+        if not marks.before and not marks.after:
+            return None
+        return ShardQuality(
+            records_before=sum(marks.before.values()),
+            score_before=marks.before_sum,
+            records_after=sum(marks.after.values()),
+            score_after=marks.after_sum,
+        )
 
     def close(self) -> None:
         """Give the connections back."""
