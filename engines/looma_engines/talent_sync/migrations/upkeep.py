@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from looma_core import logging
 from looma_core.db.migrate import MigrationError
+from looma_engines.talent_sync.files.expiring import drop_deleted
 from looma_engines.talent_sync.retention.plan import AUDIT, HISTORY
 from looma_engines.talent_sync.retention.upkeep import keep
 from looma_engines.talent_sync.rights.expiring import erase_deleted
@@ -15,13 +16,14 @@ log = logging.get(__name__)
 
 
 def upkeep(connection: Connection, *, history_months: int, deleted_days: int, ledger_key: str) -> None:
-    """Make and drop partitions, and erase what was deleted long ago, in a transaction of the owner.
+    """Make and drop partitions, and erase what was deleted long ago, files too, in a transaction of the owner.
 
     Raises:
         MigrationError: the ledger's key is too short.
     """
     for table in (HISTORY, AUDIT):
         keep(connection, months=history_months, of=table)
+    drop_deleted(connection, days=deleted_days)
     if not ledger_key:
         # Without the ledger's entry the next sync would bring them back.
         log.warning("deleted records stay: LOOMA_LEDGER_KEY is not set")

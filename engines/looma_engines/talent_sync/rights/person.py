@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredSource
 from looma_core.api.sync import QuarantineEntry, SyncConflict
 from looma_core.problems import NotFound
+from looma_engines.talent_sync.files.repository import FileRepository, ids_of
 from looma_engines.talent_sync.models import RelationRow, TalentRow
 from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records import history as histories
@@ -91,6 +92,7 @@ async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
             or_(QuarantineRow.record_id == talent_id, QuarantineRow.id.in_(found.entries if found else ()))
         )
     )
+    files = await FileRepository(session).held_of(talent_id)
     return PersonExport(
         format=EXPORT_FORMAT,
         made_at=datetime.now(UTC),
@@ -117,7 +119,8 @@ async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
         quarantine=[
             _converted(row, QuarantineEntry, raw=opens.opened_raw(row.id, row.raw)) for row in entries
         ],
-        audit=await events_of(session, talent_id),
+        files=files,
+        audit=await events_of(session, talent_id, *ids_of(files)),
     )
 
 
@@ -134,6 +137,7 @@ HEADINGS = {
     "sources": "What sources gave",
     "conflicts": "Fields that a source and people here both changed",
     "quarantine": "Records that could not be taken",
+    "files": "Résumé files",
     "audit": "What was done with the data",
     "merged": "Records that were merged with this one",
 }
