@@ -84,7 +84,7 @@ def kind_of(file: IO[bytes], head: bytes) -> str:
     is_text = _is_text(head)
     if head.startswith(_SCRIPT) or (head.startswith(_PROGRAMS) and not is_text):
         raise WrongKind(f"is a program, whatever its name says: {ACCEPTED}")
-    # Readers of the standard look for a PDF's first line in the first kilobyte, since mail gateways put others before it.
+    # Readers of the standard look for it in the first kilobyte, since mail gateways put lines before it.
     if b"%PDF-" in head[:1024]:
         return PDF
     if head.startswith(_OLE2):

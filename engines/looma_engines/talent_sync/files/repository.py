@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, func, insert, or_, select, tuple_, update
+from sqlalchemy import Select, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from looma_core.api.page import Count
@@ -25,21 +25,16 @@ from looma_engines.talent_sync.records.counting import MOST_COUNTED, Explained, 
 from .rows import FilePartRow, ResumeFileRow
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from looma_engines.talent_sync.cursor import Position
 
 PATH = "/api/v1/resume-files"
 _LIVE = ResumeFileRow.deleted_at.is_(None)
-# Whoever is deleted, or was merged away, hides the files as well; restored, they are there again.
-_SHOWN = or_(
-    ResumeFileRow.talent_id.is_(None),
-    select(TalentRow.id)
-    .where(TalentRow.id == ResumeFileRow.talent_id, TalentRow.deleted_at.is_(None))
-    .correlate(ResumeFileRow)
-    .exists(),
-)
+# Whoever is deleted, or was merged away, hides the files as well; restored, they are there again. Joined, since what is
+# asked for each row is cheap only while the planner expects few rows.
+_THERE = and_(TalentRow.id == ResumeFileRow.talent_id, TalentRow.deleted_at.is_(None))
+_SHOWN = or_(ResumeFileRow.talent_id.is_(None), TalentRow.id.is_not(None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,18 +109,20 @@ class FileRepository:
 
     async def find(self, file_id: UUID) -> ResumeFile | None:
         """The file with this id, or None."""
-        return await self._one(ResumeFileRow.id == file_id, _SHOWN)
+        return await self._one(_wanted({}).where(ResumeFileRow.id == file_id))
 
     async def find_same(self, talent_id: UUID | None, sha256: str) -> ResumeFile | None:
         """The file with these bytes of a person, or of nobody; None if there is none."""
         return await self._one(
-            ResumeFileRow.talent_id == talent_id,
-            ResumeFileRow.content_hash.in_(self._seals.hashes("file", sha256)),
+            select(ResumeFileRow).where(
+                _LIVE,
+                ResumeFileRow.talent_id == talent_id,
+                ResumeFileRow.content_hash.in_(self._seals.hashes("file", sha256)),
+            )
         )
 
-    async def _one(self, *conditions: ColumnElement[bool]) -> ResumeFile | None:
-        statement = select(ResumeFileRow).where(_LIVE, *conditions).limit(1)
-        row = (await self._session.scalars(statement)).one_or_none()
+    async def _one(self, statement: Select[ResumeFileRow]) -> ResumeFile | None:
+        row = (await self._session.scalars(statement.limit(1))).one_or_none()
         return self._file(row) if row else None
 
     async def page(
@@ -177,7 +174,7 @@ class FileRepository:
 
 
 def _wanted(filters: Mapping[str, object]) -> Select[ResumeFileRow]:
-    statement = select(ResumeFileRow).where(_LIVE, _SHOWN)
+    statement = select(ResumeFileRow).outerjoin(TalentRow, _THERE).where(_LIVE, _SHOWN)
     if filters.get("unlinked"):
         statement = statement.where(ResumeFileRow.talent_id.is_(None))
     for name in ("talent_id", "state"):
