@@ -174,7 +174,7 @@ def test_a_key_makes_one_file_of_two_requests(client: Client, auth: Auth) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "status"),
+    "case",
     [
         ("empty.pdf", b"", 422),
         ("blank.txt", b" \r\n", 422),
@@ -184,12 +184,13 @@ def test_a_key_makes_one_file_of_two_requests(client: Client, auth: Auth) -> Non
         ("large.txt", b"a" * (FILE_BYTES + 1), 413),
         ("larger.txt", b"a" * (FILE_BYTES + 70_000), 413),
     ],
+    ids=lambda case: case[0],
 )
 def test_a_file_that_does_not_fit_is_refused_by_its_field(
-    client: Client, auth: Auth, runs: Runs, name: str, data: bytes, status: int
+    client: Client, auth: Auth, runs: Runs, case: tuple[str, bytes, int]
 ) -> None:
-    talent = person(client, auth)
-    answer = sent(client, auth, talent, data, name=name)
+    name, data, status = case
+    answer = sent(client, auth, person(client, auth), data, name=name)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     # What is beyond the request's own limit is not read as far as its fields.
@@ -297,7 +298,7 @@ def test_a_deleted_file_is_seen_by_nobody_and_goes_when_its_time_is_over(
         owner.dispose()
     assert parts_of(runs) == 2
     told = events(client, admin, record_id=file["id"])
-    assert [(event["action"], event["actor"]) for event in told][0] == ("delete-file", "upkeep")
+    assert (told[0]["action"], told[0]["actor"]) == ("delete-file", "upkeep")
 
 
 def test_the_application_deletes_no_file(client: Client, auth: Auth, runs: Runs) -> None:
@@ -368,7 +369,7 @@ def test_files_go_with_a_merge_and_come_back_with_undoing_it(client: Client, aut
         (moves["id"], 3),
         (both[0]["id"], 2),
         (theirs["id"], 1),
-    ] or [one["number"] for one in listed(client, auth, talent_id=keep)] == [3, 2, 1]
+    ]
     assert {one["id"] for one in listed(client, auth)} == {theirs["id"], both[0]["id"], moves["id"]}
     after = kept(client, auth, keep, b"after the merge")
     undone = client.post(f"/api/v1/merges/{merge}/undo", json={}, headers=auth)
@@ -389,7 +390,7 @@ def test_an_export_names_each_file_with_what_was_done_with_it(
 ) -> None:
     address = f"{secrets.token_hex(4)}@mail.example"
     talent, other = (person(client, auth, email=address) for _ in range(2))
-    file, gone = kept(client, auth, talent, name="<b>cv</b>.txt"), kept(client, auth, talent, b"gone")
+    file, gone = kept(client, auth, talent, name="<b>cv.txt"), kept(client, auth, talent, b"gone")
     client.delete(f"{FILES}/{gone['id']}", headers={**auth, **ANY})
     hidden = kept(client, auth, other)
     client.get(f"{FILES}/{file['id']}/content", headers=auth)
@@ -405,7 +406,8 @@ def test_an_export_names_each_file_with_what_was_done_with_it(
     assert [one["file"]["id"] for one in told["merged"][0]["files"]] == [hidden["id"]]
     page = client.get(url, params={"format": "html"}, headers=admin).text
     assert "Résumé files" in page
-    assert "&lt;b&gt;cv&lt;/b&gt;.txt" in page or "cv&lt;" in page
+    assert "&lt;b&gt;cv.txt" in page
+    assert "<b>" not in page
 
 
 @pytest.mark.parametrize("named", ["kept", "other"])
