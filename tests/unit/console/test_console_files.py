@@ -188,16 +188,18 @@ def test_a_reader_that_is_away_says_nothing_of_the_file(recruiter, engine) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "says"),
+    "case",
     [
         ("unsupported-media", 415, "This kind of file is not kept."),
         ("payload-too-large", 413, "The file is larger than 10 MiB."),
         ("validation", 422, "The file is empty."),
     ],
+    ids=lambda case: case[0],
 )
 def test_a_file_that_is_refused_is_told_at_its_field(
-    recruiter, engine, parts, name: str, status: int, says: str
+    recruiter, engine, parts, case: tuple[str, int, str]
 ) -> None:
+    name, status, says = case
     engine.problem("POST", f"/api/v1/talents/{ADA}/resume-files", name, status)
     answer = uploaded(recruiter, headers=HTMX)
     assert answer.status_code == status
