@@ -284,5 +284,5 @@ def _language(said: object) -> str | None:
     return language
 
 
-def _unsent(tag: str) -> Response[None]:
-    return Response(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": tag})
+def _unsent(tag: str) -> Response[bytes]:
+    return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": tag})
