@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import zipfile
 from email.message import Message
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looma_core.api.resume_file import FileState
 from looma_core.problems import PayloadTooLarge, UnsupportedMedia, ValidationProblem
 from looma_engines.talent_sync.files import kinds
 from looma_engines.talent_sync.files.kinds import EmptyFile, WrongKind, kind_of
@@ -196,6 +198,16 @@ def test_a_file_of_ten_mebibytes_is_taken_and_one_with_a_byte_more_is_not() -> N
     with pytest.raises(PayloadTooLarge) as raised:
         examine(io.BytesIO(text[: FILE_BYTES + 1]))
     assert [error.field for error in raised.value.errors] == ["file"]
+
+
+def test_the_page_names_every_type_and_state_and_the_limit() -> None:
+    page = (Path(__file__).parents[3] / "docs/files.md").read_text()
+    for name in kinds.SHORT_NAMES.values():
+        assert {"txt": "text"}.get(name, name.upper()) in page, name
+    for state in get_args(FileState):
+        assert f"`{state}`" in page
+    assert f"{FILE_BYTES // 2**20} MiB" in page
+    assert f"{PART_BYTES // 1024} KiB" in page
 
 
 @pytest.mark.parametrize(("data", "problem"), [(b"", ValidationProblem), (NOISE, UnsupportedMedia)])
