@@ -26,6 +26,7 @@ from looma_engines.talent_sync.files.packing import (
     parts_of,
     unpacked,
 )
+from looma_engines.talent_sync.files.ranges import span_of
 from looma_engines.talent_sync.files.service import FILE_BYTES, examine
 from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.privacy.sealing import SealedBytes, SealError
@@ -136,6 +137,28 @@ def test_no_name_leaves_its_header(sent: str) -> None:
     message = Message()
     message["Content-Disposition"] = header
     assert message.get_filename() == name
+
+
+@pytest.mark.parametrize(
+    ("asked", "span"),
+    [
+        ("bytes=0-9", (0, 9)),
+        ("bytes=90-", (90, 99)),
+        ("bytes=-10", (90, 99)),
+        ("bytes=50-500", (50, 99)),
+        ("bytes=-500", (0, 99)),
+        ("bytes=100-", None),
+        ("bytes=9-0", None),
+        ("bytes=-0", None),
+        ("bytes=-", None),
+        ("bytes=0-1,5-6", None),
+        ("lines=0-9", None),
+        ("bytes=" + "9" * 5000 + "-", None),
+        (None, None),
+    ],
+)
+def test_a_range_is_what_can_be_given_of_it(asked: str | None, span: tuple[int, int] | None) -> None:
+    assert span_of(asked, 100) == span
 
 
 @pytest.mark.parametrize(

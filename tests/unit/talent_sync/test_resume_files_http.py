@@ -117,9 +117,15 @@ def test_a_file_is_kept_and_comes_back_as_it_was(client: Client, auth: Auth, adm
     assert content.headers["etag"] == f'"{file["sha256"]}"'
     unsent = client.get(f"{one}/content", headers={**auth, "If-None-Match": content.headers["etag"]})
     assert (unsent.status_code, unsent.content) == (304, b"")
+    for asked, wanted in (("bytes=1-9", data[1:10]), ("bytes=524280-524299", data[524280:524300])):
+        part = client.get(f"{one}/content", headers={**auth, "Range": asked})
+        assert (part.status_code, part.content) == (206, wanted)
+        assert part.headers["content-range"] == f"{asked.replace('=', ' ')}/{len(data)}"
+        older = client.get(f"{one}/content", headers={**auth, "Range": asked, "If-Range": '"older"'})
+        assert (older.status_code, older.content) == (200, data)
     told = events(client, admin, record_id=file["id"])
     assert [(event["action"], event["entity"], event["actor"]) for event in told] == [
-        ("read-file", "resume_file", "ada"),
+        *[("read-file", "resume_file", "ada")] * 5,
         ("store-file", "resume_file", "ada"),
     ]
     assert told[0]["detail"] == {"format": "pdf", "bytes": len(data)}

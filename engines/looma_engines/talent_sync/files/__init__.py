@@ -3,6 +3,7 @@
     kinds        what a file is, told by its bytes; pure
     naming       what a file is called: when it comes, and when it is saved; pure
     packing      a file in parts, compressed; pure
+    ranges       which bytes of a file somebody asks for; pure
     rows         the two tables
     repository   reads and writes them, sealed
     service      store, list, read, link, delete; one transaction each

@@ -17,6 +17,7 @@ from litestar.status_codes import (
     HTTP_200_OK,
     HTTP_201_CREATED,
     HTTP_204_NO_CONTENT,
+    HTTP_206_PARTIAL_CONTENT,
     HTTP_304_NOT_MODIFIED,
 )
 
@@ -47,6 +48,18 @@ FORM_BYTES = 64 * 1024
 KNOWN = "The file that these bytes are already."
 
 Whose = Annotated[UUID | None, Parameter(description="Only files of this talent.")]
+Range = Annotated[
+    str | None,
+    Parameter(header="Range", max_length=100, description="One range of bytes, as `bytes=0-1023`."),
+]
+IfRange = Annotated[
+    str | None,
+    Parameter(
+        header="If-Range",
+        max_length=100,
+        description="ETag of which the range is asked; of another: the whole.",
+    ),
+]
 Unlinked = Annotated[bool, Parameter(description="Only files that are nobody's yet.")]
 
 
@@ -179,26 +192,44 @@ class FileController(Controller):
         media_type="application/octet-stream",
         operation_class=ContentOperation,
         response_headers=FILE_NAME,
-        opt=answers({HTTP_304_NOT_MODIFIED: "The caller has these bytes."}),
+        opt=answers(
+            {
+                HTTP_206_PARTIAL_CONTENT: "The bytes that `Range` asks for.",
+                HTTP_304_NOT_MODIFIED: "The caller has these bytes.",
+            }
+        ),
     )
     async def content(
-        self, file_id: UUID, principal: Principal, files: FileService, if_none_match: IfNoneMatch = None
+        self,
+        file_id: UUID,
+        *,
+        principal: Principal,
+        files: FileService,
+        if_none_match: IfNoneMatch = None,
+        asked: Range = None,
+        if_range: IfRange = None,
     ) -> Stream:
         """The file as it came, for saving: no browser shows it in our pages. The audit tells of it.
 
-        The `ETag` is of the bytes, which never change.
+        The `ETag` is of the bytes, which never change. One range is served; what asks otherwise gets the whole.
         """
-        if if_none_match is not None:
+        if if_none_match is not None or if_range is not None:
             file = await files.get(principal, file_id)
-            if unchanged(if_none_match, file.sha256):
+            if if_none_match is not None and unchanged(if_none_match, file.sha256):
                 return cast("Stream", _unsent(tag_of(file.sha256)))
-        file, parts = await files.content(principal, file_id)
+            if if_range is not None and if_range != tag_of(file.sha256):
+                asked = None
+        file, span, parts = await files.content(principal, file_id, asked=asked)
+        is_whole = span.length == file.size
         return Stream(
             parts,
+            status_code=HTTP_200_OK if is_whole else HTTP_206_PARTIAL_CONTENT,
             media_type=file.media_type,
             headers={
                 "Content-Disposition": disposition(file.file_name),
-                "Content-Length": str(file.size),
+                "Content-Length": str(span.length),
+                "Accept-Ranges": "bytes",
+                **({} if is_whole else {"Content-Range": f"bytes {span.first}-{span.last}/{file.size}"}),
                 "ETag": tag_of(file.sha256),
                 "X-Content-Type-Options": "nosniff",
                 "Content-Security-Policy": "sandbox",

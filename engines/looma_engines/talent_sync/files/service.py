@@ -33,6 +33,7 @@ from looma_engines.talent_sync.rights.audit import note
 from .kinds import HEAD_BYTES, SHORT_NAMES, EmptyFile, WrongKind, kind_of
 from .naming import plain_name
 from .packing import PART_BYTES, DamagedPart, length_of, packed, parts_of, unpacked
+from .ranges import Span, span_of
 from .repository import FileRepository, NewFile
 
 if TYPE_CHECKING:
@@ -212,9 +213,14 @@ class FileService:
             return await FileRepository(session).count(filters)
 
     async def content(
-        self, principal: Principal, file_id: UUID
-    ) -> tuple[ResumeFile, AsyncGenerator[bytes, None]]:
-        """A file and its bytes in parts. The audit tells of it before the first of them.
+        self, principal: Principal, file_id: UUID, *, asked: str | None = None
+    ) -> tuple[ResumeFile, Span, AsyncGenerator[bytes, None]]:
+        """A file, which of its bytes are given, and those in parts. The audit tells of it before the first of them.
+
+        Args:
+            principal: who asks.
+            file_id: which file.
+            asked: the header `Range`; all of it without one.
 
         Raises:
             NotFound: there is none with this id in the caller's tenant.
@@ -222,19 +228,22 @@ class FileService:
         async with self._database.tenant_session(principal) as session:
             files = FileRepository(session)
             file = await _found(files, file_id)
-            first = await _part(files, file, 0)
+            span = span_of(asked, file.size) or Span(0, file.size - 1)
+            first = await _part(files, file, span.first // PART_BYTES)
             await note(session, "read-file", ENTITY, file_id, detail=_told(file))
         self._count("read", file)
-        return file, self._parts(principal, file, first)
+        return file, span, self._parts(principal, file, span, first)
 
     async def _parts(
-        self, principal: Principal, file: ResumeFile, first: bytes
+        self, principal: Principal, file: ResumeFile, span: Span, part: bytes
     ) -> AsyncGenerator[bytes, None]:
-        yield first
-        for position in range(1, parts_of(file.size)):
-            async with self._database.tenant_session(principal) as session:
-                part = await _part(FileRepository(session), file, position)
-            yield part
+        last = span.last // PART_BYTES
+        for position in range(span.first // PART_BYTES, last + 1):
+            begins = position * PART_BYTES
+            yield part[max(span.first - begins, 0) : span.last - begins + 1]
+            if position < last:
+                async with self._database.tenant_session(principal) as session:
+                    part = await _part(FileRepository(session), file, position + 1)
 
     async def link(
         self, principal: Principal, file_id: UUID, talent_id: UUID, *, if_match: str
