@@ -24,6 +24,7 @@ import looma_console.auth.routes
 import looma_console.database.routes
 import looma_console.duplicates.routes
 import looma_console.exchange.routes
+import looma_console.files.routes
 import looma_console.gateway.routes
 import looma_console.histories.routes
 import looma_console.incoming.routes
@@ -105,6 +106,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.incoming.routes.blueprint,
         looma_console.histories.routes.blueprint,
         looma_console.exchange.routes.blueprint,
+        looma_console.files.routes.blueprint,
         looma_console.relations.routes.blueprint,
         looma_console.resumes.routes.blueprint,
         looma_console.rights.routes.blueprint,

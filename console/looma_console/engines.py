@@ -330,6 +330,18 @@ class EngineClient:
         """Records as a file, as a stream; the caller closes it. Raises EngineError."""
         return self._download(caller, f"/api/v1/{kind}/export", params=query)
 
+    def ask(self, caller: Caller, method: str, path: str, kind: type[AnswerT], **given: Any) -> AnswerT:
+        """What a path answers, as a room with calls of its own asks for it. Raises EngineError."""
+        return _decode(self._call(caller, method, path, **given), kind)
+
+    def tell(self, caller: Caller, method: str, path: str, **given: Any) -> None:
+        """Have something done that answers nothing. Raises EngineError."""
+        self._call(caller, method, path, **given)
+
+    def download(self, caller: Caller, path: str) -> FileDownload:
+        """A file, as a stream; the caller closes it. Raises EngineError."""
+        return self._download(caller, path)
+
     def _download(self, caller: Caller, path: str, **given: Any) -> FileDownload:
         with _explained():
             response = self._send(caller, "GET", path, stream=True, **given)

@@ -39,13 +39,27 @@ TENANT = "lists"
 API = "/api/v1"
 SHAPES_NOTHING = {"limit", "cursor", "fields", "q", "sort"}
 WORDS = ("engineer", "茯苓", "nobody-has-this")
-LISTS = ("talents", "companies", "jobs", "relations", "quarantine", "sync-conflicts", "sync-runs")
+LISTS = (
+    "talents",
+    "companies",
+    "jobs",
+    "relations",
+    "quarantine",
+    "sync-conflicts",
+    "sync-runs",
+    "resume-files",
+)
 ELSEWHERE = {
     "duplicates": "explained with pairs and keys of its own",
     "erasures": "no filled table here: by the index of its order alone",
     "audit-events": "no filled table here: by the index of its order alone",
 }
-TABLES = {"quarantine": "quarantine", "sync-conflicts": "sync_conflicts", "sync-runs": "sync_shards"}
+TABLES = {
+    "quarantine": "quarantine",
+    "sync-conflicts": "sync_conflicts",
+    "sync-runs": "sync_shards",
+    "resume-files": "resume_files",
+}
 
 
 class World:
@@ -129,6 +143,8 @@ def values_of(world: World, path: str, parameter: dict[str, Any]) -> list[str]:
     found: list[str] = []
     for one in (schema, *schema.get("oneOf", []), *schema.get("anyOf", [])):
         found += [value for value in one.get("enum", []) if value is not None]
+        if one.get("type") == "boolean":
+            found += ["true", "false"]
         if one.get("format") == "date":
             found += ["2014-12-31", "2020-06-01", "2030-01-01"]
     if found:

@@ -118,6 +118,21 @@ FILLS: dict[str, dict[str, str]] = {
         "origin": "'people'",
         "entity": "'talent'",
     },
+    "resume_files": {
+        "id": "gen_random_uuid()",
+        "created_at": "now() - n * interval '1 minute'",
+        # One of five is nobody's yet.
+        "talent_id": "CASE WHEN n % 5 <> 0 THEN " + _nth("talents", "n / 4 + 1") + " END",
+        "number": "CASE WHEN n % 5 <> 0 THEN n % 4 + 1 END",
+        "file_name": "'cv.pdf'",
+        "media_type": "'application/pdf'",
+        "size": "n",
+        "sha256": "md5(n::text) || md5(n::text)",
+        "content_hash": "'k:' || n",
+        "state": "(ARRAY['stored', 'parsed', 'refused'])[n % 3 + 1]",
+        "reason": "CASE WHEN n % 3 = 2 THEN 'no-text-in-document' END",
+        "uploaded_by": "'ada'",
+    },
     "record_history": {
         "record_id": _nth("talents", "n / 4 + 1"),
         "entity": "'talent'",

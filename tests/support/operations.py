@@ -78,6 +78,7 @@ def _files(kind: str, draft: dict[str, Any]) -> dict[str, Call]:
 
 OFFICERS = frozenset({Role.ADMIN})
 RESUME = "{name}\n{name}@people.example\n\nExperience\nEngineer, Harbour Payments, 2019-01 to 2021-03\n"
+FILE = RESUME.format(name="Somebody")
 TEXT = {"text": RESUME.format(name="Somebody")}
 DRAFTS: dict[str, dict[str, Any]] = {
     "talents": {"full_name": "{name}", "email": "{name}@people.example"},
@@ -133,6 +134,17 @@ CALLS: dict[str, Call] = {
     f"GET {API}/audit-events": Call(roles=OFFICERS),
     f"GET {API}/database": Call(roles=frozenset({Role.ADMIN})),
     f"GET {API}/database/statements": Call(roles=frozenset({Role.ADMIN})),
+    f"POST {API}/talents/{{record_id}}/resume-files": Call(expects=201, files="file", file=("cv.txt", FILE)),
+    f"POST {API}/resume-files": Call(expects=201, files="file", file=("cv.txt", FILE)),
+    f"GET {API}/resume-files": Call(),
+    f"GET {API}/resume-files/count": Call(),
+    f"GET {API}/resume-files/{{file_id}}": Call(),
+    f"GET {API}/resume-files/{{file_id}}/content": Call(),
+    f"POST {API}/resume-files/{{file_id}}/link": Call(
+        json={"talent_id": "{talents}"}, headers={"If-Match": "*"}
+    ),
+    f"POST {API}/resume-files/{{file_id}}/reading": Call(json={"state": "parsed"}, headers={"If-Match": "*"}),
+    f"DELETE {API}/resume-files/{{file_id}}": Call(expects=204, headers={"If-Match": "*"}),
     f"GET {API}/resumes": Call(),
     f"POST {API}/resumes": Call(expects=201, files="file"),
     f"POST {API}/resumes/batch": Call(files="files"),
@@ -169,6 +181,8 @@ REFERENCES: dict[str, str] = {
         )
     },
     "GET /api/v1/resumes?talent_id": "talents",
+    "GET /api/v1/resume-files?talent_id": "talents",
+    "GET /api/v1/resume-files/count?talent_id": "talents",
     "JobDraft.company_id": "companies",
     "JobPatch.company_id": "companies",
 }
@@ -250,6 +264,14 @@ def a_record_of_each_kind(engines: Engines, tenant: str, *, name: str) -> dict[s
     answer = engines.call(f"POST {API}/resumes", auth, files={"file": (f"{name}.txt", content)})
     assert answer.status_code == 201, answer.text
     ids["resumes"] = answer.json()["id"]
+    answer = engines.call(
+        f"POST {API}/talents/{{record_id}}/resume-files",
+        auth,
+        ids=ids,
+        files={"file": (f"{name}.txt", content)},
+    )
+    assert answer.status_code == 201, answer.text
+    ids["resume-files"] = answer.json()["id"]
     ids |= people_who_are_there_twice(engines, auth, ids["talents"], name=name)
     ids |= of_a_persons_rights(engines, tenant, ids["talents"], name=name)
     return {**ids, **left_by_a_run(engines.urls, tenant, ids, name=name)}

@@ -56,6 +56,8 @@ def dump(urls: DatabaseUrls, table: str) -> list[Json]:
 
 
 TABLES = ("talents", "sync_states", "sync_conflicts", "quarantine", "record_history")
+FILES = ("resume_files", "resume_file_parts")
+"""Came later than all that an older release could leave in the clear."""
 
 
 def dumps(urls: DatabaseUrls) -> dict[str, list[Json]]:

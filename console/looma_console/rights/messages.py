@@ -61,4 +61,8 @@ ACTIONS: dict[str, LazyString] = {
     "replay-quarantine": lazy_gettext("Put a record right"),
     "discard-quarantine": lazy_gettext("Threw a record away"),
     "settle-conflict": lazy_gettext("Settled a conflict"),
+    "store-file": lazy_gettext("Kept a file of a person"),
+    "read-file": lazy_gettext("Read a file of a person"),
+    "link-file": lazy_gettext("Linked a file to a person"),
+    "delete-file": lazy_gettext("Deleted a file of a person"),
 }

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from looma_core.api.history import HistoryEntry
 from looma_core.api.relation import Relation
+from looma_core.api.resume_file import HeldFile
 from looma_core.api.sync import QuarantineEntry, SyncConflict
 from looma_core.api.talent import Talent
 
@@ -35,6 +36,10 @@ AuditAction = Literal[
     "replay-quarantine",
     "discard-quarantine",
     "settle-conflict",
+    "store-file",
+    "read-file",
+    "link-file",
+    "delete-file",
 ]
 
 Reference = Annotated[
@@ -228,6 +233,7 @@ class PersonExport(msgspec.Struct, kw_only=True):
     conflicts: list[SyncConflict]
     quarantine: list[QuarantineEntry]
     files: list[StoredFile]
+    resume_files: Annotated[list[HeldFile], Meta(description="Without their bytes, which are at `content`.")]
     audit: list[AuditEvent]
     merged: Annotated[
         list[PersonExport], Meta(description="The same of each record that was merged with this one.")

@@ -28,6 +28,8 @@ from looma_engines.talent_sync.exchange.exporting import Exporter, Slots
 from looma_engines.talent_sync.exchange.importing import Importer
 from looma_engines.talent_sync.exchange.metrics import exchange_metrics
 from looma_engines.talent_sync.exchange.routes import CompanyExchange, JobExchange, TalentExchange
+from looma_engines.talent_sync.files.routes import FileController, PersonFileController
+from looma_engines.talent_sync.files.service import FileService, file_metrics
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import BRANCH, SCHEMA
 from looma_engines.talent_sync.privacy.ring import RingError, read
@@ -198,6 +200,12 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             "audit": Provide(lambda: audit, sync_to_thread=False),
         },
     )
+    files = FileService(database, file_metrics(metrics), max_page_size=config.max_page_size)
+    filed = Router(
+        path="/",
+        route_handlers=[FileController, PersonFileController],
+        dependencies={"files": Provide(lambda: files, sync_to_thread=False)},
+    )
     cared_for = Router(
         path="/",
         route_handlers=[DatabaseController],
@@ -228,6 +236,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             reviewed,
             duplicated,
             rights,
+            filed,
             cared_for,
         ],
         metrics=metrics,

@@ -7,7 +7,7 @@ import re
 _TAG = re.compile(r'(?P<weak>W/)?"(?P<tag>[\x21\x23-\x7e\x80-\xff]*)"')
 
 
-def tag_of(version: int) -> str:
+def tag_of(version: int | str) -> str:
     """Value of the header `ETag`."""
     return f'"{version}"'
 
@@ -30,7 +30,7 @@ def allows(if_match: str, version: int) -> bool:
     return any(not match["weak"] and match["tag"] == wanted for match in _TAG.finditer(if_match))
 
 
-def unchanged(if_none_match: str, version: int) -> bool:
+def unchanged(if_none_match: str, version: int | str) -> bool:
     """Whether `If-None-Match` says that the caller has this version; weak tags count here."""
     if if_none_match.strip() == "*":
         return True

@@ -75,6 +75,8 @@ def parts(database_urls: DatabaseUrls, tenant: str, tmp_path: Path, engine: Fake
         "/api/v1/sync-runs",
         "/api/v1/erasures",
         "/api/v1/audit-events",
+        "/api/v1/resume-files",
+        "/api/v1/resumes",
         "/api/v1/database",
     ]
     routes = {"pathPrefixes": prefixes, "timeoutSeconds": 5}

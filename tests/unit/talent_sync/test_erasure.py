@@ -314,6 +314,8 @@ HOLDS_NOBODY = {
     # Of companies: what is said of a person in one of their texts the search finds, and people decide.
     *("companies", "jobs"),
     *("erasures", "erased_keys", "erasure_lifts", "audit_events"),
+    # They go with their file, by its key, and a file with its person.
+    "resume_file_parts",
     # Encrypted answers: they are opened one by one.
     "idempotency_keys",
 }

@@ -30,6 +30,8 @@ from looma_engines.talent_sync.duplicates.repository import DuplicateRepository
 from looma_engines.talent_sync.duplicates.review import there
 from looma_engines.talent_sync.duplicates.scanning import Scanner
 from looma_engines.talent_sync.duplicates.sources import KeyState
+from looma_engines.talent_sync.files import moving
+from looma_engines.talent_sync.files.moving import MovedFile
 from looma_engines.talent_sync.models import TalentRow
 from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -55,6 +57,7 @@ class Before(msgspec.Struct, frozen=True, kw_only=True):
     states: list[KeyState]
     conflicts: list[UUID]
     pairs: list[tuple[UUID, str]]
+    files: list[MovedFile] = []
 
 
 class Merges:
@@ -101,6 +104,7 @@ class Merges:
             await session.execute(_ORIGIN)
             stays = await self._kept(people, kept, draft)
             relations = await Ends(session).move(other.id, kept.id)
+            files = await moving.move(session, other.id, kept.id)
             if not await people.delete(other.id, version=other.version):
                 raise Conflict(_BUSY)
             changed = [name for name in TALENTS.settable if getattr(kept, name) != getattr(stays, name)]
@@ -112,6 +116,7 @@ class Merges:
                 states=await sources.give(session, other.id, stays),
                 conflicts=await sources.close_conflicts(session, other.id, kept.id),
                 pairs=await self._close_pairs(repository, row, other.id),
+                files=files,
             )
             await repository.change(
                 row.id,
@@ -173,6 +178,7 @@ class Merges:
             stays = await self._kept(people, kept, draft)
             other = await self._bring_back(session, people, row.other_id)
             await Ends(session).back(before.relations, person=other.id, from_=kept.id)
+            await moving.back(session, before.files, person=other.id, from_=kept.id)
             await sources.give_back(session, before.states, person=other, from_=kept.id)
             await sources.open_conflicts(session, before.conflicts)
             await repository.end_merge(row, by=principal.subject)

@@ -10,6 +10,7 @@ from looma_core.settings import variable
 from looma_engines.talent_sync.privacy.ring import RingError
 from looma_engines.talent_sync.privacy.ring import read as read_ring
 from looma_engines.talent_sync.privacy.sealing import Sealer, SealError
+from looma_engines.talent_sync.files.expiring import drop_deleted
 from looma_engines.talent_sync.retention.plan import AUDIT, HISTORY
 from looma_engines.talent_sync.retention.upkeep import keep
 from looma_engines.talent_sync.rights.expiring import erase_deleted
@@ -21,13 +22,14 @@ log = logging.get(__name__)
 def upkeep(
     connection: Connection, *, history_months: int, deleted_days: int, ledger_key: str, key_ring_file: str
 ) -> None:
-    """Make and drop partitions, and erase what was deleted long ago, in a transaction of the owner.
+    """Make and drop partitions, and erase what was deleted long ago, files too, in a transaction of the owner.
 
     Raises:
         MigrationError: the ledger's key is too short, the key ring cannot be used, or it lacks a key.
     """
     for table in (HISTORY, AUDIT):
         keep(connection, months=history_months, of=table)
+    drop_deleted(connection, days=deleted_days)
     # Without the ledger's entry the next sync would bring them back; without the ring some of theirs would stay.
     for setting, given in (("ledger_key", ledger_key), ("key_ring_file", key_ring_file)):
         if not given:

@@ -7,6 +7,8 @@
 | a state of a sync      | `sync_state`, the record's id     | in the state of that record                             |
 | a conflict             | `sync_conflict`, its own id       | in that conflict, on that side                          |
 | quarantine             | `quarantine`, its own id          | in that entry; what the source had is sealed as a whole |
+| a résumé file          | `resume_file`, its id, the field  | in that file                                            |
+| a part of a file       | as the file, the part's position  | in that file, in that position                          |
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from looma_engines.talent_sync.privacy.sealing import Place, Sealer
+from looma_engines.talent_sync.privacy.sealing import Place, SealedBytes, Sealer
 
 SEALED: Mapping[str, tuple[str, ...]] = {"talent": ("email", "phone")}
 """Fields that are sealed, by the kind of record."""
+RESUME_FILE = "resume_file"
+FILE_FIELDS = ("file_name", "sha256")
+"""Of a résumé file: its name may say as much of a person as the file does, its digest which file it is."""
 SIDES = ("base", "source", "target")
 """The sides of a conflict."""
 
@@ -99,6 +104,24 @@ class Seals:
     def opened_raw(self, entry_id: UUID, raw: str) -> str:
         """What the source had of a record that could not be taken."""
         return self._open("quarantine", entry_id, "raw", raw)
+
+    def file_columns(self, file_id: UUID, values: Mapping[str, str]) -> dict[str, str]:
+        """The columns of a résumé file that are sealed, and the hash that its bytes are found by."""
+        stored = {name: self._seal(RESUME_FILE, file_id, name, values[name]) for name in FILE_FIELDS}
+        content_hash = self.sealer.hash("file", values["sha256"], tenant=self._tenant)
+        return {**stored, "content_hash": content_hash}
+
+    def file_values(self, file_id: UUID, columns: Mapping[str, str]) -> dict[str, str]:
+        """The sealed fields of a résumé file, of its columns."""
+        return {name: self._open(RESUME_FILE, file_id, name, columns[name]) for name in FILE_FIELDS}
+
+    def part(self, file_id: UUID, position: int, data: bytes) -> SealedBytes:
+        """One part of a file, as it is stored."""
+        return self.sealer.seal_bytes(data, self._place(RESUME_FILE, file_id, f"part:{position}"))
+
+    def opened_part(self, file_id: UUID, position: int, stored: SealedBytes) -> bytes:
+        """One part of a file."""
+        return self.sealer.open_bytes(stored, self._place(RESUME_FILE, file_id, f"part:{position}"))
 
     def digest(self, digest: bytes) -> bytes:
         """A digest of a whole record, as it is stored."""

@@ -135,6 +135,7 @@ def _pass(
     connection: psycopg.Connection[dict[str, Any]], walk: Walk, sealer: Sealer, *, sealing: bool, batch: int
 ) -> Iterator[int]:
     """One walk along the key; what others have locked is passed over. Yields how many rows each batch wrote."""
+    batch = min(batch, walk.most or batch)
     after: tuple[Any, ...] | None = None
     while True:
         with _as_owner(connection):

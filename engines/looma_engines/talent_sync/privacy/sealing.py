@@ -48,6 +48,13 @@ class Place(NamedTuple):
     field: str
 
 
+class SealedBytes(NamedTuple):
+    """Bytes as they are stored, and the id of their key, which stands beside them."""
+
+    key: str
+    data: bytes
+
+
 class Sealer:
     """Seals under the first key of a ring and opens under all.
 
@@ -79,21 +86,30 @@ class Sealer:
         if found is None:
             self._noted("open", "")
             return stored
-        cipher = self._ciphers.get(found["key"])
-        if cipher is None:
-            raise SealError(f"sealed under the key {found['key']}, which is not in the key ring")
         try:
-            value = cipher.decrypt(_bytes(found["text"]), [_bound(place)]).decode()
-        except (InvalidTag, ValueError) as error:
-            message = (
-                f"a value of {place.entity} {place.id} does not open: changed, or sealed for another place"
-            )
-            raise SealError(message) from error
-        self._noted("open", found["key"])
-        return value
+            return self._opened(found["key"], _bytes(found["text"]), place).decode()
+        except ValueError as error:
+            raise _does_not_open(place) from error
+
+    def seal_bytes(self, value: bytes, place: Place) -> SealedBytes:
+        """Bytes as they are stored at a place."""
+        sealed = self._ciphers[self.active].encrypt(value, [_bound(place)])
+        self._noted("seal", self.active)
+        return SealedBytes(self.active, sealed)
+
+    def open_bytes(self, stored: SealedBytes, place: Place) -> bytes:
+        """The bytes that are stored at a place; without a key they are what they are.
+
+        Raises:
+            SealError: they do not open.
+        """
+        if not stored.key:
+            self._noted("open", "")
+            return stored.data
+        return self._opened(stored.key, stored.data, place)
 
     def hash(self, kind: str, value: str, *, tenant: str, language: str = "en") -> str:
-        """What is stored to find a value by: `kind` is `email` or `phone`."""
+        """What is stored to find a value by: `kind` is `email`, `phone` or, of a file's digest, `file`."""
         return self._hashes(kind, value, tenant, language)[0]
 
     def hashes(self, kind: str, value: str, *, tenant: str) -> list[str]:
@@ -113,6 +129,17 @@ class Sealer:
         message = msgspec.json.encode([tenant, "digest"]) + digest
         return [*(hmac.digest(secret, message, "sha256") for _, secret in self._hashing), digest]
 
+    def _opened(self, key: str, data: bytes, place: Place) -> bytes:
+        cipher = self._ciphers.get(key)
+        if cipher is None:
+            raise SealError(f"sealed under the key {key}, which is not in the key ring")
+        try:
+            value = cipher.decrypt(data, [_bound(place)])
+        except (InvalidTag, ValueError) as error:
+            raise _does_not_open(place) from error
+        self._noted("open", key)
+        return value
+
     def _hashes(self, kind: str, value: str, tenant: str, language: str) -> list[str]:
         message = msgspec.json.encode([tenant, kind, normalised(kind, value, language=language)])
         return [
@@ -130,6 +157,12 @@ def key_of(stored: str) -> str | None:
     """The id of the key that a stored value is sealed under; None for a plain one."""
     found = _SEALED.fullmatch(stored)
     return found["key"] if found else None
+
+
+def _does_not_open(place: Place) -> SealError:
+    return SealError(
+        f"a value of {place.entity} {place.id} does not open: changed, or sealed for another place"
+    )
 
 
 def _bound(place: Place) -> bytes:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from looma_engines.talent_sync.privacy.fields import SEALED, SIDES, Seals, hash_column
-from looma_engines.talent_sync.privacy.sealing import PLAIN_DIGEST_BYTES, PREFIX
+from looma_engines.talent_sync.privacy.fields import FILE_FIELDS, SEALED, SIDES, Seals, hash_column
+from looma_engines.talent_sync.privacy.sealing import PLAIN_DIGEST_BYTES, PREFIX, SealedBytes
 
 TALENT = "talent"
 FIELDS = SEALED[TALENT]
@@ -32,6 +32,7 @@ class Walk:
         digests: columns with digests of whole records. With a key in it one cannot be opened: it stays.
         assigned: SQL of what a column gets, where that is not the value itself.
         where: which rows have such values at all.
+        most: rows of one transaction at most, where rows are large.
         opened: the plain values of a row, columns by their names.
         sealed: the columns as they are to be stored, of the plain ones.
     """
@@ -46,6 +47,7 @@ class Walk:
     digests: tuple[str, ...] = ()
     assigned: Mapping[str, str] = field(default_factory=dict)
     where: str = "true"
+    most: int | None = None
 
     def to_do(self, *, sealing: bool) -> str:
         """Condition of the rows that are not as they shall be; `%(now)s` and `%(hash)s` are what texts begin with."""
@@ -65,6 +67,16 @@ class Walk:
 def _talent(seals: Seals, row: Row, plain: Row) -> dict[str, Any]:
     stored = seals.columns(TALENT, row["id"], plain)
     return {name: stored[name] for name in (*FIELDS, *map(hash_column, FIELDS))}
+
+
+def _opened_part(seals: Seals, row: Row) -> dict[str, Any]:
+    stored = SealedBytes(row["sealed_under"], bytes(row["content"]))
+    return {"sealed_under": "", "content": seals.opened_part(row["file_id"], row["position"], stored)}
+
+
+def _part(seals: Seals, row: Row, plain: Row) -> dict[str, Any]:
+    sealed = seals.part(row["file_id"], row["position"], plain["content"])
+    return {"sealed_under": sealed.key, "content": sealed.data}
 
 
 def _history_values() -> tuple[str, ...]:
@@ -147,6 +159,25 @@ WALKS: tuple[Walk, ...] = (
         sealed=lambda seals, row, plain: {
             "changes": seals.sealed_changes(TALENT, row["record_id"], plain["changes"])
         },
+    ),
+    Walk(
+        table="resume_files",
+        key=("id",),
+        columns=("id", *FILE_FIELDS),
+        values=FILE_FIELDS,
+        hashes=(("content_hash", "sha256"),),
+        opened=lambda seals, row: {**seals.file_values(row["id"], row), "content_hash": None},
+        sealed=lambda seals, row, plain: dict(seals.file_columns(row["id"], plain)),
+    ),
+    Walk(
+        table="resume_file_parts",
+        key=("file_id", "position"),
+        columns=("file_id", "position", "sealed_under", "content"),
+        # The key of bytes stands beside them: told as a text would tell its own.
+        values=(f"CASE WHEN sealed_under = '' THEN '' ELSE '{PREFIX}' || sealed_under || ':' END",),
+        most=16,
+        opened=_opened_part,
+        sealed=_part,
     ),
 )
 

@@ -32,6 +32,7 @@ from .traces import FIELDS, Traces
 
 TABLES = {"talent": "talents", "company": "companies", "job": "jobs", "relation": "relations"}
 ANSWERS = (f"{SCHEMA}.idempotency_keys", "resume.idempotency_keys")
+KEPT_FILES = "resume_files"
 RETENTION = "retention"
 SLOWEST_SECONDS = 120
 """A search goes through every row of a tenant; the 15 seconds of other requests are too few for a large one."""
@@ -67,6 +68,8 @@ class Gathered:
     """Entries of the quarantine that hold it."""
     files: list[UUID] = field(default_factory=list)
     """Résumés that it was made from."""
+    kept_files: list[UUID] | None = None
+    """Files that are kept of the person; None where there is no room for them yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +116,20 @@ def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens
         if state.gone:
             found.gone.add(("sync", f"{state.origin}:{state.key}"))
     _add_conflicts(connection, found, told, opens)
+    if entity == "talent":
+        found.kept_files = _kept_files(connection, record_id)
+        for file_id in found.kept_files or ():
+            found.traces.add_id(file_id)
     found.entries += _entries(connection, found, entity, states, opens)
     return found
+
+
+def _kept_files(connection: Connection, talent_id: UUID) -> list[UUID] | None:
+    store = f"{SCHEMA}.{KEPT_FILES}"
+    if connection.scalar(text("SELECT to_regclass(:store)"), {"store": store}) is None:
+        return None
+    query = text(f"SELECT id FROM {store} WHERE talent_id = :id ORDER BY id")  # noqa: S608 - our own names
+    return list(connection.scalars(query, {"id": talent_id}))
 
 
 def _add_source(found: Gathered, source_type: object, reference: object) -> None:
@@ -183,6 +198,9 @@ def take_away(
             "files": found.files,
         },
     ).scalar_one()
+    if found.kept_files is not None:
+        # By the key that binds them to the person, with their parts.
+        counts[f"{SCHEMA}.{KEPT_FILES}"] = len(found.kept_files)
     for store in ANSWERS:
         if (
             answers == "none"

@@ -62,10 +62,10 @@ class AuditService:
         return Page(items=items, next_cursor=cursors.encode(sort=SORT, key=last.at, row_id=last.id))
 
 
-async def events_of(session: AsyncSession, record_id: UUID) -> list[AuditEvent]:
-    """All events about one record, the newest first."""
+async def events_of(session: AsyncSession, *record_ids: UUID) -> list[AuditEvent]:
+    """All events about some records, the newest first."""
     rows = await session.scalars(
-        select(AuditRow).where(AuditRow.record_id == record_id).order_by(AuditRow.at.desc(), AuditRow.id)
+        select(AuditRow).where(AuditRow.record_id.in_(record_ids)).order_by(AuditRow.at.desc(), AuditRow.id)
     )
     return [event_of(row) for row in rows]
 

@@ -30,7 +30,8 @@ HEADINGS = {
     "sources": "What sources gave",
     "conflicts": "Fields that a source and people here both changed",
     "quarantine": "Records that could not be taken",
-    "files": "Files that are kept",
+    "files": "Files that the record was made from",
+    "resume_files": "Résumé files",
     "audit": "What was done with the data",
     "merged": "Records that were merged with this one",
 }
@@ -118,4 +119,5 @@ class _Sink(io.RawIOBase):
 
 def _files(document: PersonExport) -> list[Any]:
     """Files of the record, and of those that were merged with it."""
-    return [*document.files, *(file for other in document.merged for file in _files(other))]
+    own = [*document.files, *document.resume_files]
+    return [*own, *(file for other in document.merged for file in _files(other))]

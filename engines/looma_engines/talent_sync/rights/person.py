@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredFile, StoredSource
 from looma_core.api.sync import QuarantineEntry, SyncConflict
 from looma_core.problems import NotFound
+from looma_engines.talent_sync.files.repository import FileRepository, ids_of
 from looma_engines.talent_sync.models import RelationRow, TalentRow
 from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records import history as histories
@@ -95,6 +96,7 @@ async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> P
             or_(QuarantineRow.record_id == talent_id, QuarantineRow.id.in_(found.entries if found else ()))
         )
     )
+    resume_files = await FileRepository(session).held_of(talent_id)
     return PersonExport(
         format=EXPORT_FORMAT,
         made_at=datetime.now(UTC),
@@ -122,7 +124,8 @@ async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> P
             _converted(row, QuarantineEntry, raw=opens.opened_raw(row.id, row.raw)) for row in entries
         ],
         files=files,
-        audit=await events_of(session, talent_id),
+        resume_files=resume_files,
+        audit=await events_of(session, talent_id, *ids_of(resume_files)),
     )
 
 

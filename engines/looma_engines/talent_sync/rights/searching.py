@@ -23,6 +23,8 @@ KEPT: Mapping[str, str] = {
     "talent_sync.erasures": "the proof of another erasure, whose search found the record, names it by its id",
     "console.audit": "says who did what in the console, to which id, and nothing of the person",
 }
+SEALED_BYTES = frozenset({("talent_sync.resume_file_parts", "content")})
+"""Columns in which nothing can be found, and which are long."""
 HASHED: Mapping[Kind, str] = {"email": "email_hash", "phone": "phone_hash"}
 _TEXTS = "('text', 'character varying', 'json', 'jsonb', 'bytea', 'uuid', 'ARRAY')"
 _COLUMNS = text(f"""
@@ -46,7 +48,8 @@ def search(connection: Connection, traces: Traces, *, opens: Opens) -> Proof:
     """
     tables: dict[str, dict[str, str]] = {}
     for schema, table, column, kind in connection.execute(_COLUMNS):
-        tables.setdefault(f"{schema}.{table}", {})[column] = kind
+        if (f"{schema}.{table}", column) not in SEALED_BYTES:
+            tables.setdefault(f"{schema}.{table}", {})[column] = kind
     wanted = patterns(traces.of("id", "email", "phone", "source", "name"))
     left, kept, namesakes = [], [], []
     for store, columns in tables.items():
