@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from looma_core import logging
 from looma_core.db.migrate import MigrationError
-from looma_engines.talent_sync.retention.plan import AUDIT, HISTORY
+from looma_engines.talent_sync.retention.plan import AUDIT, HISTORY, MOVES
 from looma_engines.talent_sync.retention.upkeep import keep
 from looma_engines.talent_sync.rights.expiring import erase_deleted
 from looma_engines.talent_sync.rights.ledger import LedgerKey
@@ -20,7 +20,7 @@ def upkeep(connection: Connection, *, history_months: int, deleted_days: int, le
     Raises:
         MigrationError: the ledger's key is too short.
     """
-    for table in (HISTORY, AUDIT):
+    for table in (HISTORY, AUDIT, MOVES):
         keep(connection, months=history_months, of=table)
     if not ledger_key:
         # Without the ledger's entry the next sync would bring them back.

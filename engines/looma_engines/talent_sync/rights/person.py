@@ -16,6 +16,7 @@ from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredSource
 from looma_core.api.sync import QuarantineEntry, SyncConflict
 from looma_core.problems import NotFound
 from looma_engines.talent_sync.models import RelationRow, TalentRow
+from looma_engines.talent_sync.pipeline.export import applications_of
 from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records import history as histories
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -97,6 +98,7 @@ async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
         deleted=await talents.find(talent_id) is None,
         record=record,
         relations=relations,
+        applications=await applications_of(session, talent_id),
         history=[histories.entry_of(row, TALENTS.settable) for row in history],
         consents=await consents_of(session, talent_id),
         sources=[
@@ -129,6 +131,7 @@ def _converted(row: Any, struct: Any, **opened: object) -> Any:  # noqa: ANN401 
 HEADINGS = {
     "record": "What is stored",
     "relations": "Relations",
+    "applications": "Applications to jobs",
     "history": "What was changed, the newest first",
     "consents": "Consents and other bases",
     "sources": "What sources gave",
