@@ -30,6 +30,7 @@ import looma_console.incoming.routes
 import looma_console.language.routes
 import looma_console.models.routes
 import looma_console.people.routes
+import looma_console.pipeline.routes
 import looma_console.records.routes
 import looma_console.relations.routes
 import looma_console.resumes.routes
@@ -106,6 +107,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.histories.routes.blueprint,
         looma_console.exchange.routes.blueprint,
         looma_console.relations.routes.blueprint,
+        looma_console.pipeline.routes.blueprint,
         looma_console.resumes.routes.blueprint,
         looma_console.rights.routes.blueprint,
         looma_console.services.routes.blueprint,
