@@ -36,14 +36,18 @@ def columns(funnel: Funnel, applications: Iterable[Application], language: str) 
 
 
 def goals(stages: Sequence[Stage], application: Application) -> tuple[Stage, ...]:
-    """Where an application can go: what is closed is opened again before it is closed otherwise."""
-    return tuple(
+    """Where an application can go, and last where it is: there it is handed over.
+
+    What is closed is opened again before it is closed otherwise.
+    """
+    others = [
         stage
         for stage in stages
         if stage.retired_at is None
         and stage.key != application.stage
         and "open" in (stage.kind, application.kind)
-    )
+    ]
+    return (*others, *(stage for stage in stages if stage.key == application.stage))
 
 
 def move_document(form: Mapping[str, str]) -> Document:
