@@ -1,4 +1,4 @@
-"""A job's board in a browser: somebody is added, moved, rejected with a reason, and opened again, also without a script."""
+"""A job's board in a browser: somebody is added, moved, and rejected with a reason, also without a script."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def work() -> str:
 
 def make_job(browser, title: str) -> None:
     browser.open("/jobs/new")
-    browser.page.get_by_label("Title", exact=True).fill(title)
+    browser.page.get_by_label("Job title", exact=True).fill(title)
     browser.page.get_by_role("button", name="Save").click()
     expect(browser.page.get_by_role("heading", level=1)).to_have_text(title)
 
