@@ -319,10 +319,12 @@ class EngineClient:
         return _decode(self._asked(caller, f"/api/v1/{path}", query), kind)
 
     def change_at(
-        self, caller: Caller, path: str, kind: type[AnswerT], document: object, *, version: int
+        self, caller: Caller, path: str, kind: type[AnswerT], document: object, *, version: int | None
     ) -> AnswerT:
         """Send a change of version `version`; raises EngineError (412 if it was changed meanwhile)."""
-        headers = {"If-Match": f'"{version}"', "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"}
+        if version is not None:
+            headers["If-Match"] = f'"{version}"'
         body = msgspec.json.encode(document)
         return _decode(self._call(caller, "POST", f"/api/v1/{path}", headers=headers, content=body), kind)
 

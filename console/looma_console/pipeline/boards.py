@@ -59,3 +59,20 @@ def new_document(job_id: object, form: Mapping[str, str]) -> Document:
     """The application that a form means on the board of a job."""
     given = {name: text for name in ("talent_id", "source") if (text := form.get(name, "").strip())}
     return {"job_id": str(job_id), **given}
+
+
+def stage_document(form: Mapping[str, str]) -> Document:
+    """The new stage that a form means."""
+    names = ("key", "name_zh", "name_en", "kind")
+    return {name: text for name in names if (text := form.get(name, "").strip())}
+
+
+def swapped(order: Sequence[str], key: str, *, up: bool) -> list[str]:
+    """The order with one key a place up or down; as it is where there is no such place, or no such key."""
+    keys = list(order)
+    if key in keys:
+        here = keys.index(key)
+        there = here - 1 if up else here + 1
+        if 0 <= there < len(keys):
+            keys[here], keys[there] = keys[there], keys[here]
+    return keys

@@ -76,33 +76,37 @@ def stages_of(engines: EngineClient, caller: Caller) -> Sequence[Stage]:
 def apply(db: Database, engines: EngineClient, caller: Caller, job_id: UUID, form: Mapping[str, str]) -> None:
     """Let the person apply whom a form names; the same form sent twice makes one. Raises EngineError."""
     made = engines.create_record(caller, "applications", new_document(job_id, form), key=form.get("key", ""))
-    _note(db, caller, "create-application", made["id"], {"version": made["version"]})
+    note(db, caller, "create-application", f"application/{made['id']}", {"version": made["version"]})
 
 
 def move(
     db: Database, engines: EngineClient, caller: Caller, application_id: UUID, form: Mapping[str, str]
 ) -> Application:
     """Move an application as a form says, if it is still at the form's version. Raises EngineError."""
-    try:
-        version = int(form.get("version", "0"))
-    except ValueError:
-        version = 0
     path = f"applications/{application_id}/moves"
-    moved = engines.change_at(caller, path, Application, move_document(form), version=version)
-    _note(db, caller, "move-application", application_id, {"kind": moved.kind, "version": moved.version})
+    moved = engines.change_at(caller, path, Application, move_document(form), version=version_in(form))
+    detail = {"kind": moved.kind, "version": moved.version}
+    note(db, caller, "move-application", f"application/{application_id}", detail)
     return moved
 
 
-def _note(
-    db: Database, caller: Caller, action: str, application_id: UUID | str, detail: Mapping[str, Any]
-) -> None:
+def version_in(form: Mapping[str, str]) -> int:
+    """The version that a form was made of; none that there is, where it names none."""
+    try:
+        return int(form.get("version", "0"))
+    except ValueError:
+        return 0
+
+
+def note(db: Database, caller: Caller, action: str, what: str, detail: Mapping[str, Any]) -> None:
+    """Add an entry to the audit."""
     with db.transaction() as session:
         record(
             session,
             tenant=db.tenant,
             who=caller.login,
             action=action,
-            object=f"application/{application_id}",
+            object=what,
             detail=dict(detail),
             request_id=caller.request_id,
         )

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from looma_console.db.models import AuditEntry
-from looma_console.pipeline.boards import columns, goals, move_document, new_document
+from looma_console.pipeline.boards import columns, goals, move_document, new_document, swapped
 from looma_console.pipeline.messages import ACTIONS, KINDS, TONES
 from looma_console.web.permissions import Role
 from looma_core.api.pipeline import Application, Funnel, FunnelStage, MoveAction, Stage, StageKind
@@ -319,3 +319,78 @@ def test_who_may_not_is_refused(signed_in, engine) -> None:
     assert operator.get(BOARD).status_code == 403
     assert operator.post(f"{BOARD}/{ONE}", {"to": "offer"}).status_code == 403
     assert not engine.seen
+
+
+STAGE = f"/api/v1/stages/{STAGES[1]['id']}"
+PAGE = "/pipeline/stages"
+
+
+@pytest.mark.parametrize(
+    ("key", "up", "order"),
+    [
+        ("b", True, ["b", "a", "c"]),
+        ("b", False, ["a", "c", "b"]),
+        ("a", True, ["a", "b", "c"]),
+        ("c", False, ["a", "b", "c"]),
+        ("x", True, ["a", "b", "c"]),
+    ],
+)
+def test_a_stage_goes_one_place_up_or_down(key: str, *, up: bool, order: list[str]) -> None:
+    assert swapped(["a", "b", "c"], key, up=up) == order
+
+
+def test_stages_are_shown_added_and_put_in_order(recruiter, engine, parts) -> None:
+    page = text(recruiter.get(PAGE))
+    assert re.findall(r'<tr data-stage="(\w+)"', page) == [key for key, *_ in NAMED]
+    engine.on("POST", "/api/v1/stages", {**STAGES[1], "key": "call"}, status=201)
+    form = {"key": "call", "name_zh": "电话", "name_en": "Call", "kind": "open", "key_once": "k" * 16}
+    answer = recruiter.post(PAGE, form)
+    assert (answer.status_code, answer.headers["Location"]) == (303, PAGE)
+    request, body = sent(engine, "POST")
+    assert request.headers["Idempotency-Key"] == "k" * 16
+    assert body == {name: form[name] for name in ("key", "name_zh", "name_en", "kind")}
+    assert noted(parts, "create-stage").detail == {"key": "call"}
+    engine.on("POST", "/api/v1/stages/order", {"items": STAGES})
+    assert recruiter.post(f"{PAGE}/order", {"key": "offer", "way": "up"}).status_code == 303
+    assert sent(engine, "POST")[1] == {"order": ["offer", "applied", "hired", "rejected"]}
+    seen = len(engine.seen)
+    assert recruiter.post(f"{PAGE}/order", {"key": "applied", "way": "up"}).status_code == 303
+    assert [request.method for request, _ in engine.seen[seen:]] == ["GET"], "there is nothing to change"
+
+
+def test_a_stage_is_renamed_and_retired_at_its_version(recruiter, engine, parts) -> None:
+    for action, form, document in (
+        (
+            "rename",
+            {"name_zh": "录用", "name_en": "Offer made"},
+            {"name_zh": "录用", "name_en": "Offer made"},
+        ),
+        ("retire", {"target": "applied"}, {"target": "applied"}),
+        ("retire", {"target": ""}, {}),
+    ):
+        engine.on("POST", f"{STAGE}/{action}", {**STAGES[1], "version": 2})
+        answer = recruiter.post(f"{PAGE}/{STAGES[1]['id']}/{action}", {**form, "version": "1"})
+        assert (answer.status_code, answer.headers["Location"]) == (303, PAGE)
+        request, body = sent(engine, "POST")
+        assert (request.headers["If-Match"], body) == ('"1"', document)
+    assert noted(parts, "rename-stage").detail == {"key": "offer", "version": 2}
+
+
+@pytest.mark.parametrize(
+    ("path", "action", "field", "box"),
+    [
+        (PAGE, "/api/v1/stages", "key", "stage-key"),
+        (f"{PAGE}/{STAGES[1]['id']}/rename", f"{STAGE}/rename", "name_en", f"en-{STAGES[1]['id']}"),
+        (f"{PAGE}/{STAGES[1]['id']}/retire", f"{STAGE}/retire", "target", f"target-{STAGES[1]['id']}"),
+    ],
+)
+def test_what_is_wrong_with_a_stage_is_told_at_the_field(
+    recruiter, engine, *, path: str, action: str, field: str, box: str
+) -> None:
+    engine.problem("POST", action, "validation", 422, errors=[{"field": field, "message": "is wrong"}])
+    answer = recruiter.post(path, {"key": "Mine", "name_en": "Mine", "target": "applied"})
+    assert answer.status_code == 422
+    page = text(answer)
+    assert page.count("is wrong") == 1
+    assert f'id="{box}-errors">is wrong<' in page
+    assert page.count('aria-invalid="true"') == 1

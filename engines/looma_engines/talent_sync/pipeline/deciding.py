@@ -58,15 +58,15 @@ class Step:
 def decide(here: Place, goal: Goal | None, *, reason: str | None, owner: str | None, now: datetime) -> Step:
     """What a move comes to.
 
-    | from   | to                     | needs        | answer           |
-    | ------ | ---------------------- | ------------ | ---------------- |
-    | any    | no stage, a retired one | -           | refused          |
-    | any    | the same               | another owner | hand-over       |
-    | open   | another open one       | -            | move             |
-    | open   | hired, withdrawn       | -            | move             |
-    | open   | rejected               | a reason     | move             |
-    | closed | open                   | a reason     | reopen           |
-    | closed | another closed one     | -            | refused          |
+    | from   | to                      | needs         | answer    |
+    | ------ | ----------------------- | ------------- | --------- |
+    | any    | no stage, a retired one | -             | refused   |
+    | any    | the same                | another owner | hand-over |
+    | open   | another open one        | -             | move      |
+    | open   | hired, withdrawn        | -             | move      |
+    | open   | rejected                | a reason      | move      |
+    | closed | open                    | a reason      | reopen    |
+    | closed | another closed one      | -             | refused   |
 
     Args:
         here: where the application is.
@@ -117,12 +117,12 @@ def begin(goal: Goal | None, *, owner: str | None, now: datetime) -> Step:
 def with_one_more(order: Iterable[tuple[KeyT, StageKind]], new: KeyT, kind: StageKind) -> list[KeyT]:
     """The order with a new stage after the last one of its kind, or of the kind before it.
 
-    | order           | new  | answer                |
-    | --------------- | ---- | --------------------- |
-    | a open, z hired | open | a, new, z             |
-    | a open, z hired | hired | a, z, new            |
-    | a open          | rejected | a, new            |
-    | none            | open | new                   |
+    | order           | new      | answer    |
+    | --------------- | -------- | --------- |
+    | a open, z hired | open     | a, new, z |
+    | a open, z hired | hired    | a, z, new |
+    | a open          | rejected | a, new    |
+    | none            | open     | new       |
     """
     known = list(order)
     before = KINDS[: KINDS.index(kind) + 1]
