@@ -31,6 +31,8 @@ import looma_console.incoming.routes
 import looma_console.language.routes
 import looma_console.models.routes
 import looma_console.people.routes
+import looma_console.pipeline.routes
+import looma_console.pipeline.stage_routes
 import looma_console.records.routes
 import looma_console.relations.routes
 import looma_console.resumes.routes
@@ -108,6 +110,8 @@ def create_app(parts: Parts) -> Flask:
         looma_console.exchange.routes.blueprint,
         looma_console.files.routes.blueprint,
         looma_console.relations.routes.blueprint,
+        looma_console.pipeline.routes.blueprint,
+        looma_console.pipeline.stage_routes.blueprint,
         looma_console.resumes.routes.blueprint,
         looma_console.rights.routes.blueprint,
         looma_console.services.routes.blueprint,

@@ -342,6 +342,20 @@ class EngineClient:
         """A file, as a stream; the caller closes it. Raises EngineError."""
         return self._download(caller, path)
 
+    def look_at(self, caller: Caller, path: str, kind: type[AnswerT], query: Mapping[str, str]) -> AnswerT:
+        """What there is at a path below `/api/v1`. Raises EngineError."""
+        return _decode(self._asked(caller, f"/api/v1/{path}", query), kind)
+
+    def change_at(
+        self, caller: Caller, path: str, kind: type[AnswerT], document: object, *, version: int | None
+    ) -> AnswerT:
+        """Send a change of version `version`; raises EngineError (412 if it was changed meanwhile)."""
+        headers = {"Content-Type": "application/json"}
+        if version is not None:
+            headers["If-Match"] = f'"{version}"'
+        body = msgspec.json.encode(document)
+        return _decode(self._call(caller, "POST", f"/api/v1/{path}", headers=headers, content=body), kind)
+
     def _download(self, caller: Caller, path: str, **given: Any) -> FileDownload:
         with _explained():
             response = self._send(caller, "GET", path, stream=True, **given)

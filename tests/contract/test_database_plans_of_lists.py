@@ -40,17 +40,12 @@ API = "/api/v1"
 SHAPES_NOTHING = {"limit", "cursor", "fields", "q", "sort"}
 WORDS = ("engineer", "茯苓", "nobody-has-this")
 LISTS = (
-    "talents",
-    "companies",
-    "jobs",
-    "relations",
-    "quarantine",
-    "sync-conflicts",
-    "sync-runs",
-    "resume-files",
+    *("talents", "companies", "jobs", "relations", "quarantine", "sync-conflicts", "sync-runs"),
+    *("resume-files", "applications"),
 )
 ELSEWHERE = {
     "duplicates": "explained with pairs and keys of its own",
+    "applications/{application_id}/moves": "the rows of one application: a range of their key",
     "erasures": "no filled table here: by the index of its order alone",
     "audit-events": "no filled table here: by the index of its order alone",
 }
@@ -147,6 +142,8 @@ def values_of(world: World, path: str, parameter: dict[str, Any]) -> list[str]:
             found += ["true", "false"]
         if one.get("format") == "date":
             found += ["2014-12-31", "2020-06-01", "2030-01-01"]
+        if one.get("format") == "date-time":
+            found += ["2014-12-31T00:00:00Z", "2030-01-01T00:00:00Z"]
     if found:
         return found
     table = TABLES.get(path, path)

@@ -87,6 +87,17 @@ FILLS: dict[str, dict[str, str]] = {
         "note": "'Met in ' || " + PLACES + " || " + RARE,
         "starts_on": "date '2015-01-01' + n % 4000",
     },
+    "applications": {
+        "id": "gen_random_uuid()",
+        "created_at": "now() - n * interval '1 minute'",
+        "relation_id": "gen_random_uuid()",
+        "talent_id": _nth("talents", "n + 1"),
+        "job_id": _nth("jobs", "n / 9 + 1"),
+        "stage": "(ARRAY['applied', 'screening', 'interview', 'rejected'])[n % 4 + 1]",
+        "kind": "(ARRAY['open', 'open', 'open', 'rejected'])[n % 4 + 1]",
+        "since": "now() - (n * 7919 % {rows}) * interval '1 minute'",
+        "owner": "'recruiter-' || n % 40",
+    },
     "quarantine": {
         **SYNCED,
         "key": "n::text",

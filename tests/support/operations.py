@@ -105,6 +105,36 @@ CALLS: dict[str, Call] = {
     f"POST {API}/duplicates/{{duplicate_id}}/merge": Call(
         json={"keep": "{talents}", "keep_version": 1, "other_version": 1}
     ),
+    f"GET {API}/stages": Call(),
+    f"POST {API}/stages": Call(expects=201, json={"key": "phone", "name_zh": "电话", "name_en": "Phone"}),
+    f"POST {API}/stages/order": Call(
+        json={
+            "order": ["screening", "applied", "interview", "offer", "hired", "rejected", "withdrawn"],
+        }
+    ),
+    f"POST {API}/stages/{{stage_id}}/rename": Call(
+        json={"name_zh": "初选", "name_en": "First look"}, headers={"If-Match": "*"}
+    ),
+    f"POST {API}/stages/{{stage_id}}/retire": Call(json={}, headers={"If-Match": "*"}),
+    f"GET {API}/applications": Call(),
+    f"GET {API}/applications/count": Call(),
+    f"POST {API}/applications": Call(
+        expects=201, json={"talent_id": "{talents}", "job_id": "{jobs}"}, refers=True
+    ),
+    # Each item is answered for itself.
+    f"POST {API}/applications/moves": Call(
+        json={
+            "items": [
+                {"id": "00000000-0000-7000-8000-000000000000", "if_match": "*", "to": "interview"},
+            ]
+        }
+    ),
+    f"GET {API}/applications/{{application_id}}": Call(),
+    f"GET {API}/applications/{{application_id}}/moves": Call(),
+    f"POST {API}/applications/{{application_id}}/moves": Call(
+        json={"to": "interview"}, headers={"If-Match": "*"}
+    ),
+    f"GET {API}/jobs/{{job_id}}/funnel": Call(),
     f"GET {API}/merges/{{merge_id}}": Call(),
     f"POST {API}/merges/{{merge_id}}/undo": Call(json={}),
     f"GET {API}/quarantine": Call(),
@@ -183,6 +213,12 @@ REFERENCES: dict[str, str] = {
     "GET /api/v1/resumes?talent_id": "talents",
     "GET /api/v1/resume-files?talent_id": "talents",
     "GET /api/v1/resume-files/count?talent_id": "talents",
+    "GET /api/v1/applications?talent_id": "talents",
+    "GET /api/v1/applications/count?talent_id": "talents",
+    "GET /api/v1/applications?job_id": "jobs",
+    "GET /api/v1/applications/count?job_id": "jobs",
+    "ApplicationDraft.talent_id": "talents",
+    "ApplicationDraft.job_id": "jobs",
     "JobDraft.company_id": "companies",
     "JobPatch.company_id": "companies",
 }
@@ -225,6 +261,8 @@ class Engines(msgspec.Struct, frozen=True):
             parts.append((ids or {})[before] if part.startswith("{") else part)
             before = part
         given = {"now": datetime.now(UTC).isoformat(), **(ids or {})}
+        if "json" in more:
+            more["json"] = _named(more["json"], given)
         wanted: dict[str, Any] = {"json": _named(row.json, given)} if row.json is not None else {}
         if row.files:
             name, text = row.file
@@ -274,6 +312,7 @@ def a_record_of_each_kind(engines: Engines, tenant: str, *, name: str) -> dict[s
     ids["resume-files"] = answer.json()["id"]
     ids |= people_who_are_there_twice(engines, auth, ids["talents"], name=name)
     ids |= of_a_persons_rights(engines, tenant, ids["talents"], name=name)
+    ids |= of_a_pipeline(engines, auth, ids["talents"], name=name)
     return {**ids, **left_by_a_run(engines.urls, tenant, ids, name=name)}
 
 
@@ -317,6 +356,18 @@ def of_a_persons_rights(engines: Engines, tenant: str, talent: str, *, name: str
     erasure = engines.call(f"POST {API}/talents/{{person_id}}/erasure", auth, ids=gone)
     assert erasure.status_code == 201, erasure.text
     return {"consents": consent.json()["id"], "erasures": erasure.json()["id"]}
+
+
+def of_a_pipeline(engines: Engines, auth: dict[str, str], talent: str, *, name: str) -> dict[str, str]:
+    """An application of the talent to a job of its own, and a stage that it is not in; their ids by kind."""
+    job = engines.call(f"POST {API}/jobs", auth, json={"title": f"{name} in the pipeline"})
+    assert job.status_code == 201, job.text
+    body = {"talent_id": talent, "job_id": job.json()["id"], "source": name}
+    made = engines.call(f"POST {API}/applications", auth, json=body)
+    assert made.status_code == 201, made.text
+    stages = engines.call(f"GET {API}/stages", auth).json()["items"]
+    (screening,) = (stage["id"] for stage in stages if stage["key"] == "screening")
+    return {"applications": made.json()["id"], "stages": screening}
 
 
 def left_by_a_run(urls: DatabaseUrls, tenant: str, ids: dict[str, str], *, name: str) -> dict[str, str]:

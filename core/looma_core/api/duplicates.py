@@ -145,7 +145,8 @@ class MergedRelation(msgspec.Struct, frozen=True, kw_only=True):
         RelationFate,
         Meta(
             description="`moved` to the record that stayed. The rest were hidden, until the merge is undone: `doubled`"
-            " was there already, `own` was between the two, `refused` the rules do not allow beside the others."
+            " was there already, or has a second open application to the job, `own` was between the two, `refused` the"
+            " rules do not allow beside the others."
         ),
     ]
 

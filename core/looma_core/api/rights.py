@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from looma_core.api.history import HistoryEntry
+from looma_core.api.pipeline import ApplicationHistory
 from looma_core.api.relation import Relation
 from looma_core.api.resume_file import HeldFile
 from looma_core.api.sync import QuarantineEntry, SyncConflict
@@ -227,6 +228,7 @@ class PersonExport(msgspec.Struct, kw_only=True):
     deleted: Annotated[bool, Meta(description="Whether the record is deleted and waits for its erasure.")]
     record: Talent
     relations: list[Relation]
+    applications: list[ApplicationHistory]
     history: list[HistoryEntry]
     consents: list[Consent]
     sources: list[StoredSource]

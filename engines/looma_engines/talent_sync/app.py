@@ -32,6 +32,16 @@ from looma_engines.talent_sync.files.routes import FileController, PersonFileCon
 from looma_engines.talent_sync.files.service import FileService, file_metrics
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import BRANCH, SCHEMA
+from looma_engines.talent_sync.pipeline.applications import ApplicationService
+from looma_engines.talent_sync.pipeline.bulk import BulkMoves
+from looma_engines.talent_sync.pipeline.funnel import FunnelService
+from looma_engines.talent_sync.pipeline.metrics import pipeline_metrics
+from looma_engines.talent_sync.pipeline.routes import (
+    ApplicationController,
+    FunnelController,
+    StageController,
+)
+from looma_engines.talent_sync.pipeline.stages import StageService
 from looma_engines.talent_sync.privacy.ring import RingError, read
 from looma_engines.talent_sync.privacy.sealing import Sealer
 from looma_engines.talent_sync.privacy.sessions import sealing_with
@@ -206,6 +216,19 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         route_handlers=[FileController, PersonFileController],
         dependencies={"files": Provide(lambda: files, sync_to_thread=False)},
     )
+    stages, funnels = StageService(database), FunnelService(database)
+    applications = ApplicationService(database, pipeline_metrics(metrics), max_page_size=config.max_page_size)
+    bulk = BulkMoves(database, applications, most=config.max_batch_items)
+    pipeline = Router(
+        path="/",
+        route_handlers=[StageController, ApplicationController, FunnelController],
+        dependencies={
+            "stages": Provide(lambda: stages, sync_to_thread=False),
+            "applications": Provide(lambda: applications, sync_to_thread=False),
+            "bulk": Provide(lambda: bulk, sync_to_thread=False),
+            "funnels": Provide(lambda: funnels, sync_to_thread=False),
+        },
+    )
     cared_for = Router(
         path="/",
         route_handlers=[DatabaseController],
@@ -237,6 +260,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             duplicated,
             rights,
             filed,
+            pipeline,
             cared_for,
         ],
         metrics=metrics,

@@ -14,7 +14,7 @@ import msgspec
 
 from looma_core.problems import FieldError, ValidationProblem
 
-TIMES = frozenset({"created_at", "updated_at"})
+TIMES = frozenset({"created_at", "updated_at", "since"})
 """Orders whose values are times."""
 DAYS = frozenset({"starts_on"})
 """Orders whose values are days; all that are neither are texts. A day that is not known comes before all others."""

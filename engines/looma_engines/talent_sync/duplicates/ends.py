@@ -12,6 +12,7 @@ from sqlalchemy import func, or_, select, update
 from looma_core.api.relation import Relation, RelationDraft
 from looma_core.problems import Conflict
 from looma_engines.talent_sync.models import RelationRow
+from looma_engines.talent_sync.pipeline.following import hang_back, hang_on_double, would_be_open_twice
 from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.relations import RELATIONS
@@ -24,12 +25,16 @@ _ENDS = ("talent_id", "other_talent_id")
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one relation: `ends` are those that named the person, `version` is what it has since."""
+    """What became of one relation: `ends` are those that named the person, `version` is what it has since.
+
+    `applications` hung on it and go on by the one that it doubled.
+    """
 
     id: UUID
     fate: Fate
     ends: list[str]
     version: int
+    applications: list[UUID] = msgspec.field(default_factory=list)
 
 
 class Ends:
@@ -75,11 +80,13 @@ class Ends:
                     .values(version=one.version + 1, updated_at=func.now(), deleted_at=None)
                     .execution_options(synchronize_session=False)
                 )
+                await hang_back(self._session, one.applications, relation=one.id, person=person)
 
     async def _one(self, relation: Relation, person: UUID, to: UUID) -> Moved:
         ends = [name for name in _ENDS if getattr(relation, name) == person]
         draft = _draft(relation, dict.fromkeys(ends, to))
         fate = await self._fate(draft, relation)
+        applications = await hang_on_double(self._session, relation.id, to) if fate == "doubled" else []
         if fate == "moved":
             changed = await self._relations.replace(relation.id, version=relation.version, draft=draft)
             is_done = changed is not None
@@ -87,7 +94,9 @@ class Ends:
             is_done = await self._relations.delete(relation.id, version=relation.version)
         if not is_done:
             raise Conflict("A relation of the two is being changed at this moment; try again.")
-        return Moved(id=relation.id, fate=fate, ends=ends, version=relation.version + 1)
+        return Moved(
+            id=relation.id, fate=fate, ends=ends, version=relation.version + 1, applications=applications
+        )
 
     async def _fate(self, draft: RelationDraft, relation: Relation) -> Fate:
         if draft.talent_id == draft.other_talent_id:
@@ -95,6 +104,8 @@ class Ends:
         try:
             await RELATIONS.ties.refuse_double(self._session, draft, record_id=relation.id)
         except Conflict:
+            return "doubled"
+        if await would_be_open_twice(self._session, relation.id, draft.talent_id):
             return "doubled"
         beside = await RELATIONS.ties.look_around(
             self._session, draft, record_id=relation.id, before=relation

@@ -7,11 +7,11 @@ from sqlalchemy import Connection
 from looma_core import logging
 from looma_core.db.migrate import MigrationError
 from looma_core.settings import variable
+from looma_engines.talent_sync.files.expiring import drop_deleted
 from looma_engines.talent_sync.privacy.ring import RingError
 from looma_engines.talent_sync.privacy.ring import read as read_ring
 from looma_engines.talent_sync.privacy.sealing import Sealer, SealError
-from looma_engines.talent_sync.files.expiring import drop_deleted
-from looma_engines.talent_sync.retention.plan import AUDIT, HISTORY
+from looma_engines.talent_sync.retention.plan import AUDIT, HISTORY, MOVES
 from looma_engines.talent_sync.retention.upkeep import keep
 from looma_engines.talent_sync.rights.expiring import erase_deleted
 from looma_engines.talent_sync.rights.ledger import LedgerKey
@@ -27,7 +27,7 @@ def upkeep(
     Raises:
         MigrationError: the ledger's key is too short, the key ring cannot be used, or it lacks a key.
     """
-    for table in (HISTORY, AUDIT):
+    for table in (HISTORY, AUDIT, MOVES):
         keep(connection, months=history_months, of=table)
     drop_deleted(connection, days=deleted_days)
     # Without the ledger's entry the next sync would bring them back; without the ring some of theirs would stay.

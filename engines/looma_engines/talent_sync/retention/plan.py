@@ -31,6 +31,7 @@ class Partitioned:
 
 HISTORY = Partitioned(table="record_history", column="changed_at")
 AUDIT = Partitioned(table="audit_events", column="at")
+MOVES = Partitioned(table="application_moves", column="moved_at")
 DEFAULT = HISTORY.default
 
 

@@ -25,6 +25,7 @@ _MODE = 0o600 << 16
 HEADINGS = {
     "record": "What is stored",
     "relations": "Relations",
+    "applications": "Applications to jobs",
     "history": "What was changed, the newest first",
     "consents": "Consents and other bases",
     "sources": "What sources gave",

@@ -15,6 +15,7 @@ from looma_core.api.sync import QuarantineEntry, SyncConflict
 from looma_core.problems import NotFound
 from looma_engines.talent_sync.files.repository import FileRepository, ids_of
 from looma_engines.talent_sync.models import RelationRow, TalentRow
+from looma_engines.talent_sync.pipeline.export import applications_of
 from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records import history as histories
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -103,6 +104,7 @@ async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> P
         deleted=await talents.find(talent_id) is None,
         record=record,
         relations=relations,
+        applications=await applications_of(session, talent_id),
         history=[histories.entry_of(row, TALENTS.settable) for row in history],
         consents=await consents_of(session, talent_id),
         sources=[
