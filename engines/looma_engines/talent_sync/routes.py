@@ -64,6 +64,10 @@ UsableFor = Annotated[
     Purpose | None,
     Parameter(description="Leave out people who had a basis for this purpose and have none in force."),
 ]
+Having = Annotated[
+    UUID | None,
+    Parameter(description="Id of a skill: those that name it, by any of its names, or a skill below it."),
+]
 Place = Annotated[str | None, Parameter(max_length=300, description="The location as it is written.")]
 
 
@@ -86,11 +90,18 @@ class TalentController(RecordController[TalentDraft, Talent]):
         email: Address = None,
         phone: Number = None,
         usable_for: UsableFor = None,
+        skill: Having = None,
         sort: TalentSort = "-created_at",
         fields: Fields = None,
     ) -> Page[Talent] | Page[SparseT]:
         """One page of talents, newest first unless `sort` says otherwise."""
-        filters = {"source_type": source, "email": email, "phone": phone, "usable_for": usable_for}
+        filters = {
+            "source_type": source,
+            "email": email,
+            "phone": phone,
+            "usable_for": usable_for,
+            "skill": skill,
+        }
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Talent)
 
@@ -105,9 +116,16 @@ class TalentController(RecordController[TalentDraft, Talent]):
         email: Address = None,
         phone: Number = None,
         usable_for: UsableFor = None,
+        skill: Having = None,
     ) -> Count:
         """How many talents the list has with these filters: exact up to 1,000, an estimate beyond."""
-        filters = {"source_type": source, "email": email, "phone": phone, "usable_for": usable_for}
+        filters = {
+            "source_type": source,
+            "email": email,
+            "phone": phone,
+            "usable_for": usable_for,
+            "skill": skill,
+        }
         return await records.count(principal, q=q, filters=filters)
 
 
@@ -174,6 +192,7 @@ class JobController(RecordController[JobDraft, Job]):
         workplace: Workplace | None = None,
         employment: Employment | None = None,
         location: Place = None,
+        skill: Having = None,
         sort: JobSort = "-created_at",
         fields: Fields = None,
     ) -> Page[Job] | Page[SparseT]:
@@ -185,6 +204,7 @@ class JobController(RecordController[JobDraft, Job]):
             "workplace": workplace,
             "employment": employment,
             "location": location,
+            "skill": skill,
         }
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Job)
@@ -202,6 +222,7 @@ class JobController(RecordController[JobDraft, Job]):
         workplace: Workplace | None = None,
         employment: Employment | None = None,
         location: Place = None,
+        skill: Having = None,
     ) -> Count:
         """How many jobs the list has with these filters: exact up to 1,000, an estimate beyond."""
         filters = {
@@ -211,6 +232,7 @@ class JobController(RecordController[JobDraft, Job]):
             "workplace": workplace,
             "employment": employment,
             "location": location,
+            "skill": skill,
         }
         return await records.count(principal, q=q, filters=filters)
 

@@ -32,6 +32,7 @@ from looma_engines.talent_sync.routes import (
     Address,
     CompanySort,
     CompanyWords,
+    Having,
     JobSort,
     JobWords,
     Number,
@@ -176,10 +177,17 @@ class TalentExchange(ExchangeController):
         email: Address = None,
         phone: Number = None,
         usable_for: UsableFor = None,
+        skill: Having = None,
         sort: TalentSort = "-created_at",
     ) -> Stream:
         """All talents that a list with the same filters has, as they are at one moment."""
-        filters = {"source_type": source, "email": email, "phone": phone, "usable_for": usable_for}
+        filters = {
+            "source_type": source,
+            "email": email,
+            "phone": phone,
+            "usable_for": usable_for,
+            "skill": skill,
+        }
         parts = await exporter.begin(principal, format, sort=sort, q=q, filters=filters)
         return _sent(parts, "talents", format)
 
@@ -229,6 +237,7 @@ class JobExchange(ExchangeController):
         workplace: Workplace | None = None,
         employment: Employment | None = None,
         location: Place = None,
+        skill: Having = None,
         sort: JobSort = "-created_at",
     ) -> Stream:
         """All jobs that a list with the same filters has, as they are at one moment."""
@@ -239,6 +248,7 @@ class JobExchange(ExchangeController):
             "workplace": workplace,
             "employment": employment,
             "location": location,
+            "skill": skill,
         }
         parts = await exporter.begin(principal, format, sort=sort, q=q, filters=filters)
         return _sent(parts, "jobs", format)
