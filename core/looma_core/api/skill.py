@@ -1,7 +1,7 @@
 """A skill of a tenant's taxonomy: what clients send (`SkillDraft`) and what talent-sync answers (`Skill`).
 
-A skill is known by its `key`, which stays as it is and is used once. It has a Chinese and an English name, other names in
-any language, and skills above it, as many as fit.
+A skill is known by its `key`, which stays as it is and is used once. It has a Chinese and an English name, other names
+in any language, and skills above it, as many as fit.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SkillFields(msgspec.Struct, kw_only=True):
     name_en: Annotated[Name | None, Meta(description="The name in English.", examples=["C++"])] = None
     name_zh: Annotated[Name | None, Meta(description="The name in Chinese.", examples=["C++"])] = None
     aliases: Annotated[
-        list[SkillAlias], Meta(max_length=100, description="Other names, each with its language.")
+        list[SkillAlias], Meta(max_length=300, description="Other names, each with its language.")
     ] = msgspec.field(default_factory=list)
     kind: SkillKind = "skill"
     parents: Annotated[

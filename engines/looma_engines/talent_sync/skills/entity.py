@@ -67,7 +67,7 @@ def directly_below(parent: UUID) -> ColumnElement[bool]:
     return exists().where(link.skill_id == SkillRow.id, link.above_id == parent, link.how == "parent")
 
 
-def at_the_top(wanted: bool) -> ColumnElement[bool]:  # noqa: FBT001 - a filter's value
+def at_the_top(wanted: bool) -> ColumnElement[bool]:
     """Skills that have no parent, or those that have one."""
     above = exists().where(SkillLinkRow.skill_id == SkillRow.id, SkillLinkRow.how == "parent")
     return ~above if wanted else above

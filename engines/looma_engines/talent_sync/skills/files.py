@@ -24,6 +24,8 @@ from looma_engines.talent_sync.exchange.reading import Readable, Row, read_rows
 from looma_engines.talent_sync.records.tidying import in_one_line
 
 SkillFormat = Literal["csv", "jsonl", "esco"]
+MOST_ALIASES: Final = 100
+"""Other names of a concept in one language; the rest is left out."""
 NAMED: Final = {"en": "name_en", "zh": "name_zh"}
 """Languages that a skill has a name in, each with its field; a name in any other is an alias."""
 BETWEEN: Final = ";"
@@ -148,7 +150,7 @@ def _concept(cells: Mapping[str, Any], language: str, broader: Mapping[str, list
         kind = "knowledge"
     concept = Incoming(
         key=f"esco-{uri.rstrip('/').rpartition('/')[2].lower().replace('.', '-')}",
-        aliases=aliases,
+        aliases=aliases[:MOST_ALIASES],
         kind=kind,
         esco_uri=uri,
         parents=None if broader is None else list(broader.get(uri, ())),

@@ -8,8 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, String, Uuid, any_, bindparam, cast, false, literal
-from sqlalchemy import select, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    String,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    false,
+    literal,
+    select,
+    text,
+)
 
 from looma_engines.talent_sync.records.searching import MOST_LOOKED_UP
 from looma_engines.talent_sync.skills.models import RecordSkillsRow

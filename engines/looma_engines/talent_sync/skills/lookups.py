@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 MOST_AROUND: Final = 500
 _REF: Final = (SkillRow.id, SkillRow.key, SkillRow.name_en, SkillRow.name_zh, SkillRow.kind, SkillRow.status)
-# Each skill once, by the name that fits best. A retired one is meant by its exact name alone, and stands for the one that
-# took its place.
+# Each skill once, by the name that fits best. A retired one is meant by its exact name alone, and stands for the one
+# that took its place.
 _MATCHES = text("""
     WITH RECURSIVE asked AS (SELECT talent_sync.skill_key(:text) AS key),
     fitting AS (

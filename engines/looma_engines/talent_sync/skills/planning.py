@@ -16,7 +16,7 @@ from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.quality.skills import RULES
 from looma_engines.talent_sync.skills.entity import key_of, tidy
-from looma_engines.talent_sync.skills.files import NAMED, Given, Incoming
+from looma_engines.talent_sync.skills.files import Given, Incoming
 
 Outcome = Literal["created", "updated", "unchanged", "kept", "refused"]
 FIELDS = tuple(field.name for field in msgspec.structs.fields(SkillDraft) if field.name != "source")
@@ -78,8 +78,9 @@ def plan(
     names |= {uri: one.id for uri, one in by_concept.items()}
     while True:
         taken = [row for row in rows if not row.errors]
-        known = names | {row.key: row.id for row in taken}
-        known |= {row.said.esco_uri: row.id for row in taken if row.said.esco_uri}
+        there = [row for row in taken if row.stored is None or not row.stored.deleted]
+        known = names | {row.key: row.id for row in there}
+        known |= {row.said.esco_uri: row.id for row in there if row.said.esco_uri}
         for row in taken:
             _draft(row, known, today)
         _break_circles(rows, stored)
@@ -188,8 +189,3 @@ def _planned(row: _Row) -> Planned:
         return Planned(line=row.line, key=row.key, outcome="unchanged", id=row.id)
     version = row.stored.version + 1
     return Planned(line=row.line, key=row.key, outcome="updated", id=row.id, version=version, draft=row.draft)
-
-
-def language_field(language: str) -> str | None:
-    """The field of a name in this language; None where it is an alias."""
-    return NAMED.get(language)

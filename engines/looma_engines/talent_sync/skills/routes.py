@@ -117,15 +117,15 @@ class SkillController(RecordController[SkillDraft, Skill]):
     ) -> SkillMatches:
         """Resolve a name or another name, in whatever case, width and spelling, and suggest as somebody types.
 
-        Skills of just that name come first, `exact`; more than one where it is ambiguous. A retired skill answers as the
-        one that took its place.
+        Skills of just that name come first, `exact`; more than one where it is ambiguous. A retired skill answers as
+        the one that took its place.
         """
         return await skills.resolve(principal, text, limit=limit)
 
     @post("/starter", status_code=HTTP_200_OK, summary="Load the starting taxonomy", opt=idempotent())
-    async def starter(self, principal: Principal, importer: SkillImporter) -> SkillImport:
+    async def starter(self, principal: Principal, taxonomies: SkillImporter) -> SkillImport:
         """Bring in Looma's own taxonomy of common skills. What people here changed since stays so."""
-        return await importer.starter(principal)
+        return await taxonomies.starter(principal)
 
     @get("/{record_id:uuid}/children", summary="List the skills right below one")
     async def children(self, record_id: UUID, principal: Principal, skills: SkillLookups) -> SkillRefs:

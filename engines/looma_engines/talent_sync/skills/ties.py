@@ -56,7 +56,7 @@ class SkillTies(Ties[SkillDraft, Skill]):
         if record_id is None:
             # Nothing is below a skill that is not there yet.
             return Beside(key=key, missing=_in_order(wanted, missing))
-        above = {parent: "parents" for parent in wanted}
+        above = dict.fromkeys(wanted, "parents")
         if draft.replaced_by is not None:
             above[draft.replaced_by] = "replaced_by"
         edges = (await session.execute(_ABOVE, {"first": list(above)})).tuples().all() if above else []

@@ -57,7 +57,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ('x' || substr(md5(kin || '/' || key), 1, 16))::bit(64)::bigint
 """
 _MARKS = (
-    f"(SELECT array_agg({SCHEMA}.skill_mark({{kin}}, s.key)) FROM (SELECT {SCHEMA}.skill_key(value) AS key"
+    f"(SELECT array_agg({SCHEMA}.skill_mark({{kin}}, s.key)) FROM (SELECT {SCHEMA}.skill_key(value) AS key"  # noqa: S608 - our own names
     " FROM jsonb_array_elements_text({skills})) AS s WHERE s.key <> '')"
 )
 MARKS = f"""
@@ -66,7 +66,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce({_MARKS.format(kin="kin", skills="skills")}, '{{}}')
 """
 
-# Once a statement, whatever the number of rows, as what is searched (0011): a batch of a sync pays one INSERT ... SELECT.
+# Once a statement, whatever the number of rows, as what is searched (0011): a batch of a sync pays for one statement.
 _ITS_MARKS = _MARKS.format(kin="n.tenant || '/' || TG_ARGV[0]", skills="n.skills")
 NOTE_MARKS = f"""
 CREATE FUNCTION {SCHEMA}.note_skill_marks() RETURNS trigger
@@ -356,7 +356,7 @@ def _kinds_of_history(*, with_skills: bool) -> None:
     bind = op.get_bind()
     name, told = bind.execute(
         sa.text(
-            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"  # noqa: S608 - our own names
             f" WHERE conrelid = '{SCHEMA}.{HISTORY}'::regclass AND conname LIKE '%entity_known'"
         )
     ).one()
