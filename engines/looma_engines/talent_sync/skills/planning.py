@@ -15,7 +15,7 @@ from looma_core.api.skill import SkillDraft
 from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.quality.skills import RULES
-from looma_engines.talent_sync.skills.entity import key_of, tidy
+from looma_engines.talent_sync.skills.drafts import key_of, tidy
 from looma_engines.talent_sync.skills.files import Given, Incoming
 
 Outcome = Literal["created", "updated", "unchanged", "kept", "refused"]
