@@ -35,6 +35,7 @@ import looma_console.relations.routes
 import looma_console.resumes.routes
 import looma_console.rights.routes
 import looma_console.services.routes
+import looma_console.skills.routes
 import looma_console.syncs.routes
 import looma_console.users.routes
 import looma_console.wellknown.routes
@@ -106,6 +107,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.histories.routes.blueprint,
         looma_console.exchange.routes.blueprint,
         looma_console.relations.routes.blueprint,
+        looma_console.skills.routes.blueprint,
         looma_console.resumes.routes.blueprint,
         looma_console.rights.routes.blueprint,
         looma_console.services.routes.blueprint,
