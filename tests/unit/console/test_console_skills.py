@@ -224,7 +224,7 @@ def test_the_starting_taxonomy_is_loaded(recruiter, engine, parts) -> None:
 
 
 def test_a_page_in_chinese_calls_skills_by_their_chinese_names(recruiter) -> None:
-    recruiter.post("/language", {"language": "zh_Hans_CN", "next": "/skills"}, page="/skills")
+    recruiter.post("/language", {"language": "zh-CN", "next": "/skills"}, page="/skills")
     page = text(recruiter.get(f"/skills/{ID}"))
     assert "<h1>Node后端</h1>" in page
     assert "上级" in page

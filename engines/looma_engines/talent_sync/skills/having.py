@@ -80,7 +80,7 @@ class HasSkill:
             .where(having.tenant == self._row.tenant, having.record_id == self._row.id)
             .scalar_subquery()
         )
-        return cast(its_marks, ARRAY(BigInteger)).overlap(literal(marks, ARRAY(BigInteger)))
+        return its_marks.bool_op("&&")(literal(marks, ARRAY(BigInteger)))
 
     async def matching(self, session: AsyncSession, value: UUID) -> int:
         """How many records have this skill."""

@@ -6,12 +6,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import bindparam, func, insert, select, text, update
-from sqlalchemy.dialects import postgresql
 
 from looma_core import logging
 from looma_core.api.skill import SkillDraft, SkillImport
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from prometheus_client import Counter
+    from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from looma_core.auth import Principal
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 500
 OUTCOMES: Final = ("created", "updated", "unchanged", "kept", "refused")
 _ORIGIN = text("SELECT set_config('looma.origin', 'import', true)")
+_NOTE_VERSIONS = text("""
+    INSERT INTO talent_sync.skill_imports (skill_id, version)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS int[]))
+    ON CONFLICT (tenant, skill_id) DO UPDATE SET version = excluded.version
+""")
 log = logging.get(__name__)
 
 
@@ -131,29 +136,22 @@ async def _write(session: AsyncSession, done: Sequence[Planned]) -> None:
         await session.execute(insert(SkillRow).values(rows))
     updated = [one for one in done if one.outcome == "updated"]
     if updated:
-        # On the connection: the session would take these for objects of its own that it is to keep in step.
+        # As a table: the session would take these for objects of its own that it is to keep in step.
+        table = cast("Table", SkillRow.__table__)
+        changes = {name: bindparam(f"new_{name}") for name in (*FIELDS, "version")}
         connection = await session.connection()
         await connection.execute(
-            update(SkillRow)
-            .where(SkillRow.id == bindparam("its_id"))
-            .values(
-                {name: bindparam(f"new_{name}") for name in (*FIELDS, "version")} | {"updated_at": func.now()}
-            ),
+            update(table).where(table.c.id == bindparam("its_id")).values(**changes, updated_at=func.now()),
             [
                 {"its_id": one.id, "new_version": one.version}
                 | {f"new_{name}": value for name, value in columns[one.id].items()}
                 for one in updated
+                if one.id is not None
             ],
         )
-    for some in _in_parts([*created, *updated]):
-        noted = postgresql.insert(SkillImportRow).values(
-            [{"skill_id": one.id, "version": one.version} for one in some]
-        )
-        await session.execute(
-            noted.on_conflict_do_update(
-                index_elements=["tenant", "skill_id"], set_={"version": noted.excluded.version}
-            )
-        )
+    written = [*created, *updated]
+    noted = {"ids": [one.id for one in written], "versions": [one.version for one in written]}
+    await session.execute(_NOTE_VERSIONS, noted)
 
 
 def _columns(draft: SkillDraft) -> dict[str, Any]:
