@@ -38,6 +38,7 @@ import looma_console.relations.routes
 import looma_console.resumes.routes
 import looma_console.rights.routes
 import looma_console.services.routes
+import looma_console.skills.routes
 import looma_console.syncs.routes
 import looma_console.users.routes
 import looma_console.wellknown.routes
@@ -112,6 +113,7 @@ def create_app(parts: Parts) -> Flask:
         looma_console.relations.routes.blueprint,
         looma_console.pipeline.routes.blueprint,
         looma_console.pipeline.stage_routes.blueprint,
+        looma_console.skills.routes.blueprint,
         looma_console.resumes.routes.blueprint,
         looma_console.rights.routes.blueprint,
         looma_console.services.routes.blueprint,

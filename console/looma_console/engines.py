@@ -26,6 +26,7 @@ from looma_core.api.page import Count, Page
 from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
 from looma_core.api.rights import AuditEvent, Consent, Consents, Erasure
+from looma_core.api.skill import SkillImport, SkillMatches, SkillRefs
 from looma_core.api.sync import QuarantineEntry, QuarantineItem, SyncConflict, SyncReport, SyncRun
 from looma_core.api.talent import Talent
 from looma_core.auth import TokenIssuer
@@ -203,6 +204,20 @@ class EngineClient:
     def sync_report(self, caller: Caller, number: int) -> SyncReport:
         """The report of a run. Raises EngineError."""
         return _decode(self._call(caller, "GET", f"/api/v1/sync-runs/{number}"), SyncReport)
+
+    def skill_matches(self, caller: Caller, text: str, *, limit: int) -> SkillMatches:
+        """Skills that a text may mean, the best first. Raises EngineError."""
+        return _decode(
+            self._asked(caller, "/api/v1/skills/lookup", {"text": text, "limit": str(limit)}), SkillMatches
+        )
+
+    def skills_around(self, caller: Caller, skill_id: UUID, where: str) -> SkillRefs:
+        """The `ancestors` of a skill, or its `children`. Raises EngineError."""
+        return _decode(self._call(caller, "GET", f"/api/v1/skills/{skill_id}/{where}"), SkillRefs)
+
+    def load_skills(self, caller: Caller) -> SkillImport:
+        """Bring in the starting taxonomy; sending it twice does no harm. Raises EngineError."""
+        return _decode(self._call(caller, "POST", "/api/v1/skills/starter"), SkillImport)
 
     def duplicates(self, caller: Caller, query: Mapping[str, str]) -> Page[Duplicate]:
         """One page of people who may be there twice. Raises EngineError."""

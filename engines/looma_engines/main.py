@@ -33,11 +33,12 @@ COMMANDS = {
     "records-erase": "looma_engines.talent_sync.rights.main",
     "records-reseal": "looma_engines.talent_sync.privacy.main",
     "records-worker": "looma_engines.talent_sync.syncing.main",
+    "skills-import": "looma_engines.talent_sync.skills.command",
     "sync-worker": "looma_engines.sync_worker.main",
 }
 """Commands that are no application: modules with `main(name)`."""
 
-WITH_WORDS = {"records-erase", "records-reseal"}
+WITH_WORDS = {"records-erase", "records-reseal", "skills-import"}
 """Commands that read further words of the command line themselves."""
 
 _NAME_VARIABLE = "LOOMA_ENGINE"

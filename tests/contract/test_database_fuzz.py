@@ -33,6 +33,7 @@ RECORDS = 24
 """Of each kind: deletions find one too."""
 NOT_BY_CHANCE = {
     "POST /api/v1/relations": "its kind, and the one other end that fits it, of three",
+    "POST /api/v1/skills": "a name whose key no other skill has",
     "POST /api/v1/duplicates/{duplicate_id}/merge": "which of the two stays, and the versions of both",
     "POST /api/v1/quarantine/{entry_id}/replay": "a whole record as a value of any form",
     "POST /api/v1/talents/{record_id}/consents": "a time of giving in the past, and an end in the future",
@@ -94,6 +95,9 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
         "query.company_id": ids["companies"],
         "query.talent_id": ids["talents"],
         "query.job_id": ids["jobs"],
+        "query.skill": ids["skills"],
+        "query.parent": ids["skills"],
+        "body.replaced_by": ids["skills"],
         "query.fields": ["id", "version,source", "created_at,updated_at"],
         "body.company_id": ids["companies"],
         "body.keep": ids["talents"],
@@ -102,7 +106,7 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
         "body.other_talent_id": ids["talents"],
         "header.If-Match": ["*", '"1"', '"2"', '"1", "2"'],
         "header.If-None-Match": ["*", '"1"', 'W/"1"'],
-        **dict.fromkeys(("body.full_name", "body.name", "body.title"), names),
+        **dict.fromkeys(("body.full_name", "body.name", "body.name_en", "body.title"), names),
         "body.file": [RESUME.format(name="Ada Byron"), RESUME.format(name="Charles Babbage")],
         "body.text": [RESUME.format(name="Ada Byron"), "林黛\n工程师\n2019.01-2021.03 港湾支付"],
     }

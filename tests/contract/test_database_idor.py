@@ -253,8 +253,11 @@ def test_a_body_cannot_name_anothers_record(engines: Engines, owner: Owner, tena
     ]
     assert labels
     ids = a_record_of_each_kind(engines, tenant, name="Somebody")
+    stranger = owner.ids[REFERENCES[place]]
     for label in labels:
-        body: dict[str, Any] = {**CALLS[label].json, field: owner.ids[REFERENCES[place]]}
+        body: dict[str, Any] = {**CALLS[label].json, field: [stranger] if field == "parents" else stranger}
+        if field == "replaced_by":
+            body["status"] = "retired"
         answer = engines.call(label, bearer(tenant=tenant), ids=ids, json=body)
         assert answer.status_code == 422, answer.text
         assert [error["field"] for error in answer.json()["errors"]] == [field]

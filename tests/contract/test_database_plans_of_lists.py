@@ -46,6 +46,7 @@ LISTS = (
 ELSEWHERE = {
     "duplicates": "explained with pairs and keys of its own",
     "applications/{application_id}/moves": "the rows of one application: a range of their key",
+    "skills": "a taxonomy of a few names, explained where who has a skill is",
     "erasures": "no filled table here: by the index of its order alone",
     "audit-events": "no filled table here: by the index of its order alone",
 }
@@ -71,6 +72,13 @@ class World:
             for path, methods in client.get("/openapi.json").json()["paths"].items()
             if "get" in methods
         }
+        # One that everybody has, and one that few have.
+        self.common, self.rare = (self.skill(name) for name in ("Python", "s13"))
+
+    def skill(self, name: str) -> str:
+        answer = self.client.post(f"{API}/skills", headers=self.auth, json={"name_en": name})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
 
     def one(self, table: str, column: str) -> Any:
         query = f"SELECT {column} FROM talent_sync.{table} WHERE {column} IS NOT NULL LIMIT 1"  # noqa: S608
@@ -146,6 +154,8 @@ def values_of(world: World, path: str, parameter: dict[str, Any]) -> list[str]:
             found += ["2014-12-31T00:00:00Z", "2030-01-01T00:00:00Z"]
     if found:
         return found
+    if parameter["name"] == "skill":
+        return [world.common, world.rare, "00000000-0000-7000-8000-000000000000"]
     table = TABLES.get(path, path)
     return [str(world.one(table, parameter["name"])), "00000000-0000-7000-8000-000000000000"]
 
@@ -234,5 +244,5 @@ def test_every_list_is_among_them(world: World) -> None:
         for path, parameters in world.parameters.items()
         if any(one["name"] == "cursor" for one in parameters)
     }
-    histories = {f"{kind}/{{record_id}}/history" for kind in LISTS[:4]}
+    histories = {f"{kind}/{{record_id}}/history" for kind in (*LISTS[:4], "skills")}
     assert lists - histories - set(ELSEWHERE) == set(LISTS)

@@ -154,6 +154,7 @@ FILLS: dict[str, dict[str, str]] = {
         "changes": "'{{}}'",
     },
 }
+SKILLED = {"talents": "talent", "jobs": "job"}
 SEARCHED = {"companies": "company", "talents": "talent", "jobs": "job", "relations": "relation"}
 
 
@@ -201,7 +202,18 @@ def fill(
                         sql.Literal(f"/{SEARCHED[table]}"), sql.Identifier(schema, table), sql.Literal(tenant)
                     )
                 )
+            if table in SKILLED:
+                connection.execute(
+                    sql.SQL(
+                        "INSERT INTO talent_sync.record_skills (tenant, record_id, marks)"
+                        " SELECT tenant, id, talent_sync.skill_marks(tenant || {}, skills) FROM {}"
+                        " WHERE tenant = {}"
+                    ).format(
+                        sql.Literal(f"/{SKILLED[table]}"), sql.Identifier(schema, table), sql.Literal(tenant)
+                    )
+                )
     with psycopg.connect(urls.admin, autocommit=True) as connection:
-        for table in (*tables, "record_grams"):
-            name = sql.Identifier("talent_sync" if table == "record_grams" else schema, table)
+        beside = ("record_grams", "record_skills")
+        for table in (*tables, *beside):
+            name = sql.Identifier("talent_sync" if table in beside else schema, table)
             connection.execute(sql.SQL("VACUUM ANALYZE {}").format(name))

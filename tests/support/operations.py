@@ -40,6 +40,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     files: str | None = None
     file: tuple[str, str] = ("person.txt", "")
     headers: dict[str, str] = {}
+    params: dict[str, str] = {}
     refers: bool = False
     """Whether the body names other records: in another tenant it is refused for that."""
     roles: frozenset[Role] = frozenset({Role.RECRUITER, Role.ADMIN})
@@ -84,6 +85,7 @@ DRAFTS: dict[str, dict[str, Any]] = {
     "talents": {"full_name": "{name}", "email": "{name}@people.example"},
     "companies": {"name": "{name}", "location": "London"},
     "jobs": {"title": "{name}", "skills": ["SQL"]},
+    "skills": {"name_en": "{name}", "kind": "tool"},
 }
 CALLS: dict[str, Call] = {
     **_records("talents", {"full_name": "Somebody"}, {"headline": "Changed"}),
@@ -97,6 +99,11 @@ CALLS: dict[str, Call] = {
         refers=True,
         in_files=False,
     ),
+    **_records("skills", {"name_en": "Something"}, {"name_zh": "Changed"}, in_files=False),
+    f"GET {API}/skills/lookup": Call(params={"text": "some"}),
+    f"POST {API}/skills/starter": Call(),
+    f"GET {API}/skills/{{record_id}}/children": Call(),
+    f"GET {API}/skills/{{record_id}}/ancestors": Call(),
     f"GET {API}/duplicates": Call(),
     f"GET {API}/duplicates/scan": Call(),
     f"POST {API}/duplicates/look": Call(json={"talent_id": "{talents}"}, refers=True),
@@ -210,6 +217,18 @@ REFERENCES: dict[str, str] = {
             ("job_id", "jobs"),
         )
     },
+    "GET /api/v1/skills?parent": "skills",
+    "GET /api/v1/skills/count?parent": "skills",
+    **{
+        f"GET /api/v1/{kind}{part}?skill": "skills"
+        for kind in ("talents", "jobs")
+        for part in ("", "/count", "/export")
+    },
+    **{
+        f"{body}.{field}": "skills"
+        for body in ("SkillDraft", "SkillPatch")
+        for field in ("parents", "replaced_by")
+    },
     "GET /api/v1/resumes?talent_id": "talents",
     "GET /api/v1/resume-files?talent_id": "talents",
     "GET /api/v1/resume-files/count?talent_id": "talents",
@@ -264,6 +283,8 @@ class Engines(msgspec.Struct, frozen=True):
         if "json" in more:
             more["json"] = _named(more["json"], given)
         wanted: dict[str, Any] = {"json": _named(row.json, given)} if row.json is not None else {}
+        if row.params:
+            wanted["params"] = row.params
         if row.files:
             name, text = row.file
             wanted["files"] = {row.files: (name, (text or RESUME.format(name="Somebody")).encode())}

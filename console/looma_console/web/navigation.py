@@ -35,6 +35,7 @@ MENU = (
         "/companies",
         "companies",
     ),
+    Entry("skills.index", lazy_gettext("Skills"), Permission.PEOPLE_READ, "skills", "/skills"),
     Entry("resumes.form", lazy_gettext("Upload"), Permission.PEOPLE_WRITE, "upload", "/resumes"),
     Entry("incoming.quarantine", lazy_gettext("Incoming"), Permission.PEOPLE_READ, "download", "/incoming"),
     Entry("services.index", lazy_gettext("Services"), Permission.SERVICES_READ, "services", "/services"),

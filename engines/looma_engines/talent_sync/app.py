@@ -66,6 +66,10 @@ from looma_engines.talent_sync.routes import (
     RelationController,
     TalentController,
 )
+from looma_engines.talent_sync.skills.entity import SKILLS
+from looma_engines.talent_sync.skills.importing import SkillImporter, skill_metrics
+from looma_engines.talent_sync.skills.lookups import SkillLookups
+from looma_engines.talent_sync.skills.routes import SkillController
 from looma_engines.talent_sync.syncing.reviewing import ReviewService
 from looma_engines.talent_sync.syncing.routes import ConflictController, QuarantineController, RunController
 from looma_engines.talent_sync.talents import TALENTS
@@ -234,6 +238,15 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         route_handlers=[DatabaseController],
         dependencies={"database": Provide(lambda: database, sync_to_thread=False)},
     )
+    taxonomy, bringing_in = SkillLookups(database), SkillImporter(database, skill_metrics(metrics))
+    skilled = Router(
+        path="/",
+        route_handlers=[routed(SkillController, None, SKILLS)],
+        dependencies={
+            "skills": Provide(lambda: taxonomy, sync_to_thread=False),
+            "taxonomies": Provide(lambda: bringing_in, sync_to_thread=False),
+        },
+    )
     watch = Watch(database, metrics)
 
     @asynccontextmanager
@@ -261,6 +274,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             rights,
             filed,
             pipeline,
+            skilled,
             cared_for,
         ],
         metrics=metrics,

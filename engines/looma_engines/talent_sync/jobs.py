@@ -14,6 +14,7 @@ from looma_engines.talent_sync.records.tidying import (
     without_identity_numbers,
     without_repeats,
 )
+from looma_engines.talent_sync.skills.having import HasSkill
 from looma_engines.talent_sync.ties.deletions import JobTies
 
 
@@ -39,5 +40,6 @@ JOBS: Entity[JobDraft, Job] = Entity(
     rules=RULES,
     tidy=tidy,
     references={"company_id": CompanyRow},
+    lookups={"skill": HasSkill("job", JobRow)},
     ties=JobTies(),
 )

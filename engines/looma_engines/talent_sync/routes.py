@@ -69,6 +69,10 @@ UsableFor = Annotated[
     Purpose | None,
     Parameter(description="Leave out people who had a basis for this purpose and have none in force."),
 ]
+Having = Annotated[
+    UUID | None,
+    Parameter(description="Id of a skill: those that name it, by any of its names, or a skill below it."),
+]
 Place = Annotated[str | None, Parameter(max_length=300, description="The location as it is written.")]
 
 
@@ -82,6 +86,7 @@ def talent_filters(
     email: Address = None,
     phone: Number = None,
     usable_for: UsableFor = None,
+    skill: Having = None,
 ) -> dict[str, object]:
     """What a list of people, its count and its export may be narrowed to, by field."""
     return {
@@ -89,6 +94,7 @@ def talent_filters(
         "email": email,
         "phone": phone,
         "usable_for": usable_for,
+        "skill": skill,
     }
 
 
@@ -114,6 +120,7 @@ def job_filters(
     workplace: Workplace | None = None,
     employment: Employment | None = None,
     location: Place = None,
+    skill: Having = None,
 ) -> dict[str, object]:
     """What a list of jobs, its count and its export may be narrowed to, by field."""
     return {
@@ -123,6 +130,7 @@ def job_filters(
         "workplace": workplace,
         "employment": employment,
         "location": location,
+        "skill": skill,
     }
 
 

@@ -15,6 +15,7 @@ from looma_engines.talent_sync.records.tidying import (
     without_repeats,
 )
 from looma_engines.talent_sync.rights.usable import usable_for
+from looma_engines.talent_sync.skills.having import HasSkill
 from looma_engines.talent_sync.ties.deletions import TalentTies
 
 
@@ -51,5 +52,6 @@ TALENTS: Entity[TalentDraft, Talent] = Entity(
     tidy=tidy,
     references={},
     conditions={"usable_for": usable_for},
+    lookups={"skill": HasSkill("talent", TalentRow)},
     ties=TalentTies(),
 )

@@ -68,6 +68,7 @@ def parts(database_urls: DatabaseUrls, tenant: str, tmp_path: Path, engine: Fake
         "/api/v1/companies",
         "/api/v1/jobs",
         "/api/v1/relations",
+        "/api/v1/skills",
         "/api/v1/duplicates",
         "/api/v1/merges",
         "/api/v1/quarantine",

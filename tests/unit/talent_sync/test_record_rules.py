@@ -17,10 +17,12 @@ from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.quality.rule import infos
 from looma_engines.talent_sync.relations import RELATIONS
 from looma_engines.talent_sync.routes import CompanySort, JobSort, RelationSort, TalentSort
+from looma_engines.talent_sync.skills.entity import SKILLS
+from looma_engines.talent_sync.skills.routes import SkillSort
 from looma_engines.talent_sync.talents import TALENTS
 
 DOCS = Path(__file__).parents[3] / "docs" / "records.md"
-ENTITIES = [TALENTS, COMPANIES, JOBS, RELATIONS]
+ENTITIES = [TALENTS, COMPANIES, JOBS, RELATIONS, SKILLS]
 NAMES = [entity.name for entity in ENTITIES]
 
 
@@ -74,7 +76,7 @@ def test_each_rule_has_a_name_of_its_own_and_its_line_in_the_docs(entity):
     assert listed == lines
 
 
-SORTS = [TalentSort, CompanySort, JobSort, RelationSort]
+SORTS = [TalentSort, CompanySort, JobSort, RelationSort, SkillSort]
 
 
 @pytest.mark.parametrize(("entity", "asked"), zip(ENTITIES, SORTS, strict=True), ids=NAMES)

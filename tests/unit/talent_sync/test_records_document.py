@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from litestar.testing import TestClient
 
 API = "/api/v1"
-KINDS = [("talents", "Talent"), ("companies", "Company"), ("jobs", "Job")]
+KINDS = [("talents", "Talent"), ("companies", "Company"), ("jobs", "Job"), ("skills", "Skill")]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import InstrumentedAttribute
 
     from looma_core.api.source import Source
@@ -39,6 +40,16 @@ class Recorded(Protocol):
     updated_at: datetime
 
 
+class Lookup(Protocol):
+    """A filter of a list that asks the database before the list does."""
+
+    async def condition(self, session: AsyncSession, value: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a filter's value
+        """What a record must be."""
+
+    async def matching(self, session: AsyncSession, value: Any) -> int:  # noqa: ANN401 - as above
+        """How many records are so."""
+
+
 DraftT = TypeVar("DraftT", bound=Drafted)
 RecordT = TypeVar("RecordT", bound=Recorded)
 
@@ -58,6 +69,7 @@ class Entity(Generic[DraftT, RecordT]):
         references: fields that hold the id of another record, each with that one's row.
         names: fields of a record that say what it refers to is called: the field with the id, and the name's column.
         conditions: filters of a list that are no plain comparison, each with what it asks for.
+        lookups: filters of a list for which something is looked up first.
         ties: what one of them has to do with other records.
     """
 
@@ -71,6 +83,7 @@ class Entity(Generic[DraftT, RecordT]):
     references: Mapping[str, type[RecordRow]]
     names: Mapping[str, tuple[str, InstrumentedAttribute[str]]] = field(default_factory=dict)
     conditions: Mapping[str, Callable[[Any], ColumnElement[bool]]] = field(default_factory=dict)
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
     ties: Ties[DraftT, RecordT] = field(default_factory=Ties)
 
     @cached_property

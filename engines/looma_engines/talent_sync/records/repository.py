@@ -166,7 +166,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
             q: words that must all occur in what is searched, in any case.
             filters: columns and what they must be; None asks for nothing.
         """
-        statement = self._wanted(sort=sort, filters=filters)
+        statement = self._wanted(sort=sort, filters=filters).where(*await self._looked_up(filters))
         if after is not None:
             column = self._entity.sorts[sort.removeprefix("-")]
             here, there = tuple_(column, self._row.id), tuple_(after.key, after.id)
@@ -179,19 +179,39 @@ class RecordRepository(Generic[DraftT, RecordT]):
     async def count(self, *, q: str | None, filters: Mapping[str, object] | None) -> Count:
         """How many records a list has: exact up to a thousand, an estimate beyond."""
         listed, words = self._by_address(self._wanted(sort="created_at", filters=filters), q)
-        statement, share = listed, 1.0
+        statement, share = listed.where(*await self._looked_up(filters)), 1.0
         if words:
-            found = await self._searched(listed, words)
+            found = await self._searched(statement, words)
             statement, share = found.statement, found.share
             if found.road is Road.WALK and found.probed == PROBED:
                 expected = await self._expected(listed)
                 if expected > WALKED_TO_COUNT:
+                    share *= await self._share(filters)
                     return counted(MOST_COUNTED + 1, expected=round(expected * share))
         ids = statement.with_only_columns(self._row.id).limit(MOST_COUNTED + 1)
         number = await self._session.scalar(select(func.count()).select_from(ids.subquery())) or 0
         if number <= MOST_COUNTED:
             return counted(number, expected=0)
+        share *= await self._share(filters)
         return counted(number, expected=round(await self._expected(listed) * share))
+
+    async def _looked_up(self, filters: Mapping[str, object] | None) -> list[ColumnElement[bool]]:
+        lookups, given = self._entity.lookups, filters or {}
+        return [
+            await lookups[name].condition(self._session, given[name])
+            for name in lookups
+            if given.get(name) is not None
+        ]
+
+    async def _share(self, filters: Mapping[str, object] | None) -> float:
+        """Which part of all records has what is looked up: the planner knows nothing of it."""
+        lookups, given = self._entity.lookups, filters or {}
+        share = 1.0
+        for name in lookups:
+            if given.get(name) is not None:
+                whole = await self._expected(select(self._row).where(self._live))
+                share *= min(1.0, await lookups[name].matching(self._session, given[name]) / max(whole, 1))
+        return share
 
     async def _expected(self, statement: Select[RecordRow]) -> int:
         (plan,) = await self._session.scalar(
@@ -205,6 +225,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
         """All records of a list, through a cursor of the database: one statement, so one moment."""
         await self._session.execute(_STALLED)
         statement, words = self._by_address(self._wanted(sort=sort, filters=filters), q)
+        statement = statement.where(*await self._looked_up(filters))
         statement = statement.where(*_have(self._row.search, words))
         rows = await self._session.stream_scalars(statement.execution_options(yield_per=STREAMED_AT_ONCE))
         async for row in rows:
@@ -231,7 +252,7 @@ class RecordRepository(Generic[DraftT, RecordT]):
         column = self._entity.sorts[sort.removeprefix("-")]
         statement = select(self._row).where(self._live)
         for name, wanted in (filters or {}).items():
-            if wanted is None:
+            if wanted is None or name in self._entity.lookups:
                 continue
             if name in SEALED.get(self._entity.name, ()):
                 statement = statement.where(self._is(name, str(wanted)))

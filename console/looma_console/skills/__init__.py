@@ -1,0 +1,1 @@
+"""The taxonomy of skills: its tree, one skill with who has it, making and changing one."""
