@@ -39,13 +39,27 @@ TENANT = "lists"
 API = "/api/v1"
 SHAPES_NOTHING = {"limit", "cursor", "fields", "q", "sort"}
 WORDS = ("engineer", "茯苓", "nobody-has-this")
-LISTS = ("talents", "companies", "jobs", "relations", "quarantine", "sync-conflicts", "sync-runs")
+LISTS = (
+    "talents",
+    "companies",
+    "jobs",
+    "relations",
+    "quarantine",
+    "sync-conflicts",
+    "sync-writes",
+    "sync-runs",
+)
 ELSEWHERE = {
     "duplicates": "explained with pairs and keys of its own",
     "erasures": "no filled table here: by the index of its order alone",
     "audit-events": "no filled table here: by the index of its order alone",
 }
-TABLES = {"quarantine": "quarantine", "sync-conflicts": "sync_conflicts", "sync-runs": "sync_shards"}
+TABLES = {
+    "quarantine": "quarantine",
+    "sync-conflicts": "sync_conflicts",
+    "sync-writes": "sync_writes",
+    "sync-runs": "sync_shards",
+}
 
 
 class World:

@@ -55,7 +55,12 @@ from looma_engines.talent_sync.routes import (
     TalentController,
 )
 from looma_engines.talent_sync.syncing.reviewing import ReviewService
-from looma_engines.talent_sync.syncing.routes import ConflictController, QuarantineController, RunController
+from looma_engines.talent_sync.syncing.routes import (
+    ConflictController,
+    QuarantineController,
+    RunController,
+    WriteController,
+)
 from looma_engines.talent_sync.talents import TALENTS
 
 if TYPE_CHECKING:
@@ -145,7 +150,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
     )
     reviewed = Router(
         path="/",
-        route_handlers=[QuarantineController, ConflictController, RunController],
+        route_handlers=[QuarantineController, ConflictController, WriteController, RunController],
         dependencies={"reviews": Provide(lambda: reviews, sync_to_thread=False)},
     )
 

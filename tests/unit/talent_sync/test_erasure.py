@@ -325,7 +325,7 @@ def test_every_table_is_emptied_of_a_person_or_holds_nobody(database_urls: Datab
         rows = connection.execute(
             """SELECT c.relname, position(c.relname in f.prosrc) > 0 OR EXISTS (
                 SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.confdeltype = 'c'
-                    AND k.confrelid = 'talent_sync.talents'::regclass)
+                    AND k.confrelid IN ('talent_sync.talents'::regclass, 'talent_sync.sync_states'::regclass))
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
                 (SELECT prosrc FROM pg_proc WHERE proname = 'erase_record') f
             WHERE n.nspname = 'talent_sync' AND c.relkind IN ('r', 'p') AND NOT c.relispartition"""

@@ -7,6 +7,7 @@
 | a state of a sync      | `sync_state`, the record's id     | in the state of that record                             |
 | a conflict             | `sync_conflict`, its own id       | in that conflict, on that side                          |
 | quarantine             | `quarantine`, its own id          | in that entry; what the source had is sealed as a whole |
+| a write to a source    | `sync_write`, its own id          | in that row; what is meant is sealed as a whole         |
 """
 
 from __future__ import annotations
@@ -99,6 +100,14 @@ class Seals:
     def opened_raw(self, entry_id: UUID, raw: str) -> str:
         """What the source had of a record that could not be taken."""
         return self._open("quarantine", entry_id, "raw", raw)
+
+    def intent(self, write_id: UUID, intended: str) -> str:
+        """What is meant to be written to a source, as it is stored."""
+        return self._seal("sync_write", write_id, "intended", intended)
+
+    def opened_intent(self, write_id: UUID, intended: str) -> str:
+        """What is meant to be written to a source."""
+        return self._open("sync_write", write_id, "intended", intended)
 
     def digest(self, digest: bytes) -> bytes:
         """A digest of a whole record, as it is stored."""

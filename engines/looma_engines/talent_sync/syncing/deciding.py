@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -29,6 +29,7 @@ from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.records.entity import Entity
 
+from .back.offering import without_own
 from .source_row import SourceRow
 from .three_way import FieldConflict, Policy, Resolution, Times, merge
 
@@ -54,7 +55,8 @@ class Known:
     """What the database knows of a key.
 
     `base` and `raw_digest` are of what the source last gave, None where it never did. `gone` says that the record was
-    deleted as the source had it no more. `values` are the stored record's fields, plain.
+    deleted as the source had it no more. `values` are the stored record's fields, plain. `intended` is what was meant
+    to be written to the source, and may have been: by the rows of the outbox, fields with their values.
     """
 
     record_id: UUID
@@ -67,6 +69,7 @@ class Known:
     seen_generation: int
     seen_position: int
     gone: bool
+    intended: Mapping[UUID, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +234,7 @@ def _meet(row: SourceRow, known: Known, rules: Rules, *, base: dict[str, Any], s
             score=score if back else None,
         )
     merged = merge(
-        base=known.base,
+        base=without_own(known.base, base, known.intended.values()),
         source=base,
         target=known.values,
         policy=rules.policy,

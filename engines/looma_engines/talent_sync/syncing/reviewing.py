@@ -19,6 +19,7 @@ from looma_core.api.sync import (
     SyncConflict,
     SyncReport,
     SyncRun,
+    SyncWrite,
     Tallied,
 )
 from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFailed, ValidationProblem
@@ -33,7 +34,7 @@ from looma_engines.talent_sync.rights.audit import note
 from .batch import SOURCE_TYPE
 from .counting import Tally
 from .deciding import DELETED, KEY, plain_values
-from .models import ConflictRow, QuarantineRow, ShardRow
+from .models import ConflictRow, QuarantineRow, ShardRow, WriteRow
 from .review_repository import ReviewRepository, RowT
 from .source_row import digest_of
 
@@ -208,6 +209,18 @@ class ReviewService:
             found = await ReviewRepository(session).runs(job=job, before=before, limit=limit + 1)
         items = [run_of(shards) for shards in found[:limit]]
         return Page(items=items, next_cursor=str(items[-1].id) if len(found) > limit else None)
+
+    async def writes(
+        self, principal: Principal, *, filters: Mapping[str, object], limit: int, cursor: str | None
+    ) -> Page[SyncWrite]:
+        """A page of what was written back to sources, or was to be, newest first.
+
+        Raises:
+            ValidationProblem: the cursor is wrong.
+        """
+        rows, after = await self._page(principal, WriteRow, filters=filters, limit=limit, cursor=cursor)
+        items = [msgspec.convert(_fields(row, SyncWrite), SyncWrite) for row in rows]
+        return Page(items=items, next_cursor=after)
 
     async def report(self, principal: Principal, number: int) -> SyncReport:
         """One run, with what was wrong and how conflicts were settled.

@@ -2,7 +2,8 @@
 
 A shard goes through three stages, each a part of its batches: it writes what the source has; where the SyncJob says so,
 it deletes what the source has no more; and it reads the source once more, to see that the database holds every record,
-and writes again what it does not.
+and writes again what it does not. A SyncJob of two ways has one more, the last: it writes to the source what was
+changed here.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 from looma_engines.talent_sync.talents import TALENTS
 
-from .counting import Tally
+from .back.opening import open_writable
+from .back.outbox import Outbox
+from .back.stage import ROUNDS, Stage
+from .counting import Tally, reported, told
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
 from .erased import NoLedgerKeyError
 from .repository import Checkpoint, FenceError, Place, SyncRepository, connect
@@ -49,8 +53,9 @@ from .three_way import Policy
 ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
 PATIENCE_SECONDS = 120.0
 """How long a database may be away: it restarts, or another takes its place."""
-SWEEP, LATE, AGAIN = "sweep", "late", "again"
-"""Stages that read nothing new: deletions, what the source changed meanwhile, what the database was found to lack."""
+SWEEP, LATE, AGAIN, BACK = "sweep", "late", "again", "back"
+"""Stages that read nothing new: deletions, what the source changed meanwhile, what the database was found to lack, and
+what is written to the source."""
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError)
 """The database is away, was shut down, or took too long."""
 _log = logging.getLogger(__name__)
@@ -93,6 +98,8 @@ class RecordsWorker:
         self._connection: psycopg.Connection[Any] | None = None
         self._checkpoint = Checkpoint(generation=0, step=0, position=0, tally=Tally())
         self._source: PatientSource | None = None
+        self._stage: Stage | None = None
+        self._moved = 0
         self._span: Span | None = None
         self._latest: datetime | None = None
         self._shortfall = ""
@@ -114,7 +121,7 @@ class RecordsWorker:
         self._span = self._spanned(inputs)
         tally = self._checkpoint.tally
         report = earlier or ShardReport(shard=inputs.shard, epoch=inputs.epoch)
-        return msgspec.structs.replace(report, cursor=str(self._checkpoint.position), **_reported(tally))
+        return msgspec.structs.replace(report, cursor=str(self._checkpoint.position), **reported(tally))
 
     def total(self, inputs: Inputs) -> int | None:
         """Records of this shard: what the source says where there is one shard, else by reading a file once."""
@@ -143,6 +150,9 @@ class RecordsWorker:
                     missing = self._missing(inputs, missing)
             self._looked += len(chunk)
             self._held += len(chunk) - len(missing)
+        if self._target.direction == "twoWay":
+            # Last of all: what was read before is older than what is written now.
+            yield from self._back(inputs, end)
 
     def write(self, inputs: Inputs, batch: Batch) -> Counts:
         """Write a batch in one transaction, however often the database is away meanwhile.
@@ -151,6 +161,14 @@ class RecordsWorker:
             BadInputError: a record is refused, and the SyncJob wants none that is.
             FencedError: a newer run has the fence.
         """
+        before = self._checkpoint
+        if batch.stage == BACK:
+            self._write_back(inputs, batch)
+        else:
+            self._write(inputs, batch)
+        return Counts(**reported(self._checkpoint.tally - before.tally))
+
+    def _write(self, inputs: Inputs, batch: Batch) -> None:
         before = self._checkpoint
         position, cursor = before.position, before.cursor
         if not batch.stage:
@@ -171,7 +189,36 @@ class RecordsWorker:
             )
 
         self._checkpoint = self._written(inputs, once, before=before)
-        return Counts(**_reported(self._checkpoint.tally - before.tally))
+
+    def _back(self, inputs: Inputs, end: str) -> Iterator[Batch]:
+        """Batches of keys whose records may differ from what the source has; those that moved meanwhile once more."""
+        for _ in range(ROUNDS):
+            self._moved, after = 0, ""
+            while keys := self._tried(
+                inputs,
+                lambda repository: repository.back_keys(after, inputs.batch_size),  # noqa: B023 - done at once
+            ):
+                yield Batch(records=keys, cursor=end, stage=BACK)
+                after = keys[-1]
+            if not self._moved:
+                return
+
+    def _write_back(self, inputs: Inputs, batch: Batch) -> None:
+        if self._stage is None:
+            reading = self._opened(inputs).source
+            writable = open_writable(inputs, self._entity.name, patience=self._patience, reading=reading)
+            self._stage = Stage(writable, self._entity.settable, patience=self._patience)
+
+        def step(action: Callable[[Outbox], Tally]) -> None:
+            before = self._checkpoint
+            self._checkpoint = self._written(
+                inputs, lambda repository: repository.back(after=before, action=action), before=before
+            )
+
+        moved = self._stage.write(batch.records, step)
+        self._moved += len(moved)
+        if moved:
+            self._write(inputs, Batch(records=moved, cursor=batch.cursor, stage=LATE))
 
     def conclude(self, inputs: Inputs) -> Conclusion:
         """Note that the shard is done, and say what was found."""
@@ -180,13 +227,7 @@ class RecordsWorker:
         self._tried(
             inputs, lambda repository: repository.end(found, whole=self._is_whole, watermark=watermark)
         )
-        tally = self._checkpoint.tally
-        message = (
-            f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.deleted} deleted, "
-            f"{tally.quarantined} in quarantine; of {tally.conflicts} conflicts {tally.resolved} settled; "
-            f"{self._held} of {self._looked} found again"
-            + (f"; {tally.erased} were erased here and are not kept" if tally.erased else "")
-        )
+        message = told(self._checkpoint.tally, looked=self._looked, held=self._held)
         if self._since is not None:
             message += f"; read what changed since {self._since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         elif self._target.on_missing == "delete" and self._shortfall:
@@ -202,6 +243,8 @@ class RecordsWorker:
         """Give the connections back."""
         if self._source is not None:
             self._source.source.close()
+        if self._stage is not None:
+            self._stage.close()
         self._disconnect()
 
     def _disconnect(self) -> None:
@@ -359,19 +402,3 @@ def _chunks(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:
     left = iter(rows)
     while chunk := list(islice(left, size)):
         yield chunk
-
-
-def _reported(tally: Tally) -> dict[str, int]:
-    """The counts that the shard's entry has names for."""
-    names = (
-        "read",
-        "created",
-        "updated",
-        "unchanged",
-        "deleted",
-        "conflicts",
-        "resolved",
-        "quarantined",
-        "failed",
-    )
-    return {name: getattr(tally, name) for name in names}
