@@ -14,11 +14,13 @@ from bson import Int64, ObjectId
 from bson.decimal128 import Decimal128
 
 from looma_core.api.syncjob import ExitCode
+from looma_engines.talent_sync.syncing.back.to_mongodb import MongodbWriter
 from support.database import DatabaseUrls
 from support.key_ring import KEYS
 from support.mongo import Document, Mongo
 from support.sync_checker import differences, expected
 from support.sync_runs import Runs
+from support.two_way import back, changed_here
 
 pytestmark = pytest.mark.database
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -226,15 +228,85 @@ def test_a_store_of_documents_is_moved_over_while_it_is_worked_in(
     assert sum(report.verified or 0 for report in reports) == sum(report.read for report in reports)
     assert differences(runs.urls.app_libpq, runs.tenant, expected(told(server, tmp_path)), KEYS) == []
 
-    # 4. The way back: the store has stayed as it was, and what people changed here is told from it.
-    runs.change(
-        "UPDATE talent_sync.talents SET headline = 'Ours', version = version + 1, updated_at = now()"
-        " WHERE source_ref = %(ref)s",
-        ref=f"people:{key(7)}",
+    # 4. The way back: people work here now, and the older store has what they did when it is asked for.
+    for one in rng.sample(range(100, 160), 25):
+        if one % 50 == 0:
+            continue
+        title = rng.choice(["Ours", "Head", "首席工程师"])
+        changed_here(runs, key(one), headline=title, email=f"back.{one}@mail.example", skills=["SQL", "Go"])
+    changed_here(runs, key(101), location="York", full_name="Ada Back")
+    before = {one["_id"]: one for one in server.documents()}
+    assert differences(runs.urls.app_libpq, runs.tenant, expected(told(server, tmp_path)), KEYS) != []
+    runs.target = {**runs.target, "direction": "twoWay"}
+    reports = runs.run(shards=2, batch=20)
+    assert runs.codes == [0, 0]
+    written = sum(report.written_back or 0 for report in reports)
+    assert written >= 20
+    assert differences(runs.urls.app_libpq, runs.tenant, expected(told(server, tmp_path)), KEYS) == []
+    after = {one["_id"]: one for one in server.documents()}
+    assert sum(before[one] != after[one] for one in before) == written, "and no other document was touched"
+    assert (after[ObjectId(key(101))]["name"], after[ObjectId(key(101))]["worth"]) == (
+        "Ada Back",
+        Decimal128("1.5"),
     )
-    rows = runs.rows(
-        "SELECT record.source_ref, record.headline FROM talent_sync.talents AS record"
-        " JOIN talent_sync.sync_states AS state ON state.record_id = record.id"
-        " WHERE record.deleted_at IS NULL AND record.version <> state.written_version"
-    )
-    assert [(row["source_ref"], row["headline"]) for row in rows] == [(f"people:{key(7)}", "Ours")]
+    # 5. People work in the older store again: it is followed as before, and nothing is written twice.
+    server.change({"_id": ObjectId(key(102))}, {"$set": changed(102)})
+    reports = runs.run(shards=2, batch=20)
+    assert sum(report.written_back or 0 for report in reports) == 0
+    assert sum(report.conflicts for report in reports) == 0
+    assert differences(runs.urls.app_libpq, runs.tenant, expected(told(server, tmp_path)), KEYS) == []
+
+
+def test_what_was_changed_here_is_written_into_the_document(runs: Runs, server: Mongo) -> None:
+    runs.target = {"direction": "twoWay"}
+    server.write([document(number) for number in range(1, 5)])
+    runs.one()
+    changed_here(runs, key(2), headline="Lead", skills=["SQL", "Python", "Go"], email="new@mail.example")
+    assert back(runs.one()) == (1, 0, 0)
+    (found,) = [one for one in server.documents() if one["_id"] == ObjectId(key(2))]
+    assert (found["title"], found["contact"]) == ("Lead", {"email": "new@mail.example"})
+    assert found["tags"] == [{"label": "SQL"}, {"label": "Python", "since": Int64(7)}, {"label": "Go"}]
+    assert isinstance(found["tags"][1]["since"], Int64), "what nobody here knows of stays what it was"
+    assert (found["worth"], found["deleted"]) == (Decimal128("1.5"), False)
+    assert found["changedAt"].year > 2025
+    assert found["changedAt"] != document(2)["changedAt"].replace(tzinfo=None)
+    again = runs.one()
+    assert (again.unchanged, again.verified, back(again)) == (4, 4, (0, 0, 0))
+
+
+def test_a_document_that_changes_between_reading_and_writing_is_not_written_over(
+    runs: Runs, server: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before the question of what it is now, nor between that and the write."""
+    runs.target = {"direction": "twoWay"}
+    server.write([document(1), document(2)])
+    runs.one()
+    for one in (1, 2):
+        changed_here(runs, key(one), headline=f"Lead {one}")
+    times = {"write": "Hull", "_written": "York"}
+    for name, city in times.items():
+        monkeypatch.setattr(MongodbWriter, name, late(server, getattr(MongodbWriter, name), city))
+    report = runs.one()
+    assert back(report) == (2, 0, 2)
+    for one, (title, city) in zip(
+        sorted(server.documents(), key=lambda found: str(found["_id"])),
+        (("Lead 1", "Hull"), ("Lead 2", "York")),
+        strict=True,
+    ):
+        assert (one["title"], one["address"]["city"]) == (title, city)
+        assert runs.talents()[str(one["_id"])]["location"] == city
+
+
+def late(server: Mongo, method: Any, city: str) -> Any:
+    """The method, before whose first call for its document somebody else changes that."""
+    which = {"Hull": 1, "York": 2}[city]
+    done: list[bool] = []
+
+    def changes_first(self: MongodbWriter, *arguments: Any) -> Any:
+        change = arguments[-1]
+        if not done and change.key == key(which):
+            done.append(True)
+            server.change({"_id": ObjectId(key(which))}, {"$set": {"address.city": city}})
+        return method(self, *arguments)
+
+    return changes_first

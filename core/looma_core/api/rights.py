@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from looma_core.api.history import HistoryEntry
 from looma_core.api.relation import Relation
-from looma_core.api.sync import QuarantineEntry, SyncConflict
+from looma_core.api.sync import QuarantineEntry, SyncConflict, SyncWrite
 from looma_core.api.talent import Talent
 
 EXPORT_FORMAT = "looma-person/1"
@@ -216,6 +216,9 @@ class PersonExport(msgspec.Struct, kw_only=True):
     sources: list[StoredSource]
     conflicts: list[SyncConflict]
     quarantine: list[QuarantineEntry]
+    writes: Annotated[
+        list[SyncWrite], Meta(description="What was written of the person to the sources, or was to be.")
+    ]
     audit: list[AuditEvent]
     merged: Annotated[
         list[PersonExport], Meta(description="The same of each record that was merged with this one.")

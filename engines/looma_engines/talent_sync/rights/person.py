@@ -13,14 +13,14 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredSource
-from looma_core.api.sync import QuarantineEntry, SyncConflict
+from looma_core.api.sync import QuarantineEntry, SyncConflict, SyncWrite
 from looma_core.problems import NotFound
 from looma_engines.talent_sync.models import RelationRow, TalentRow
 from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records import history as histories
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.relations import RELATIONS
-from looma_engines.talent_sync.syncing.models import ConflictRow, QuarantineRow, StateRow
+from looma_engines.talent_sync.syncing.models import ConflictRow, QuarantineRow, StateRow, WriteRow
 from looma_engines.talent_sync.talents import TALENTS
 
 from .audit import note
@@ -91,6 +91,12 @@ async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
             or_(QuarantineRow.record_id == talent_id, QuarantineRow.id.in_(found.entries if found else ()))
         )
     )
+    writes = await session.scalars(
+        select(WriteRow)
+        .where(WriteRow.record_id == talent_id)
+        .order_by(WriteRow.created_at.desc())
+        .limit(MOST_ENTRIES)
+    )
     return PersonExport(
         format=EXPORT_FORMAT,
         made_at=datetime.now(UTC),
@@ -117,6 +123,7 @@ async def _held(session: AsyncSession, talent_id: UUID) -> PersonExport:
         quarantine=[
             _converted(row, QuarantineEntry, raw=opens.opened_raw(row.id, row.raw)) for row in entries
         ],
+        writes=[_converted(row, SyncWrite) for row in writes],
         audit=await events_of(session, talent_id),
     )
 
@@ -134,6 +141,7 @@ HEADINGS = {
     "sources": "What sources gave",
     "conflicts": "Fields that a source and people here both changed",
     "quarantine": "Records that could not be taken",
+    "writes": "What was written to sources",
     "audit": "What was done with the data",
     "merged": "Records that were merged with this one",
 }

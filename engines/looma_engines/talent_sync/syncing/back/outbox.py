@@ -152,7 +152,8 @@ class Outbox:
             return
         if written.outcome is Outcome.WRITTEN and written.row is not None:
             reason = self._remember(intent, written.row)
-        elif written.outcome is Outcome.REFUSED:
+        else:
+            # Refused, or gone: nothing is tried again for the same.
             self._looked_at(intent)
         self._settle(intent.key, {intent.id: (written.outcome, reason)})
 
