@@ -113,6 +113,30 @@ def settle(conflict_id: UUID) -> BaseResponse:
     return _to(url_for("incoming.conflicts"))
 
 
+@blueprint.get("/incoming/writes")
+@requires(Permission.PEOPLE_READ)
+def writes() -> Response:
+    """What was changed here and is written to sources; those that were refused unless another state is asked for."""
+    state = request.args.get("state", "refused")
+    state = state if state in messages.WRITES or state == "all" else "refused"
+    entity, cursor = request.args.get("entity", ""), request.args.get("cursor", "")
+    page, problem = None, None
+    try:
+        query = {"state": "" if state == "all" else state, "entity": entity, "cursor": cursor, "limit": PAGE}
+        page = parts().engines.sync_writes(caller(), query)
+    except EngineError as error:
+        problem = explain(error)
+    return render(
+        "incoming/writes.html",
+        "more" if cursor and page else "results",
+        page=page,
+        problem=problem,
+        state=state,
+        entity=entity,
+        **_words(),
+    )
+
+
 @blueprint.get("/incoming/runs")
 @requires(Permission.PEOPLE_READ)
 def runs() -> Response:
@@ -169,6 +193,8 @@ def _words() -> dict[str, Any]:
         "tones": messages.TONES,
         "entities": messages.ENTITIES,
         "count_names": messages.COUNTS,
+        "write_states": messages.WRITES,
+        "write_tones": messages.WRITE_TONES,
     }
 
 
