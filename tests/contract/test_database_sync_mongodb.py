@@ -364,7 +364,8 @@ def test_a_stream_goes_on_after_a_token(runs: Runs, server: Mongo) -> None:
         with people.watch(max_await_time_ms=200) as stream:
             stream.try_next()
             people.update_one({"_id": ObjectId(key(2))}, {"$set": {"title": "Lead"}})
-            assert (change := stream.try_next()) is not None
+            change = stream.try_next()
+            assert change is not None
         people.update_one({"_id": ObjectId(key(4))}, {"$set": {"title": "Lead"}})
         people.update_one({"_id": ObjectId(key(5))}, {"$set": {"title": "Lead"}})
         mark = json_util.dumps({"after": change["_id"]})
