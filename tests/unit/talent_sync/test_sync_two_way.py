@@ -208,6 +208,37 @@ def test_a_conflict_that_comes_so_late_goes_by_the_policy_too(
     assert (conflict["field"], conflict["resolution"]) == ("headline", "source")
 
 
+@pytest.mark.parametrize("is_erased", [True, False])
+def test_a_person_who_goes_before_the_write_is_not_written(
+    runs: Runs, crm: Crm, client: Client, tenant: str, monkeypatch: pytest.MonkeyPatch, is_erased: bool
+) -> None:
+    crm.add(1, 2)
+    runs.one()
+    for key in ("1", "2"):
+        changed_here(runs, key, headline="Lead")
+    talent = runs.talents()["1"]["id"]
+    standing = Outbox.standing
+
+    def later(self: Outbox, intents: Any) -> Any:
+        admin = bearer(tenant=tenant, roles=["admin"], subject="officer")
+        if is_erased:
+            url = f"/api/v1/talents/{talent}/erasure"
+            assert client.post(url, json={"reason": "request"}, headers=admin).status_code == 201
+        else:
+            headers = {**admin, "If-Match": "*"}
+            assert client.delete(f"/api/v1/talents/{talent}", headers=headers).status_code == 204
+        monkeypatch.setattr(Outbox, "standing", standing)
+        return standing(self, intents)
+
+    monkeypatch.setattr(Outbox, "standing", later)
+    assert back(runs.one()) == (1, 0, 0)
+    assert (crm.row(1)["title"], crm.row(2)["title"]) == ("Engineer", "Lead")
+    assert became(runs) == [
+        *([] if is_erased else [("1", "dropped", ["headline"])]),
+        ("2", "written", ["headline"]),
+    ]
+
+
 class Killed(Exception):
     """The worker ends here."""
 

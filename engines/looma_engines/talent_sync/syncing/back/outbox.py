@@ -34,6 +34,7 @@ from ..source_row import SourceRow
 from .offering import offer
 from .writable import CHANGED, Change, Outcome, Written
 
+LEFT: Final = "the record was deleted here, or merged"
 FOUND: Final = "found at the source"
 
 
@@ -134,6 +135,25 @@ class Outbox:
         )
         return intents
 
+    def standing(self, intents: Sequence[Intent]) -> set[UUID]:
+        """Which of these are still to be written; whoever erases or merges one of their records waits.
+
+        Since they were written down a record may have been deleted, erased, or merged into another.
+        """
+        query = sql.SQL(
+            """SELECT write.id FROM talent_sync.sync_writes AS write
+            JOIN talent_sync.sync_states AS state ON state.entity = write.entity AND state.origin = write.origin
+                AND state.key = write.key AND state.record_id = write.record_id
+            JOIN {table} AS record ON record.id = state.record_id
+            WHERE write.id = ANY(%(ids)s) AND write.state = 'intended' AND record.deleted_at IS NULL
+            ORDER BY state.key FOR UPDATE OF state"""
+        ).format(table=sql.Identifier(SCHEMA, self._entity.row.__tablename__))
+        return {row.id for row in self._execute(query, ids=[intent.id for intent in intents])}
+
+    def drop(self, intent: Intent) -> None:
+        """Close what is not to be written any more."""
+        self._settle(intent.key, {intent.id: (Outcome.DROPPED, LEFT)})
+
     def change(self, intent: Intent) -> Change:
         """What a source is asked to write."""
         stored = intent.known.raw_digest
@@ -228,12 +248,13 @@ class Outbox:
         self._execute(
             """UPDATE talent_sync.sync_states SET base = %(base)s, raw_digest = %(digest)s,
                 offered_version = %(version)s, offered_digest = %(digest)s
-            WHERE entity = %(entity)s AND origin = %(origin)s AND key = %(key)s""",
+            WHERE entity = %(entity)s AND origin = %(origin)s AND key = %(key)s AND record_id = %(record)s""",
             # Once somebody has decided about the rest of it, it is looked at again.
             version=None if intent.waits else intent.known.version,
             base=Jsonb(self._seals.base(self._entity.name, record, base)),
             digest=self._seals.digest(row.digest),
             key=intent.key,
+            record=record,
         )
         others = sorted(name for name, value in intent.values.items() if base[name] != value)
         return f"the source keeps {', '.join(others)} in another form" if others else ""

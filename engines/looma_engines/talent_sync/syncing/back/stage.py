@@ -106,7 +106,12 @@ class Stage:
             done, gone = 0, None
             moved.clear()
             counts = dict.fromkeys(Outcome, 0)
+            standing = outbox.standing(intents)
             for intent in intents:
+                if intent.id not in standing:
+                    outbox.drop(intent)
+                    done += 1
+                    continue
                 try:
                     written = self._source.write(outbox.change(intent))
                 except SourceGoneError as error:
