@@ -210,7 +210,7 @@ def test_a_conflict_that_comes_so_late_goes_by_the_policy_too(
 
 @pytest.mark.parametrize("is_erased", [True, False])
 def test_a_person_who_goes_before_the_write_is_not_written(
-    runs: Runs, crm: Crm, client: Client, tenant: str, monkeypatch: pytest.MonkeyPatch, is_erased: bool
+    runs: Runs, crm: Crm, client: Client, tenant: str, monkeypatch: pytest.MonkeyPatch, *, is_erased: bool
 ) -> None:
     crm.add(1, 2)
     runs.one()
