@@ -192,6 +192,10 @@ class EngineClient:
         """One page of what was written to sources, or was to be. Raises EngineError."""
         return _decode(self._asked(caller, "/api/v1/sync-writes", query), Page[SyncWrite])
 
+    def write_again(self, caller: Caller, write_id: UUID) -> SyncWrite:
+        """Have the next run write what a source refused. Raises EngineError."""
+        return _decode(self._call(caller, "POST", f"/api/v1/sync-writes/{write_id}/again"), SyncWrite)
+
     def sync_runs(self, caller: Caller, query: Mapping[str, str]) -> Page[SyncRun]:
         """One page of runs. Raises EngineError."""
         return _decode(self._asked(caller, "/api/v1/sync-runs", query), Page[SyncRun])

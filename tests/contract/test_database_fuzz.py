@@ -80,6 +80,7 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
         "path.merge_id": ids["merges"],
         "path.entry_id": ids["quarantine"],
         "path.conflict_id": ids["sync-conflicts"],
+        "path.write_id": ids["sync-writes"],
         "path.number": [int(number) for number in ids["sync-runs"]],
         "query.company_id": ids["companies"],
         "query.talent_id": ids["talents"],

@@ -115,6 +115,7 @@ CALLS: dict[str, Call] = {
     f"GET {API}/sync-conflicts": Call(),
     f"POST {API}/sync-conflicts/{{conflict_id}}/settle": Call(json={"take": "source"}),
     f"GET {API}/sync-writes": Call(),
+    f"POST {API}/sync-writes/{{write_id}}/again": Call(),
     f"GET {API}/sync-runs": Call(),
     f"GET {API}/sync-runs/{{number}}": Call(),
     f"POST {API}/talents/{{person_id}}/erasure": Call(

@@ -118,23 +118,19 @@ def settle(conflict_id: UUID) -> BaseResponse:
 def writes() -> Response:
     """What was changed here and is written to sources; those that were refused unless another state is asked for."""
     state = request.args.get("state", "refused")
-    state = state if state in messages.WRITES or state == "all" else "refused"
-    entity, cursor = request.args.get("entity", ""), request.args.get("cursor", "")
-    page, problem = None, None
+    return _writes(state if state in messages.WRITES or state == "all" else "refused")
+
+
+@blueprint.post("/incoming/writes/<uuid:write_id>/again")
+@requires(Permission.PEOPLE_WRITE)
+def write_again(write_id: UUID) -> BaseResponse:
+    """Have the next run try what a source refused."""
     try:
-        query = {"state": "" if state == "all" else state, "entity": entity, "cursor": cursor, "limit": PAGE}
-        page = parts().engines.sync_writes(caller(), query)
+        operations.write_again(parts().db, parts().engines, caller(), write_id=write_id)
     except EngineError as error:
-        problem = explain(error)
-    return render(
-        "incoming/writes.html",
-        "more" if cursor and page else "results",
-        page=page,
-        problem=problem,
-        state=state,
-        entity=entity,
-        **_words(),
-    )
+        return _writes("refused", error)
+    flash(gettext("The next run tries it again."))
+    return _to(url_for("incoming.writes"))
 
 
 @blueprint.get("/incoming/runs")
@@ -219,6 +215,26 @@ def _conflicts(resolution: str, error: EngineError | None = None) -> Response:
         page=page,
         problem=problem,
         resolution=resolution,
+        **_words(),
+    )
+
+
+def _writes(state: str, error: EngineError | None = None) -> Response:
+    entity, cursor = request.args.get("entity", ""), request.args.get("cursor", "")
+    page, problem = None, explain(error) if error else None
+    try:
+        query = {"state": "" if state == "all" else state, "entity": entity, "cursor": cursor, "limit": PAGE}
+        page = parts().engines.sync_writes(caller(), query)
+    except EngineError as broken:
+        problem = explain(broken)
+    return render(
+        "incoming/writes.html",
+        "more" if cursor and page else "results",
+        status=error.problem.status if error else 200,
+        page=page,
+        problem=problem,
+        state=state,
+        entity=entity,
         **_words(),
     )
 

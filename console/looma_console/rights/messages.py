@@ -61,4 +61,5 @@ ACTIONS: dict[str, LazyString] = {
     "replay-quarantine": lazy_gettext("Put a record right"),
     "discard-quarantine": lazy_gettext("Threw a record away"),
     "settle-conflict": lazy_gettext("Settled a conflict"),
+    "write-again": lazy_gettext("Had a write tried again"),
 }

@@ -35,6 +35,7 @@ AuditAction = Literal[
     "replay-quarantine",
     "discard-quarantine",
     "settle-conflict",
+    "write-again",
 ]
 
 Reference = Annotated[

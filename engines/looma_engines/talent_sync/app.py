@@ -143,7 +143,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)},
         metrics.counter(
             "looma_sync_settled_total",
-            "What people settled after sync runs: entries of the quarantine and conflicts, by how.",
+            "What people settled after sync runs: entries of the quarantine, conflicts and writes, by how.",
             ["what", "how"],
         ),
         max_page_size=config.max_page_size,

@@ -149,6 +149,15 @@ def test_what_a_source_refused_is_listed_first_with_its_reason(recruiter, engine
     assert dict(request.args) == {"entity": "job", "limit": "20"}
 
 
+def test_what_was_refused_is_tried_again_by_a_button(recruiter, engine, parts) -> None:
+    assert f'action="/incoming/writes/{ID}/again"' in text(recruiter.get("/incoming/writes"))
+    engine.on("POST", f"/api/v1/sync-writes/{ID}/again", {**WRITE, "state": "dropped"})
+    answer = recruiter.post(f"/incoming/writes/{ID}/again", {})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/incoming/writes")
+    engine.problem("POST", f"/api/v1/sync-writes/{ID}/again", "conflict", 409)
+    assert recruiter.post(f"/incoming/writes/{ID}/again", {}).status_code == 409
+
+
 def test_an_entry_is_a_form_with_what_the_source_had(recruiter) -> None:
     page = text(recruiter.get(f"/incoming/quarantine/{ID}"))
     assert 'value="Ada &lt;b&gt;"' in page

@@ -338,6 +338,15 @@ def test_what_the_source_refuses_waits_with_its_reason_until_it_changes(
     assert back(runs.one()) == (0, 0, 0), "it is not asked again for the same"
     changed_here(runs, "1", headline="Head")
     assert (back(runs.one()), crm.row(1)["title"]) == ((1, 0, 0), "Head")
+    # Whoever looks after the source has made room.
+    crm.do("ALTER TABLE people ALTER title TYPE text")
+    (refused,) = [item for item in listed if item["key"] == "2"]
+    url = f"/api/v1/sync-writes/{refused['id']}/again"
+    assert client.post(url, headers=bearer(tenant="another")).status_code == 404
+    asked_again = client.post(url, headers=auth)
+    assert (asked_again.status_code, asked_again.json()["state"]) == (200, "dropped"), asked_again.text
+    assert client.post(url, headers=auth).status_code == 409
+    assert (back(runs.one()), crm.row(2)["title"]) == ((1, 0, 0), "x" * 41)
 
 
 def test_an_account_that_may_only_read_ends_the_run(runs: Runs, crm: Crm) -> None:

@@ -88,6 +88,22 @@ class ReviewRepository:
         await self._session.refresh(conflict)
         self._open(conflict)
 
+    async def write_again(self, write: WriteRow) -> None:
+        """Have the next run look at what a source refused."""
+        await self._session.execute(
+            update(StateRow)
+            .where(
+                StateRow.entity == write.entity, StateRow.origin == write.origin, StateRow.key == write.key
+            )
+            .values(offered_version=None)
+        )
+        await self._session.execute(
+            update(WriteRow)
+            .where(WriteRow.id == write.id)
+            .values(state="dropped", reason="a person asked for another try", settled_at=func.now())
+        )
+        await self._session.refresh(write)
+
     async def state(self, entry: QuarantineRow) -> StateRow | None:
         """What is known of the entry's key; locked."""
         statement = select(StateRow).where(

@@ -222,6 +222,24 @@ class ReviewService:
         items = [msgspec.convert(_fields(row, SyncWrite), SyncWrite) for row in rows]
         return Page(items=items, next_cursor=after)
 
+    async def write_again(self, principal: Principal, write_id: UUID) -> SyncWrite:
+        """Have the next run write what a source refused: whoever looks after that has put it right.
+
+        Raises:
+            NotFound: there is no such write.
+            Conflict: it was not refused.
+        """
+        async with self._database.tenant_session(principal) as session:
+            reviews = ReviewRepository(session)
+            row = _there(await reviews.find(WriteRow, write_id, lock=True), "write", write_id)
+            if row.state != "refused":
+                raise Conflict(f"Only what was refused is tried again: this one was {row.state}.")
+            await reviews.write_again(row)
+            await note(session, "write-again", row.entity, row.record_id, detail={"fields": row.fields})
+            answer = msgspec.convert(_fields(row, SyncWrite), SyncWrite)
+        self._settled.labels("write", "again").inc()
+        return answer
+
     async def report(self, principal: Principal, number: int) -> SyncReport:
         """One run, with what was wrong and how conflicts were settled.
 

@@ -154,6 +154,11 @@ class WriteController(Controller):
         filters = {"state": became, "entity": entity, "job": job, "record_id": record_id}
         return await reviews.writes(principal, filters=filters, limit=limit, cursor=cursor)
 
+    @post("/{write_id:uuid}/again", status_code=HTTP_200_OK, summary="Try a write again", opt=idempotent())
+    async def again(self, write_id: UUID, principal: Principal, reviews: ReviewService) -> SyncWrite:
+        """Have the next run write what the source refused, once it takes it."""
+        return await reviews.write_again(principal, write_id)
+
 
 class RunController(Controller):
     """What sync runs did."""

@@ -192,6 +192,8 @@ class RecordsWorker:
 
     def _back(self, inputs: Inputs, end: str) -> Iterator[Batch]:
         """Batches of keys whose records may differ from what the source has; those that moved meanwhile once more."""
+        # All is read: nothing of the source is held while it is written.
+        self._opened(inputs).source.close()
         for _ in range(ROUNDS):
             self._moved, after = 0, ""
             while keys := self._tried(
