@@ -27,7 +27,7 @@ from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
 from looma_core.api.rights import AuditEvent, Consent, Consents, Erasure
 from looma_core.api.skill import SkillImport, SkillMatches, SkillRefs
-from looma_core.api.sync import QuarantineEntry, QuarantineItem, SyncConflict, SyncReport, SyncRun
+from looma_core.api.sync import QuarantineEntry, QuarantineItem, SyncConflict, SyncReport, SyncRun, SyncWrite
 from looma_core.api.talent import Talent
 from looma_core.auth import TokenIssuer
 from looma_core.idempotency import HEADER
@@ -196,6 +196,14 @@ class EngineClient:
         body = msgspec.json.encode({"take": take})
         path = f"/api/v1/sync-conflicts/{conflict_id}/settle"
         return _decode(self._call(caller, "POST", path, headers=headers, content=body), SyncConflict)
+
+    def sync_writes(self, caller: Caller, query: Mapping[str, str]) -> Page[SyncWrite]:
+        """One page of what was written to sources, or was to be. Raises EngineError."""
+        return _decode(self._asked(caller, "/api/v1/sync-writes", query), Page[SyncWrite])
+
+    def write_again(self, caller: Caller, write_id: UUID) -> SyncWrite:
+        """Have the next run write what a source refused. Raises EngineError."""
+        return _decode(self._call(caller, "POST", f"/api/v1/sync-writes/{write_id}/again"), SyncWrite)
 
     def sync_runs(self, caller: Caller, query: Mapping[str, str]) -> Page[SyncRun]:
         """One page of runs. Raises EngineError."""

@@ -126,7 +126,10 @@ def _line(run: dict[str, Any]) -> str:
     total = f" of {progress['total']}" if "total" in progress else ""
     worker = f" (worker {run['worker']})" if run.get("worker") else ""
     quarantined = f", {progress['quarantined']} in quarantine" if progress.get("quarantined") else ""
+    back = f", {progress['writtenBack']} written back" if progress.get("writtenBack") else ""
+    refused = f", {progress['writeRefused']} refused by the source" if progress.get("writeRefused") else ""
     counted = (
-        f"{progress.get('read', 0)}{total} records read{quarantined}, {progress.get('failed', 0)} failed"
+        f"{progress.get('read', 0)}{total} records read{quarantined}{back}{refused},"
+        f" {progress.get('failed', 0)} failed"
     )
     return f"run {run['epoch']} {run['result']}: {counted}{worker}"

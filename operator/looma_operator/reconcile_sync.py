@@ -46,6 +46,9 @@ RECORDS = (
     "resolved",
     "quarantined",
     "failed",
+    "written_back",
+    "write_refused",
+    "write_moved",
 )
 
 
@@ -186,7 +189,7 @@ def _show(namespace: str, name: str, status: SyncJobStatus) -> None:
     SYNC_EPOCH.labels(namespace, name).set(status.epoch)
     if status.progress is not None:
         for kind in RECORDS:
-            SYNC_RECORDS.labels(namespace, name, kind).set(getattr(status.progress, kind))
+            SYNC_RECORDS.labels(namespace, name, kind).set(getattr(status.progress, kind) or 0)
     _show_source(namespace, name, status)
     _show_quality(namespace, name, status)
     if status.last_success_time is not None:

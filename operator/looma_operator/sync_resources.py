@@ -41,6 +41,7 @@ class SyncJobSpec(_Struct, frozen=True, kw_only=True):
     conflict_policy: Json = msgspec.field(default_factory=dict)
     validation: Json = msgspec.field(default_factory=dict)
     on_missing: str = "keep"
+    direction: str = "oneWay"
     image: str = ""
     parallelism: int = 1
     batch_size: int = 500
@@ -61,7 +62,10 @@ class SyncJobSpec(_Struct, frozen=True, kw_only=True):
 
 
 class Progress(_Struct, frozen=True, kw_only=True):
-    """How far a run came; `total` and `verified` are None while one of its workers does not know."""
+    """How far a run came; `total` and `verified` are None while one of its workers does not know.
+
+    What was written back is None where no worker was to.
+    """
 
     total: int | None = None
     read: int = 0
@@ -74,6 +78,9 @@ class Progress(_Struct, frozen=True, kw_only=True):
     quarantined: int = 0
     failed: int = 0
     verified: int | None = None
+    written_back: int | None = None
+    write_refused: int | None = None
+    write_moved: int | None = None
     rate_per_second: float = 0.0
 
 

@@ -497,6 +497,19 @@ REFUSED = [
     (JOB, "spec.validation", {"minQuality": 101}, "less than or equal to 100"),
     (JOB, "spec.validation", {"onInvalid": "ignore"}, 'supported values: "quarantine", "skip", "fail"'),
     (JOB, "spec.onMissing", "archive", 'supported values: "keep", "delete"'),
+    (
+        JOB,
+        "spec.source",
+        {**CRM, "incremental": {"stream": True}},
+        "change streams are of type mongodb alone",
+    ),
+    (JOB, "spec.direction", "both", 'supported values: "oneWay", "twoWay"'),
+    (
+        JOB,
+        "spec.direction",
+        "twoWay",
+        "direction: twoWay needs a target, and a source that can be written to",
+    ),
     (JOB, "spec.image", "two words", "write REGISTRY/NAME:TAG or NAME@sha256:DIGEST, without spaces"),
     *(
         (JOB, f"spec.{field}", value, words)

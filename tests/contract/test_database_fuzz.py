@@ -91,6 +91,7 @@ def known(engines: Engines, tenant: str) -> dict[str, Sequence[str | int]]:
         "query.owner": ["ada"],
         "body.to": ["screening", "interview", "offer"],
         "path.conflict_id": ids["sync-conflicts"],
+        "path.write_id": ids["sync-writes"],
         "path.number": [int(number) for number in ids["sync-runs"]],
         "query.company_id": ids["companies"],
         "query.talent_id": ids["talents"],

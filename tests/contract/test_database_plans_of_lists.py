@@ -41,6 +41,7 @@ SHAPES_NOTHING = {"limit", "cursor", "fields", "q", "sort"}
 WORDS = ("engineer", "茯苓", "nobody-has-this")
 LISTS = (
     *("talents", "companies", "jobs", "relations", "quarantine", "sync-conflicts", "sync-runs"),
+    "sync-writes",
     *("resume-files", "applications"),
 )
 ELSEWHERE = {
@@ -55,6 +56,7 @@ TABLES = {
     "sync-conflicts": "sync_conflicts",
     "sync-runs": "sync_shards",
     "resume-files": "resume_files",
+    "sync-writes": "sync_writes",
 }
 
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Int64, ObjectId
+from bson import Int64, ObjectId, Timestamp, json_util
 from bson.decimal128 import Decimal128
+from pymongo import MongoClient
 
 from looma_core.api.syncjob import ExitCode
+from looma_engines.talent_sync.syncing.back.to_mongodb import MongodbWriter
+from looma_engines.talent_sync.syncing.sources.streams import changed_since, mark_of
 from support.database import DatabaseUrls
 from support.key_ring import KEYS
 from support.mongo import Document, Mongo
 from support.sync_checker import differences, expected
 from support.sync_runs import Runs
+from support.two_way import back, changed_here
 
 pytestmark = pytest.mark.database
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -226,15 +231,148 @@ def test_a_store_of_documents_is_moved_over_while_it_is_worked_in(
     assert sum(report.verified or 0 for report in reports) == sum(report.read for report in reports)
     assert differences(runs.urls.app_libpq, runs.tenant, expected(told(server, tmp_path)), KEYS) == []
 
-    # 4. The way back: the store has stayed as it was, and what people changed here is told from it.
-    runs.change(
-        "UPDATE talent_sync.talents SET headline = 'Ours', version = version + 1, updated_at = now()"
-        " WHERE source_ref = %(ref)s",
-        ref=f"people:{key(7)}",
+    # 4. The way back: people work here now, and the older store has what they did when it is asked for.
+    for one in rng.sample(range(100, 160), 25):
+        if one % 50 == 0:
+            continue
+        title = rng.choice(["Ours", "Head", "首席工程师"])
+        changed_here(runs, key(one), headline=title, email=f"back.{one}@mail.example", skills=["SQL", "Go"])
+    changed_here(runs, key(101), location="York", full_name="Ada Back")
+    before = {one["_id"]: one for one in server.documents()}
+    assert differences(runs.urls.app_libpq, runs.tenant, expected(told(server, tmp_path)), KEYS) != []
+    runs.target = {**runs.target, "direction": "twoWay"}
+    reports = runs.run(shards=2, batch=20)
+    assert runs.codes == [0, 0]
+    written = sum(report.written_back or 0 for report in reports)
+    assert written >= 20
+    assert differences(runs.urls.app_libpq, runs.tenant, expected(told(server, tmp_path)), KEYS) == []
+    after = {one["_id"]: one for one in server.documents()}
+    assert sum(before[one] != after[one] for one in before) == written, "and no other document was touched"
+    assert (after[ObjectId(key(101))]["name"], after[ObjectId(key(101))]["worth"]) == (
+        "Ada Back",
+        Decimal128("1.5"),
     )
-    rows = runs.rows(
-        "SELECT record.source_ref, record.headline FROM talent_sync.talents AS record"
-        " JOIN talent_sync.sync_states AS state ON state.record_id = record.id"
-        " WHERE record.deleted_at IS NULL AND record.version <> state.written_version"
-    )
-    assert [(row["source_ref"], row["headline"]) for row in rows] == [(f"people:{key(7)}", "Ours")]
+    # 5. People work in the older store again: it is followed as before, and nothing is written twice.
+    server.change({"_id": ObjectId(key(102))}, {"$set": changed(102)})
+    reports = runs.run(shards=2, batch=20)
+    assert sum(report.written_back or 0 for report in reports) == 0
+    assert sum(report.conflicts for report in reports) == 0
+    assert differences(runs.urls.app_libpq, runs.tenant, expected(told(server, tmp_path)), KEYS) == []
+
+
+def test_what_was_changed_here_is_written_into_the_document(runs: Runs, server: Mongo) -> None:
+    runs.target = {"direction": "twoWay"}
+    server.write([document(number) for number in range(1, 5)])
+    runs.one()
+    changed_here(runs, key(2), headline="Lead", skills=["SQL", "Python", "Go"], email="new@mail.example")
+    assert back(runs.one()) == (1, 0, 0)
+    (found,) = [one for one in server.documents() if one["_id"] == ObjectId(key(2))]
+    assert (found["title"], found["contact"]) == ("Lead", {"email": "new@mail.example"})
+    assert found["tags"] == [{"label": "SQL"}, {"label": "Python", "since": Int64(7)}, {"label": "Go"}]
+    assert isinstance(found["tags"][1]["since"], Int64), "what nobody here knows of stays what it was"
+    assert (found["worth"], found["deleted"]) == (Decimal128("1.5"), False)
+    assert found["changedAt"].year > 2025
+    assert found["changedAt"] != document(2)["changedAt"].replace(tzinfo=None)
+    again = runs.one()
+    assert (again.unchanged, again.verified, back(again)) == (4, 4, (0, 0, 0))
+
+
+def test_a_document_that_changes_between_reading_and_writing_is_not_written_over(
+    runs: Runs, server: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before the question of what it is now, nor between that and the write."""
+    runs.target = {"direction": "twoWay"}
+    server.write([document(1), document(2)])
+    runs.one()
+    for one in (1, 2):
+        changed_here(runs, key(one), headline=f"Lead {one}")
+    times = {"write": "Hull", "_written": "York"}
+    for name, city in times.items():
+        monkeypatch.setattr(MongodbWriter, name, late(server, getattr(MongodbWriter, name), city))
+    report = runs.one()
+    assert back(report) == (2, 0, 2)
+    for one, (title, city) in zip(
+        sorted(server.documents(), key=lambda found: str(found["_id"])),
+        (("Lead 1", "Hull"), ("Lead 2", "York")),
+        strict=True,
+    ):
+        assert (one["title"], one["address"]["city"]) == (title, city)
+        assert runs.talents()[str(one["_id"])]["location"] == city
+
+
+def late(server: Mongo, method: Any, city: str) -> Any:
+    """The method, before whose first call for its document somebody else changes that."""
+    which = {"Hull": 1, "York": 2}[city]
+    done: list[bool] = []
+
+    def changes_first(self: MongodbWriter, *arguments: Any) -> Any:
+        change = arguments[-1]
+        if not done and change.key == key(which):
+            done.append(True)
+            server.change({"_id": ObjectId(key(which))}, {"$set": {"address.city": city}})
+        return method(self, *arguments)
+
+    return changes_first
+
+
+def timeless(number: int, **changes: Any) -> Document:
+    found = document(number, **changes)
+    del found["changedAt"]
+    return found
+
+
+def test_a_run_reads_what_the_change_stream_names(runs: Runs, server: Mongo) -> None:
+    """No document has a time, and none needs one."""
+    runs.source = {**runs.source, "incremental": {"stream": True}}
+    runs.target = {"onMissing": "delete"}
+    server.write([timeless(number) for number in range(1, 31)])
+    assert runs.one().read == 30
+    report = runs.one()
+    # Begun by the server's own time, the first one may see again what was made in its second.
+    assert report.updated == 0
+    server.change({"_id": ObjectId(key(3))}, {"$set": {"title": "Lead"}})
+    server.change({"_id": ObjectId(key(3))}, {"$set": {"title": "Head"}})
+    server.insert(timeless(40))
+    server.remove({"_id": ObjectId(key(9))})
+    report = runs.one()
+    assert (report.created, report.updated, report.deleted) == (1, 1, 0)
+    assert runs.talents()[key(3)]["headline"] == "Head"
+    assert "read what the source's stream of changes had" in report.message
+    time.sleep(1.1)
+    assert runs.one().read == 0, "and nothing again"
+    server.change({"_id": ObjectId(key(5))}, {"$set": {"title": "Lead"}})
+    report = runs.one()
+    assert (report.read, report.updated, report.verified) == (1, 1, 1)
+    runs.source = {**runs.source, "incremental": {"stream": True, "full": "now"}}
+    assert (runs.one().deleted, len(runs.talents())) == (1, 30), "deletions are of full runs"
+
+
+def test_a_stream_that_was_lost_is_made_good_by_reading_all(runs: Runs, server: Mongo) -> None:
+    runs.source = {**runs.source, "incremental": {"stream": True}}
+    server.write([timeless(number) for number in range(1, 6)])
+    assert runs.one().read == 5
+    # Dropped and made anew: no stream tells of each document.
+    server.write([timeless(number, title="Lead") for number in range(1, 8)])
+    report = runs.one()
+    assert (report.created, report.updated) == (2, 5)
+
+
+def test_a_stream_goes_on_after_a_token(runs: Runs, server: Mongo) -> None:
+    server.write([timeless(number) for number in range(1, 6)])
+    with MongoClient[Document](server.url) as client:
+        people = client["crm"]["people"]
+        with people.watch(max_await_time_ms=200) as stream:
+            stream.try_next()
+            people.update_one({"_id": ObjectId(key(2))}, {"$set": {"title": "Lead"}})
+            change = stream.try_next()
+            assert change is not None
+        people.update_one({"_id": ObjectId(key(4))}, {"$set": {"title": "Lead"}})
+        people.update_one({"_id": ObjectId(key(5))}, {"$set": {"title": "Lead"}})
+        mark = json_util.dumps({"after": change["_id"]})
+        assert changed_since(people, mark) == [ObjectId(key(4)), ObjectId(key(5))]
+        assert json.loads(mark_of(people, Timestamp(1, 1)))
+    given = runs.inputs(epoch=1)
+    source = runs.worker(given)._opened(given)
+    source.follow(mark)
+    assert [row.key for row in source.rows(after="", since=None)] == [key(4), key(5)]
+    source.source.close()

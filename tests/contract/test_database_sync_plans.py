@@ -16,8 +16,9 @@ from looma_core.db import Database
 from looma_engines.talent_sync import cursor
 from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.privacy.sessions import sealing_with
+from looma_engines.talent_sync.syncing.back.outbox import Outbox
 from looma_engines.talent_sync.syncing.batch import Batch
-from looma_engines.talent_sync.syncing.models import ConflictRow, QuarantineRow
+from looma_engines.talent_sync.syncing.models import ConflictRow, QuarantineRow, WriteRow
 from looma_engines.talent_sync.syncing.review_repository import ReviewRepository
 from looma_engines.talent_sync.syncing.source_row import SourceRow
 from looma_engines.talent_sync.talents import TALENTS
@@ -53,6 +54,13 @@ FILLS = {
     "sync_conflicts": (
         "id, job, epoch, generation, origin, entity, key, record_id, field, resolution, reason",
         f"gen_random_uuid(), {RUN}, n::text, gen_random_uuid(), 'headline', (ARRAY['open', 'source'])[n % 2 + 1], ''",
+    ),
+    "sync_writes": (
+        "id, job, epoch, generation, origin, entity, key, record_id, version, fields, state, intended",
+        (
+            f"gen_random_uuid(), {RUN}, n::text, gen_random_uuid(), 1, '[]', "
+            "(ARRAY['intended', 'written', 'refused'])[n % 3 + 1], CASE WHEN n % 3 = 0 THEN 'x' END"
+        ),
     ),
     "sync_shards": (
         "id, job, epoch, generation, origin, entity, uid, shard, shards, run",
@@ -98,6 +106,10 @@ async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
         (ConflictRow, {}),
         (ConflictRow, {"resolution": "open"}),
         (ConflictRow, {"record_id": uuid.uuid4()}),
+        (WriteRow, {}),
+        (WriteRow, {"state": "refused"}),
+        (WriteRow, {"state": "refused", "entity": "talent", "job": "looma/people"}),
+        (WriteRow, {"record_id": uuid.uuid4()}),
     ],
 )
 async def test_pages_are_ranges_of_an_index(filled, database: Database, row: Any, filters: Any) -> None:
@@ -125,6 +137,7 @@ async def test_runs_and_their_reports_go_by_indexes(filled, database: Database) 
 def test_what_a_batch_looks_up_goes_by_indexes(filled, database_urls: DatabaseUrls) -> None:
     plans: list[dict[str, Any]] = []
     told = {"entity": "talent", "origin": "people", "generation": 9, "job": "looma/people", "epoch": 1}
+    told |= {"shards": 1, "shard": 0}
     with (
         psycopg.connect(database_urls.app_libpq, row_factory=namedtuple_row) as connection,
         connection.transaction(),
@@ -143,5 +156,8 @@ def test_what_a_batch_looks_up_goes_by_indexes(filled, database_urls: DatabaseUr
         keys = [str(number) for number in range(1, 20)]
         rows = [SourceRow(position=1, key=key, values={}) for key in (*keys, "none")]
         assert len(batch.known(rows)) == len(keys)
-    assert len(plans) == 2
+        outbox = Outbox(execute, batch, Seals(SEALER, TENANT), TALENTS)
+        assert len(outbox.keys("2", 20)) == 20
+        assert outbox.with_intended({}) == {}
+    assert len(plans) == 4
     by_index(plans)

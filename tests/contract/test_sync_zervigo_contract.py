@@ -19,9 +19,9 @@ CONFIG = f"""
 [cache]
 enabled = false
 [checks]
-positive_data_acceptance = {{ expected-statuses = ["2xx", "400", "401", "404", "429", "503"] }}
-negative_data_rejection = {{ expected-statuses = ["400", "401", "404", "405", "429"] }}
-missing_required_header = {{ expected-statuses = ["401", "429"] }}
+positive_data_acceptance = {{ expected-statuses = ["2xx", "400", "401", "404", "412", "429", "503"] }}
+negative_data_rejection = {{ expected-statuses = ["400", "401", "404", "405", "412", "428", "429"] }}
+missing_required_header = {{ expected-statuses = ["400", "401", "404", "412", "428", "429"] }}
 unsupported_method = {{ enabled = false }}
 [dictionaries]
 ids = {{ values = ["t-1", "t-2"] }}

@@ -117,6 +117,14 @@ FILLS: dict[str, dict[str, str]] = {
         "resolution": "(ARRAY['open', 'source', 'target', 'merged'])[n % 4 + 1]",
         "reason": "''",
     },
+    "sync_writes": {
+        **SYNCED,
+        "key": "n::text",
+        "record_id": _nth("talents", "n / 4 + 1"),
+        "version": "1",
+        "fields": "'[]'",
+        "state": "(ARRAY['written', 'refused', 'moved', 'dropped'])[n % 4 + 1]",
+    },
     "sync_shards": {
         "id": "gen_random_uuid()",
         "job": "'looma/people-' || n % 50",

@@ -152,6 +152,8 @@ CALLS: dict[str, Call] = {
     f"POST {API}/quarantine/{{entry_id}}/discard": Call(headers={"If-Match": "*"}),
     f"GET {API}/sync-conflicts": Call(),
     f"POST {API}/sync-conflicts/{{conflict_id}}/settle": Call(json={"take": "source"}),
+    f"GET {API}/sync-writes": Call(),
+    f"POST {API}/sync-writes/{{write_id}}/again": Call(),
     f"GET {API}/sync-runs": Call(roles=frozenset(Role)),
     f"GET {API}/sync-runs/{{number}}": Call(roles=frozenset(Role)),
     f"POST {API}/talents/{{person_id}}/erasure": Call(
@@ -201,6 +203,7 @@ REFERENCES: dict[str, str] = {
     "GET /api/v1/jobs/export?company_id": "companies",
     "GET /api/v1/duplicates?talent_id": "talents",
     "GET /api/v1/sync-conflicts?record_id": "talents",
+    "GET /api/v1/sync-writes?record_id": "talents",
     "GET /api/v1/audit-events?record_id": "talents",
     **{
         f"{place}{field}": kind
@@ -392,8 +395,8 @@ def of_a_pipeline(engines: Engines, auth: dict[str, str], talent: str, *, name: 
 
 
 def left_by_a_run(urls: DatabaseUrls, tenant: str, ids: dict[str, str], *, name: str) -> dict[str, str]:
-    """What a sync run leaves for people, as its worker writes it: an entry, a conflict, a run; their ids by kind."""
-    entry, conflict, shard = (str(new_id()) for _ in range(3))
+    """What a sync run leaves for people, as its worker writes it: an entry, a conflict, a write, a run; ids by kind."""
+    entry, conflict, write, shard = (str(new_id()) for _ in range(4))
     # Of so many digits that no other text has it by chance.
     number = 10**15 + secrets.randbelow(10**15)
     run = {"job": "looma/people", "epoch": 1, "generation": number, "origin": "people", "entity": "talent"}
@@ -419,6 +422,26 @@ def left_by_a_run(urls: DatabaseUrls, tenant: str, ids: dict[str, str], *, name:
             "resolution": "open",
             "reason": "a person decides",
         },
+        "sync_states": {
+            **{name: run[name] for name in ("origin", "entity")},
+            "key": name,
+            "record_id": ids["talents"],
+            "written_version": 1,
+            "written_digest": b"",
+            "seen_generation": 1,
+            "seen_position": 1,
+            "shard_hash": 1,
+        },
+        "sync_writes": {
+            **run,
+            "id": write,
+            "key": name,
+            "record_id": ids["talents"],
+            "version": 1,
+            "fields": Jsonb(["headline"]),
+            "state": "refused",
+            "reason": "the source refuses it",
+        },
         "sync_shards": {**run, "id": shard, "uid": name, "shard": 0, "shards": 1, "run": "people-sync-1"},
     }
     with psycopg.connect(urls.app_libpq) as connection, connection.transaction():
@@ -432,7 +455,7 @@ def left_by_a_run(urls: DatabaseUrls, tenant: str, ids: dict[str, str], *, name:
                 ),
                 list(values.values()),
             )
-    return {"quarantine": entry, "sync-conflicts": conflict, "sync-runs": str(number)}
+    return {"quarantine": entry, "sync-conflicts": conflict, "sync-writes": write, "sync-runs": str(number)}
 
 
 @contextmanager

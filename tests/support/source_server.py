@@ -18,8 +18,11 @@ What goes wrong is told at /_faults, a list of these, the first that fits a requ
 | no ranges | answers the whole file, whatever was asked for                             |
 | flip     | answers other bytes than the file has, as many as it has                    |
 | die      | ends the process in the middle of a body                                    |
+| unheard  | changes the record as it is asked to, and closes the connection without a word |
+| meanwhile | lets somebody else change the record by `changes`, before it looks at a patch |
 
-`where` is what the path has to hold, `after` how many that fit pass before, `times` how often it strikes.
+`where` is what the path has to hold, `method` how it is asked, `after` how many that fit pass before, `times` how often
+it strikes.
 """
 
 from __future__ import annotations
@@ -35,16 +38,47 @@ import sys
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import jsonschema
+import yaml
 
 CLIENT, SECRET = "looma", "a secret that is for tests alone"
 STATIC_TOKEN = "a-token-that-does-not-end"
 KINDS = ("talents", "companies", "jobs")
 Object = dict[str, Any]
 Fault = dict[str, Any]
+
+
+RECORD = re.compile(r"/api/v1/(talents|companies|jobs)(?:/([^/]+))?")
+DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi" / "zervigo.yaml").read_text())
+PATCHES = {
+    kind: jsonschema.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}Patch", "components": DOCUMENT["components"]}
+    )
+    for kind, name in (("talents", "Talent"), ("companies", "Company"), ("jobs", "Job"))
+}
+
+
+def _tag(record: Object) -> str:
+    return f'"{hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]}"'
+
+
+def _merge(into: Object, patch: Object) -> None:
+    """RFC 7396."""
+    for name, value in patch.items():
+        if value is None:
+            into.pop(name, None)
+        elif isinstance(value, dict):
+            inner = into.get(name)
+            into[name] = inner if isinstance(inner, dict) else {}
+            _merge(into[name], value)
+        else:
+            into[name] = value
 
 
 class Stop(Exception):
@@ -57,12 +91,15 @@ class State:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lock = threading.Lock()
+        self.changing = threading.Lock()
         self.faults: list[Fault] = []
         self.seen: Counter[str] = Counter()
+        self.methods: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
         self.tokens: dict[str, float] = {}
         self.token_seconds = 3600.0
         self.times: list[float] = []
+        self.stamps = 0
 
     def records(self, kind: str) -> list[Object]:
         """Records in the order of their ids."""
@@ -70,13 +107,28 @@ class State:
         found = json.loads(file.read_text()) if file.exists() else []
         return sorted(found, key=lambda record: str(record.get("id")))
 
-    def fault(self, path: str, *, named: bool) -> Fault:
+    def change(self, kind: str, key: str, changes: Object) -> Object:
+        """Change a record by a merge patch of its members; as it is then."""
+        records = self.records(kind)
+        (record,) = [record for record in records if record["id"] == key]
+        _merge(record, changes)
+        self.stamps += 1
+        moment = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(seconds=self.stamps)
+        record["updated_at"] = moment.isoformat().replace("+00:00", "Z")
+        partial = self.folder / f"{kind}.changing"
+        partial.write_text(json.dumps(records))
+        partial.replace(self.folder / f"{kind}.json")
+        return record
+
+    def fault(self, path: str, *, named: bool, method: str) -> Fault:
         """The fault that strikes a request; some strike only those that name who asks."""
         with self.lock:
             for fault in self.faults:
                 if fault.get("named") and not named:
                     continue
-                if fault.get("where", "") not in path or fault.get("times", 1) <= 0:
+                if fault.get("where", "") not in path or fault.get("method", method) != method:
+                    continue
+                if fault.get("times", 1) <= 0:
                     continue
                 if fault.get("after", 0) > 0:
                     fault["after"] -= 1
@@ -112,18 +164,22 @@ class Handler(BaseHTTPRequestHandler):
                 return
             with self.state.lock:
                 self.state.seen[parts.path] += 1
+                self.state.methods[self.command] += 1
                 self.state.times.append(time.monotonic())
-            fault = self.state.fault(parts.path, named="Authorization" in self.headers)
+            fault = self.state.fault(parts.path, named="Authorization" in self.headers, method=self.command)
             self._strike(fault, parts.path)
-            allowed = "POST" if parts.path == "/oauth/token" else "GET"
-            if self.command != allowed:
-                self._problem(405, "not in this way", {"Allow": allowed})
+            allowed = ["POST"] if parts.path == "/oauth/token" else ["GET"]
+            one = RECORD.fullmatch(parts.path)
+            if one is not None and one[2] is not None:
+                allowed.append("PATCH")
+            if self.command not in allowed:
+                self._problem(405, "not in this way", {"Allow": ", ".join(allowed)})
             if parts.path == "/oauth/token":
                 self._token(body)
             elif parts.path.startswith("/files/"):
                 self._file(parts.path.removeprefix("/files/"), fault)
             else:
-                self._platform(parts.path, query, fault)
+                self._platform(parts.path, query, fault, body)
         except Stop:
             pass
         except (BrokenPipeError, ConnectionResetError):
@@ -139,9 +195,11 @@ class Handler(BaseHTTPRequestHandler):
             vars(state).update(json.loads(body))
         elif path == "/_forget":
             state.seen.clear()
+            state.methods.clear()
             state.struck.clear()
             state.times.clear()
-        self._json(200, {"seen": state.seen, "struck": state.struck, "times": state.times})
+        told = {"seen": state.seen, "methods": state.methods, "struck": state.struck, "times": state.times}
+        self._json(200, told)
 
     def _strike(self, fault: Fault, path: str) -> None:
         kind = fault["kind"]
@@ -195,8 +253,8 @@ class Handler(BaseHTTPRequestHandler):
             },
         )
 
-    def _platform(self, path: str, query: dict[str, str], fault: Fault) -> None:
-        match = re.fullmatch(r"/api/v1/(talents|companies|jobs)(?:/([^/]+))?", path)
+    def _platform(self, path: str, query: dict[str, str], fault: Fault, body: bytes) -> None:
+        match = RECORD.fullmatch(path)
         if match is None:
             self._problem(404, "there is no such thing")
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -204,16 +262,47 @@ class Handler(BaseHTTPRequestHandler):
             self._problem(401, "no token that is good", {"WWW-Authenticate": "Bearer"})
         assert match is not None
         kind, key = match.groups()
+        if key is not None and self.command == "PATCH":
+            self._patch(kind, unquote(key), body, fault)
         if key is not None:
-            self._one(kind, key)
+            self._one(kind, unquote(key))
         self._page(kind, query, fault)
 
     def _one(self, kind: str, key: str) -> None:
         for record in self.state.records(kind):
             if record["id"] == key:
-                digest = hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
-                self._json(200, record, {"ETag": f'"{digest}"'})
+                self._json(200, record, {"ETag": _tag(record)})
         self._problem(404, "there is no such record")
+
+    def _patch(self, kind: str, key: str, body: bytes, fault: Fault) -> None:
+        with self.state.changing:
+            if fault["kind"] == "meanwhile":
+                self.state.change(kind, key, fault["changes"])
+            found = [record for record in self.state.records(kind) if record["id"] == key]
+            if not found:
+                self._problem(404, "there is no such record")
+            wrong = self._wrong(kind, body)
+            if wrong:
+                self._problem(400, wrong)
+            if "If-Match" not in self.headers:
+                self._problem(428, "say by If-Match what you read")
+            if self.headers["If-Match"] != _tag(found[0]):
+                self._problem(412, "the record has changed")
+            record = self.state.change(kind, key, json.loads(body))
+        if fault["kind"] == "unheard":
+            self.close_connection = True
+            raise Stop
+        self._json(200, record, {"ETag": _tag(record)})
+
+    def _wrong(self, kind: str, body: bytes) -> str:
+        """What is wrong with a patch by the document."""
+        if self.headers.get("Content-Type", "").split(";")[0] != "application/merge-patch+json":
+            return "write application/merge-patch+json"
+        try:
+            patch = json.loads(body)
+        except ValueError:
+            return "write JSON"
+        return "" if PATCHES[kind].is_valid(patch) else "a member is wrong"
 
     def _page(self, kind: str, query: dict[str, str], fault: Fault) -> None:
         limit, since = query.get("limit", "100"), query.get("updated_since")

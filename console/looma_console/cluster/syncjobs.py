@@ -24,6 +24,8 @@ class Progress:
     quarantined: int
     failed: int
     verified: int | None
+    written_back: int
+    write_refused: int
     per_second: float
 
 
@@ -190,6 +192,8 @@ def _progress(item: Document) -> Progress:
         quarantined=int(item.get("quarantined") or 0),
         failed=int(item.get("failed") or 0),
         verified=None if item.get("verified") is None else int(item["verified"]),
+        written_back=int(item.get("writtenBack") or 0),
+        write_refused=int(item.get("writeRefused") or 0),
         per_second=float(item.get("ratePerSecond") or 0),
     )
 

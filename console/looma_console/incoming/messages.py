@@ -26,6 +26,14 @@ RESOLUTIONS: dict[str, LazyString] = {
     "target": lazy_gettext("Ours"),
     "merged": lazy_gettext("Both"),
 }
+WRITES: dict[str, LazyString] = {
+    "intended": lazy_gettext("Not known yet"),
+    "written": lazy_gettext("Written"),
+    "refused": lazy_gettext("Refused by the source"),
+    "moved": lazy_gettext("Changed there meanwhile"),
+    "dropped": lazy_gettext("Not carried out"),
+}
+WRITE_TONES = {"intended": "quiet", "written": "good", "refused": "bad", "moved": "quiet", "dropped": "quiet"}
 TONES = {"open": "bad", "replayed": "good", "discarded": "quiet", "superseded": "good"}
 ENTITIES: dict[str, LazyString] = {
     "talent": lazy_gettext("Person"),
@@ -43,6 +51,9 @@ COUNTS: dict[str, LazyString] = {
     "quarantined": lazy_gettext("In quarantine"),
     "failed": lazy_gettext("Failed records"),
     "erased": lazy_gettext("Erased here, not brought back"),
+    "written_back": lazy_gettext("Written back"),
+    "write_refused": lazy_gettext("Refused by the source"),
+    "write_moved": lazy_gettext("Changed there meanwhile"),
 }
 
 

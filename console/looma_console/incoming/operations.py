@@ -8,7 +8,7 @@ from uuid import UUID
 
 from looma_console.db.store import Database, record
 from looma_console.engines import Caller, EngineClient
-from looma_core.api.sync import QuarantineEntry, SyncConflict
+from looma_core.api.sync import QuarantineEntry, SyncConflict, SyncWrite
 
 
 def replay(
@@ -43,6 +43,13 @@ def settle(
     detail = {"field": conflict.field, "take": take, "record": str(conflict.record_id)}
     _note(db, caller, "settle-conflict", f"conflict/{conflict_id}", detail)
     return conflict
+
+
+def write_again(db: Database, engines: EngineClient, caller: Caller, *, write_id: UUID) -> SyncWrite:
+    """Have the next run write what a source refused. Raises EngineError."""
+    write = engines.write_again(caller, write_id)
+    _note(db, caller, "write-again", f"write/{write_id}", {"record": str(write.record_id)})
+    return write
 
 
 def _note(db: Database, caller: Caller, action: str, what: str, detail: dict[str, Any]) -> None:

@@ -113,6 +113,26 @@ def settle(conflict_id: UUID) -> BaseResponse:
     return _to(url_for("incoming.conflicts"))
 
 
+@blueprint.get("/incoming/writes")
+@requires(Permission.PEOPLE_READ)
+def writes() -> Response:
+    """What was changed here and is written to sources; those that were refused unless another state is asked for."""
+    state = request.args.get("state", "refused")
+    return _writes(state if state in messages.WRITES or state == "all" else "refused")
+
+
+@blueprint.post("/incoming/writes/<uuid:write_id>/again")
+@requires(Permission.PEOPLE_WRITE)
+def write_again(write_id: UUID) -> BaseResponse:
+    """Have the next run try what a source refused."""
+    try:
+        operations.write_again(parts().db, parts().engines, caller(), write_id=write_id)
+    except EngineError as error:
+        return _writes("refused", error)
+    flash(gettext("The next run tries it again."))
+    return _to(url_for("incoming.writes"))
+
+
 @blueprint.get("/incoming/runs")
 @requires(Permission.PEOPLE_READ)
 def runs() -> Response:
@@ -171,6 +191,8 @@ def _words() -> dict[str, Any]:
         "count_names": messages.COUNTS,
         "rule_names": messages.RULES,
         "bands": messages.bands,
+        "write_states": messages.WRITES,
+        "write_tones": messages.WRITE_TONES,
     }
 
 
@@ -195,6 +217,26 @@ def _conflicts(resolution: str, error: EngineError | None = None) -> Response:
         page=page,
         problem=problem,
         resolution=resolution,
+        **_words(),
+    )
+
+
+def _writes(state: str, error: EngineError | None = None) -> Response:
+    entity, cursor = request.args.get("entity", ""), request.args.get("cursor", "")
+    page, problem = None, explain(error) if error else None
+    try:
+        query = {"state": "" if state == "all" else state, "entity": entity, "cursor": cursor, "limit": PAGE}
+        page = parts().engines.sync_writes(caller(), query)
+    except EngineError as broken:
+        problem = explain(broken)
+    return render(
+        "incoming/writes.html",
+        "more" if cursor and page else "results",
+        status=error.problem.status if error else 200,
+        page=page,
+        problem=problem,
+        state=state,
+        entity=entity,
         **_words(),
     )
 

@@ -65,4 +65,5 @@ ACTIONS: dict[str, LazyString] = {
     "read-file": lazy_gettext("Read a file of a person"),
     "link-file": lazy_gettext("Linked a file to a person"),
     "delete-file": lazy_gettext("Deleted a file of a person"),
+    "write-again": lazy_gettext("Had a write tried again"),
 }

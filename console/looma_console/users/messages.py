@@ -37,6 +37,7 @@ ACTIONS: dict[str, LazyString] = {
     "replay-record": lazy_gettext("Put record right"),
     "discard-record": lazy_gettext("Throw record away"),
     "settle-conflict": lazy_gettext("Settle conflict"),
+    "write-again": lazy_gettext("Try write again"),
     "import-records": lazy_gettext("Import records"),
     "export-records": lazy_gettext("Export records"),
     "create-relation": lazy_gettext("Create relation"),

@@ -13,7 +13,7 @@ from looma_core.api.history import HistoryEntry
 from looma_core.api.pipeline import ApplicationHistory
 from looma_core.api.relation import Relation
 from looma_core.api.resume_file import HeldFile
-from looma_core.api.sync import QuarantineEntry, SyncConflict
+from looma_core.api.sync import QuarantineEntry, SyncConflict, SyncWrite
 from looma_core.api.talent import Talent
 
 EXPORT_FORMAT = "looma-person/1"
@@ -41,6 +41,7 @@ AuditAction = Literal[
     "read-file",
     "link-file",
     "delete-file",
+    "write-again",
 ]
 
 Reference = Annotated[
@@ -236,6 +237,9 @@ class PersonExport(msgspec.Struct, kw_only=True):
     quarantine: list[QuarantineEntry]
     files: list[StoredFile]
     resume_files: Annotated[list[HeldFile], Meta(description="Without their bytes, which are at `content`.")]
+    writes: Annotated[
+        list[SyncWrite], Meta(description="What was written of the person to the sources, or was to be.")
+    ]
     audit: list[AuditEvent]
     merged: Annotated[
         list[PersonExport], Meta(description="The same of each record that was merged with this one.")

@@ -15,6 +15,7 @@ from looma_core.problems import FieldError
 QuarantineState = Literal["open", "replayed", "discarded", "superseded"]
 RunMode = Literal["full", "incremental"]
 ConflictResolution = Literal["source", "target", "merged", "open"]
+WriteState = Literal["intended", "written", "refused", "moved", "dropped"]
 
 
 class QuarantineItem(msgspec.Struct, kw_only=True):
@@ -87,6 +88,28 @@ class Settle(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     take: Literal["source", "target"]
 
 
+class SyncWrite(msgspec.Struct, kw_only=True):
+    """Fields of a record that were changed here, and are written to the source that it came from.
+
+    `intended` is not known to be there yet, `refused` was not taken by the source, `moved` was changed there meanwhile
+    and is brought in first, `dropped` was never carried out.
+    """
+
+    id: UUID
+    job: Annotated[str, Meta(description="NAMESPACE/NAME of the SyncJob.")]
+    epoch: Annotated[int, Meta(description="Number of the run that meant to write it.")]
+    origin: str
+    entity: Entity
+    key: Annotated[str, Meta(description="The source's own id of the record.")]
+    record_id: UUID
+    version: Annotated[int, Meta(description="Version of the record that has the values.")]
+    fields: Annotated[list[str], Meta(description="Names of the fields.")]
+    state: WriteState
+    reason: Annotated[str | None, Meta(description="Why it is so; holds nothing of the record.")] = None
+    created_at: datetime
+    settled_at: Annotated[datetime | None, Meta(description="When it was known what became of it.")] = None
+
+
 class RunCounts(msgspec.Struct, kw_only=True):
     """What became of the records of a run, all of its shards together."""
 
@@ -101,6 +124,13 @@ class RunCounts(msgspec.Struct, kw_only=True):
     failed: int = 0
     erased: Annotated[
         int, Meta(description="Records of people who were erased here: they are not brought back.")
+    ] = 0
+    written_back: Annotated[
+        int, Meta(description="Records whose changes of here were written to the source.")
+    ] = 0
+    write_refused: Annotated[int, Meta(description="Those that the source did not take.")] = 0
+    write_moved: Annotated[
+        int, Meta(description="Those that the source had changed meanwhile; they were brought in anew.")
     ] = 0
 
 

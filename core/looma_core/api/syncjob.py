@@ -78,12 +78,14 @@ class Incremental(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     """Runs that read only what changed since the last one that succeeded.
 
     `overlap` is how far before that a run begins, for what was written slowly; `full_every` makes each so-manieth run a
-    full one, and a `full` that no full run had before makes the next run one.
+    full one, and a `full` that no full run had before makes the next run one. With `stream` the source's own stream of
+    changes says what changed, and no times.
     """
 
     overlap: str = "5m"
     full_every: int = 0
     full: str = ""
+    stream: bool = False
 
 
 class SourceBase(
@@ -177,6 +179,7 @@ Entity = Literal["talent", "company", "job"]
 PolicyName = Literal["newest", "source", "target", "fieldMerge", "manual"]
 OnInvalid = Literal["quarantine", "skip", "fail"]
 OnMissing = Literal["keep", "delete"]
+Direction = Literal["oneWay", "twoWay"]
 
 
 class ConflictPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -194,13 +197,17 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Where the records go: `spec.target`, and what holds there."""
+    """Where the records go: `spec.target`, and what holds there.
+
+    `direction` says whether what is changed there is written to the source.
+    """
 
     tenant: str
     entity: Entity
     conflict_policy: ConflictPolicy = msgspec.field(default_factory=ConflictPolicy)
     validation: Validation = msgspec.field(default_factory=Validation)
     on_missing: OnMissing = "keep"
+    direction: Direction = "oneWay"
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -229,7 +236,9 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `cursor` is the worker's own word for how far it came: whoever takes its place in the same epoch begins there.
     `conflicts` are fields that both sides changed, `resolved` those of them that a policy settled. `verified` is how
-    many of `total` the target was found to hold as the source has them, once the worker looked. `source_requests` and
+    many of `total` the target was found to hold as the source has them, once the worker looked. `written_back` are
+    records that were written to the source, `write_refused` those that it did not take, `write_moved` those that it had
+    changed meanwhile; None where nothing was to be written. `source_requests` and
     the two after it are of a source that is asked over HTTP: questions by what was answered (`none` where nothing
     was), those asked again, and seconds that the source asked to be left alone for, or its pace. `quality` is of the
     records that were met, where the worker knows what a record is worth. `reading` says what is read, the same in all
@@ -251,6 +260,9 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     quarantined: int = 0
     failed: int = 0
     verified: int | None = None
+    written_back: int | None = None
+    write_refused: int | None = None
+    write_moved: int | None = None
     rate_per_second: float = 0.0
     source_requests: dict[str, int] | None = None
     source_retries: int | None = None

@@ -38,6 +38,8 @@ FAILED, STOPPED = 1, 128 + signal.SIGTERM
 MESSAGE_LIMIT = 1000
 COUNTED = ("created", "updated", "unchanged", "deleted", "conflicts", "resolved", "quarantined", "failed")
 """What a shard's entry and the counts of a batch both have, beside `read`."""
+WRITTEN_BACK = ("written_back", "write_refused", "write_moved")
+"""As those, of what is written to a source: named only where there was something."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,9 @@ class Counts:
     resolved: int = 0
     quarantined: int = 0
     failed: int = 0
+    written_back: int = 0
+    write_refused: int = 0
+    write_moved: int = 0
     read: int | None = None
     """How many were read; None where it is each record of the batch."""
 
@@ -203,6 +208,11 @@ class _Shard:
             self._change(
                 read=self._report.read + (len(batch.records) if counts.read is None else counts.read),
                 **{name: getattr(self._report, name) + getattr(counts, name) for name in COUNTED},
+                **{
+                    name: (getattr(self._report, name) or 0) + number
+                    for name in WRITTEN_BACK
+                    if (number := getattr(counts, name))
+                },
                 cursor=batch.cursor,
             )
             if time.monotonic() - self._told >= REPORT_SECONDS:

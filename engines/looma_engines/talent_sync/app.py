@@ -14,34 +14,17 @@ from looma_core.db.migrate import head_of
 from looma_core.http import Idempotency, create_app
 from looma_core.metrics import Metrics
 from looma_core.settings import SettingsError, load_config, variable
-from looma_engines.talent_sync.care.routes import DatabaseController
 from looma_engines.talent_sync.care.watching import Watch
 from looma_engines.talent_sync.companies import COMPANIES
 from looma_engines.talent_sync.config import TalentConfig
 from looma_engines.talent_sync.duplicates.keys import secret_of
-from looma_engines.talent_sync.duplicates.merges import Merges
-from looma_engines.talent_sync.duplicates.metrics import duplicate_metrics
-from looma_engines.talent_sync.duplicates.review import DuplicateReviews
-from looma_engines.talent_sync.duplicates.routes import DuplicateController, MergeController
 from looma_engines.talent_sync.duplicates.scanning import Scanner
 from looma_engines.talent_sync.exchange.exporting import Exporter, Slots
 from looma_engines.talent_sync.exchange.importing import Importer
 from looma_engines.talent_sync.exchange.metrics import exchange_metrics
 from looma_engines.talent_sync.exchange.routes import CompanyExchange, JobExchange, TalentExchange
-from looma_engines.talent_sync.files.routes import FileController, PersonFileController
-from looma_engines.talent_sync.files.service import FileService, file_metrics
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import BRANCH, SCHEMA
-from looma_engines.talent_sync.pipeline.applications import ApplicationService
-from looma_engines.talent_sync.pipeline.bulk import BulkMoves
-from looma_engines.talent_sync.pipeline.funnel import FunnelService
-from looma_engines.talent_sync.pipeline.metrics import pipeline_metrics
-from looma_engines.talent_sync.pipeline.routes import (
-    ApplicationController,
-    FunnelController,
-    StageController,
-)
-from looma_engines.talent_sync.pipeline.stages import StageService
 from looma_engines.talent_sync.privacy.ring import RingError, read
 from looma_engines.talent_sync.privacy.sealing import Sealer
 from looma_engines.talent_sync.privacy.sessions import sealing_with
@@ -49,17 +32,8 @@ from looma_engines.talent_sync.records.batch import Batches
 from looma_engines.talent_sync.records.restoring import Restorer
 from looma_engines.talent_sync.records.service import RecordService, record_metrics
 from looma_engines.talent_sync.relations import RELATIONS
-from looma_engines.talent_sync.rights.consents import ConsentService
-from looma_engines.talent_sync.rights.erasures import ErasureService
-from looma_engines.talent_sync.rights.events import AuditService
 from looma_engines.talent_sync.rights.ledger import LedgerKey
-from looma_engines.talent_sync.rights.person import PersonService
-from looma_engines.talent_sync.rights.routes import (
-    AuditController,
-    ConsentController,
-    ErasureController,
-    PersonController,
-)
+from looma_engines.talent_sync.rooms import Rooms
 from looma_engines.talent_sync.routes import (
     CompanyController,
     JobController,
@@ -67,11 +41,7 @@ from looma_engines.talent_sync.routes import (
     TalentController,
 )
 from looma_engines.talent_sync.skills.entity import SKILLS
-from looma_engines.talent_sync.skills.importing import SkillImporter, skill_metrics
-from looma_engines.talent_sync.skills.lookups import SkillLookups
 from looma_engines.talent_sync.skills.routes import SkillController
-from looma_engines.talent_sync.syncing.reviewing import ReviewService
-from looma_engines.talent_sync.syncing.routes import ConflictController, QuarantineController, RunController
 from looma_engines.talent_sync.talents import TALENTS
 
 if TYPE_CHECKING:
@@ -149,104 +119,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
         service=settings.service,
     )
 
-    reviews = ReviewService(
-        database,
-        {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)},
-        metrics.counter(
-            "looma_sync_settled_total",
-            "What people settled after sync runs: entries of the quarantine and conflicts, by how.",
-            ["what", "how"],
-        ),
-        max_page_size=config.max_page_size,
-    )
-    reviewed = Router(
-        path="/",
-        route_handlers=[QuarantineController, ConflictController, RunController],
-        dependencies={"reviews": Provide(lambda: reviews, sync_to_thread=False)},
-    )
-
-    scanner = Scanner(secret_of(settings.file_keys))
-    of_duplicates = duplicate_metrics(metrics)
-    pairs = DuplicateReviews(database, scanner, of_duplicates, max_page_size=config.max_page_size)
-    merges = Merges(database, cipher, scanner, of_duplicates)
-    duplicated = Router(
-        path="/",
-        route_handlers=[DuplicateController, MergeController],
-        dependencies={
-            "reviews": Provide(lambda: pairs, sync_to_thread=False),
-            "merges": Provide(lambda: merges, sync_to_thread=False),
-        },
-    )
-    erasures = ErasureService(
-        database,
-        key=ledger,
-        cipher=cipher,
-        erased=metrics.counter(
-            "looma_erasures_total",
-            "Records that were erased over HTTP, by kind, reason and whether the search found nothing left.",
-            ["entity", "reason", "complete"],
-        ),
-        max_page_size=config.max_page_size,
-    )
-    consents = ConsentService(
-        database,
-        changed=metrics.counter(
-            "looma_consents_changed_total",
-            "Bases for the use of people's data that were given or withdrawn, by purpose.",
-            ["purpose", "action"],
-        ),
-    )
-    persons = PersonService(
-        database,
-        cipher=cipher,
-        exported=metrics.counter(
-            "looma_persons_exported_total", "Exports of all that is held of one person."
-        ),
-    )
-    audit = AuditService(database, max_page_size=config.max_page_size)
-    rights = Router(
-        path="/",
-        route_handlers=[ErasureController, PersonController, ConsentController, AuditController],
-        dependencies={
-            "erasures": Provide(lambda: erasures, sync_to_thread=False),
-            "consents": Provide(lambda: consents, sync_to_thread=False),
-            "persons": Provide(lambda: persons, sync_to_thread=False),
-            "audit": Provide(lambda: audit, sync_to_thread=False),
-        },
-    )
-    files = FileService(database, file_metrics(metrics), max_page_size=config.max_page_size)
-    filed = Router(
-        path="/",
-        route_handlers=[FileController, PersonFileController],
-        dependencies={"files": Provide(lambda: files, sync_to_thread=False)},
-    )
-    stages, funnels = StageService(database), FunnelService(database)
-    applications = ApplicationService(database, pipeline_metrics(metrics), max_page_size=config.max_page_size)
-    bulk = BulkMoves(database, applications, most=config.max_batch_items)
-    pipeline = Router(
-        path="/",
-        route_handlers=[StageController, ApplicationController, FunnelController],
-        dependencies={
-            "stages": Provide(lambda: stages, sync_to_thread=False),
-            "applications": Provide(lambda: applications, sync_to_thread=False),
-            "bulk": Provide(lambda: bulk, sync_to_thread=False),
-            "funnels": Provide(lambda: funnels, sync_to_thread=False),
-        },
-    )
-    cared_for = Router(
-        path="/",
-        route_handlers=[DatabaseController],
-        dependencies={"database": Provide(lambda: database, sync_to_thread=False)},
-    )
-    taxonomy, bringing_in = SkillLookups(database), SkillImporter(database, skill_metrics(metrics))
-    skilled = Router(
-        path="/",
-        route_handlers=[routed(SkillController, None, SKILLS)],
-        dependencies={
-            "skills": Provide(lambda: taxonomy, sync_to_thread=False),
-            "taxonomies": Provide(lambda: bringing_in, sync_to_thread=False),
-        },
-    )
+    of = Rooms(database, metrics, config)
     watch = Watch(database, metrics)
 
     @asynccontextmanager
@@ -269,13 +142,13 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             routed(CompanyController, CompanyExchange, COMPANIES),
             routed(JobController, JobExchange, JOBS),
             routed(RelationController, None, RELATIONS),
-            reviewed,
-            duplicated,
-            rights,
-            filed,
-            pipeline,
-            skilled,
-            cared_for,
+            of.sync_runs(),
+            of.duplicates(cipher, Scanner(secret_of(settings.file_keys))),
+            of.rights(cipher, ledger),
+            of.files(),
+            of.applications(),
+            of.skills(routed(SkillController, None, SKILLS)),
+            of.the_database(),
         ],
         metrics=metrics,
         verifier=verifier,

@@ -8,7 +8,7 @@ again never gets its epoch a second time.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -39,6 +39,12 @@ def of_epoch(shards: Sequence[ShardReport], run: Run) -> list[ShardReport]:
     return [shard for shard in shards if shard.epoch == run.epoch and shard.shard < run.shards]
 
 
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    """Of those that are known; None where none is."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
 def sum_up(shards: Sequence[ShardReport], run: Run) -> Progress:
     """How far the run came, all of its shards together.
 
@@ -63,6 +69,9 @@ def sum_up(shards: Sequence[ShardReport], run: Run) -> Progress:
         quarantined=sum(shard.quarantined for shard in mine),
         verified=sum(found) if len(found) == run.shards else None,
         failed=sum(shard.failed for shard in mine),
+        written_back=_sum(shard.written_back for shard in mine),
+        write_refused=_sum(shard.write_refused for shard in mine),
+        write_moved=_sum(shard.write_moved for shard in mine),
         rate_per_second=0.0
         if run.ended_at is not None
         else round(sum(shard.rate_per_second for shard in mine if shard.state == "Running"), 1),

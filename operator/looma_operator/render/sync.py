@@ -129,6 +129,7 @@ def _environment(job: SyncJob) -> list[Json]:
             "conflictPolicy": spec.conflict_policy,
             "validation": spec.validation,
             "onMissing": spec.on_missing,
+            "direction": spec.direction,
         }
         values[Variable.TARGET] = canonical({**to_json(spec.target), **rules})
     # What differs between the Jobs of one CronJob comes from the pod itself.

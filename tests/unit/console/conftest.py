@@ -74,6 +74,7 @@ def parts(database_urls: DatabaseUrls, tenant: str, tmp_path: Path, engine: Fake
         "/api/v1/quarantine",
         "/api/v1/sync-conflicts",
         "/api/v1/sync-runs",
+        "/api/v1/sync-writes",
         "/api/v1/erasures",
         "/api/v1/stages",
         "/api/v1/applications",

@@ -62,6 +62,21 @@ CONFLICT: dict[str, Any] = {
     "settled_at": None,
     "settled_by": None,
 }
+WRITE: dict[str, Any] = {
+    "id": ID,
+    "job": "looma/people",
+    "epoch": 7,
+    "origin": "crm",
+    "entity": "talent",
+    "key": "p-<1>",
+    "record_id": RECORD,
+    "version": 4,
+    "fields": ["email", "headline"],
+    "state": "refused",
+    "reason": "PostgreSQL refuses it (CheckViolation, <no_chiefs>)",
+    "created_at": NOW,
+    "settled_at": NOW,
+}
 RUN: dict[str, Any] = {
     "id": 41,
     "job": "looma/people",
@@ -109,6 +124,7 @@ def recruiter(signed_in, engine):
     engine.on("GET", "/api/v1/quarantine", {"items": [ITEM], "next_cursor": "next-page"})
     engine.on("GET", f"/api/v1/quarantine/{ID}", ENTRY)
     engine.on("GET", "/api/v1/sync-conflicts", {"items": [CONFLICT], "next_cursor": None})
+    engine.on("GET", "/api/v1/sync-writes", {"items": [WRITE], "next_cursor": "next-page"})
     engine.on("GET", "/api/v1/sync-runs", {"items": [RUN], "next_cursor": None})
     engine.on("GET", "/api/v1/sync-runs/41", REPORT)
     return signed_in(Role.RECRUITER)
@@ -135,6 +151,32 @@ def test_what_waits_is_listed_first(recruiter, engine) -> None:
     recruiter.get("/incoming/quarantine?state=all&entity=job")
     request, _ = sent(engine, "GET")
     assert dict(request.args) == {"entity": "job", "limit": "20"}
+
+
+def test_what_a_source_refused_is_listed_first_with_its_reason(recruiter, engine) -> None:
+    page = text(recruiter.get("/incoming/writes"))
+    request, _ = sent(engine, "GET")
+    assert dict(request.args) == {"state": "refused", "limit": "20"}
+    for words in (
+        "p-&lt;1&gt;",
+        "<code>email</code>",
+        "&lt;no_chiefs&gt;",
+        "cursor=next-page",
+        f"/people/{RECORD}",
+    ):
+        assert words in page
+    recruiter.get("/incoming/writes?state=all&entity=job")
+    request, _ = sent(engine, "GET")
+    assert dict(request.args) == {"entity": "job", "limit": "20"}
+
+
+def test_what_was_refused_is_tried_again_by_a_button(recruiter, engine, parts) -> None:
+    assert f'action="/incoming/writes/{ID}/again"' in text(recruiter.get("/incoming/writes"))
+    engine.on("POST", f"/api/v1/sync-writes/{ID}/again", {**WRITE, "state": "dropped"})
+    answer = recruiter.post(f"/incoming/writes/{ID}/again", {})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/incoming/writes")
+    engine.problem("POST", f"/api/v1/sync-writes/{ID}/again", "conflict", 409)
+    assert recruiter.post(f"/incoming/writes/{ID}/again", {}).status_code == 409
 
 
 def test_an_entry_is_a_form_with_what_the_source_had(recruiter) -> None:

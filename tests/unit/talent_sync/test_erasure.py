@@ -329,7 +329,7 @@ def test_every_table_is_emptied_of_a_person_or_holds_nobody(database_urls: Datab
     with psycopg.connect(database_urls.admin) as connection:
         rows = connection.execute(
             """WITH RECURSIVE along (id) AS (
-                SELECT 'talent_sync.talents'::regclass::oid
+                SELECT unnest('{talent_sync.talents, talent_sync.sync_states}'::regclass[])::oid
                 UNION SELECT k.conrelid FROM pg_constraint k JOIN along ON k.confrelid = along.id
                 WHERE k.confdeltype = 'c'
             )

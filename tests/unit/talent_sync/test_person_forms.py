@@ -27,18 +27,8 @@ def export(name: str = "Ada", **changes: Any) -> PersonExport:
         "created_at": NOW,
         "updated_at": NOW,
     }
-    empty = (
-        "relations",
-        "history",
-        "consents",
-        "sources",
-        "conflicts",
-        "quarantine",
-        "files",
-        "resume_files",
-        "applications",
-        "audit",
-    )
+    lists = ("relations", "history", "consents", "sources", "conflicts", "quarantine", "audit")
+    empty = (*lists, "files", "resume_files", "applications", "writes")
     values: dict[str, Any] = {name: [] for name in empty}
     values |= {"format": EXPORT_FORMAT, "made_at": NOW, "deleted": False, "record": record, **changes}
     return msgspec.convert(values, PersonExport)

@@ -9,6 +9,7 @@
 | quarantine             | `quarantine`, its own id          | in that entry; what the source had is sealed as a whole |
 | a résumé file          | `resume_file`, its id, the field  | in that file                                            |
 | a part of a file       | as the file, the part's position  | in that file, in that position                          |
+| a write to a source    | `sync_write`, its own id          | in that row; what is meant is sealed as a whole         |
 """
 
 from __future__ import annotations
@@ -122,6 +123,14 @@ class Seals:
     def opened_part(self, file_id: UUID, position: int, stored: SealedBytes) -> bytes:
         """One part of a file."""
         return self.sealer.open_bytes(stored, self._place(RESUME_FILE, file_id, f"part:{position}"))
+
+    def intent(self, write_id: UUID, intended: str) -> str:
+        """What is meant to be written to a source, as it is stored."""
+        return self._seal("sync_write", write_id, "intended", intended)
+
+    def opened_intent(self, write_id: UUID, intended: str) -> str:
+        """What is meant to be written to a source."""
+        return self._open("sync_write", write_id, "intended", intended)
 
     def digest(self, digest: bytes) -> bytes:
         """A digest of a whole record, as it is stored."""

@@ -148,6 +148,15 @@ WALKS: tuple[Walk, ...] = (
         sealed=lambda seals, row, plain: {"raw": seals.raw(row["id"], plain["raw"])},
     ),
     Walk(
+        table="sync_writes",
+        key=("id",),
+        columns=("id", "intended"),
+        values=("intended",),
+        where="intended IS NOT NULL",
+        opened=lambda seals, row: {"intended": seals.opened_intent(row["id"], row["intended"])},
+        sealed=lambda seals, row, plain: {"intended": seals.intent(row["id"], plain["intended"])},
+    ),
+    Walk(
         table="record_history",
         key=("tenant", "record_id", "changed_at", "id"),
         columns=("record_id", "changes"),

@@ -31,6 +31,7 @@ HEADINGS = {
     "sources": "What sources gave",
     "conflicts": "Fields that a source and people here both changed",
     "quarantine": "Records that could not be taken",
+    "writes": "What was written to sources",
     "files": "Files that the record was made from",
     "resume_files": "Résumé files",
     "audit": "What was done with the data",

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredFile, StoredSource
-from looma_core.api.sync import QuarantineEntry, SyncConflict
+from looma_core.api.sync import QuarantineEntry, SyncConflict, SyncWrite
 from looma_core.problems import NotFound
 from looma_engines.talent_sync.files.repository import FileRepository, ids_of
 from looma_engines.talent_sync.models import RelationRow, TalentRow
@@ -20,7 +20,7 @@ from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records import history as histories
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.relations import RELATIONS
-from looma_engines.talent_sync.syncing.models import ConflictRow, QuarantineRow, StateRow
+from looma_engines.talent_sync.syncing.models import ConflictRow, QuarantineRow, StateRow, WriteRow
 from looma_engines.talent_sync.talents import TALENTS
 
 from .audit import note
@@ -98,6 +98,12 @@ async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> P
         )
     )
     resume_files = await FileRepository(session).held_of(talent_id)
+    writes = await session.scalars(
+        select(WriteRow)
+        .where(WriteRow.record_id == talent_id)
+        .order_by(WriteRow.created_at.desc())
+        .limit(MOST_ENTRIES)
+    )
     return PersonExport(
         format=EXPORT_FORMAT,
         made_at=datetime.now(UTC),
@@ -125,6 +131,7 @@ async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> P
         quarantine=[
             _converted(row, QuarantineEntry, raw=opens.opened_raw(row.id, row.raw)) for row in entries
         ],
+        writes=[_converted(row, SyncWrite) for row in writes],
         files=files,
         resume_files=resume_files,
         audit=await events_of(session, talent_id, *ids_of(resume_files)),

@@ -27,6 +27,9 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quarantined: int = 0
     failed: int = 0
     erased: int = 0
+    written_back: int = 0
+    write_refused: int = 0
+    write_moved: int = 0
     scored: int = 0
     score_sum: int = 0
     quality: Marks = Marks()
@@ -76,3 +79,42 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 if decision.before is not None or decision.after is not None
             ),
         )
+
+
+def reported(tally: Tally) -> dict[str, int]:
+    """The counts that the shard's entry has names for; of writing back only what there was."""
+    names = (
+        "read",
+        "created",
+        "updated",
+        "unchanged",
+        "deleted",
+        "conflicts",
+        "resolved",
+        "quarantined",
+        "failed",
+    )
+    back = ("written_back", "write_refused", "write_moved")
+    found = {name: getattr(tally, name) for name in names}
+    return found | {name: number for name in back if (number := getattr(tally, name))}
+
+
+def told(tally: Tally, *, looked: int, held: int) -> str:
+    """What was done, in a sentence; of what seldom happens only what did."""
+    became = [
+        f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.deleted} deleted",
+        f"{tally.quarantined} in quarantine",
+    ]
+    parts = [
+        ", ".join(became),
+        f"of {tally.conflicts} conflicts {tally.resolved} settled",
+        f"{held} of {looked} found again",
+    ]
+    if tally.erased:
+        parts.append(f"{tally.erased} were erased here and are not kept")
+    if tally.written_back or tally.write_refused or tally.write_moved:
+        parts.append(
+            f"{tally.written_back} written back, {tally.write_refused} refused there, "
+            f"{tally.write_moved} changed there meanwhile"
+        )
+    return "; ".join(parts)

@@ -26,6 +26,7 @@ from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.records.entity import Entity
 
+from .back.offering import without_own
 from .judging import Judged, errors_of, judge
 from .marks import Mark, mark_of
 from .source_row import SourceRow
@@ -54,7 +55,8 @@ class Known:
 
     `base` and `raw_digest` are of what the source last gave, None where it never did. `gone` says that the record was
     deleted as the source had it no more. `values` are the stored record's fields, plain. `mark` says how good the
-    record is, None where nobody looked since it was changed.
+    record is, None where nobody looked since it was changed. `intended` is what was meant to be written to the source,
+    and may have been: by the rows of the outbox, fields with their values.
     """
 
     record_id: UUID
@@ -68,6 +70,7 @@ class Known:
     seen_position: int
     gone: bool
     mark: Mark | None = None
+    intended: Mapping[UUID, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +251,7 @@ def _meet(row: SourceRow, known: Known, rules: Rules, *, base: Mapping[str, Any]
             after=mark if back else None,
         )
     merged = merge(
-        base=known.base,
+        base=without_own(known.base, base, known.intended.values()),
         source=base,
         target=known.values,
         policy=rules.policy,

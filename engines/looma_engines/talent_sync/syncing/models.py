@@ -56,6 +56,8 @@ class StateRow(Base):
     seen_position: Mapped[int] = mapped_column(BigInteger)
     shard_hash: Mapped[int] = mapped_column(BigInteger)
     gone: Mapped[bool] = mapped_column(Boolean)
+    offered_version: Mapped[int | None] = mapped_column(Integer)
+    offered_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class QuarantineRow(TenantMixin, Base):
@@ -106,3 +108,24 @@ class ConflictRow(TenantMixin, Base):
     reason: Mapped[str]
     settled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     settled_by: Mapped[str | None]
+
+
+class WriteRow(TenantMixin, Base):
+    """A record that was, or is meant to be, written to its source."""
+
+    __tablename__ = "sync_writes"
+    __table_args__ = {"schema": SCHEMA}  # noqa: RUF012 - SQLAlchemy's own protocol
+
+    job: Mapped[str]
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    generation: Mapped[int] = mapped_column(BigInteger)
+    origin: Mapped[str]
+    entity: Mapped[str]
+    key: Mapped[str]
+    record_id: Mapped[UUID]
+    version: Mapped[int] = mapped_column(Integer)
+    fields: Mapped[list[str]] = mapped_column(JSONB)
+    intended: Mapped[str | None]
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    settled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

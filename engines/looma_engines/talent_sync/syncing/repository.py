@@ -27,6 +27,7 @@ from looma_engines.talent_sync.privacy.sealing import Sealer
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 
+from .back.outbox import Outbox
 from .batch import Batch
 from .conflicting import note_conflicts
 from .counting import Tally
@@ -129,6 +130,7 @@ class SyncRepository:
             self._execute, ledger, tenant=place.tenant, entity=entity.name, origin=place.origin
         )
         self._batch = Batch(connection, self._execute, entity, origin=place.origin, seals=self._seals)
+        self._outbox = Outbox(self._execute, self._batch, self._seals, entity)
         self._in_place = {
             "job": place.job,
             "uid": place.uid,
@@ -207,14 +209,15 @@ class SyncRepository:
         with self._transaction():
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
-            known = self._batch.known(rows)
+            known = self._outbox.with_intended(self._batch.known(rows))
             erased = self._erased.among(row.key for row in rows if row.key)
             decisions = decide(known, self._batch.present(rows), erased)
             self._batch.write(decisions, known)
             note_conflicts(self._execute, self._seals, decisions, entity=self._batch.entity)
             if keeps_refused:
                 quarantine(self._execute, self._seals, decisions)
-            tally = after.tally + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
+            own = self._outbox.settle(decisions, known)
+            tally = after.tally + own + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
             reached = replace(after, position=position, cursor=cursor, latest=latest, tally=tally)
             return self._save(reached)
 
@@ -230,6 +233,31 @@ class SyncRepository:
             deleted = self._batch.sweep()
             gone = Marks.of((mark, None) for mark in deleted if mark is not None)
             return self._save(replace(after, tally=after.tally + Tally(deleted=len(deleted), quality=gone)))
+
+    def back(self, *, after: Checkpoint, action: Callable[[Outbox], Tally]) -> Checkpoint:
+        """Do a step of writing back: nothing is done for a run that is over, nor by a worker that was followed.
+
+        Args:
+            after: the checkpoint that it follows.
+            action: what is done; a newer run waits for its end.
+
+        Raises:
+            FenceError, MovedError: as `write`.
+        """
+        with self._transaction():
+            if self._checkpoint(self._check_fence(), lock=True).step != after.step:
+                raise MovedError
+            return self._save(replace(after, tally=after.tally + action(self._outbox)))
+
+    def back_keys(self, after: str, limit: int) -> list[str]:
+        """Keys after this one of which something may be to be written back.
+
+        Raises:
+            FenceError: a newer run has the fence.
+        """
+        with self._transaction():
+            self._check_fence()
+            return self._outbox.keys(after, limit)
 
     def held(self, rows: Sequence[SourceRow]) -> set[int]:
         """Positions of the rows that the database holds as the source has them: the record, or its quarantine.

@@ -13,7 +13,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from looma_engines.talent_sync.privacy.fields import SIDES
 from looma_engines.talent_sync.privacy.sessions import seals_of
 
-from .models import ConflictRow, QuarantineRow, ShardRow, StateRow
+from .models import ConflictRow, QuarantineRow, ShardRow, StateRow, WriteRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from looma_engines.talent_sync.cursor import Position
 
-RowT = TypeVar("RowT", QuarantineRow, ConflictRow)
+RowT = TypeVar("RowT", QuarantineRow, ConflictRow, WriteRow)
 
 
 class ReviewRepository:
@@ -88,6 +88,22 @@ class ReviewRepository:
         await self._session.refresh(conflict)
         self._open(conflict)
 
+    async def write_again(self, write: WriteRow) -> None:
+        """Have the next run look at what a source refused."""
+        await self._session.execute(
+            update(StateRow)
+            .where(
+                StateRow.entity == write.entity, StateRow.origin == write.origin, StateRow.key == write.key
+            )
+            .values(offered_version=None)
+        )
+        await self._session.execute(
+            update(WriteRow)
+            .where(WriteRow.id == write.id)
+            .values(state="dropped", reason="a person asked for another try", settled_at=func.now())
+        )
+        await self._session.refresh(write)
+
     async def state(self, entry: QuarantineRow) -> StateRow | None:
         """What is known of the entry's key; locked."""
         statement = select(StateRow).where(
@@ -131,8 +147,11 @@ class ReviewRepository:
             return None
         return self._seals.opened_base(conflict.entity, found.record_id, found.base)
 
-    def _open(self, row: QuarantineRow | ConflictRow) -> None:
+    def _open(self, row: QuarantineRow | ConflictRow | WriteRow) -> None:
         """Have a row say what was sealed; what is written is written by statements of its own."""
+        if isinstance(row, WriteRow):
+            # What is meant to be written is in the record, and nobody asks for it here.
+            return
         if isinstance(row, QuarantineRow):
             set_committed_value(row, "raw", self._seals.opened_raw(row.id, row.raw))
             return

@@ -19,6 +19,7 @@ from looma_core.api.sync import (
     SyncConflict,
     SyncReport,
     SyncRun,
+    SyncWrite,
     Tallied,
 )
 from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFailed, ValidationProblem
@@ -34,7 +35,7 @@ from .batch import SOURCE_TYPE
 from .counting import Tally
 from .deciding import DELETED, KEY
 from .judging import plain_values
-from .models import ConflictRow, QuarantineRow, ShardRow
+from .models import ConflictRow, QuarantineRow, ShardRow, WriteRow
 from .quality_told import change_of, mean_of
 from .review_repository import ReviewRepository, RowT
 from .source_row import digest_of
@@ -211,6 +212,36 @@ class ReviewService:
             found = await ReviewRepository(session).runs(job=job, before=before, limit=limit + 1)
         items = [run_of(shards) for shards in found[:limit]]
         return Page(items=items, next_cursor=str(items[-1].id) if len(found) > limit else None)
+
+    async def writes(
+        self, principal: Principal, *, filters: Mapping[str, object], limit: int, cursor: str | None
+    ) -> Page[SyncWrite]:
+        """A page of what was written back to sources, or was to be, newest first.
+
+        Raises:
+            ValidationProblem: the cursor is wrong.
+        """
+        rows, after = await self._page(principal, WriteRow, filters=filters, limit=limit, cursor=cursor)
+        items = [msgspec.convert(_fields(row, SyncWrite), SyncWrite) for row in rows]
+        return Page(items=items, next_cursor=after)
+
+    async def write_again(self, principal: Principal, write_id: UUID) -> SyncWrite:
+        """Have the next run write what a source refused: whoever looks after that has put it right.
+
+        Raises:
+            NotFound: there is no such write.
+            Conflict: it was not refused.
+        """
+        async with self._database.tenant_session(principal) as session:
+            reviews = ReviewRepository(session)
+            row = _there(await reviews.find(WriteRow, write_id, lock=True), "write", write_id)
+            if row.state != "refused":
+                raise Conflict(f"Only what was refused is tried again: this one was {row.state}.")
+            await reviews.write_again(row)
+            await note(session, "write-again", row.entity, row.record_id, detail={"fields": row.fields})
+            answer = msgspec.convert(_fields(row, SyncWrite), SyncWrite)
+        self._settled.labels("write", "again").inc()
+        return answer
 
     async def report(self, principal: Principal, number: int) -> SyncReport:
         """One run, with what was wrong and how conflicts were settled.

@@ -1,4 +1,4 @@
-"""`/api/v1/quarantine`, `/sync-conflicts` and `/sync-runs`: parses requests; the work is in `reviewing`."""
+"""`/api/v1/quarantine`, `/sync-conflicts`, `/sync-writes`, `/sync-runs`: parses requests; `reviewing` does the work."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from looma_core.api.sync import (
     SyncConflict,
     SyncReport,
     SyncRun,
+    SyncWrite,
+    WriteState,
 )
 from looma_core.api.syncjob import Entity
 from looma_core.auth import Principal, Role
@@ -34,6 +36,10 @@ Job = Annotated[str | None, Parameter(max_length=400, description="NAMESPACE/NAM
 # A handler's argument cannot be called `state`: Litestar keeps the name for itself.
 Settled = Annotated[
     QuarantineState | None, Parameter(query="state", description="`open` are those that wait for a person.")
+]
+Became = Annotated[
+    WriteState | None,
+    Parameter(query="state", description="`refused` are those that the source did not take."),
 ]
 RunNumber = Annotated[int, Parameter(ge=1, le=2**63 - 1, description="`id` of the run.")]
 
@@ -122,6 +128,36 @@ class ConflictController(Controller):
     ) -> SyncConflict:
         """Say whose value stands. The source's goes into the record as it is now; ours is there already."""
         return await reviews.settle(principal, conflict_id, take=data.take)
+
+
+class WriteController(Controller):
+    """What was changed here and is written to sources."""
+
+    path = "/api/v1/sync-writes"
+    tags = ("sync",)
+    opt = allow(Role.RECRUITER, Role.ADMIN)
+
+    @get(summary="List writes to sources")
+    async def page(
+        self,
+        *,
+        principal: Principal,
+        reviews: ReviewService,
+        became: Became = None,
+        entity: Entity | None = None,
+        job: Job = None,
+        record_id: UUID | None = None,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Page[SyncWrite]:
+        """One page of writes, newest first; `state=refused` are those that a person has to look after."""
+        filters = {"state": became, "entity": entity, "job": job, "record_id": record_id}
+        return await reviews.writes(principal, filters=filters, limit=limit, cursor=cursor)
+
+    @post("/{write_id:uuid}/again", status_code=HTTP_200_OK, summary="Try a write again", opt=idempotent())
+    async def again(self, write_id: UUID, principal: Principal, reviews: ReviewService) -> SyncWrite:
+        """Have the next run write what the source refused, once it takes it."""
+        return await reviews.write_again(principal, write_id)
 
 
 class RunController(Controller):

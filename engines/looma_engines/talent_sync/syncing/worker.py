@@ -2,7 +2,8 @@
 
 A shard goes through three stages, each a part of its batches: it writes what the source has; where the SyncJob says so,
 it deletes what the source has no more; and it reads the source once more, to see that the database holds every record,
-and writes again what it does not.
+and writes again what it does not. A SyncJob of two ways has one more, the last: it writes to the source what was
+changed here.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 from looma_engines.talent_sync.talents import TALENTS
 
-from .counting import Tally
+from .back.opening import open_writable
+from .back.outbox import Outbox
+from .back.stage import ROUNDS, Stage
+from .counting import Tally, reported, told
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
 from .erased import NoLedgerKeyError
 from .judging import judge
@@ -50,8 +54,9 @@ from .three_way import Policy
 ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
 PATIENCE_SECONDS = 120.0
 """How long a database may be away: it restarts, or another takes its place."""
-SWEEP, LATE, AGAIN = "sweep", "late", "again"
-"""Stages that read nothing new: deletions, what the source changed meanwhile, what the database was found to lack."""
+SWEEP, LATE, AGAIN, BACK = "sweep", "late", "again", "back"
+"""Stages that read nothing new: deletions, what the source changed meanwhile, what the database was found to lack, and
+what is written to the source."""
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError)
 """The database is away, was shut down, or took too long."""
 _log = logging.getLogger(__name__)
@@ -96,6 +101,8 @@ class RecordsWorker:
         self._source: PatientSource | None = None
         self._reading: Reading | None = None
         self._reader: Ahead[ReadBatch] | None = None
+        self._stage: Stage | None = None
+        self._moved = 0
         self._span: Span | None = None
         self._latest: datetime | None = None
         self._shortfall = ""
@@ -121,7 +128,7 @@ class RecordsWorker:
             report,
             cursor=str(self._checkpoint.position),
             reading=reading_of(self._span),
-            **_reported(tally),
+            **reported(tally),
         )
 
     def total(self, inputs: Inputs) -> int | None:
@@ -156,6 +163,9 @@ class RecordsWorker:
                     missing = self._missing(inputs, missing)
             self._looked += len(chunk)
             self._held += len(chunk) - len(missing)
+        if self._target.direction == "twoWay":
+            # Last of all: what was read before is older than what is written now.
+            yield from self._back(inputs, end)
 
     def write(self, inputs: Inputs, batch: Batch) -> Counts:
         """Write a batch in one transaction, however often the database is away meanwhile.
@@ -164,6 +174,14 @@ class RecordsWorker:
             BadInputError: a record is refused, and the SyncJob wants none that is.
             FencedError: a newer run has the fence.
         """
+        before = self._checkpoint
+        if batch.stage == BACK:
+            self._write_back(inputs, batch)
+        else:
+            self._write(inputs, batch)
+        return Counts(**reported(self._checkpoint.tally - before.tally))
+
+    def _write(self, inputs: Inputs, batch: Batch) -> None:
         before = self._checkpoint
         position, cursor = before.position, before.cursor
         if not batch.stage:
@@ -184,7 +202,38 @@ class RecordsWorker:
             )
 
         self._checkpoint = self._written(inputs, once, before=before)
-        return Counts(**_reported(self._checkpoint.tally - before.tally))
+
+    def _back(self, inputs: Inputs, end: str) -> Iterator[Batch]:
+        """Batches of keys whose records may differ from what the source has; those that moved meanwhile once more."""
+        # All is read: nothing of the source is held while it is written.
+        self._opened(inputs).source.close()
+        for _ in range(ROUNDS):
+            self._moved, after = 0, ""
+            while keys := self._tried(
+                inputs,
+                lambda repository: repository.back_keys(after, inputs.batch_size),  # noqa: B023 - done at once
+            ):
+                yield Batch(records=keys, cursor=end, stage=BACK)
+                after = keys[-1]
+            if not self._moved:
+                return
+
+    def _write_back(self, inputs: Inputs, batch: Batch) -> None:
+        if self._stage is None:
+            reading = self._opened(inputs).source
+            writable = open_writable(inputs, self._entity.name, patience=self._patience, reading=reading)
+            self._stage = Stage(writable, self._entity.settable, patience=self._patience)
+
+        def step(action: Callable[[Outbox], Tally]) -> None:
+            before = self._checkpoint
+            self._checkpoint = self._written(
+                inputs, lambda repository: repository.back(after=before, action=action), before=before
+            )
+
+        moved = self._stage.write(batch.records, step)
+        self._moved += len(moved)
+        if moved:
+            self._write(inputs, Batch(records=moved, cursor=batch.cursor, stage=LATE))
 
     def conclude(self, inputs: Inputs) -> Conclusion:
         """Note that the shard is done, and say what was found."""
@@ -193,15 +242,11 @@ class RecordsWorker:
         self._tried(
             inputs, lambda repository: repository.end(found, whole=self._is_whole, watermark=watermark)
         )
-        tally = self._checkpoint.tally
-        message = (
-            f"{tally.created} created, {tally.updated} updated, {tally.unchanged} unchanged, {tally.deleted} deleted, "
-            f"{tally.quarantined} in quarantine; of {tally.conflicts} conflicts {tally.resolved} settled; "
-            f"{self._held} of {self._looked} found again"
-            + (f"; {tally.erased} were erased here and are not kept" if tally.erased else "")
-        )
+        message = told(self._checkpoint.tally, looked=self._looked, held=self._held)
         if self._since is not None:
             message += f"; read what changed since {self._since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        elif self._span is not None and self._span.followed:
+            message += "; read what the source's stream of changes had"
         elif self._target.on_missing == "delete" and self._shortfall:
             message += f"; nothing was deleted, as {self._shortfall}"
         return Conclusion(message=message, verified=self._held)
@@ -229,6 +274,8 @@ class RecordsWorker:
             self._reader.stop()
         if self._source is not None:
             self._source.source.close()
+        if self._stage is not None:
+            self._stage.close()
         self._disconnect()
 
     def _disconnect(self) -> None:
@@ -354,7 +401,7 @@ class RecordsWorker:
     @property
     def _is_whole(self) -> bool:
         """Whether what was read was all that the source has."""
-        return self._since is None and not self._shortfall
+        return (self._span is None or self._span.full) and not self._shortfall
 
     def _spanned(self, inputs: Inputs) -> Span | None:
         """Which part of the source is read; None where there is only all of it."""
@@ -363,13 +410,17 @@ class RecordsWorker:
             return None
         now, form = source.now(), form_of(inputs.source)
         asked = inputs.source.incremental if isinstance(inputs.source, RemoteSource) else None
+        mark = source.mark() if asked is not None and asked.stream else ""
 
         def decide(past: Sequence[Run], others: Span | None) -> Span:
             if others is not None:
                 return msgspec.structs.replace(others, until=now)
-            return next_span(asked=asked, form=form, past=past, now=now)
+            return next_span(asked=asked, form=form, past=past, now=now, mark=mark)
 
-        return self._tried(inputs, lambda repository: repository.span(decide))
+        span = self._tried(inputs, lambda repository: repository.span(decide))
+        if span.followed:
+            source.follow(span.followed)
+        return span
 
     def _rows(self, inputs: Inputs) -> Iterator[SourceRow]:
         return self._opened(inputs).rows(after="", since=self._since)
@@ -386,19 +437,3 @@ class RecordsWorker:
     def _ahead(self, batches: Generator[ReadBatch, None, None]) -> Iterator[ReadBatch]:
         self._reader = Ahead(batches)
         return iter(self._reader)
-
-
-def _reported(tally: Tally) -> dict[str, int]:
-    """The counts that the shard's entry has names for."""
-    names = (
-        "read",
-        "created",
-        "updated",
-        "unchanged",
-        "deleted",
-        "conflicts",
-        "resolved",
-        "quarantined",
-        "failed",
-    )
-    return {name: getattr(tally, name) for name in names}

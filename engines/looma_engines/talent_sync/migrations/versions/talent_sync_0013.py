@@ -9,7 +9,7 @@ from looma_engines.talent_sync.retention.statements import make_default
 from looma_engines.talent_sync.retention.upkeep import keep
 
 revision = "talent_sync_0013"
-down_revision = "talent_sync_0011"
+down_revision = "talent_sync_0012"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ from alembic import op
 from looma_core.db.policies import enable_tenant_isolation, tenant_columns
 
 revision = "talent_sync_0014"
-down_revision = "talent_sync_0011"
+down_revision = "talent_sync_0013"
 branch_labels = None
 depends_on = None
 

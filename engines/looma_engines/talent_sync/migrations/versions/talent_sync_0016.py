@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "talent_sync_0016"
-down_revision = "talent_sync_0011"
+down_revision = "talent_sync_0015"
 branch_labels = None
 depends_on = None
 

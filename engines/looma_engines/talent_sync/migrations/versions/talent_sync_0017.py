@@ -6,7 +6,7 @@ from alembic import op
 from looma_engines.talent_sync.migrations.versions.talent_sync_0011 import GRAMS, LIVE, NOTE, SCHEMA
 
 revision = "talent_sync_0017"
-down_revision = "talent_sync_0011"
+down_revision = "talent_sync_0016"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ work no more. A list ends where a page says so; a page that was cut short is no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -77,14 +77,14 @@ class ZervigoRecords:
         self._entity = entity
         self._patience = patience
         self._now = now
-        self._account = Account()
+        self.account = Account()
         self._asker: Asker | None = None
 
     def now(self) -> datetime:
         """The platform's clock, as its answers have it."""
         self._page("", None, limit=1)
         try:
-            return parsedate_to_datetime(self._account.date).astimezone(UTC)
+            return parsedate_to_datetime(self.account.date).astimezone(UTC)
         except ValueError:
             return self._now()
 
@@ -108,7 +108,7 @@ class ZervigoRecords:
         circle = Circle()
         while True:
             page = self._page(cursor.page, since, limit=self._source.page_size)
-            for row in _behind(list(self._records(page, cursor)), cursor.name):
+            for row in _behind(list(self._records(page.items, before=cursor.before)), cursor.name):
                 reached = msgspec.structs.replace(cursor, name=_name(row))
                 # Without a key its place decides of its shard, and that is another one when a record before it is gone.
                 anchor = None if row.key else key_hash(row.digest.hex())
@@ -121,7 +121,7 @@ class ZervigoRecords:
 
     def asked(self) -> Asked:
         """What was asked so far, whatever was closed meanwhile."""
-        return self._account.told()
+        return self.account.told()
 
     def shortfall(self) -> str:
         """A list that was read to its end is all there is."""
@@ -133,29 +133,35 @@ class ZervigoRecords:
             self._asker.close()
             self._asker = None
 
-    def _page(self, cursor: str, since: datetime | None, *, limit: int) -> _Page:
+    def _asking(self) -> Asker:
         if self._asker is None:
             self._asker = connect(
                 Secrets(self._inputs.credentials),
                 patience=self._patience,
-                asked=self._account,
+                asked=self.account,
                 token_url=self._source.token_url,
                 scope=self._source.scope,
                 per_second=self._source.requests_per_second,
             )
+        return self._asker
+
+    def _page(self, cursor: str, since: datetime | None, *, limit: int) -> _Page:
         params = {"limit": str(limit)}
         if cursor:
             params["cursor"] = cursor
         if since is not None:
             params["updated_since"] = since.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        address = f"{self._source.url.rstrip('/')}/api/v1/{PATHS[self._entity]}"
-        return self._asker.decoded(address, _Page, params=params)
+        return self._asking().decoded(self._address, _Page, params=params)
 
-    def _records(self, page: _Page, cursor: _Cursor) -> Iterator[SourceRow]:
+    @property
+    def _address(self) -> str:
+        return f"{self._source.url.rstrip('/')}/api/v1/{PATHS[self._entity]}"
+
+    def _records(self, items: Sequence[bytes | msgspec.Raw], *, before: int = 0) -> Iterator[SourceRow]:
         # As lines of a file, so that what is no record is told in the same words.
-        lines = (msgspec.json.format(bytes(item), indent=-1) + b"\n" for item in page.items)
+        lines = (msgspec.json.format(bytes(item), indent=-1) + b"\n" for item in items)
         for found in read_rows(lines, "jsonl"):
-            position = cursor.before + found.line
+            position = before + found.line
             if isinstance(found, RowFault):
                 fault = FieldError(field="record", message=found.reason)
                 yield SourceRow(position=position, key="", values={}, faults=(fault,), raw=found.raw)

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -66,6 +66,15 @@ class Account:
         return Asked(
             requests=dict(self.requests), retries=self.retries, throttled_seconds=self.throttled_seconds
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """An answer, read to its end."""
+
+    status: int
+    tag: str
+    body: bytes
 
 
 class _Patience(stop_base):
@@ -143,6 +152,39 @@ class Asker:
 
         return self.tried(address, once)
 
+    def told(
+        self,
+        address: str,
+        *,
+        method: str = "GET",
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        taken: Collection[int] = (),
+    ) -> Told:
+        """An answer as it is. What was asked is asked again where no answer came: so it must come to the same.
+
+        Args:
+            address: whom.
+            method: how.
+            content: what is sent.
+            headers: beside those of every question.
+            taken: statuses that the caller understands, beside those that are good.
+
+        Raises:
+            SourceAwayError: the source does not answer to the end.
+            BadInputError: it refuses by another status, or answers more than a page.
+        """
+
+        def once() -> Told:
+            with self.answer(address, headers=headers, method=method, content=content, taken=taken) as answer:
+                return Told(
+                    status=answer.status_code,
+                    tag=answer.headers.get("ETag", ""),
+                    body=_whole(address, answer),
+                )
+
+        return self.tried(address, once)
+
     def tried(self, address: str, action: Callable[[], T]) -> T:
         """Do it, and do it again where the source was away or the answer was cut short.
 
@@ -175,6 +217,9 @@ class Asker:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        method: str = "",
+        content: bytes | None = None,
+        taken: Collection[int] = (),
     ) -> Iterator[httpx.Response]:
         """An answer that is taken, its body yet to be read; for use within `tried`.
 
@@ -184,11 +229,14 @@ class Asker:
         self._keep_pace()
         # As the bytes are: what is packed has neither ranges nor lengths that can be compared.
         asked = {"Accept-Encoding": "identity", **self._tokens.headers(), **(headers or {})}
-        method = "GET" if form is None else "POST"
-        with self._client.stream(method, address, params=params, data=form, headers=asked) as answer:
+        method = method or ("GET" if form is None else "POST")
+        with self._client.stream(
+            method, address, params=params, data=form, content=content, headers=asked
+        ) as answer:
             self.asked.requests[str(answer.status_code)] += 1
             self.asked.date = answer.headers.get("Date", "")
-            self._judge(address, answer)
+            if answer.status_code not in taken:
+                self._judge(address, answer)
             yield answer
 
     @staticmethod
@@ -198,15 +246,7 @@ class Asker:
 
     def _body(self, address: str, params: Mapping[str, str] | None, form: Mapping[str, str] | None) -> bytes:
         with self.answer(address, params=params, form=form) as answer:
-            body = bytearray()
-            for piece in answer.iter_bytes(PIECE_BYTES):
-                body += piece
-                if len(body) > MAX_BODY_BYTES:
-                    raise BadInputError(
-                        f"{_host(address)} answers more than {MAX_BODY_BYTES} bytes at once:"
-                        " write a smaller source.pageSize"
-                    )
-            return bytes(body)
+            return _whole(address, answer)
 
     def _judge(self, address: str, answer: httpx.Response) -> None:
         status = answer.status_code
@@ -245,6 +285,18 @@ class Asker:
         self.asked.retries += 1
         _log.warning("the source is asked again in %.1f s", seconds)
         self._sleep(seconds)
+
+
+def _whole(address: str, answer: httpx.Response) -> bytes:
+    body = bytearray()
+    for piece in answer.iter_bytes(PIECE_BYTES):
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise BadInputError(
+                f"{_host(address)} answers more than {MAX_BODY_BYTES} bytes at once:"
+                " write a smaller source.pageSize"
+            )
+    return bytes(body)
 
 
 def _host(address: str) -> str:
