@@ -49,15 +49,16 @@ from looma_engines.talent_sync.syncing.routes import (
 from looma_engines.talent_sync.talents import TALENTS
 
 if TYPE_CHECKING:
-    from looma_engines.talent_sync.duplicates.scanning import Scanner
-    from looma_core.metrics import Metrics
-    from looma_core.db import Database
-    from looma_core.crypto import FileCipher
-    from looma_engines.talent_sync.rights.ledger import LedgerKey
-    from looma_engines.talent_sync.config import TalentConfig
     from collections.abc import Sequence
 
     from litestar.types import ControllerRouterHandler
+
+    from looma_core.crypto import FileCipher
+    from looma_core.db import Database
+    from looma_core.metrics import Metrics
+    from looma_engines.talent_sync.config import TalentConfig
+    from looma_engines.talent_sync.duplicates.scanning import Scanner
+    from looma_engines.talent_sync.rights.ledger import LedgerKey
 
 
 @dataclass(frozen=True)
