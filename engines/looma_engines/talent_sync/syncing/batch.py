@@ -117,7 +117,7 @@ class Batch:
             )
         return found
 
-    def _states(self, rows: Iterable[SourceRow]) -> dict[str, Known]:
+    def states(self, rows: Iterable[SourceRow]) -> dict[str, Known]:
         """What is known of the rows' keys; nobody changes their records before the transaction's end."""
         digests = _digests(rows)
         query = sql.SQL(
@@ -151,7 +151,7 @@ class Batch:
 
     def known(self, rows: Sequence[SourceRow]) -> dict[str, Known]:
         """What is known of the rows' keys, also of records that lost their state; locked."""
-        known = self._states(rows)
+        known = self.states(rows)
         missing = {self.reference(row.key): row.key for row in rows if row.key and row.key not in known}
         query = sql.SQL(
             """SELECT record.id, record.version, record.updated_at, record.source_ref, {fields} AS fields

@@ -29,7 +29,8 @@ from looma_engines.talent_sync.records.entity import Entity
 
 from ..batch import Batch, Execute
 from ..counting import Tally
-from ..deciding import Decision, Known, plain_values
+from ..deciding import Decision, Known
+from ..judging import plain_values
 from ..source_row import SourceRow
 from .offering import offer
 from .writable import CHANGED, Change, Outcome, Written
@@ -104,7 +105,7 @@ class Outbox:
         Those of which nothing is are not looked at again, until they change.
         """
         rows = [SourceRow(position=0, key=key, values={}) for key in keys]
-        known = {key: stored.known for key, stored in self._batch.stored(rows, lock=True).items()}
+        known = self._batch.states(rows)
         undecided = self._undecided([state.record_id for state in known.values()])
         intents, looked_at = [], []
         for key, state in known.items():
