@@ -155,6 +155,13 @@ def test_large_records_make_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> 
     assert [len(batch.records) for batch in reading(size=50).batches(rows)] == [3, 3, 1]
 
 
+def test_the_first_batch_is_small_and_the_next_ones_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_ahead, "FIRST_ROWS", 4)
+    rows = [row(number) for number in range(10, 60)]
+    assert [len(batch.records) for batch in reading(size=10).batches(rows)] == [4, 8, 10, 10, 10, 8]
+    assert [len(batch.records) for batch in reading(size=3).batches(rows[:7])] == [3, 3, 1]
+
+
 def test_rows_are_judged_ahead_where_it_is_asked_for() -> None:
     rows = [row(number, full_name="Ada") for number in range(10, 16)]
     cut = reading(ahead=True)

@@ -22,6 +22,9 @@ READY = 1
 """Batches that wait to be taken."""
 BATCH_BYTES = 4 * 1024 * 1024
 """Of what was read: large records make smaller batches, so that memory stays flat whatever they hold."""
+FIRST_ROWS = 250
+"""Of the first batch; each has twice as many as the one before, up to all that a batch may have: what is read first is
+written while the rest is judged."""
 STOP_SECONDS = 2.0
 """How long a reading that is given up is waited for: its source may be one that does not answer."""
 T = TypeVar("T")
@@ -70,7 +73,7 @@ class Reading:
     def batches(self, rows: Iterable[SourceRow]) -> Generator[ReadBatch, None, None]:
         """The batches, each when it is asked for."""
         chunk: list[SourceRow] = []
-        held = 0
+        held, size = 0, min(self._size, FIRST_ROWS)
         for row in rows:
             if row.updated_at is not None and (self.latest is None or row.updated_at > self.latest):
                 self.latest = row.updated_at
@@ -78,9 +81,9 @@ class Reading:
                 continue
             chunk.append(row)
             held += len(row.raw)
-            if len(chunk) == self._size or held >= BATCH_BYTES:
+            if len(chunk) == size or held >= BATCH_BYTES:
                 yield self._batch(chunk)
-                chunk, held = [], 0
+                chunk, held, size = [], 0, min(self._size, 2 * size)
         if chunk:
             yield self._batch(chunk)
 
