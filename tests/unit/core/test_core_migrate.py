@@ -234,16 +234,29 @@ def test_the_command_waits_as_long_as_it_is_told(command: pytest.MonkeyPatch) ->
     command.setenv("LOOMA_HISTORY_MONTHS", "12")
     command.setenv("LOOMA_DELETED_DAYS", "9")
     command.setenv("LOOMA_LEDGER_KEY", "hidden-word")
+    command.setenv("LOOMA_KEY_RING_FILE", "/etc/ring.json")
     module.main()
-    how = {"wait_seconds": 7, "history_months": 12, "deleted_days": 9, "ledger_key": "hidden-word"}
+    how = {
+        "wait_seconds": 7,
+        "history_months": 12,
+        "deleted_days": 9,
+        "ledger_key": "hidden-word",
+        "key_ring_file": "/etc/ring.json",
+    }
     assert asked == [("postgresql+psycopg://owner:hidden-word@db/looma", how)]
 
 
 def test_what_keeps_it_from_migrating_is_its_exit_code(command: pytest.MonkeyPatch) -> None:
     def fail(
-        _url: str, *, wait_seconds: float, history_months: int, deleted_days: int, ledger_key: str
+        _url: str,
+        *,
+        wait_seconds: float,
+        history_months: int,
+        deleted_days: int,
+        ledger_key: str,
+        key_ring_file: str,
     ) -> dict[str, str]:
-        assert (history_months, deleted_days, ledger_key) == (36, 30, "")
+        assert (history_months, deleted_days, ledger_key, key_ring_file) == (36, 30, "", "")
         raise MigrationError(f"nobody answered for {wait_seconds} s")
 
     command.setattr(module, "migrate", fail)
