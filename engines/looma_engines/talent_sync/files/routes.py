@@ -191,7 +191,6 @@ class FileController(Controller):
     @get(
         "/{file_id:uuid}/content",
         summary="Download a résumé file",
-        media_type="application/octet-stream",
         operation_class=ContentOperation,
         response_headers=FILE_NAME,
         opt=answers(
