@@ -60,6 +60,8 @@ IfRange = Annotated[
         description="ETag of which the range is asked; of another: the whole.",
     ),
 ]
+# Litestar keeps the name `state` for itself.
+Standing = Annotated[FileState | None, Parameter(query="state", description="What a reader said of them.")]
 Unlinked = Annotated[bool, Parameter(description="Only files that are nobody's yet.")]
 
 
@@ -149,13 +151,13 @@ class FileController(Controller):
         principal: Principal,
         files: FileService,
         talent_id: Whose = None,
-        state: FileState | None = None,
+        standing: Standing = None,
         unlinked: Unlinked = False,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[ResumeFile]:
         """One page of files without their content, newest first."""
-        filters = {"talent_id": talent_id, "state": state, "unlinked": unlinked}
+        filters = {"talent_id": talent_id, "state": standing, "unlinked": unlinked}
         return await files.page(principal, filters=filters, limit=limit, cursor=cursor)
 
     @get("/count", summary="Count résumé files")
@@ -165,11 +167,11 @@ class FileController(Controller):
         principal: Principal,
         files: FileService,
         talent_id: Whose = None,
-        state: FileState | None = None,
+        standing: Standing = None,
         unlinked: Unlinked = False,
     ) -> Count:
         """How many files the list has with these filters: exact up to 1,000, an estimate beyond."""
-        filters = {"talent_id": talent_id, "state": state, "unlinked": unlinked}
+        filters = {"talent_id": talent_id, "state": standing, "unlinked": unlinked}
         return await files.count(principal, filters)
 
     @get(
@@ -189,7 +191,6 @@ class FileController(Controller):
     @get(
         "/{file_id:uuid}/content",
         summary="Download a résumé file",
-        media_type="application/octet-stream",
         operation_class=ContentOperation,
         response_headers=FILE_NAME,
         opt=answers(
