@@ -94,10 +94,12 @@ class ApplicationDraft(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
         StageKey | None, Meta(description="An open stage to begin in; the first one if it is left out.")
     ] = None
     owner: Owner | None = None
-    source: Annotated[
-        str | None,
-        Meta(max_length=100, description="How the person came.", examples=["referral", "job board"]),
-    ] = None
+    source: (
+        Annotated[
+            str, Meta(max_length=100, description="How the person came.", examples=["referral", "job board"])
+        ]
+        | None
+    ) = None
 
 
 class Application(msgspec.Struct, kw_only=True):

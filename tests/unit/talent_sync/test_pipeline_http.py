@@ -23,8 +23,8 @@ API = "/api/v1"
 KEYS = ["applied", "screening", "interview", "offer", "hired", "rejected", "withdrawn"]
 
 
-def made(client: Client, auth: Auth, kind: str, **draft: Any) -> str:
-    answer = client.post(f"{API}/{kind}", json=draft, headers=auth)
+def made(client: Client, auth: Auth, records: str, **draft: Any) -> str:
+    answer = client.post(f"{API}/{records}", json=draft, headers=auth)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
