@@ -38,5 +38,6 @@ def test_given_a_skill_when_it_is_put_under_its_own_then_its_field_says_why_not(
     expect(page.locator("#below")).to_contain_text(below)
     page.get_by_text("Edit", exact=True).click()
     page.get_by_label("Above it").fill(below)
+    browser.expect_failure(422)
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#field-parents-errors")).to_contain_text("closes a circle")
