@@ -71,7 +71,7 @@ def test_a_name_that_is_no_engine_ends_with_those_that_are(
     with pytest.raises(SystemExit) as ended:
         looma_engine(environment, *words)
     assert ended.value.code == 2
-    assert "resume, sync-worker, talent-sync" in capsys.readouterr().err
+    assert "resume, skills-import, sync-worker, talent-sync" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ["-h", "--help"])

@@ -129,14 +129,14 @@ def test_what_a_skill_loses_points_for() -> None:
 def test_rows_of_our_own_csv() -> None:
     header = "key,name_en,name_zh,kind,aliases_en,aliases_zh,parents"
     first, second, third = read_skills(
-        csv_of(header, "go,Go,Go语言,tool,Golang; Go lang,,languages", "x,X,,spell,,,", ",,,,,,"), "csv"
+        csv_of(header, "go,Go,Go语言,tool,Golang; Go lang,,languages", "x,X,,spell,,,", "c,,,,,,"), "csv"
     )
     assert first.skill is not None
     assert (first.line, first.skill.key, first.skill.name_zh) == (2, "go", "Go语言")
     assert [alias.name for alias in first.skill.aliases or ()] == ["Golang", "Go lang"]
     assert (first.skill.parents, first.skill.esco_uri, first.skill.language) == (["languages"], None, None)
     assert [error.field for error in second.errors] == ["kind"]
-    assert third.skill == Incoming(aliases=[], parents=[])
+    assert third.skill == Incoming(key="c", aliases=[], parents=[])
 
 
 def test_a_column_that_is_not_known_is_told_for_each_row() -> None:

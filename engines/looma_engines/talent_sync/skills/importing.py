@@ -138,7 +138,7 @@ async def _write(session: AsyncSession, done: Sequence[Planned]) -> None:
     if updated:
         # As a table: the session would take these for objects of its own that it is to keep in step.
         table = cast("Table", SkillRow.__table__)
-        changes = {name: bindparam(f"new_{name}") for name in (*FIELDS, "version")}
+        changes: dict[str, Any] = {name: bindparam(f"new_{name}") for name in (*FIELDS, "version")}
         connection = await session.connection()
         await connection.execute(
             update(table).where(table.c.id == bindparam("its_id")).values(**changes, updated_at=func.now()),

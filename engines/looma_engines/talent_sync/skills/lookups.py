@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -87,7 +87,7 @@ class SkillLookups:
             rows = (await session.execute(_MATCHES, {"text": wanted, "most": limit})).all()
         return SkillMatches(
             items=[
-                SkillMatch(skill=_ref(row), name=row.name, language=row.language, match=_match(row.match))
+                SkillMatch(skill=_ref(row), name=row.name, language=row.language, match=row.match)
                 for row in rows
             ]
         )
@@ -132,7 +132,3 @@ def _refs(rows: Iterable[Any]) -> SkillRefs:
 
 def _ref(row: Any) -> SkillRef:  # noqa: ANN401 - a row of any of the statements
     return msgspec.convert({name: getattr(row, name) for name in SkillRef.__struct_fields__}, SkillRef)
-
-
-def _match(word: str) -> Literal["exact", "prefix", "part"]:
-    return msgspec.convert(word, Literal["exact", "prefix", "part"])

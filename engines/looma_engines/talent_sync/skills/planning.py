@@ -91,8 +91,8 @@ def plan(
 
 def _rows(
     given: Iterable[Given],
-    by_key: Mapping[str | None, Stored],
-    by_concept: Mapping[str | None, Stored],
+    by_key: Mapping[str, Stored],
+    by_concept: Mapping[str, Stored],
     new_id: Callable[[], UUID],
 ) -> Iterable[_Row]:
     lines: dict[str, int] = {}
@@ -117,7 +117,7 @@ def _rows(
         yield row
 
 
-def _draft(row: _Row, known: Mapping[str | None, UUID], today: date) -> None:
+def _draft(row: _Row, known: Mapping[str, UUID], today: date) -> None:
     if row.stored is not None and (row.stored.by_people or row.stored.deleted):
         return
     before = row.stored.draft if row.stored is not None else SkillDraft()
