@@ -74,4 +74,4 @@ def test_the_page_holds_nothing_that_a_browser_would_run() -> None:
     assert "<script" not in page
     assert "<img" not in page
     assert "&lt;script&gt;" in page
-    assert "Files that are kept" in page
+    assert "Files that the record was made from" in page
