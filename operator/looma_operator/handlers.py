@@ -5,12 +5,13 @@ Only `on.event` handlers are used, so Kopf itself writes nothing either: no fina
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import kopf
 
 from .echoes import Seen
+from .indexing import Index
 from .kube import kinds
 from .names import GROUP, LABEL_INSTANCE, LABEL_NAME, LABEL_PART_OF, PART_OF, VERSION
 from .queueing import Key
@@ -61,11 +62,12 @@ class RouteBook:
 
     def __init__(self) -> None:
         """Begin empty; the first listing fills it."""
-        self._models: dict[Key, frozenset[str]] = {}
-        self._followed: dict[Key, frozenset[str]] = {}
+        # All by namespace as well: names are of one.
+        self._models: Index[Key, tuple[str, str]] = Index()
+        self._followed: Index[Key, tuple[str, str]] = Index()
+        self._paths: Index[Key, tuple[str, str]] = Index()
+        self._leads_to: Index[Key, tuple[str, str]] = Index()
         self._versions: dict[tuple[str, str], frozenset[str]] = {}
-        self._paths: dict[Key, frozenset[str]] = {}
-        self._leads_to: dict[Key, frozenset[str]] = {}
         self._targets: dict[Key, str] = {}
 
     def note(
@@ -76,47 +78,41 @@ class RouteBook:
         Answers the models for which something changed, and the services whose paths it met or meets, or whose route
         leads to it, if it has just come or gone.
         """
-        before_models, before_paths = self._models.pop(key, frozenset()), self._paths.pop(key, frozenset())
-        models: frozenset[str] = frozenset()
-        paths: frozenset[str] = frozenset()
+
+        def here(names: Iterable[str]) -> frozenset[tuple[str, str]]:
+            return frozenset((key.namespace, name) for name in names)
+
         came_or_went = (key in self._leads_to) != (spec is not None)
-        self._leads_to.pop(key, None)
-        self._followed.pop(key, None)
-        if spec is not None:
-            self._leads_to[key] = _leads_to(spec)
-            references = spec.get("modelRefs") or []
-            followed = frozenset(item["model"] for item in references if item.get("model"))
-            models = frozenset(item["name"] for item in references if item.get("name")).union(
-                *(self._versions.get((key.namespace, model), frozenset()) for model in followed)
-            )
-            self._followed[key] = followed
-            paths = frozenset((spec.get("route") or {}).get("pathPrefixes") or [])
-            self._models[key], self._paths[key] = models, paths
         moved = self._targets.pop(key, "") != target
-        if spec is not None:
+        models = paths = frozenset[tuple[str, str]]()
+        if spec is None:
+            before_models, before_paths = self._models.drop(key), self._paths.drop(key)
+            self._followed.drop(key)
+            self._leads_to.drop(key)
+        else:
             self._targets[key] = target
-        touched = before_paths ^ paths
-        if not touched and not came_or_went:
-            return models | before_models if moved else models ^ before_models, frozenset()
-        rivals = frozenset(
-            other
-            for other, theirs in self._paths.items()
-            if (theirs & touched or (came_or_went and key.name in self._leads_to[other]))
-            and other != key
-            and other.namespace == key.namespace
-        )
-        return models | before_models if moved else models ^ before_models, rivals
+            references = spec.get("modelRefs") or []
+            followed = here(item["model"] for item in references if item.get("model"))
+            models = here(item["name"] for item in references if item.get("name")).union(
+                *(here(self._versions.get(model, ())) for model in followed)
+            )
+            paths = here((spec.get("route") or {}).get("pathPrefixes") or [])
+            before_models, before_paths = self._models.put(key, models), self._paths.put(key, paths)
+            self._followed.put(key, followed)
+            self._leads_to.put(key, here(_leads_to(spec)))
+        rivals = {rival for path in before_paths ^ paths for rival in self._paths.holders(path)}
+        if came_or_went:
+            rivals.update(self._leads_to.holders((key.namespace, key.name)))
+        changed = models | before_models if moved else models ^ before_models
+        return frozenset(name for _, name in changed), frozenset(rivals - {key})
 
     def users_of(self, namespace: str, name: str, model: str = "") -> frozenset[Key]:
         """The services that name the ModelVersion, or follow a channel of its model; remembers that there is it."""
         if model:
             known = self._versions.get((namespace, model), frozenset())
             self._versions[namespace, model] = known | {name}
-        named = {key for key, models in self._models.items() if key.namespace == namespace and name in models}
-        follow = {
-            key for key, models in self._followed.items() if key.namespace == namespace and model in models
-        }
-        return frozenset(named | follow)
+        named, follow = self._models.holders((namespace, name)), self._followed.holders((namespace, model))
+        return frozenset((*named, *follow))
 
 
 def register(registry: kopf.OperatorRegistry, wake: Wake, note: Callable[..., object]) -> None:

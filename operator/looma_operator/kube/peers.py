@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 
 from looma_core.kube import KubeError
 
+from ..indexing import Index
 from ..names import GATEWAY_ENGINE
 from ..plan.observed import Peer
 from ..resources import Json, parse_time
@@ -40,14 +41,6 @@ class _Known:
     version: int
     peer: Peer | None
     gateways: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """The paths that admission let a service have, which may not be stored yet; `until` is of the loop's clock."""
-
-    paths: tuple[str, ...]
-    until: float
 
 
 def _version(meta: Json) -> int:
@@ -82,32 +75,58 @@ class Neighbours:
     gateways: int
 
 
+class _Claims:
+    """The paths that admission let services have, which may not be stored yet; times are of the loop's clock."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+        self._paths: Index[str, str] = Index()
+
+    def put(self, name: str, paths: Iterable[str], *, now: float) -> None:
+        """The service claims these paths for CLAIM_SECONDS, and no others."""
+        self._forget_old(now)
+        # The oldest are first: a service that claims again goes to the end.
+        self.drop(name)
+        self._until[name] = now + CLAIM_SECONDS
+        self._paths.put(name, paths)
+
+    def drop(self, name: str) -> None:
+        """The service claims nothing."""
+        self._until.pop(name, None)
+        self._paths.drop(name)
+
+    def owners(self, path: str, *, now: float) -> list[str]:
+        """Names of the services that claim the path."""
+        self._forget_old(now)
+        return sorted(self._paths.holders(path))
+
+    def _forget_old(self, now: float) -> None:
+        while self._until and self._until[first := next(iter(self._until))] <= now:
+            self.drop(first)
+
+
 class _Book:
     """What is known of one namespace, found by name and by path."""
 
     def __init__(self) -> None:
         self.entries: dict[str, _Known] = {}
-        self._by_path: dict[str, set[str]] = {}
+        self._paths: Index[str, str] = Index()
         self._gateways: dict[str, int] = {}
 
     def put(self, name: str, entry: _Known) -> None:
         """Know the service by this entry alone."""
         self.remove(name)
         self.entries[name] = entry
-        for path in entry.peer.path_prefixes if entry.peer is not None else ():
-            self._by_path.setdefault(path, set()).add(name)
+        if entry.peer is not None:
+            self._paths.put(name, entry.peer.path_prefixes)
         if entry.gateways:
             self._gateways[name] = entry.gateways
 
     def remove(self, name: str) -> None:
         """Know nothing of the service."""
-        entry = self.entries.pop(name, None)
+        self.entries.pop(name, None)
         self._gateways.pop(name, None)
-        for path in entry.peer.path_prefixes if entry is not None and entry.peer is not None else ():
-            names = self._by_path.get(path, set())
-            names.discard(name)
-            if not names:
-                self._by_path.pop(path, None)
+        self._paths.drop(name)
 
     def gateways(self) -> int:
         """How many pods of gateways there are."""
@@ -115,7 +134,7 @@ class _Book:
 
     def owners(self, path: str) -> list[str]:
         """Names of the services that have the path."""
-        return sorted(self._by_path.get(path, ()))
+        return sorted(self._paths.holders(path))
 
     def peers(self, names: Iterable[str]) -> list[Peer]:
         """Those of the names that are there."""
@@ -131,7 +150,7 @@ class Peers:
         self._kube = kube
         self._news = news
         self._known = {namespace: _Book() for namespace in namespaces}
-        self._claims: dict[str, dict[str, _Claim]] = {namespace: {} for namespace in namespaces}
+        self._claims = {namespace: _Claims() for namespace in namespaces}
         self._listed: set[str] = set()
         self._listing = {namespace: asyncio.Lock() for namespace in namespaces}
 
@@ -152,7 +171,7 @@ class Peers:
         peer = None if gone else peer_of(raw)
         known.put(meta["name"], _Known(version, peer, 0 if gone else gateways_of(raw)))
         if peer is None:
-            self._claims[meta["namespace"]].pop(meta["name"], None)
+            self._claims[meta["namespace"]].drop(meta["name"])
         return True
 
     def claim(self, namespace: str, name: str, paths: Collection[str]) -> None:
@@ -161,13 +180,7 @@ class Peers:
         Whether the API server stored it is not known: another check may have refused it. So it counts for
         `CLAIM_SECONDS` only.
         """
-        now = asyncio.get_running_loop().time()
-        claims = self._claims[namespace]
-        # The oldest are first: a service that claims again goes to the end.
-        claims.pop(name, None)
-        while claims and claims[first := next(iter(claims))].until <= now:
-            del claims[first]
-        claims[name] = _Claim(tuple(paths), now + CLAIM_SECONDS)
+        self._claims[namespace].put(name, paths, now=asyncio.get_running_loop().time())
 
     async def of(self, namespace: str) -> Neighbours:
         """The services of the namespace, as new as the last `note`.
@@ -205,12 +218,12 @@ class Peers:
         """
         book = await self._listed_once(namespace)
         now = asyncio.get_running_loop().time()
-        claims = [(name, claim.paths) for name, claim in self._claims[namespace].items() if claim.until > now]
+        claims = self._claims[namespace]
         return next(
             (
                 (path, name)
                 for path in paths
-                for name in (*book.owners(path), *(name for name, theirs in claims if path in theirs))
+                for name in (*book.owners(path), *claims.owners(path, now=now))
                 if name != other_than
             ),
             None,
