@@ -82,6 +82,10 @@ class _Claims:
         self._until: dict[str, float] = {}
         self._paths: Index[str, str] = Index()
 
+    def __len__(self) -> int:
+        """How many services claim something, or did when this was last asked of a path."""
+        return len(self._until)
+
     def put(self, name: str, paths: Iterable[str], *, now: float) -> None:
         """The service claims these paths for CLAIM_SECONDS, and no others."""
         self._forget_old(now)
