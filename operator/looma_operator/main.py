@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import kopf
+import uvloop
 import yaml
 
 from looma_core.kube import SILENCE_SECONDS, KubeError, load_configuration
@@ -331,7 +332,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             notifications = load_settings(options.notifications)
         except ValueError as error:
             sys.exit(f"looma-operator: {error}")
-        asyncio.run(run(options, notifications))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(options, notifications))
 
 
 if __name__ == "__main__":
