@@ -249,7 +249,7 @@ def test_what_is_made_of_pieces_is_what_the_whole_text_has(urls: DatabaseUrls) -
         connection.execute("SELECT set_config('looma.tenant', 'pieces', false)")
         connection.execute(
             """INSERT INTO talent_sync.talents (id, full_name, headline, language, skills, source_type)
-            SELECT gen_random_uuid(), name, nullif(place % 3, 0)::text || ' ' || name, 'en',
+            SELECT gen_random_uuid(), name, nullif(place %% 3, 0)::text || ' ' || name, 'en',
                 jsonb_build_array('Go', name, 'C++'), 'manual'
             FROM unnest(%s::text[]) WITH ORDINALITY AS given (name, place)""",
             [list(ODD)],

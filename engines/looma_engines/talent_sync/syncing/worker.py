@@ -427,7 +427,7 @@ class RecordsWorker:
 
     def _cut(self, inputs: Inputs, *, ahead: bool = False) -> Reading:
         return Reading(
-            lambda row: shard_of(row, inputs.shards) == inputs.shard,
+            lambda row: inputs.shards == 1 or shard_of(row, inputs.shards) == inputs.shard,
             size=inputs.batch_size,
             judge=lambda row: judge(row, self._entity, today=self._now().date()),
             latest=self._latest,
