@@ -46,10 +46,11 @@ def kept(mark: Mark, version: int) -> KeptMark:
 
 def known_mark(stored: object, version: int) -> Mark | None:
     """The mark of a record that is at this version; None where none is kept, or that of another version."""
-    found = msgspec.convert(stored, KeptMark | None)
-    if found is None or found.version != version:
+    if stored is None:
         return None
-    return Mark(score=found.score, broken=found.broken)
+    # Of this one type: what a union may be is found out anew each time, and this is asked for every record.
+    found = msgspec.convert(stored, KeptMark)
+    return Mark(score=found.score, broken=found.broken) if found.version == version else None
 
 
 def mark_of(found: Assessment) -> Mark:
