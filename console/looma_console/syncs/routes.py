@@ -83,14 +83,14 @@ def sync_live(name: str) -> Response:
 @requires(Permission.SYNCS_READ)
 def readings(name: str) -> Response:
     """What its latest runs read: all of the source or what was changed, and from when to when."""
-    found = _find(name)
+    found, words = _find(name), dict[str, Any](_words())
     runs: list[SyncRun] = []
     problem = None
     try:
         runs = parts().engines.sync_runs(caller(), {"job": found.full_name, "limit": READINGS}).items
     except EngineError as error:
         problem = explain(error)
-    return render("syncs/readings.html", "main", job=found, runs=runs, problem=problem, **_words())
+    return render("syncs/readings.html", "main", job=found, runs=runs, problem=problem, **words)
 
 
 @blueprint.get("/syncs/<name>/requests/<action>")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -77,17 +77,18 @@ def zipped(document: PersonExport) -> Iterator[bytes]:
     Each form is made when its turn comes, and goes out in parts. No name in the archive comes from outside, so that
     unpacking it writes nowhere else.
     """
+    made: dict[str, Callable[[], bytes]] = {
+        "person.json": lambda: msgspec.json.format(msgspec.json.encode(document), indent=2),
+        "person.html": lambda: readable(document),
+        "files.json": lambda: msgspec.json.format(msgspec.json.encode(_files(document)), indent=2),
+    }
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, made in (
-            ("person.json", lambda: msgspec.json.format(msgspec.json.encode(document), indent=2)),
-            ("person.html", lambda: readable(document)),
-            ("files.json", lambda: msgspec.json.format(msgspec.json.encode(_files(document)), indent=2)),
-        ):
+        for name, make in made.items():
             at = document.made_at
             entry = zipfile.ZipInfo(name, (at.year, at.month, at.day, at.hour, at.minute, at.second))
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, _MODE
-            content = memoryview(made())
+            content = memoryview(make())
             with archive.open(entry, "w") as file:
                 for start in range(0, len(content), PART):
                     file.write(content[start : start + PART])

@@ -46,10 +46,11 @@ def kept(mark: Mark, version: int) -> KeptMark:
 
 def known_mark(stored: object, version: int) -> Mark | None:
     """The mark of a record that is at this version; None where none is kept, or that of another version."""
-    found = msgspec.convert(stored, KeptMark | None)
-    if found is None or found.version != version:
+    if stored is None:
         return None
-    return Mark(score=found.score, broken=found.broken)
+    # Of this one type: what a union may be is found out anew each time, and this is asked for every record.
+    found = msgspec.convert(stored, KeptMark)
+    return Mark(score=found.score, broken=found.broken) if found.version == version else None
 
 
 def mark_of(found: Assessment) -> Mark:
@@ -80,14 +81,15 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self._with(other, -1)
 
     def _with(self, other: Marks, times: int) -> Marks:
-        def joined(one: dict[str, int] | int, another: dict[str, int] | int) -> dict[str, int] | int:
-            if isinstance(one, int) or isinstance(another, int):
-                return one + times * another  # type: ignore[operator] - both are numbers, or none is
-            found = {name: one.get(name, 0) + times * another.get(name, 0) for name in {**one, **another}}
-            return {name: number for name, number in found.items() if number}
-
         return Marks(
-            **{name: joined(getattr(self, name), getattr(other, name)) for name in self.__struct_fields__}  # type: ignore[arg-type] - as above
+            before=_joined(self.before, other.before, times),
+            after=_joined(self.after, other.after, times),
+            before_sum=self.before_sum + times * other.before_sum,
+            after_sum=self.after_sum + times * other.after_sum,
+            failed=_joined(self.failed, other.failed, times),
+            fails=_joined(self.fails, other.fails, times),
+            broken=_joined(self.broken, other.broken, times),
+            mended=_joined(self.mended, other.mended, times),
         )
 
     @classmethod
@@ -129,3 +131,8 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def _band(score: int) -> str:
     return str(score // BAND * BAND)
+
+
+def _joined(one: dict[str, int], another: dict[str, int], times: int) -> dict[str, int]:
+    found = {name: one.get(name, 0) + times * another.get(name, 0) for name in {**one, **another}}
+    return {name: number for name, number in found.items() if number}
