@@ -145,7 +145,7 @@ FILLS: dict[str, dict[str, str]] = {
         "number": "CASE WHEN n % 5 <> 0 THEN n % 4 + 1 END",
         "file_name": "'cv.pdf'",
         "media_type": "'application/pdf'",
-        "size": "n",
+        "size": "n + 1",
         "sha256": "md5(n::text) || md5(n::text)",
         "content_hash": "'k:' || n",
         "state": "(ARRAY['stored', 'parsed', 'refused'])[n % 3 + 1]",
