@@ -159,7 +159,9 @@ def values_of(world: World, path: str, parameter: dict[str, Any]) -> list[str]:
     if parameter["name"] == "skill":
         return [world.common, world.rare, "00000000-0000-7000-8000-000000000000"]
     table = TABLES.get(path, path)
-    return [str(world.one(table, parameter["name"])), "00000000-0000-7000-8000-000000000000"]
+    there = str(world.one(table, parameter["name"]))
+    # What must fit a pattern is a name, and no id.
+    return [there] if "pattern" in str(schema) else [there, "00000000-0000-7000-8000-000000000000"]
 
 
 def combinations(world: World, path: str, *, with_words: bool = False) -> Iterator[dict[str, str]]:

@@ -15,6 +15,8 @@ StageKind = Literal["open", "hired", "rejected", "withdrawn"]
 """What it means to be in a stage: all but `open` are an end."""
 MoveAction = Literal["create", "move", "reopen", "hand-over"]
 
+MOST_STAGES = 100
+"""In use at a time: more are no board."""
 KEY_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 HINTS[KEY_PATTERN] = "write 1 to 40 small letters, digits and underscores, a letter first, such as phone_call"
 
@@ -73,7 +75,7 @@ class Stages(msgspec.Struct, kw_only=True):
 class StageOrder(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """All stages that are in use, by their keys, in the order that they are to have."""
 
-    order: Annotated[list[StageKey], Meta(max_length=100)]
+    order: Annotated[list[StageKey], Meta(max_length=MOST_STAGES)]
 
 
 class Retirement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

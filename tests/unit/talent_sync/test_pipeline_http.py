@@ -175,6 +175,19 @@ def test_a_stage_is_retired_when_nobody_is_in_it_or_with_a_target(client: Client
     assert (last_of_its_kind.status_code, fields(last_of_its_kind)) == (422, ["stage_id"])
 
 
+def test_there_are_no_more_stages_than_can_be_ordered(client: Client, auth: Auth) -> None:
+    names = {"name_zh": "阶段", "name_en": "Stage"}
+    stages(client, auth)
+    codes = [
+        client.post(f"{API}/stages", json={"key": f"stage_{number}", **names}, headers=auth).status_code
+        for number in range(94)
+    ]
+    assert codes == [201] * 93 + [409]
+    order = sorted(stages(client, auth))
+    put = client.post(f"{API}/stages/order", json={"order": order}, headers=auth)
+    assert [stage["key"] for stage in put.json()["items"]] == order
+
+
 def test_somebody_applies_and_goes_through_the_stages(client: Client, auth: Auth) -> None:
     talent, work = person(client, auth), job(client, auth)
     application = apply(client, auth, talent, work, source="referral", owner="ben")

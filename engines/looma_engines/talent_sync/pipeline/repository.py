@@ -274,7 +274,7 @@ def _placed(step: Step) -> dict[str, Any]:
     }
 
 
-def _wanted(filters: Mapping[str, object], stale_since: datetime | None) -> Select[tuple[ApplicationRow]]:
+def _wanted(filters: Mapping[str, object], stale_since: datetime | None) -> Select[ApplicationRow]:
     row = ApplicationRow
     conditions: list[ColumnElement[bool]] = [row.deleted_at.is_(None)]
     conditions += [getattr(row, name) == value for name, value in filters.items() if value is not None]

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from looma_core import logging
 from looma_core.api.pipeline import (
+    MOST_STAGES,
     Retirement,
     Stage,
     StageDraft,
@@ -61,12 +62,14 @@ class StageService:
         """Add a stage, after the last one of its kind.
 
         Raises:
-            Conflict: there is one with this key, or was one.
+            Conflict: there is one with this key, or was one; or there are too many.
             ValidationProblem: a name is none.
         """
         names = _named(draft)
         async with self._database.tenant_session(principal) as session:
             used = await _locked(session)
+            if len(used) >= MOST_STAGES:
+                raise Conflict(f"There are {MOST_STAGES} stages in use: retire one first.")
             made = await session.scalar(
                 insert(StageRow)
                 .values(id=new_id(), key=draft.key, kind=draft.kind, place=len(used), **names)
