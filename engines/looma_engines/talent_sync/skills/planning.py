@@ -130,8 +130,11 @@ def _draft(row: _Row, known: Mapping[str, UUID], today: date) -> None:
     if said.aliases is not None:
         others = [alias for alias in before.aliases if said.language and alias.language != said.language]
         plain["aliases"] = [*others, *said.aliases]
-    for field, wanted in (("parents", said.parents), ("replaced_by", [said.replaced_by])):
-        if wanted is None or wanted == [None]:
+    for field, wanted in (
+        ("parents", said.parents),
+        ("replaced_by", [said.replaced_by] if said.replaced_by else None),
+    ):
+        if wanted is None:
             continue
         if missing := [name for name in wanted if name not in known]:
             row.errors.append(FieldError(field=field, message=f"there is no skill {missing[0]}"))
