@@ -7,8 +7,6 @@
 | changes                                | the last one read another `form`      | all                  |
 | changes                                | the last full one is `full_every` ago | all                  |
 | changes                                | else                                  | changes, and overlap |
-| the stream of changes                  | none with a mark, another form, …     | all                  |
-| the stream of changes                  | else                                  | what the stream has  |
 
 All shards of a run do the same: the first one's span is kept in the database, and the others take it from there. Only
 `until` is each one's own, as each has begun to read at a time of its own.
@@ -33,20 +31,17 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `until` is the source's time before its first record was read: what is changed later is the next run's, whatever a
     later part of this reading may see. `before` is the watermark that stood, `form` a digest of how records are made.
-    `mark` is where the source's stream of changes was when the run began, `followed` the mark that it is read from.
     """
 
     until: datetime
     form: str = ""
     since: datetime | None = None
     before: datetime | None = None
-    mark: str = ""
-    followed: str = ""
 
     @property
     def full(self) -> bool:
         """Whether it is all."""
-        return self.since is None and not self.followed
+        return self.since is None
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     watermark: datetime | None
 
 
-def next_span(
-    *, asked: Incremental | None, form: str, past: Sequence[Run], now: datetime, mark: str = ""
-) -> Span:
+def next_span(*, asked: Incremental | None, form: str, past: Sequence[Run], now: datetime) -> Span:
     """What a run reads, by the table above.
 
     Args:
@@ -66,19 +59,13 @@ def next_span(
         form: digest of how records are made of the source now.
         past: runs that succeeded, the newest first.
         now: the time by the source's clock.
-        mark: where its stream of changes is; empty where times are gone by.
     """
     last = past[0] if past else None
-    if asked is None or last is None or last.span is None or last.span.form != form:
-        return Span(until=now, form=form, mark=mark)
-    begins_at = last.span.mark if mark else last.watermark
-    if not begins_at:
-        return Span(until=now, form=form, mark=mark)
+    if asked is None or last is None or last.watermark is None or last.span is None or last.span.form != form:
+        return Span(until=now, form=form)
     since_full = next((at for at, run in enumerate(past) if run.span is None or run.span.full), len(past))
     if asked.full_every and since_full + 1 >= asked.full_every:
-        return Span(until=now, form=form, mark=mark)
-    if mark or last.watermark is None:
-        return Span(until=now, form=form, before=last.watermark, mark=mark, followed=last.span.mark)
+        return Span(until=now, form=form)
     since = last.watermark - duration(asked.overlap)
     return Span(until=now, form=form, since=since, before=last.watermark)
 
