@@ -497,12 +497,6 @@ REFUSED = [
     (JOB, "spec.validation", {"minQuality": 101}, "less than or equal to 100"),
     (JOB, "spec.validation", {"onInvalid": "ignore"}, 'supported values: "quarantine", "skip", "fail"'),
     (JOB, "spec.onMissing", "archive", 'supported values: "keep", "delete"'),
-    (
-        JOB,
-        "spec.source",
-        {**CRM, "incremental": {"stream": True}},
-        "change streams are of type mongodb alone",
-    ),
     (JOB, "spec.direction", "both", 'supported values: "oneWay", "twoWay"'),
     (
         JOB,

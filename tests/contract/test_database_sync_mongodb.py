@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Int64, ObjectId, Timestamp, json_util
+from bson import Int64, ObjectId
 from bson.decimal128 import Decimal128
-from pymongo import MongoClient
 
 from looma_core.api.syncjob import ExitCode
 from looma_engines.talent_sync.syncing.back.to_mongodb import MongodbWriter
-from looma_engines.talent_sync.syncing.sources.streams import changed_since, mark_of
 from support.database import DatabaseUrls
 from support.key_ring import KEYS
 from support.mongo import Document, Mongo
@@ -313,66 +310,3 @@ def late(server: Mongo, method: Any, city: str) -> Any:
         return method(self, *arguments)
 
     return changes_first
-
-
-def timeless(number: int, **changes: Any) -> Document:
-    found = document(number, **changes)
-    del found["changedAt"]
-    return found
-
-
-def test_a_run_reads_what_the_change_stream_names(runs: Runs, server: Mongo) -> None:
-    """No document has a time, and none needs one."""
-    runs.source = {**runs.source, "incremental": {"stream": True}}
-    runs.target = {"onMissing": "delete"}
-    server.write([timeless(number) for number in range(1, 31)])
-    assert runs.one().read == 30
-    report = runs.one()
-    # Begun by the server's own time, the first one may see again what was made in its second.
-    assert report.updated == 0
-    server.change({"_id": ObjectId(key(3))}, {"$set": {"title": "Lead"}})
-    server.change({"_id": ObjectId(key(3))}, {"$set": {"title": "Head"}})
-    server.insert(timeless(40))
-    server.remove({"_id": ObjectId(key(9))})
-    report = runs.one()
-    assert (report.created, report.updated, report.deleted) == (1, 1, 0)
-    assert runs.talents()[key(3)]["headline"] == "Head"
-    assert "read what the source's stream of changes had" in report.message
-    time.sleep(1.1)
-    assert runs.one().read == 0, "and nothing again"
-    server.change({"_id": ObjectId(key(5))}, {"$set": {"title": "Lead"}})
-    report = runs.one()
-    assert (report.read, report.updated, report.verified) == (1, 1, 1)
-    runs.source = {**runs.source, "incremental": {"stream": True, "full": "now"}}
-    assert (runs.one().deleted, len(runs.talents())) == (1, 30), "deletions are of full runs"
-
-
-def test_a_stream_that_was_lost_is_made_good_by_reading_all(runs: Runs, server: Mongo) -> None:
-    runs.source = {**runs.source, "incremental": {"stream": True}}
-    server.write([timeless(number) for number in range(1, 6)])
-    assert runs.one().read == 5
-    # Dropped and made anew: no stream tells of each document.
-    server.write([timeless(number, title="Lead") for number in range(1, 8)])
-    report = runs.one()
-    assert (report.created, report.updated) == (2, 5)
-
-
-def test_a_stream_goes_on_after_a_token(runs: Runs, server: Mongo) -> None:
-    server.write([timeless(number) for number in range(1, 6)])
-    with MongoClient[Document](server.url) as client:
-        people = client["crm"]["people"]
-        with people.watch(max_await_time_ms=200) as stream:
-            stream.try_next()
-            people.update_one({"_id": ObjectId(key(2))}, {"$set": {"title": "Lead"}})
-            change = stream.try_next()
-            assert change is not None
-        people.update_one({"_id": ObjectId(key(4))}, {"$set": {"title": "Lead"}})
-        people.update_one({"_id": ObjectId(key(5))}, {"$set": {"title": "Lead"}})
-        mark = json_util.dumps({"after": change["_id"]})
-        assert changed_since(people, mark) == [ObjectId(key(4)), ObjectId(key(5))]
-        assert json.loads(mark_of(people, Timestamp(1, 1)))
-    given = runs.inputs(epoch=1)
-    source = runs.worker(given)._opened(given)
-    source.follow(mark)
-    assert [row.key for row in source.rows(after="", since=None)] == [key(4), key(5)]
-    source.source.close()

@@ -1,6 +1,6 @@
 """A server that speaks MongoDB's own protocol, as a process of its own that can be killed and started again.
 
-It is mongo-java-server, which keeps all in memory and has no replica sets, but change streams. Maven fetches it
+It is mongo-java-server, which keeps all in memory and has neither replica sets nor change streams. Maven fetches it
 once into Looma's cache; nothing is fetched where it is there.
 """
 
@@ -96,11 +96,6 @@ class Mongo:
         """Change documents."""
         with MongoClient[Document](self.url) as client:
             client["crm"][collection].update_many(which, change)
-
-    def insert(self, document: Document, collection: str = "people") -> None:
-        """Add a document."""
-        with MongoClient[Document](self.url) as client:
-            client["crm"][collection].insert_one(dict(document))
 
     def remove(self, which: Document, collection: str = "people") -> None:
         """Remove documents."""

@@ -78,14 +78,12 @@ class Incremental(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     """Runs that read only what changed since the last one that succeeded.
 
     `overlap` is how far before that a run begins, for what was written slowly; `full_every` makes each so-manieth run a
-    full one, and a `full` that no full run had before makes the next run one. With `stream` the source's own stream of
-    changes says what changed, and no times.
+    full one, and a `full` that no full run had before makes the next run one.
     """
 
     overlap: str = "5m"
     full_every: int = 0
     full: str = ""
-    stream: bool = False
 
 
 class SourceBase(

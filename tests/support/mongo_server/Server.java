@@ -21,10 +21,7 @@ public class Server {
     public static void main(String[] arguments) throws InterruptedException {
         MemoryBackend backend = new MemoryBackend();
         backend.version(new Oldest());
-        MongoServer server = new MongoServer(backend);
-        // For change streams, as a replica set has them.
-        server.enableOplog();
-        server.bind("127.0.0.1", Integer.parseInt(arguments[0]));
+        new MongoServer(backend).bind("127.0.0.1", Integer.parseInt(arguments[0]));
         System.out.println("ready");
         Thread.currentThread().join();
     }

@@ -124,11 +124,6 @@ def run(*, since: datetime | None = None, watermark: datetime | None = NOW, form
     return Run(span=Span(until=NOW, form=form, since=since), watermark=watermark)
 
 
-def marked(mark: str, *, followed: str = "", watermark: datetime | None = NOW, form: str = "f") -> Run:
-    return Run(span=Span(until=NOW, form=form, mark=mark, followed=followed), watermark=watermark)
-
-
-STREAM = Incremental(stream=True)
 ALWAYS, THIRD = Incremental(overlap="1h"), Incremental(overlap="1h", full_every=3)
 
 
@@ -154,28 +149,6 @@ def test_a_run_reads_all_or_what_changed(asked, past, since, full_in):
     assert (span.since, span.full, span.until) == (since, since is None, NOW + HOUR)
     assert span.before == (NOW if since else None)
     assert span.full_in == full_in
-
-
-@pytest.mark.parametrize(
-    ("asked", "past", "followed"),
-    [
-        (STREAM, [], ""),
-        (STREAM, [run()], ""),
-        (STREAM, [marked("a", form="other")], ""),
-        (STREAM, [marked("a")], "a"),
-        (STREAM, [marked("b"), marked("a")], "b"),
-        # No time was ever seen, and none is needed.
-        (STREAM, [marked("a", watermark=None)], "a"),
-        (STREAM, [run(), marked("a")], ""),
-        (Incremental(stream=True, full_every=2), [marked("a")], "a"),
-        (Incremental(stream=True, full_every=2), [marked("b", followed="a"), marked("a")], ""),
-        (Incremental(stream=True, full_every=3), [marked("b", followed="a"), marked("a")], "b"),
-    ],
-)
-def test_a_run_follows_the_stream_from_the_mark_of_the_last(asked, past, followed):
-    span = next_span(asked=asked, form="f", past=past, now=NOW, mark="now")
-    assert (span.followed, span.mark, span.since) == (followed, "now", None)
-    assert span.full == (followed == "")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@
 | changes                                | the last one read another `form`      | all                  |
 | changes                                | the last full one is `full_every` ago | all                  |
 | changes                                | else                                  | changes, and overlap |
-| the stream of changes                  | none with a mark, another form, …     | all                  |
-| the stream of changes                  | else                                  | what the stream has  |
 
 All shards of a run do the same: the first one's span is kept in the database, and the others take it from there. Only
 `until` is each one's own, as each has begun to read at a time of its own.
@@ -34,7 +32,6 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `until` is the source's time before its first record was read: what is changed later is the next run's, whatever a
     later part of this reading may see. `before` is the watermark that stood, `form` a digest of how records are made.
     `full_in` is which run after this one reads all again by `fullEvery`: 1 is the next one.
-    `mark` is where the source's stream of changes was when the run began, `followed` the mark that it is read from.
     """
 
     until: datetime
@@ -42,13 +39,11 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: datetime | None = None
     before: datetime | None = None
     full_in: int | None = None
-    mark: str = ""
-    followed: str = ""
 
     @property
     def full(self) -> bool:
         """Whether it is all."""
-        return self.since is None and not self.followed
+        return self.since is None
 
 
 def reading_of(span: Span | None) -> Reading:
@@ -70,9 +65,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     watermark: datetime | None
 
 
-def next_span(
-    *, asked: Incremental | None, form: str, past: Sequence[Run], now: datetime, mark: str = ""
-) -> Span:
+def next_span(*, asked: Incremental | None, form: str, past: Sequence[Run], now: datetime) -> Span:
     """What a run reads, by the table above.
 
     Args:
@@ -80,23 +73,16 @@ def next_span(
         form: digest of how records are made of the source now.
         past: runs that succeeded, the newest first.
         now: the time by the source's clock.
-        mark: where its stream of changes is; empty where times are gone by.
     """
     last = past[0] if past else None
     every = (asked.full_every or None) if asked is not None else None
-    if asked is None or last is None or last.span is None or last.span.form != form:
-        return Span(until=now, form=form, mark=mark, full_in=every)
-    begins_at = last.span.mark if mark else last.watermark
-    if not begins_at:
-        return Span(until=now, form=form, mark=mark, full_in=every)
+    if asked is None or last is None or last.watermark is None or last.span is None or last.span.form != form:
+        return Span(until=now, form=form, full_in=every)
     since_full = next((at for at, run in enumerate(past) if run.span is None or run.span.full), len(past))
     if every is not None and since_full + 1 >= every:
-        return Span(until=now, form=form, mark=mark, full_in=every)
-    left = None if every is None else every - since_full - 1
-    if mark or last.watermark is None:
-        followed = last.span.mark
-        return Span(until=now, form=form, before=last.watermark, mark=mark, followed=followed, full_in=left)
+        return Span(until=now, form=form, full_in=every)
     since = last.watermark - duration(asked.overlap)
+    left = None if every is None else every - since_full - 1
     return Span(until=now, form=form, since=since, before=last.watermark, full_in=left)
 
 

@@ -245,8 +245,6 @@ class RecordsWorker:
         message = told(self._checkpoint.tally, looked=self._looked, held=self._held)
         if self._since is not None:
             message += f"; read what changed since {self._since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        elif self._span is not None and self._span.followed:
-            message += "; read what the source's stream of changes had"
         elif self._target.on_missing == "delete" and self._shortfall:
             message += f"; nothing was deleted, as {self._shortfall}"
         return Conclusion(message=message, verified=self._held)
@@ -401,7 +399,7 @@ class RecordsWorker:
     @property
     def _is_whole(self) -> bool:
         """Whether what was read was all that the source has."""
-        return (self._span is None or self._span.full) and not self._shortfall
+        return self._since is None and not self._shortfall
 
     def _spanned(self, inputs: Inputs) -> Span | None:
         """Which part of the source is read; None where there is only all of it."""
@@ -410,17 +408,13 @@ class RecordsWorker:
             return None
         now, form = source.now(), form_of(inputs.source)
         asked = inputs.source.incremental if isinstance(inputs.source, RemoteSource) else None
-        mark = source.mark() if asked is not None and asked.stream else ""
 
         def decide(past: Sequence[Run], others: Span | None) -> Span:
             if others is not None:
                 return msgspec.structs.replace(others, until=now)
-            return next_span(asked=asked, form=form, past=past, now=now, mark=mark)
+            return next_span(asked=asked, form=form, past=past, now=now)
 
-        span = self._tried(inputs, lambda repository: repository.span(decide))
-        if span.followed:
-            source.follow(span.followed)
-        return span
+        return self._tried(inputs, lambda repository: repository.span(decide))
 
     def _rows(self, inputs: Inputs) -> Iterator[SourceRow]:
         return self._opened(inputs).rows(after="", since=self._since)

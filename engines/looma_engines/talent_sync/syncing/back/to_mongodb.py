@@ -7,8 +7,8 @@ server compares and changes a document at once, so nobody else's change is lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -43,20 +43,30 @@ class MongodbWriter(MongodbRecords):
             BadInputError: this account may not write there.
             SourceGoneError: the server is away.
         """
-        with self._asked() as documents, self._refusing() as refused:
-            found = list(documents.find(self._where(change.key)).limit(3).max_time_ms(TIMEOUT_MS))
-            rows = [
-                (document, row) for document in found if (row := self._row(document, 1)).key == change.key
-            ]
-            if not rows:
-                return Written(outcome=Outcome.MOVED, reason=GONE)
-            if len(rows) > 1:
-                return Written(outcome=Outcome.REFUSED, reason=DOUBLE)
-            document, before = rows[0]
-            if not change.is_as_read(before):
-                return Written(outcome=Outcome.MOVED, row=before, reason=CHANGED)
-            return self._written(documents, document, change)
-        return refused[0]
+        with self._asked() as documents:
+            try:
+                return self._compared(documents, change)
+            except DriftError as error:
+                return Written(outcome=Outcome.REFUSED, reason=str(error))
+            except InvalidDocument:
+                return Written(outcome=Outcome.REFUSED, reason="MongoDB has no room for the value")
+            except OperationFailure as error:
+                if error.code not in _REFUSED and not isinstance(error, WriteError):
+                    raise
+                # Of this document alone; the server's sentence may have the value.
+                return Written(outcome=Outcome.REFUSED, reason=f"MongoDB refuses it (code {error.code})")
+
+    def _compared(self, documents: Documents[Document], change: Change) -> Written:
+        found = list(documents.find(self._where(change.key)).limit(3).max_time_ms(TIMEOUT_MS))
+        rows = [(document, row) for document in found if (row := self._row(document, 1)).key == change.key]
+        if not rows:
+            return Written(outcome=Outcome.MOVED, reason=GONE)
+        if len(rows) > 1:
+            return Written(outcome=Outcome.REFUSED, reason=DOUBLE)
+        document, before = rows[0]
+        if not change.is_as_read(before):
+            return Written(outcome=Outcome.MOVED, row=before, reason=CHANGED)
+        return self._written(documents, document, change)
 
     def _written(self, documents: Documents[Document], document: Document, change: Change) -> Written:
         values = put(document, self._source.fields, change.values, change.base, like=_like)
@@ -103,21 +113,6 @@ class MongodbWriter(MongodbRecords):
         here: Document = {self._source.key: {"$in": _ids(key)}}
         given = self._filter(None, None)
         return {"$and": [given, here]} if given else here
-
-    @contextmanager
-    def _refusing(self) -> Iterator[list[Written]]:
-        """Turns the server's refusal of one document into what became of it; leaves all else."""
-        said: list[Written] = []
-        try:
-            yield said
-        except DriftError as error:
-            said.append(Written(outcome=Outcome.REFUSED, reason=str(error)))
-        except InvalidDocument:
-            said.append(Written(outcome=Outcome.REFUSED, reason="MongoDB has no room for the value"))
-        except OperationFailure as error:
-            if error.code not in _REFUSED and not isinstance(error, WriteError):
-                raise
-            said.append(Written(outcome=Outcome.REFUSED, reason=f"MongoDB refuses it (code {error.code})"))
 
 
 def _ids(key: str) -> list[Any]:

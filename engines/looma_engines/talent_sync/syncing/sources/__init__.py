@@ -10,7 +10,6 @@
 | opening       | the source that a SyncJob names: each kind has its line there                |
 | files         | CSV and JSONL                                                                |
 | remote_files  | the same by HTTP, and from S3                                                |
-| streams       | what changed in a collection of MongoDB, by its change stream                |
 | zervigo       | the platform Zervigo, page by page                                           |
 | remote        | what the last two ask with                                                   |
 """

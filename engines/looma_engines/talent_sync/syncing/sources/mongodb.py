@@ -1,15 +1,13 @@
 """Reads a collection of MongoDB, document by document, in the order of `_id`.
 
 There is no snapshot: a document that is there all the time is read once, and what changes meanwhile is seen by the
-second reading or by the next incremental run, which goes by times or by the change stream. A cursor that the server has
-lost is followed by another from the last `_id` on. A comparison finds values of its own type alone, so the types that
-come after it are asked for by name.
+second reading or by the next incremental run. A cursor that the server has lost is followed by another from the last
+`_id` on. A comparison finds values of its own type alone, so the types that come after it are asked for by name.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,7 +33,6 @@ from .credentials import Secrets
 from .making import row_of
 from .plain import plain
 from .record_source import SourceGoneError
-from .streams import changed_since, mark_of
 
 Document = dict[str, Any]
 TIMEOUT_MS = 60_000
@@ -47,9 +44,6 @@ CA = "ca.crt"
 _REFUSED = {2, 9, 13, 18, 40324}
 """Codes that a later try would not mend: a wrong value or query, no right, no such account."""
 _UNKNOWN_COMMAND = 59
-_NO_STREAMS = {20, 40573}
-"""Codes of a server that has no change streams: it is no replica set."""
-_log = logging.getLogger(__name__)
 _OPTIONS: CodecOptions[Document] = CodecOptions(
     tz_aware=True,
     # A moment that Python has no value for is one document's fault, and not the end of all.
@@ -99,30 +93,6 @@ class MongodbRecords:
         self._entity = entity
         self._client: MongoClient[Document] | None = None
         self._is_empty = False
-        self._changed: list[Any] | None = None
-
-    def mark(self) -> str:
-        """A mark of the change stream.
-
-        Raises:
-            BadInputError: the server has no change streams, or this account may not follow them.
-            SourceGoneError: it is away.
-        """
-        with self._asked() as collection:
-            now = _said_of_itself(collection.database.client).get("localTime")
-            moment = now.replace(tzinfo=UTC) if isinstance(now, datetime) else datetime.now(UTC)
-            return mark_of(collection, Timestamp(int(moment.timestamp()), 1))
-
-    def follow(self, mark: str) -> None:
-        """Read only documents that changed since a mark from now on; all, where the stream was lost.
-
-        Raises:
-            BadInputError, SourceGoneError: as `mark`.
-        """
-        with self._asked() as collection:
-            self._changed = changed_since(collection, mark)
-        if self._changed is None:
-            _log.warning("the change stream does not go back to the last run: all is read")
 
     def now(self) -> datetime:
         """The server's time."""
@@ -153,7 +123,7 @@ class MongodbRecords:
                 for document in found:
                     position += 1
                     yield self._row(document, position)
-        if not after and since is None and self._changed is None:
+        if not after and since is None:
             self._is_empty = position == 0
 
     def shortfall(self) -> str:
@@ -190,8 +160,6 @@ class MongodbRecords:
             if not isinstance(asked, dict):
                 raise BadInputError('spec.source.filter: write a query document, as {"deleted": false}')
             parts.append(asked)
-        if self._changed is not None:
-            parts.append({"_id": {"$in": self._changed}})
         if begin is not None:
             parts.append(_following(json_util.loads(begin.last, json_options=_EXACT)))
         if since is not None:
@@ -220,10 +188,6 @@ class MongodbRecords:
                 "spec.source.url: write mongodb://HOST:PORT/DATABASE, of a MongoDB of 4.4 or newer"
             ) from error
         except OperationFailure as error:
-            if error.code in _NO_STREAMS:
-                raise BadInputError(
-                    "spec.source.incremental.stream: this MongoDB has no change streams, it is no replica set"
-                ) from error
             if error.code in _REFUSED:
                 raise BadInputError(f"spec.source: MongoDB refuses it (code {error.code})") from error
             raise SourceGoneError(f"MongoDB could not answer (code {error.code})") from error

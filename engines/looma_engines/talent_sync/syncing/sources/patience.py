@@ -18,7 +18,6 @@ from tenacity import (
 
 from ..source_row import SourceRow
 from .record_source import RecordSource, SourceGoneError
-from .streams import FollowsChanges
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -39,17 +38,6 @@ class PatientSource:
     def now(self) -> datetime:
         """The time by the source's clock."""
         return self._tried(self.source.now)
-
-    def mark(self) -> str:
-        """Where its stream of changes is; empty of a source that has none."""
-        source = self.source
-        return self._tried(source.mark) if isinstance(source, FollowsChanges) else ""
-
-    def follow(self, mark: str) -> None:
-        """Read only what its stream has since a mark."""
-        source = self.source
-        if isinstance(source, FollowsChanges):
-            self._tried(lambda: source.follow(mark))
 
     def total(self, *, since: datetime | None) -> int | None:
         """How many records it has, where it says so."""
