@@ -81,14 +81,18 @@ BEGIN
             SELECT n.tenant, n.id, {_ITS_MARKS} AS marks FROM new_rows n WHERE n.{LIVE} AND n.skills <> '[]'
         ) AS m WHERE m.marks IS NOT NULL;
     ELSIF TG_OP = 'UPDATE' THEN
-        DELETE FROM {SCHEMA}.{MARKED} r USING new_rows n JOIN old_rows o ON o.id = n.id
-        WHERE r.tenant = n.tenant AND r.record_id = n.id
-            AND (n.deleted_at IS NOT NULL OR n.skills IS DISTINCT FROM o.skills);
+        -- Who changed is found once: each new row is beside each old one where a plan was made for one.
+        WITH changed AS MATERIALIZED (
+            SELECT n.tenant, n.id, CASE WHEN n.{LIVE} AND n.skills <> '[]' THEN {_ITS_MARKS} END AS marks
+            FROM new_rows n JOIN old_rows o ON o.id = n.id
+            WHERE n.deleted_at IS NOT NULL OR n.skills IS DISTINCT FROM o.skills OR o.deleted_at IS NOT NULL
+        ), gone AS (
+            DELETE FROM {SCHEMA}.{MARKED} r USING changed c
+            WHERE r.tenant = c.tenant AND r.record_id = c.id AND c.marks IS NULL
+        )
         INSERT INTO {SCHEMA}.{MARKED} (tenant, record_id, marks)
-        SELECT m.tenant, m.id, m.marks FROM (
-            SELECT n.tenant, n.id, {_ITS_MARKS} AS marks FROM new_rows n JOIN old_rows o ON o.id = n.id
-            WHERE n.{LIVE} AND n.skills <> '[]' AND (n.skills IS DISTINCT FROM o.skills OR o.deleted_at IS NOT NULL)
-        ) AS m WHERE m.marks IS NOT NULL;
+        SELECT c.tenant, c.id, c.marks FROM changed c WHERE c.marks IS NOT NULL
+        ON CONFLICT (tenant, record_id) DO UPDATE SET marks = excluded.marks;
     ELSE
         DELETE FROM {SCHEMA}.{MARKED} r USING old_rows o WHERE r.tenant = o.tenant AND r.record_id = o.id;
     END IF;
