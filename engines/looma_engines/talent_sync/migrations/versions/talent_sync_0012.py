@@ -74,6 +74,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $$
+DECLARE
+    changed uuid[];
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO {SCHEMA}.{MARKED} (tenant, record_id, marks)
@@ -81,17 +83,23 @@ BEGIN
             SELECT n.tenant, n.id, {_ITS_MARKS} AS marks FROM new_rows n WHERE n.{LIVE} AND n.skills <> '[]'
         ) AS m WHERE m.marks IS NOT NULL;
     ELSIF TG_OP = 'UPDATE' THEN
-        -- Who changed is found once: each new row is beside each old one where a plan was made for one.
-        WITH changed AS MATERIALIZED (
+        -- Each new row beside each old one would be a million pairs of a thousand, where a plan was made for one.
+        SET LOCAL enable_nestloop = off;
+        SELECT array_agg(n.id) INTO changed FROM new_rows n JOIN old_rows o ON o.id = n.id
+        WHERE n.deleted_at IS NOT NULL OR n.skills IS DISTINCT FROM o.skills OR o.deleted_at IS NOT NULL;
+        SET LOCAL enable_nestloop = on;
+        IF changed IS NULL THEN
+            RETURN NULL;
+        END IF;
+        WITH marked AS MATERIALIZED (
             SELECT n.tenant, n.id, CASE WHEN n.{LIVE} AND n.skills <> '[]' THEN {_ITS_MARKS} END AS marks
-            FROM new_rows n JOIN old_rows o ON o.id = n.id
-            WHERE n.deleted_at IS NOT NULL OR n.skills IS DISTINCT FROM o.skills OR o.deleted_at IS NOT NULL
+            FROM new_rows n WHERE n.id = ANY (changed)
         ), gone AS (
-            DELETE FROM {SCHEMA}.{MARKED} r USING changed c
-            WHERE r.tenant = c.tenant AND r.record_id = c.id AND c.marks IS NULL
+            DELETE FROM {SCHEMA}.{MARKED} r USING marked m
+            WHERE r.tenant = m.tenant AND r.record_id = m.id AND m.marks IS NULL
         )
         INSERT INTO {SCHEMA}.{MARKED} (tenant, record_id, marks)
-        SELECT c.tenant, c.id, c.marks FROM changed c WHERE c.marks IS NOT NULL
+        SELECT m.tenant, m.id, m.marks FROM marked m WHERE m.marks IS NOT NULL
         ON CONFLICT (tenant, record_id) DO UPDATE SET marks = excluded.marks;
     ELSE
         DELETE FROM {SCHEMA}.{MARKED} r USING old_rows o WHERE r.tenant = o.tenant AND r.record_id = o.id;
