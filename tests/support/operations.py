@@ -301,8 +301,9 @@ class Engines(msgspec.Struct, frozen=True):
 def _named(body: Any, ids: dict[str, str]) -> Any:
     if not isinstance(body, dict):
         return body
+    places = {f"{{{kind}}}": found for kind, found in ids.items()}
     return {
-        name: ids.get(value[1:-1], value) if isinstance(value, str) else value for name, value in body.items()
+        name: places.get(value, value) if isinstance(value, str) else value for name, value in body.items()
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal, cast
 from uuid import UUID
 
@@ -29,8 +28,9 @@ from looma_core.api.pipeline import (
     Stages,
 )
 from looma_core.auth import Principal, Role
-from looma_core.http import allow, idempotent
+from looma_core.http import allow, answers, idempotent
 from looma_engines.talent_sync.etag import tag_of, unchanged
+from looma_engines.talent_sync.moments import MOMENT_PATTERN, MOMENT_SCHEMA, moment_of
 from looma_engines.talent_sync.records.routes import (
     DEFAULT_LIMIT,
     Cursor,
@@ -54,8 +54,12 @@ InStage = Annotated[
 ]
 OwnedBy = Annotated[str | None, Parameter(max_length=200, description="Who looks after them.")]
 Stale = Annotated[
-    datetime | None,
-    Parameter(description="Those that came to their stage before this time, and were not moved since."),
+    str | None,
+    Parameter(
+        pattern=MOMENT_PATTERN,
+        schema_extra=MOMENT_SCHEMA,
+        description="Those that came to their stage before this time, and were not moved since.",
+    ),
 ]
 PEOPLE = (Role.RECRUITER, Role.ADMIN)
 
@@ -135,7 +139,12 @@ class ApplicationController(Controller):
         """One page of applications, newest first unless `sort` says otherwise."""
         filters = {"job_id": job_id, "talent_id": talent_id, "stage": stage, "kind": kind, "owner": owner}
         found = await applications.page(
-            principal, sort=sort, limit=limit, cursor=cursor, filters=filters, stale_since=stale_since
+            principal,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+            filters=filters,
+            stale_since=moment_of("stale_since", stale_since),
         )
         return narrowed_page(found, fields, Application)
 
@@ -154,7 +163,9 @@ class ApplicationController(Controller):
     ) -> Count:
         """How many applications the list has with these filters: exact up to 1,000, an estimate beyond."""
         filters = {"job_id": job_id, "talent_id": talent_id, "stage": stage, "kind": kind, "owner": owner}
-        return await applications.count(principal, filters=filters, stale_since=stale_since)
+        return await applications.count(
+            principal, filters=filters, stale_since=moment_of("stale_since", stale_since)
+        )
 
     @post(status_code=HTTP_201_CREATED, summary="Create an application", opt=idempotent())
     async def create(
@@ -171,7 +182,11 @@ class ApplicationController(Controller):
         """Move several applications. Each is judged for itself, and the answer says what became of it."""
         return MoveResults(items=await bulk.apply(principal, data.items))
 
-    @get("/{application_id:uuid}", summary="Read an application")
+    @get(
+        "/{application_id:uuid}",
+        summary="Read an application",
+        opt=answers({HTTP_304_NOT_MODIFIED: "The caller has this version."}),
+    )
     async def read(
         self,
         application_id: UUID,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from looma_core.api.skill import (
 from looma_core.api.source import SourceType
 from looma_core.auth import Principal
 from looma_core.http import idempotent
+from looma_engines.talent_sync.moments import MOMENT_PATTERN, MOMENT_SCHEMA, moment_of
 from looma_engines.talent_sync.records.routes import DEFAULT_LIMIT, Cursor, Limit, RecordController
 from looma_engines.talent_sync.records.service import RecordService
 from looma_engines.talent_sync.records.sparse import Fields, SparseT, narrowed_page
@@ -38,7 +38,14 @@ Parent = Annotated[UUID | None, Parameter(description="Skills right below this o
 Top = Annotated[
     bool | None, Parameter(description="With true skills without a parent, with false the others.")
 ]
-Since = Annotated[datetime | None, Parameter(description="Skills that were changed at this moment or later.")]
+Since = Annotated[
+    str | None,
+    Parameter(
+        pattern=MOMENT_PATTERN,
+        schema_extra=MOMENT_SCHEMA,
+        description="Skills that were changed at this moment or later.",
+    ),
+]
 Text = Annotated[
     str,
     Parameter(
@@ -81,7 +88,7 @@ class SkillController(RecordController[SkillDraft, Skill]):
             "status": status,
             "parent": parent,
             "top": top,
-            "updated_since": updated_since,
+            "updated_since": moment_of("updated_since", updated_since),
         }
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Skill)
@@ -107,7 +114,7 @@ class SkillController(RecordController[SkillDraft, Skill]):
             "status": status,
             "parent": parent,
             "top": top,
-            "updated_since": updated_since,
+            "updated_since": moment_of("updated_since", updated_since),
         }
         return await records.count(principal, q=q, filters=filters)
 
