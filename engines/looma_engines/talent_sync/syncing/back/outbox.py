@@ -201,12 +201,16 @@ class Outbox:
             state, base = known.get(decision.row.key), decision.base
             if state is None or base is None or not state.intended:
                 continue
-            became = {}
-            for intent, values in state.intended.items():
-                is_there = all(base.get(name) == value for name, value in values.items())
-                became[intent] = (Outcome.WRITTEN, FOUND) if is_there else (Outcome.MOVED, CHANGED)
-                counts[became[intent][0]] += 1
-            self._settle(decision.row.key, became)
+            there = {
+                intent: len(values)
+                for intent, values in state.intended.items()
+                if all(base.get(name) == value for name, value in values.items())
+            }
+            # Of several, by workers that were killed, at most one was carried out: no later one found it as read.
+            intent = max(reversed(there), key=there.__getitem__) if there else list(state.intended)[-1]
+            outcome, reason = (Outcome.WRITTEN, FOUND) if there else (Outcome.MOVED, CHANGED)
+            counts[outcome] += 1
+            self._settle(decision.row.key, {intent: (outcome, reason)})
         return Tally(written_back=counts[Outcome.WRITTEN], write_moved=counts[Outcome.MOVED])
 
     def _undecided(self, records: Sequence[UUID]) -> dict[UUID, set[str]]:
