@@ -84,20 +84,31 @@ class Outbox:
 
         Not those of a person of whom this source has several records: nobody says which of them a change is for.
         """
+        # In steps along the key's index: what changed since the last run is few or all, which the planner cannot know.
         query = sql.SQL(
-            """SELECT state.key FROM talent_sync.sync_states AS state JOIN {table} AS record
-                ON record.id = state.record_id
-            WHERE state.entity = %(entity)s AND state.origin = %(origin)s AND state.key > %(after)s
-                AND state.shard_hash %% %(shards)s = %(shard)s AND NOT state.gone AND state.base IS NOT NULL
-                AND record.deleted_at IS NULL
-                AND (state.offered_version IS DISTINCT FROM record.version
-                    OR state.offered_digest IS DISTINCT FROM state.raw_digest)
+            """SELECT page.key, page.shard_hash %% %(shards)s = %(shard)s AND NOT page.gone AND page.is_known
+                AND record.id IS NOT NULL
+                AND (page.offered_version IS DISTINCT FROM record.version
+                    OR page.offered_digest IS DISTINCT FROM page.raw_digest)
                 AND NOT EXISTS (SELECT FROM talent_sync.sync_states AS other
-                    WHERE other.record_id = state.record_id AND other.entity = state.entity
-                        AND other.origin = state.origin AND other.key <> state.key AND NOT other.gone)
-            ORDER BY state.key LIMIT %(limit)s"""
+                    WHERE other.record_id = page.record_id AND other.entity = %(entity)s
+                        AND other.origin = %(origin)s AND other.key <> page.key AND NOT other.gone) AS is_wanted
+            FROM (SELECT key, record_id, shard_hash, gone, base IS NOT NULL AS is_known, offered_version,
+                    offered_digest, raw_digest
+                FROM talent_sync.sync_states
+                WHERE entity = %(entity)s AND origin = %(origin)s AND key > %(after)s
+                ORDER BY key LIMIT %(limit)s) AS page
+                LEFT JOIN {table} AS record ON record.id = page.record_id AND record.deleted_at IS NULL
+            ORDER BY page.key"""
         ).format(table=sql.Identifier(SCHEMA, self._entity.row.__tablename__))
-        return [row.key for row in self._execute(query, after=after, limit=limit)]
+        found: list[str] = []
+        while len(found) < limit:
+            page = list(self._execute(query, after=after, limit=limit))
+            found += [row.key for row in page if row.is_wanted]
+            if len(page) < limit:
+                break
+            after = page[-1].key
+        return found[:limit]
 
     def intend(self, keys: Sequence[str], places: Collection[str]) -> list[Intent]:
         """Write down what of these records is to be written; locks them.
