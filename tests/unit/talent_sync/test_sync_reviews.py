@@ -205,3 +205,10 @@ def test_clients_cannot_pass_for_a_sync_job(client: Client, auth: Auth) -> None:
     answer = client.post("/api/v1/talents", json=draft, headers=auth)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "source.type"
+
+
+@pytest.mark.parametrize("path", ["quarantine", "sync-conflicts", "sync-writes", "sync-runs"])
+def test_a_job_of_signs_that_no_name_has_is_a_wrong_question(client: Client, auth: Auth, path: str) -> None:
+    answer = client.get(f"/api/v1/{path}", params={"job": "people\x00"}, headers=auth)
+    assert answer.status_code in (400, 422), answer.text
+    assert "job" in answer.text

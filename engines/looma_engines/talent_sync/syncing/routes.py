@@ -32,7 +32,10 @@ from looma_engines.talent_sync.records.routes import Cursor, IfMatch, Limit, req
 from .reviewing import ReviewService
 
 DEFAULT_LIMIT = 50
-Job = Annotated[str | None, Parameter(max_length=400, description="NAMESPACE/NAME of a SyncJob.")]
+Job = Annotated[
+    str | None,
+    Parameter(max_length=400, pattern=r"^[A-Za-z0-9._/-]*$", description="NAMESPACE/NAME of a SyncJob."),
+]
 # A handler's argument cannot be called `state`: Litestar keeps the name for itself.
 Settled = Annotated[
     QuarantineState | None, Parameter(query="state", description="`open` are those that wait for a person.")
