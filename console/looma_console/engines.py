@@ -26,7 +26,6 @@ from looma_core.api.page import Count, Page
 from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
 from looma_core.api.rights import AuditEvent, Consent, Consents, Erasure
-from looma_core.api.skill import SkillImport, SkillMatches, SkillRefs
 from looma_core.api.sync import QuarantineEntry, QuarantineItem, SyncConflict, SyncReport, SyncRun, SyncWrite
 from looma_core.api.talent import Talent
 from looma_core.auth import TokenIssuer
@@ -213,20 +212,6 @@ class EngineClient:
         """The report of a run. Raises EngineError."""
         return _decode(self._call(caller, "GET", f"/api/v1/sync-runs/{number}"), SyncReport)
 
-    def skill_matches(self, caller: Caller, text: str, *, limit: int) -> SkillMatches:
-        """Skills that a text may mean, the best first. Raises EngineError."""
-        return _decode(
-            self._asked(caller, "/api/v1/skills/lookup", {"text": text, "limit": str(limit)}), SkillMatches
-        )
-
-    def skills_around(self, caller: Caller, skill_id: UUID, where: str) -> SkillRefs:
-        """The `ancestors` of a skill, or its `children`. Raises EngineError."""
-        return _decode(self._call(caller, "GET", f"/api/v1/skills/{skill_id}/{where}"), SkillRefs)
-
-    def load_skills(self, caller: Caller) -> SkillImport:
-        """Bring in the starting taxonomy; sending it twice does no harm. Raises EngineError."""
-        return _decode(self._call(caller, "POST", "/api/v1/skills/starter"), SkillImport)
-
     def duplicates(self, caller: Caller, query: Mapping[str, str]) -> Page[Duplicate]:
         """One page of people who may be there twice. Raises EngineError."""
         return _decode(self._asked(caller, "/api/v1/duplicates", query), Page[Duplicate])
@@ -364,20 +349,6 @@ class EngineClient:
     def download(self, caller: Caller, path: str) -> FileDownload:
         """A file, as a stream; the caller closes it. Raises EngineError."""
         return self._download(caller, path)
-
-    def look_at(self, caller: Caller, path: str, kind: type[AnswerT], query: Mapping[str, str]) -> AnswerT:
-        """What there is at a path below `/api/v1`. Raises EngineError."""
-        return _decode(self._asked(caller, f"/api/v1/{path}", query), kind)
-
-    def change_at(
-        self, caller: Caller, path: str, kind: type[AnswerT], document: object, *, version: int | None
-    ) -> AnswerT:
-        """Send a change of version `version`; raises EngineError (412 if it was changed meanwhile)."""
-        headers = {"Content-Type": "application/json"}
-        if version is not None:
-            headers["If-Match"] = f'"{version}"'
-        body = msgspec.json.encode(document)
-        return _decode(self._call(caller, "POST", f"/api/v1/{path}", headers=headers, content=body), kind)
 
     def _download(self, caller: Caller, path: str, **given: Any) -> FileDownload:
         with _explained():

@@ -10,6 +10,7 @@ from uuid import UUID
 from looma_console.db.store import Database, record
 from looma_console.engines import Caller, EngineClient
 from looma_console.pipeline.boards import Column, columns, move_document, new_document
+from looma_console.pipeline.calls import change_at, look_at
 from looma_core.api.page import Page
 from looma_core.api.pipeline import Application, ApplicationMove, Funnel, Stage, Stages
 
@@ -34,10 +35,10 @@ class Board:
 def board_of(engines: EngineClient, caller: Caller, job_id: UUID, *, language: str, q: str = "") -> Board:
     """A job's board: the applications that were moved last. Raises EngineError."""
     job = engines.record(caller, "jobs", job_id)
-    stages = engines.look_at(caller, "stages", Stages, {}).items
-    funnel = engines.look_at(caller, f"jobs/{job_id}/funnel", Funnel, {})
+    stages = look_at(engines, caller, "stages", Stages, {}).items
+    funnel = look_at(engines, caller, f"jobs/{job_id}/funnel", Funnel, {})
     query = {"job_id": str(job_id), "sort": "-since", "limit": str(SHOWN)}
-    page = engines.look_at(caller, "applications", Page[Application], query)
+    page = look_at(engines, caller, "applications", Page[Application], query)
     people = engines.talents(caller, q=q, limit=CHOICES).items if q else []
     return Board(
         job=job,
@@ -52,12 +53,12 @@ def board_of(engines: EngineClient, caller: Caller, job_id: UUID, *, language: s
 def of_person(engines: EngineClient, caller: Caller, talent_id: UUID) -> Page[Application]:
     """A person's applications, the newest first. Raises EngineError."""
     query = {"talent_id": str(talent_id), "limit": str(SHOWN)}
-    return engines.look_at(caller, "applications", Page[Application], query)
+    return look_at(engines, caller, "applications", Page[Application], query)
 
 
 def application(engines: EngineClient, caller: Caller, application_id: UUID) -> Application:
     """One application. Raises EngineError."""
-    return engines.look_at(caller, f"applications/{application_id}", Application, {})
+    return look_at(engines, caller, f"applications/{application_id}", Application, {})
 
 
 def moves_of(
@@ -65,12 +66,12 @@ def moves_of(
 ) -> Page[ApplicationMove]:
     """A page of its history. Raises EngineError."""
     query = {"cursor": cursor, "limit": str(HISTORY)}
-    return engines.look_at(caller, f"applications/{application_id}/moves", Page[ApplicationMove], query)
+    return look_at(engines, caller, f"applications/{application_id}/moves", Page[ApplicationMove], query)
 
 
 def stages_of(engines: EngineClient, caller: Caller) -> Sequence[Stage]:
     """All stages. Raises EngineError."""
-    return engines.look_at(caller, "stages", Stages, {}).items
+    return look_at(engines, caller, "stages", Stages, {}).items
 
 
 def apply(db: Database, engines: EngineClient, caller: Caller, job_id: UUID, form: Mapping[str, str]) -> None:
@@ -84,7 +85,7 @@ def move(
 ) -> Application:
     """Move an application as a form says, if it is still at the form's version. Raises EngineError."""
     path = f"applications/{application_id}/moves"
-    moved = engines.change_at(caller, path, Application, move_document(form), version=version_in(form))
+    moved = change_at(engines, caller, path, Application, move_document(form), version=version_in(form))
     detail = {"kind": moved.kind, "version": moved.version}
     note(db, caller, "move-application", f"application/{application_id}", detail)
     return moved

@@ -8,6 +8,7 @@ from uuid import UUID
 from looma_console.db.store import Database
 from looma_console.engines import Caller, EngineClient
 from looma_console.pipeline.boards import stage_document, swapped
+from looma_console.pipeline.calls import change_at
 from looma_console.pipeline.operations import note, stages_of, version_in
 from looma_core.api.pipeline import Stage, Stages
 
@@ -31,7 +32,7 @@ def change(
     names = ("target",) if action == "retire" else ("name_zh", "name_en")
     document = {name: text for name in names if (text := form.get(name, "").strip())}
     path = f"stages/{stage_id}/{action}"
-    changed = engines.change_at(caller, path, Stage, document, version=version_in(form))
+    changed = change_at(engines, caller, path, Stage, document, version=version_in(form))
     note(db, caller, f"{action}-stage", f"stage/{stage_id}", {"key": changed.key, "version": changed.version})
 
 
@@ -41,5 +42,5 @@ def order(db: Database, engines: EngineClient, caller: Caller, form: Mapping[str
     in_use = [stage.key for stage in stages_of(engines, caller) if stage.retired_at is None]
     wanted = swapped(in_use, key, up=form.get("way") == "up")
     if wanted != in_use:
-        engines.change_at(caller, "stages/order", Stages, {"order": wanted}, version=None)
+        change_at(engines, caller, "stages/order", Stages, {"order": wanted}, version=None)
         note(db, caller, "order-stages", "stages", {"key": key})

@@ -13,6 +13,7 @@ from flask_babel import gettext
 from looma_console.db.store import Database, record
 from looma_console.engines import Caller, EngineClient, EngineError
 from looma_console.records.forms import with_times
+from looma_console.skills.calls import around, load_all, matches_of
 from looma_console.skills.forms import Document, named, patch_of, title_of, wanted
 from looma_core.api.page import Count
 from looma_core.api.skill import SkillImport, SkillRef
@@ -41,8 +42,8 @@ def view_skill(engines: EngineClient, caller: Caller, skill_id: UUID, *, languag
     children: list[SkillRef] = []
     counts: dict[str, Count] = {}
     with suppress(EngineError):
-        ancestors = engines.skills_around(caller, skill_id, "ancestors").items
-        children = engines.skills_around(caller, skill_id, "children").items
+        ancestors = around(engines, caller, skill_id, "ancestors")
+        children = around(engines, caller, skill_id, "children")
         for page, kind in HAVING.items():
             counts[page] = engines.count(caller, kind, {"skill": str(skill_id)})
     titles = {str(skill.id): title_of(skill, language) for skill in ancestors}
@@ -97,7 +98,7 @@ def delete_skill(
 
 def load_starter(db: Database, engines: EngineClient, caller: Caller) -> SkillImport:
     """Bring in Looma's own taxonomy. Raises EngineError."""
-    loaded = engines.load_skills(caller)
+    loaded = load_all(engines, caller)
     _note(db, caller, "load-skills", "starter", {"created": loaded.created, "updated": loaded.updated})
     return loaded
 
@@ -127,7 +128,7 @@ def _ids(
 
 
 def _meant(engines: EngineClient, caller: Caller, name: str) -> str | None:
-    matches = engines.skill_matches(caller, name[:200], limit=1).items
+    matches = matches_of(engines, caller, name[:200], limit=1)
     return str(matches[0].skill.id) if matches and matches[0].match == "exact" else None
 
 

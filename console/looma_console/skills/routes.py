@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from looma_console.engines import EngineError
 from looma_console.people.messages import explain
 from looma_console.skills import forms, messages, operations
+from looma_console.skills.calls import around, matches_of
 from looma_console.web.caller import caller
 from looma_console.web.fragments import fragment, render, wants_fragment
 from looma_console.web.parts import parts
@@ -33,7 +34,7 @@ def index() -> Response:
     page, matches, problem = None, None, None
     try:
         if q:
-            matches = parts().engines.skill_matches(caller(), q, limit=SUGGESTED).items
+            matches = matches_of(parts().engines, caller(), q, limit=SUGGESTED)
         else:
             query = {"top": "true", "sort": "key", "cursor": cursor, "limit": PAGE}
             page = parts().engines.records(caller(), operations.SKILLS, query)
@@ -55,7 +56,7 @@ def index() -> Response:
 def below(skill_id: UUID) -> Response:
     """The skills right below one, for the tree."""
     try:
-        children = parts().engines.skills_around(caller(), skill_id, "children").items
+        children = around(parts().engines, caller(), skill_id, "children")
     except EngineError as error:
         return fragment("skills/branch.html", "branch", children=[], problem=explain(error), **_words())
     return fragment("skills/branch.html", "branch", children=children, problem=None, **_words())
