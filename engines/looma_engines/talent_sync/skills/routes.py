@@ -26,6 +26,7 @@ from looma_engines.talent_sync.moments import MOMENT_PATTERN, MOMENT_SCHEMA, mom
 from looma_engines.talent_sync.records.routes import DEFAULT_LIMIT, Cursor, Limit, RecordController
 from looma_engines.talent_sync.records.service import RecordService
 from looma_engines.talent_sync.records.sparse import Fields, SparseT, narrowed_page
+from looma_engines.talent_sync.routes import Filters, narrowed_by
 from looma_engines.talent_sync.skills.importing import SkillImporter
 from looma_engines.talent_sync.skills.lookups import SkillLookups
 
@@ -57,11 +58,32 @@ Text = Annotated[
 Most = Annotated[int, Parameter(ge=1, le=50, description="Most suggestions.")]
 
 
+def skill_filters(
+    *,
+    source: SourceType | None = None,
+    kind: SkillKind | None = None,
+    status: SkillStatus | None = None,
+    parent: Parent = None,
+    top: Top = None,
+    updated_since: Since = None,
+) -> dict[str, object]:
+    """What a list of skills and its count may be narrowed to, by field."""
+    return {
+        "source_type": source,
+        "kind": kind,
+        "status": status,
+        "parent": parent,
+        "top": top,
+        "updated_since": moment_of("updated_since", updated_since),
+    }
+
+
 class SkillController(RecordController[SkillDraft, Skill]):
     """The taxonomy of the caller's tenant."""
 
     path = "/api/v1/skills"
     tags = ("skills",)
+    dependencies = narrowed_by(skill_filters)
 
     @get(summary="List skills")
     async def page(
@@ -72,24 +94,11 @@ class SkillController(RecordController[SkillDraft, Skill]):
         q: Words = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
-        source: SourceType | None = None,
-        kind: SkillKind | None = None,
-        status: SkillStatus | None = None,
-        parent: Parent = None,
-        top: Top = None,
-        updated_since: Since = None,
+        filters: Filters,
         sort: SkillSort = "key",
         fields: Fields = None,
     ) -> Page[Skill] | Page[SparseT]:
         """One page of skills, by their keys unless `sort` says otherwise."""
-        filters = {
-            "source_type": source,
-            "kind": kind,
-            "status": status,
-            "parent": parent,
-            "top": top,
-            "updated_since": moment_of("updated_since", updated_since),
-        }
         found = await records.page(principal, sort=sort, limit=limit, cursor=cursor, q=q, filters=filters)
         return narrowed_page(found, fields, Skill)
 
@@ -100,22 +109,9 @@ class SkillController(RecordController[SkillDraft, Skill]):
         principal: Principal,
         records: RecordService[SkillDraft, Skill],
         q: Words = None,
-        source: SourceType | None = None,
-        kind: SkillKind | None = None,
-        status: SkillStatus | None = None,
-        parent: Parent = None,
-        top: Top = None,
-        updated_since: Since = None,
+        filters: Filters,
     ) -> Count:
         """How many skills the list has with these filters: exact up to 1,000, an estimate beyond."""
-        filters = {
-            "source_type": source,
-            "kind": kind,
-            "status": status,
-            "parent": parent,
-            "top": top,
-            "updated_since": moment_of("updated_since", updated_since),
-        }
         return await records.count(principal, q=q, filters=filters)
 
     @get("/lookup", summary="Find the skill that a text means")
