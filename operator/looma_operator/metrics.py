@@ -6,7 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 RECONCILE_SECONDS = Histogram(
     "looma_operator_reconcile_seconds",
-    "Time of one reconcile, from reading to the written status, in seconds.",
+    "Time of one look, from reading to the written status, or of each half of it, in seconds.",
     ["kind", "result"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
