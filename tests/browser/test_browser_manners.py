@@ -118,6 +118,7 @@ def test_a_new_recruiter_sees_what_recruiters_see(visit) -> None:
         "People",
         "Jobs",
         "Companies",
+        "Skills",
         "Upload",
         "Incoming",
     ]
