@@ -186,20 +186,11 @@ class Peers:
         """
         self._claims[namespace].put(name, paths, now=asyncio.get_running_loop().time())
 
-    async def of(self, namespace: str) -> Neighbours:
-        """The services of the namespace, as new as the last `note`.
+    async def near(self, namespace: str, *, paths: Iterable[str], names: Iterable[str]) -> Neighbours:
+        """Of the services of the namespace those that have one of the paths or one of the names, as of the last `note`.
 
         Raises:
             KubeError: if they were never listed yet and the API server does not answer.
-        """
-        book = await self._listed_once(namespace)
-        return Neighbours(peers=book.peers(book.entries), gateways=book.gateways())
-
-    async def near(self, namespace: str, *, paths: Iterable[str], names: Iterable[str]) -> Neighbours:
-        """Of the services of the namespace those that have one of the paths or one of the names.
-
-        Raises:
-            KubeError: as `of` does.
         """
         book = await self._listed_once(namespace)
         met = {owner for path in paths for owner in book.owners(path)}.union(names)
@@ -218,7 +209,7 @@ class Peers:
         """The first of the paths that a service of another name has, and that service's name.
 
         Raises:
-            KubeError: as `of` does.
+            KubeError: as `near` does.
         """
         book = await self._listed_once(namespace)
         now = asyncio.get_running_loop().time()

@@ -21,8 +21,9 @@ from looma_operator.echoes import LIMIT, Echoes, Seen
 from looma_operator.kube import kinds, peers
 from looma_operator.kube.afterwards import Answers, afterwards
 from looma_operator.kube.client import Kube, NotLeaderError, RefusedError
-from looma_operator.kube.peers import Peers
+from looma_operator.kube.peers import Neighbours, Peers
 from looma_operator.kube.read import read_service
+from looma_operator.plan.observed import Peer
 from looma_operator.posting import Posting
 from looma_operator.queueing import Key, WorkQueue
 from looma_operator.render.route import ParentGateway
@@ -174,13 +175,18 @@ def kept(listed: Listed) -> tuple[Peers, list[str]]:
     return Peers(listed, ["looma"], news=lambda _, name: news.append(name)), news  # type: ignore[arg-type]
 
 
+async def everybody(book: Peers) -> Neighbours:
+    """All services that these tests know of."""
+    return await book.near("looma", paths=(), names=(*"abcd", "edge"))
+
+
 async def test_peers_are_listed_once_and_then_heard_of():
     listed = Listed(5, service("a", 3, "/a"), service("b", 5, "/b"))
     book, news = kept(listed)
-    assert {peer.name for peer in (await book.of("looma")).peers} == {"a", "b"}
+    assert {peer.name for peer in (await everybody(book)).peers} == {"a", "b"}
     book.note(service("c", 6, "/c"))
     book.note(service("a", 7, "/a"), gone=True)
-    assert {peer.name for peer in (await book.of("looma")).peers} == {"b", "c"}
+    assert {peer.name for peer in (await everybody(book)).peers} == {"b", "c"}
     assert listed.asked == 1
     assert news == []
 
@@ -196,9 +202,14 @@ async def test_peers_are_listed_once_and_then_heard_of():
 def test_whom_a_service_meets_is_found_as_by_going_through_all(changes, paths, names):
     async def follow() -> None:
         book, _ = kept(Listed(1))
+        await everybody(book)
+        stands: dict[str, Peer] = {}
         for version, (name, theirs, gone) in enumerate(changes, start=2):
             book.note(service(name, version, *theirs), gone=gone)
-            there = (await book.of("looma")).peers
+            stands.pop(name, None)
+            if not gone:
+                stands[name] = Peer(name=name, created_at=peers.EPOCH, path_prefixes=tuple(theirs))
+            there = list(stands.values())
             near = (await book.near("looma", paths=paths, names=names)).peers
             met = [peer for peer in there if paths & set(peer.path_prefixes) or peer.name in names]
             assert sorted(near, key=lambda peer: peer.name) == sorted(met, key=lambda peer: peer.name)
@@ -214,7 +225,7 @@ def test_whom_a_service_meets_is_found_as_by_going_through_all(changes, paths, n
 
 async def test_what_is_older_than_what_is_known_is_left():
     book, _ = kept(Listed(5, service("a", 5, "/new")))
-    await book.of("looma")
+    await everybody(book)
     assert not book.note(service("a", 4, "/old"))
     assert await book.owner_of("looma", ["/old"], other_than="b") is None
     assert await book.owner_of("looma", ["/x", "/new"], other_than="b") == ("/new", "a")
@@ -224,22 +235,22 @@ async def test_what_is_older_than_what_is_known_is_left():
 async def test_a_listing_brings_what_the_watches_missed_and_tells_of_it():
     listed = Listed(5, service("a", 3, "/a"), service("b", 4, "/b"))
     book, news = kept(listed)
-    await book.of("looma")
+    await everybody(book)
     book.note(service("d", 9, "/d"))
     listed.version, listed.items = 8, [service("a", 3, "/a"), service("c", 7, "/c")]
     await book.refresh("looma")
     # b went, c came, and d is newer than the list.
-    assert {peer.name for peer in (await book.of("looma")).peers} == {"a", "c", "d"}
+    assert {peer.name for peer in (await everybody(book)).peers} == {"a", "c", "d"}
     assert news == ["c"]
 
 
 async def test_a_listing_does_not_bring_back_what_went_after_it():
     listed = Listed(5, service("a", 3, "/a"))
     book, _ = kept(listed)
-    await book.of("looma")
+    await everybody(book)
     book.note(service("a", 9), gone=True)
     await book.refresh("looma")
-    assert (await book.of("looma")).peers == []
+    assert (await everybody(book)).peers == []
 
 
 async def test_what_was_let_through_counts_before_the_watch_tells_of_it(monkeypatch: pytest.MonkeyPatch):
@@ -267,7 +278,7 @@ async def test_gateways_are_counted_and_those_that_go_have_no_path():
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     edge = service("edge", 5, spec={"engine": "gateway"}, status={"replicas": 2})
     book, _ = kept(Listed(5, going, edge))
-    there = await book.of("looma")
+    there = await everybody(book)
     assert (there.gateways, [peer.name for peer in there.peers]) == (2, ["edge"])
 
 
