@@ -11,31 +11,27 @@ import msgspec
 
 from ..plan.observed import Observed
 from ..resources import AIServiceStatus, Json
-from .read import _pods, _revisions, owned_by, parse_service
+from .read import _pods, _revisions, owned_by
 
 
 @dataclass
 class Answers:
-    """The API server's answers to writes: children as they are now, children that are gone, and the service.
+    """The API server's answers to writes: children as they are now, and children that are gone.
 
     `changed` where any of them has another version than before: a write that changes nothing is heard of by nobody.
     """
 
     children: dict[tuple[str, str], Json] = field(default_factory=dict)
     gone: set[tuple[str, str]] = field(default_factory=set)
-    service: Json | None = None
     changed: bool = False
 
 
 def afterwards(observed: Observed, answers: Answers, *, status: AIServiceStatus) -> Observed:
     """The observation that reading again would give, if nobody else wrote meanwhile.
 
-    `status` is what the service's status is to become, where it was not answered for yet.
+    `status` is what the service's status is to become.
     """
-    if answers.service is None:
-        service = msgspec.structs.replace(observed.service, status=status)
-    else:
-        service = parse_service(answers.service)
+    service = msgspec.structs.replace(observed.service, status=status)
     children = {key: child for key, child in observed.children.items() if key not in answers.gone}
     children |= {
         key: child
