@@ -34,6 +34,7 @@ from .echoes import Echoes, Seen
 from .forgetting import NothingNoted
 from .kube import kinds
 from .kube.client import WATCH_SECONDS, Kube
+from .kube.newcomers import Newcomers
 from .kube.peers import Peers
 from .kube.watch import Follower
 from .leadership import Elector, Leadership
@@ -131,6 +132,7 @@ class Operator:
         self._queue = WorkQueue(self._look, is_echo=self._echoes.heard)
         self._posting = Posting(busy=lambda: len(self._queue) > 0)
         self._peers = Peers(self._reader, options.namespaces, news=self._service_missed)
+        self._newcomers = Newcomers()
         fetcher = Fetcher(image=options.model_fetch_image, plain_http_registry=options.plain_http_registry)
         self._reconciler = Reconciler(
             self._kube,
@@ -140,6 +142,7 @@ class Operator:
             telling=self._telling,
             fetcher=fetcher,
             peers=self._peers,
+            newcomers=self._newcomers,
             posting=self._posting,
             echoes=self._echoes,
             sync_image=options.sync_image,
@@ -149,7 +152,7 @@ class Operator:
         self._fills: set[asyncio.Task[None]] = set()
         self._registry = kopf.OperatorRegistry()
         kopf.on.login(registry=self._registry)(login)
-        handlers.register(self._registry, self._wake, self._peers.note)
+        handlers.register(self._registry, self._wake, self._note)
         if options.certificates is not None:
             webhooks.register(self._registry, self._reader, self._peers)
             webhooks_sync.register(self._registry, self._reader, webhooks.requester)
@@ -223,6 +226,10 @@ class Operator:
     def _wake(self, key: Key, seen: Seen | None = None) -> None:
         if self._leadership.leads:
             self._queue.add(key, seen)
+
+    def _note(self, service: Json, *, gone: bool) -> None:
+        self._peers.note(service, gone=gone)
+        self._newcomers.note(service, gone=gone)
 
     def _service_missed(self, namespace: str, name: str) -> None:
         self._wake(Key(kinds.AI_SERVICE.name, namespace, name))

@@ -26,6 +26,7 @@ from .kube import kinds
 from .kube.afterwards import Answers, afterwards
 from .kube.client import ConflictError, Kube, NotFoundError, NotLeaderError
 from .kube.fetches import names_that_fetch, read_uses
+from .kube.newcomers import Newcomers
 from .kube.peers import Peers
 from .kube.read import Reading, find_foreign, parse_model, parse_service, read_service
 from .kube.write import carry_out, event_body, post_event, write_status
@@ -98,6 +99,7 @@ class Reconciler:
         telling: Telling,
         fetcher: Fetcher,
         peers: Peers,
+        newcomers: Newcomers,
         posting: Posting,
         echoes: Echoes,
         sync_image: str = "",
@@ -112,6 +114,7 @@ class Reconciler:
         self._measuring = measuring
         self._telling = telling
         self._peers = peers
+        self._newcomers = newcomers
         self._posting = posting
         self._echoes = echoes
         self._sync_image = sync_image
@@ -167,6 +170,7 @@ class Reconciler:
             gateway=self._gateway,
             peers=self._peers,
             suppose_new=suppose_new,
+            heard=self._newcomers.take(key.namespace, key.name) if suppose_new else None,
         )
         if reading is None:
             self._echoes.forget(key)

@@ -172,18 +172,20 @@ async def read_service(
     gateway: ParentGateway,
     peers: Peers | None = None,
     suppose_new: bool = False,
+    heard: Json | None = None,
 ) -> Reading | None:
     """Everything a plan for one AIService needs, or None where it is gone or going.
 
     Gateway pods are counted in the namespace of `gateway`, where the chart has them. Other services are of `peers`,
     where that keeps the namespace. With `suppose_new` a service without a status is supposed to have no children yet:
-    whoever makes them has each be refused that is there, and then reads the whole.
+    whoever makes them has each be refused that is there, and then reads the whole. `heard` is such a service as a watch
+    told of it, which then is not read again.
 
     Raises:
         KubeError: if the API server does not answer.
     """
     try:
-        raw = await kube.get(kinds.AI_SERVICE, namespace, name)
+        raw = heard or await kube.get(kinds.AI_SERVICE, namespace, name)
     except NotFoundError:
         return None
     service = parse_service(raw)

@@ -12,6 +12,7 @@ from looma_operator.analysis.measuring import Measuring
 from looma_operator.echoes import Echoes, Seen
 from looma_operator.kube import kinds
 from looma_operator.kube.client import ConflictError, NotFoundError
+from looma_operator.kube.newcomers import LIMIT, Newcomers
 from looma_operator.kube.peers import Peers
 from looma_operator.notifying.telling import Telling
 from looma_operator.plan.models import Fetcher
@@ -91,7 +92,9 @@ class Store:
         return copied(self.objects[kind.name, name])
 
 
-def reconciler(store: Store, *, crowded: bool = False) -> tuple[Reconciler, Echoes]:
+def reconciler(
+    store: Store, *, crowded: bool = False, heard: Newcomers | None = None
+) -> tuple[Reconciler, Echoes]:
     echoes = Echoes()
     made = Reconciler(
         store,  # type: ignore[arg-type]
@@ -103,6 +106,7 @@ def reconciler(store: Store, *, crowded: bool = False) -> tuple[Reconciler, Echo
         ),
         fetcher=Fetcher(),
         peers=Peers(store, ["looma"], news=lambda *_: None),  # type: ignore[arg-type]
+        newcomers=heard or Newcomers(),
         posting=Posting(busy=lambda: True),
         echoes=echoes,
         crowded=lambda: crowded,
@@ -125,6 +129,54 @@ async def test_a_new_service_is_one_look_that_lists_no_children_and_writes_each_
     assert again > REFUSED_SECONDS
     for (kind, name), found in store.objects.items():
         assert echoes.heard(KEY, Seen(kind, name, found["metadata"]["resourceVersion"]))
+
+
+async def test_a_new_service_that_a_watch_told_of_is_not_read_again():
+    store, heard = Store(), Newcomers()
+    heard.note(copied(store.objects["AIService", "resume"]))
+    looks, _ = reconciler(store, heard=heard)
+    await looks.look(KEY)
+    assert set(store.asked) == set(writes(store))
+    await looks.look(KEY)
+    assert store.asked["get AIService"] == 1
+
+
+async def test_what_a_watch_told_too_early_costs_a_second_look_and_nothing_else():
+    store, heard = Store(), Newcomers()
+    heard.note(copied(store.objects["AIService", "resume"]))
+    service = store.objects["AIService", "resume"]
+    service["spec"]["image"] = "looma-engine:2"
+    service["metadata"] |= {"generation": 2, "resourceVersion": "2"}
+    looks, _ = reconciler(store, heard=heard)
+    assert await looks.look(KEY) == pytest.approx(0.05)
+    assert "status" not in store.objects["AIService", "resume"]
+    await looks.look(KEY)
+    status = store.objects["AIService", "resume"]["status"]
+    assert (status["observedGeneration"], status["targetRevision"]) == (2, "r2")
+    assert store.asked["apply ServiceAccount"] == 1
+
+
+def test_newcomers_are_those_about_which_nothing_was_done_and_not_too_many():
+    heard = Newcomers()
+    raw: Json = {"metadata": {"namespace": "looma", "name": "resume"}, "spec": {}}
+    heard.note(raw)
+    heard.note(raw | {"spec": {"replicas": 2}})
+    assert heard.take("looma", "resume") == raw | {"spec": {"replicas": 2}}
+    assert heard.take("looma", "resume") is None
+    for later in (
+        raw | {"status": {"observedGeneration": 1}},
+        raw | {"metadata": raw["metadata"] | {"deletionTimestamp": "2026-11-20T10:00:00Z"}},
+    ):
+        heard.note(raw)
+        heard.note(later)
+        assert heard.take("looma", "resume") is None
+    heard.note(raw)
+    heard.note(raw, gone=True)
+    assert heard.take("looma", "resume") is None
+    for number in range(LIMIT + 1):
+        heard.note({"metadata": {"namespace": "looma", "name": f"s{number}"}})
+    assert heard.take("looma", f"s{LIMIT - 1}") is not None
+    assert heard.take("looma", f"s{LIMIT}") is None
 
 
 async def test_where_others_wait_a_new_service_has_its_children_first_and_its_status_after_theirs():
