@@ -115,6 +115,7 @@ def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens
         _add_source(found, "sync", f"{state.origin}:{state.key}")
         if state.gone:
             found.gone.add(("sync", f"{state.origin}:{state.key}"))
+    _add_made(connection, found, told)
     _add_conflicts(connection, found, told, opens)
     if entity == "talent":
         found.kept_files = _kept_files(connection, record_id)
@@ -145,6 +146,19 @@ def _add_source(found: Gathered, source_type: object, reference: object) -> None
             return
         if number not in found.files:
             found.files.append(number)
+
+
+def _add_made(connection: Connection, found: Gathered, told: dict[str, Any]) -> None:
+    """Keys under which a source may have the record that nobody heard of: where it takes our id, that is the key."""
+    rows = connection.scalars(
+        text(
+            f"SELECT DISTINCT origin FROM {SCHEMA}.sync_writes"  # noqa: S608 - our own names
+            " WHERE record_id = :id AND entity = :entity AND kind = 'create' AND state = 'intended'"
+        ),
+        told,
+    )
+    for origin in rows:
+        _add_source(found, "sync", f"{origin}:{told['id']}")
 
 
 def _add_conflicts(connection: Connection, found: Gathered, told: dict[str, Any], opens: Opens) -> None:

@@ -36,6 +36,7 @@ from .counting import Tally
 from .deciding import DELETED, KEY
 from .judging import plain_values
 from .models import ConflictRow, QuarantineRow, ShardRow, WriteRow
+from .putting_right import put_right
 from .quality_told import change_of, mean_of
 from .review_repository import ReviewRepository, RowT
 from .source_row import digest_of
@@ -43,6 +44,7 @@ from .spans import Span
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
+    from sqlalchemy.ext.asyncio import AsyncSession
 
     from looma_core.auth import Principal
     from looma_core.db import Database
@@ -110,6 +112,10 @@ class ReviewService:
             entry = await self._open_entry(reviews, entry_id, if_match)
             entity = self._entities[entry.entity]
             repository = RecordRepository(session, entity)
+            if entry.direction == "back":
+                record = await self._corrected(repository, entity, draft, entry)
+                await reviews.look_again(entry)
+                return await self._replayed(session, reviews, entry, principal, record.id)
             neat = self._accepted(entity, draft, entry)
             state = await reviews.state(entry) if entry.key else None
             current = await repository.find(state.record_id) if state is not None else None
@@ -132,13 +138,40 @@ class ReviewService:
                         "base": values,
                         "written_version": record.version,
                         "written_digest": digest_of(values),
+                        "put_right": put_right(entity, _draft(entry), values),
                     },
                 )
-            await reviews.settle_entry(entry, state="replayed", by=principal.subject, record_id=record.id)
-            await note(session, "replay-quarantine", entry.entity, record.id)
-            answer = _entry(entry)
+            return await self._replayed(session, reviews, entry, principal, record.id)
+
+    async def _replayed(
+        self,
+        session: AsyncSession,
+        reviews: ReviewRepository,
+        entry: QuarantineRow,
+        principal: Principal,
+        record_id: UUID,
+    ) -> QuarantineEntry:
+        await reviews.settle_entry(entry, state="replayed", by=principal.subject, record_id=record_id)
+        await note(session, "replay-quarantine", entry.entity, record_id)
         self._settled.labels("quarantine", "replayed").inc()
-        return answer
+        return _entry(entry)
+
+    async def _corrected(
+        self,
+        repository: RecordRepository[Any, Any],
+        entity: Entity[Any, Any],
+        draft: Mapping[str, Any],
+        entry: QuarantineRow,
+    ) -> Any:  # noqa: ANN401 - a record of whatever kind
+        """The record as it is to be here and, by the next run, at the source that refused it."""
+        current = await repository.find(entry.record_id) if entry.record_id is not None else None
+        if current is None:
+            raise Conflict("The record was deleted since: discard the entry.")
+        neat = self._accepted(entity, draft, entry, source=current.source)
+        record = await repository.replace(current.id, version=current.version, draft=neat)
+        if record is None:
+            raise Conflict("The record is being changed at this moment; try again.")
+        return record
 
     async def discard(self, principal: Principal, entry_id: UUID, *, if_match: str) -> QuarantineEntry:
         """Throw an entry away: the same row, brought again, is not asked about again.
@@ -222,8 +255,7 @@ class ReviewService:
             ValidationProblem: the cursor is wrong.
         """
         rows, after = await self._page(principal, WriteRow, filters=filters, limit=limit, cursor=cursor)
-        items = [msgspec.convert(_fields(row, SyncWrite), SyncWrite) for row in rows]
-        return Page(items=items, next_cursor=after)
+        return Page(items=[write_of(row) for row in rows], next_cursor=after)
 
     async def write_again(self, principal: Principal, write_id: UUID) -> SyncWrite:
         """Have the next run write what a source refused: whoever looks after that has put it right.
@@ -239,7 +271,7 @@ class ReviewService:
                 raise Conflict(f"Only what was refused is tried again: this one was {row.state}.")
             await reviews.write_again(row)
             await note(session, "write-again", row.entity, row.record_id, detail={"fields": row.fields})
-            answer = msgspec.convert(_fields(row, SyncWrite), SyncWrite)
+            answer = write_of(row)
         self._settled.labels("write", "again").inc()
         return answer
 
@@ -295,16 +327,22 @@ class ReviewService:
             raise Conflict(f"The entry is settled: it was {entry.state}.")
         return entry
 
-    def _accepted(self, entity: Entity[Any, Any], draft: Mapping[str, Any], entry: QuarantineRow) -> Any:  # noqa: ANN401 - a draft of whatever kind
+    def _accepted(
+        self,
+        entity: Entity[Any, Any],
+        draft: Mapping[str, Any],
+        entry: QuarantineRow,
+        *,
+        source: Source | None = None,
+    ) -> Any:  # noqa: ANN401 - a draft of whatever kind
         if "source" in draft:
             raise ValidationProblem(
                 errors=[FieldError(field="draft.source", message="leave it out: the entry has it")]
             )
-        reference = f"{entry.origin}:{entry.key or entry.id}"
+        if source is None:
+            source = Source(type=SOURCE_TYPE, ref=f"{entry.origin}:{entry.key or entry.id}")
         try:
-            neat = entity.tidy(
-                read({**draft, "source": {"type": SOURCE_TYPE, "ref": reference}}, entity.draft)
-            )
+            neat = entity.tidy(read({**draft, "source": msgspec.to_builtins(source)}, entity.draft))
         except ValidationProblem as problem:
             raise ValidationProblem(errors=_in_draft(problem.errors)) from problem
         if errors := refusals(neat, today=datetime.now(UTC).date(), rules=entity.rules):
@@ -374,6 +412,11 @@ def tally_of(shards: Sequence[ShardRow]) -> Tally:
     for shard in shards:
         tally += msgspec.convert(shard.counts, Tally)
     return tally
+
+
+def write_of(row: WriteRow) -> SyncWrite:
+    """A write; one that the source is yet to make a record for has no key."""
+    return msgspec.convert({**_fields(row, SyncWrite), "key": row.key or ""}, SyncWrite)
 
 
 def _there(row: RowT | None, what: str, row_id: UUID) -> RowT:
