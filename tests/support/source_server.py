@@ -140,9 +140,7 @@ class State:
         record = {**members, "id": f"z-{secrets.token_hex(4)}"}
         record["updated_at"] = moment.isoformat().replace("+00:00", "Z")
         self.keep(kind, [*self.records(kind), record])
-        (self.folder / f"{kind}.external").write_text(
-            json.dumps({**self.external(kind), name: record["id"]})
-        )
+        (self.folder / f"{kind}.external").write_text(json.dumps({**self.external(kind), name: record["id"]}))
         return record
 
     def fault(self, path: str, *, named: bool, method: str) -> Fault:

@@ -153,7 +153,7 @@ class ReviewService:
     ) -> QuarantineEntry:
         await reviews.settle_entry(entry, state="replayed", by=principal.subject, record_id=record_id)
         await note(session, "replay-quarantine", entry.entity, record_id)
-        self._settled.labels("quarantine", "replayed").inc()
+        self._settled.labels(_what(entry), "replayed").inc()
         return _entry(entry)
 
     async def _corrected(
@@ -184,8 +184,8 @@ class ReviewService:
             entry = await self._open_entry(reviews, entry_id, if_match)
             await reviews.settle_entry(entry, state="discarded", by=principal.subject, record_id=None)
             await note(session, "discard-quarantine", entry.entity, entry.record_id)
-            answer = _entry(entry)
-        self._settled.labels("quarantine", "discarded").inc()
+            answer, what = _entry(entry), _what(entry)
+        self._settled.labels(what, "discarded").inc()
         return answer
 
     async def conflicts(
@@ -448,6 +448,11 @@ def _draft(row: QuarantineRow) -> dict[str, Any] | None:
     except msgspec.MsgspecError:
         return None
     return found if found is None else {name: value for name, value in found.items() if name not in BESIDE}
+
+
+def _what(entry: QuarantineRow) -> str:
+    """What the metric calls an entry: one that a run could not take, or that a source did not."""
+    return "refusal" if entry.direction == "back" else "quarantine"
 
 
 def _is_second(entry: QuarantineRow) -> bool:

@@ -26,6 +26,7 @@ from .putting import put
 from .writable import CHANGED, GONE, Change, Creation, Deletion, Outcome, Written, places_of
 
 _GONE = (404, 410)
+_MADE, _DELETED = 201, 204
 _CHANGED = 412
 _REFUSED = (400, 409, 413, 422)
 _FORBIDDEN = (403, 405, 501)
@@ -105,7 +106,7 @@ class ZervigoWriter(ZervigoRecords):
             method="PUT",
             content=msgspec.json.encode(values),
             headers={"Content-Type": "application/json", "If-None-Match": "*"},
-            taken=(_CHANGED, *_REFUSED, *_FORBIDDEN),
+            taken=(_MADE, _CHANGED, *_REFUSED, *_FORBIDDEN),
         )
         if (refused := _refused(said)) is not None:
             return refused
@@ -135,7 +136,7 @@ class ZervigoWriter(ZervigoRecords):
             address,
             method="DELETE",
             headers={"If-Match": _tag_of(found)},
-            taken=(*_GONE, _CHANGED, *_REFUSED, *_FORBIDDEN),
+            taken=(_DELETED, *_GONE, _CHANGED, *_REFUSED, *_FORBIDDEN),
         )
         if (refused := _refused(said)) is not None:
             return refused
