@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from litestar.testing import TestClient
+from sqlalchemy import create_engine
 
 from looma_core.api.syncjob import ExitCode
 from looma_engines.talent_sync.syncing.back.outbox import Outbox
 from looma_engines.talent_sync.syncing.back.to_postgresql import PostgresqlWriter
 from looma_engines.talent_sync.syncing.back.writable import Creation, Deletion, Written
+from looma_engines.talent_sync.syncing.clearing import drop_settled
 from support.crm import Crm, crm_at
 from support.database import DatabaseUrls
 from support.sync_runs import Json, Runs
@@ -424,3 +427,25 @@ def test_a_creation_that_nobody_heard_of_goes_with_the_person(
     assert outbox(runs) == []
     runs.one()
     assert len(crm.rows()) == 3
+
+
+def test_what_was_settled_long_ago_is_cleared_away_and_what_waits_stays(
+    runs: Runs, crm: Crm, here: Here
+) -> None:
+    crm.do("ALTER TABLE people ADD CONSTRAINT no_chiefs CHECK (title <> 'Chief')")
+    runs.one()
+    changed_here(runs, "1", headline="Lead")
+    changed_here(runs, "2", headline="Chief")
+    here.made("Grace Hopper")
+    assert back(runs.one()) == (2, 1, 0)
+    owner = create_engine(runs.urls.owner)
+    left = []
+    try:
+        for later in (89, 91):
+            with owner.begin() as connection:
+                drop_settled(connection, days=90, now=datetime.now(UTC) + timedelta(days=later))
+            left.append(sorted(row["state"] for row in outbox(runs)))
+    finally:
+        owner.dispose()
+    assert left == [["refused", "written", "written"], ["refused"]]
+    assert (back(runs.one()), len(crm.rows())) == ((0, 0, 0), 4), "and nothing is written for it again"

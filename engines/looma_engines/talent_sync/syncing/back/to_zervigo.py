@@ -57,8 +57,9 @@ class ZervigoWriter(ZervigoRecords):
         self.account = account
 
     def places(self, settable: Collection[str]) -> frozenset[str]:
-        """Fields that are named; all where none is."""
-        return places_of(self._source.fields, settable, None)
+        """Fields that are named; where none is all but our own ids, which the platform has no member for."""
+        found = places_of(self._source.fields, settable, None)
+        return found if self._source.fields else found - {"company_id"}
 
     def write(self, change: Change) -> Written:
         """Write a record, if it still is what was read.
