@@ -43,7 +43,7 @@ def made_here(runs: Runs, name: str, **fields: Any) -> UUID:
     record = uuid4()
     given = {
         column: json.dumps(value) if isinstance(value, (list, dict)) else value
-        for column, value in {"full_name": name, **fields}.items()
+        for column, value in {"full_name": name, "language": "en", **fields}.items()
     }
     runs.change(
         f"INSERT INTO talent_sync.talents (id, source_type, {', '.join(given)})"  # noqa: S608 - our own names
