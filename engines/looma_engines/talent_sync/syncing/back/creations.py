@@ -7,13 +7,14 @@ so whoever brings a batch in first asks the source for what is meant to be made 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from looma_core.api.reading import read
+from looma_core.api.source import SourceType
 from looma_core.db import new_id
 from looma_core.problems import ValidationProblem
 from looma_engines.talent_sync.models import SCHEMA
@@ -28,6 +29,8 @@ from .writable import Outcome
 
 FOUND = "found at the source"
 _PAGE = 500
+_OF_PEOPLE = sorted({*get_args(SourceType)} - {SOURCE_TYPE})
+"""Types of sources that are no sync job's; named, so that an index finds them among many that sync jobs brought."""
 
 
 class Creations:
@@ -54,7 +57,7 @@ class Creations:
         """
         query = sql.SQL(
             """SELECT record.id FROM {table} AS record
-            WHERE record.id > %(after)s AND record.deleted_at IS NULL AND record.source_type <> %(type)s
+            WHERE record.id > %(after)s AND record.deleted_at IS NULL AND record.source_type = ANY(%(types)s)
                 AND NOT EXISTS (SELECT FROM talent_sync.sync_states AS state WHERE state.record_id = record.id
                     AND state.entity = %(entity)s AND state.origin = %(origin)s)
                 AND NOT EXISTS (SELECT FROM talent_sync.sync_writes AS write WHERE write.record_id = record.id
@@ -65,7 +68,7 @@ class Creations:
         found: list[UUID] = []
         last = after or UUID(int=0)
         while len(found) < limit:
-            page = [row.id for row in self._execute(query, after=last, type=SOURCE_TYPE, limit=_PAGE)]
+            page = [row.id for row in self._execute(query, after=last, types=_OF_PEOPLE, limit=_PAGE)]
             found += [one for one in page if key_hash(str(one)) % shards == shard]
             if len(page) < _PAGE:
                 break
