@@ -125,6 +125,13 @@ def record_of(runs: Runs, key: str) -> str:
     return str(row["record_id"])
 
 
+def with_our_ids(crm: Crm) -> None:
+    """Have the table's keys be texts, which anybody may give."""
+    crm.do("ALTER TABLE people DROP CONSTRAINT people_pkey")
+    crm.do("ALTER TABLE people ALTER number DROP IDENTITY")
+    crm.do("ALTER TABLE people ALTER number TYPE text, ADD PRIMARY KEY (number)")
+
+
 def named(crm: Crm, name: str) -> Json:
     (row,) = [row for row in crm.rows() if row["name"] == name]
     return row
@@ -235,9 +242,7 @@ def test_shards_make_each_record_once(runs: Runs, crm: Crm, here: Here) -> None:
 
 
 def test_a_key_that_takes_our_id_needs_no_column_of_its_own(runs: Runs, crm: Crm, here: Here) -> None:
-    crm.do("ALTER TABLE people DROP CONSTRAINT people_pkey")
-    crm.do("ALTER TABLE people ALTER number DROP IDENTITY")
-    crm.do("ALTER TABLE people ALTER number TYPE text, ADD PRIMARY KEY (number)")
+    with_our_ids(crm)
     runs.target = {"direction": "twoWay", "writeBack": {"creations": True}}
     runs.one()
     grace = here.made("Grace Hopper")
@@ -329,6 +334,30 @@ def test_a_person_who_was_erased_here_is_deleted_there(runs: Runs, crm: Crm, her
     assert (back(report), [row["number"] for row in crm.rows()]) == ((1, 0, 0), [1, 3])
     assert (outbox(runs), runs.rows("SELECT 1 FROM talent_sync.quarantine")) == ([], []), "nothing is kept"
     assert back(runs.one()) == (0, 0, 0)
+
+
+def test_a_person_who_was_erased_here_is_marked_there_once(runs: Runs, crm: Crm, here: Here) -> None:
+    runs.target = {"direction": "twoWay", "writeBack": {"deletions": "mark", "mark": "gone"}}
+    runs.one()
+    here.erase(record_of(runs, "2"))
+    assert (back(runs.one()), [row["gone"] for row in crm.rows()]) == ((1, 0, 0), [False, True, False])
+    assert back(runs.one()) == (0, 0, 0)
+
+
+def test_a_person_who_was_erased_before_their_creation_was_heard_of_does_not_come_back(
+    runs: Runs, crm: Crm, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the source takes our id as the key: the ledger has it."""
+    with_our_ids(crm)
+    runs.target = {"direction": "twoWay", "writeBack": {"creations": True, "deletions": "delete"}}
+    runs.one()
+    grace = here.made("Grace Hopper")
+    killed_after(monkeypatch, runs, "create")
+    here.erase(grace["id"])
+    assert len(crm.rows()) == 4
+    report = runs.one()
+    assert (report.created, back(report), len(crm.rows())) == (0, (1, 0, 0), 3)
+    assert len(runs.rows("SELECT 1 FROM talent_sync.talents")) == 3
 
 
 def test_a_record_that_others_refer_to_there_stays_and_says_so(runs: Runs, crm: Crm, here: Here) -> None:
