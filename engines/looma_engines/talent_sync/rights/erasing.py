@@ -24,6 +24,7 @@ from looma_core.api.rights import Proof
 from looma_core.crypto import DecryptionError, FileCipher
 from looma_core.db import new_id
 from looma_engines.talent_sync.models import SCHEMA
+from looma_engines.talent_sync.syncing.source_row import own_keys
 
 from .ledger import LedgerKey
 from .opening import Opens
@@ -149,7 +150,7 @@ def _add_source(found: Gathered, source_type: object, reference: object) -> None
 
 
 def _add_made(connection: Connection, found: Gathered, told: dict[str, Any]) -> None:
-    """Keys under which a source may have the record that nobody heard of: where it takes our id, that is the key."""
+    """Keys under which a source may have the record that nobody heard of, where it makes them of our id."""
     rows = connection.scalars(
         text(
             f"SELECT DISTINCT origin FROM {SCHEMA}.sync_writes"  # noqa: S608 - our own names
@@ -158,7 +159,8 @@ def _add_made(connection: Connection, found: Gathered, told: dict[str, Any]) -> 
         told,
     )
     for origin in rows:
-        _add_source(found, "sync", f"{origin}:{told['id']}")
+        for key in own_keys(told["id"]):
+            _add_source(found, "sync", f"{origin}:{key}")
 
 
 def _add_conflicts(connection: Connection, found: Gathered, told: dict[str, Any], opens: Opens) -> None:

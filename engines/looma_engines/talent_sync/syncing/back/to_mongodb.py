@@ -7,7 +7,6 @@ made of our id of the record: there is no second one of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -24,7 +23,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 from looma_core.api.syncjob import MongodbSource, WriteBack
 from looma_engines.sync_worker.inputs import BadInputError
 
-from ..source_row import SourceRow
+from ..source_row import SourceRow, own_keys
 from ..sources.credentials import Secrets
 from ..sources.making import time_of
 from ..sources.mapping import DriftError
@@ -268,8 +267,8 @@ def _ids(key: str) -> list[Any]:
 
 def _own_ids(record_id: UUID) -> dict[type, Any]:
     """An `_id` of each kind that is made of our id of a record, always the same."""
-    digest = hashlib.blake2b(record_id.bytes, digest_size=12).digest()
-    return {ObjectId: ObjectId(digest), UUID: record_id, str: str(record_id)}
+    text, short = own_keys(record_id)
+    return {ObjectId: ObjectId(short), UUID: record_id, str: text}
 
 
 def _at(document: Any, path: str) -> Any:  # noqa: ANN401 - whatever a document has
