@@ -23,6 +23,8 @@ SECRET: dict[str, Any] = {"secret": True}
 HISTORY_MONTHS = 36
 """How long it is known who changed a record, unless a release says otherwise."""
 DELETED_DAYS = 30
+WRITES_DAYS = 90
+UNLINKED_DAYS = 180
 """How long a deleted record can be restored, unless a release says otherwise."""
 
 SettingsT = TypeVar("SettingsT", bound="CoreSettings")
@@ -186,6 +188,22 @@ class MigrateSettings(CoreSettings, frozen=True, kw_only=True):
             ge=1, le=3650, description="How many days a deleted record can be restored, before it is erased."
         ),
     ] = DELETED_DAYS
+    writes_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3650,
+            description="How many days it is kept what was written to a sync job's source, once it is known.",
+        ),
+    ] = WRITES_DAYS
+    unlinked_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3650,
+            description="After how many days without a change a résumé file of nobody is deleted; with 0 it stays.",
+        ),
+    ] = UNLINKED_DAYS
     ledger_key: Annotated[
         str,
         Meta(

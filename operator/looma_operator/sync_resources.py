@@ -42,6 +42,7 @@ class SyncJobSpec(_Struct, frozen=True, kw_only=True):
     validation: Json = msgspec.field(default_factory=dict)
     on_missing: str = "keep"
     direction: str = "oneWay"
+    write_back: Json = msgspec.field(default_factory=dict)
     image: str = ""
     parallelism: int = 1
     batch_size: int = 500

@@ -389,6 +389,7 @@ def test_the_ledgers_key_is_long_and_the_upkeep_has_it(dev: list[Object]) -> Non
     (migrate,) = [spec for name, spec in pod_specs(dev).items() if name == "CronJob/looma-upkeep"]
     named = {entry["name"]: entry for entry in migrate["containers"][0]["env"]}
     assert named["LOOMA_DELETED_DAYS"]["value"] == "30"
+    assert (named["LOOMA_WRITES_DAYS"]["value"], named["LOOMA_UNLINKED_DAYS"]["value"]) == ("90", "180")
     assert named["LOOMA_LEDGER_KEY"]["valueFrom"]["secretKeyRef"]["name"] == "looma-engines"
 
 

@@ -504,6 +504,16 @@ REFUSED = [
         "twoWay",
         "direction: twoWay needs a target, and a source that can be written to",
     ),
+    (JOB, "spec.writeBack", {"creations": True}, "writeBack: write direction: twoWay too, or leave it out"),
+    (JOB, "spec.writeBack", {"deletions": "archive"}, 'supported values: "keep", "delete", "mark"'),
+    (JOB, "spec.writeBack", {"deletions": "mark"}, "writeBack.mark: write it with deletions: mark"),
+    (JOB, "spec.writeBack", {"mark": "gone"}, "writeBack.mark: write it with deletions: mark"),
+    (
+        JOB,
+        "spec.writeBack",
+        {"creations": True, "externalId": "looma_id"},
+        "writeBack.externalId: is for creations in a table of postgresql",
+    ),
     (JOB, "spec.image", "two words", "write REGISTRY/NAME:TAG or NAME@sha256:DIGEST, without spaces"),
     *(
         (JOB, f"spec.{field}", value, words)

@@ -23,7 +23,7 @@ from support.database import DatabaseUrls, drop_database, make_database
 from support.key_ring import KEYS, VARIABLE, ring_file
 from support.sync_checker import differences, expected
 from support.sync_runs import Runs
-from support.two_way import changed_here, outbox
+from support.two_way import changed_here, made_here, outbox
 
 pytestmark = pytest.mark.database
 TESTS = Path(__file__).resolve().parents[1]
@@ -108,13 +108,8 @@ def asked(crm: Crm) -> int:
     return int(crm.rows("SELECT count(*) FROM asked")[0][0])
 
 
-def test_a_worker_that_is_killed_again_and_again_writes_each_row_once(
-    runs: Runs, crm: Crm, tmp_path: Path
-) -> None:
-    runs.one(batch=200)
-    for number in range(1, NUMBER + 1):
-        changed_here(runs, f"p-{number}", headline=f"Lead {number}", email=f"new.{number}@mail.example")
-    crm.rows("CREATE TRIGGER note AFTER UPDATE ON people FOR EACH ROW EXECUTE FUNCTION note()")
+def killed_again_and_again(runs: Runs, crm: Crm) -> None:
+    """A run whose worker is killed at any moment while it writes, until one comes to its end."""
     rng = random.Random(20261127)  # noqa: S311 - no secret
     runs.epoch += 1
     killed = 0
@@ -135,6 +130,16 @@ def test_a_worker_that_is_killed_again_and_again_writes_each_row_once(
     _, said = last.communicate(timeout=DEADLINE)
     assert last.returncode == 0, said.decode()[-2000:]
 
+
+def test_a_worker_that_is_killed_again_and_again_writes_each_row_once(
+    runs: Runs, crm: Crm, tmp_path: Path
+) -> None:
+    runs.one(batch=200)
+    for number in range(1, NUMBER + 1):
+        changed_here(runs, f"p-{number}", headline=f"Lead {number}", email=f"new.{number}@mail.example")
+    crm.rows("CREATE TRIGGER note AFTER UPDATE ON people FOR EACH ROW EXECUTE FUNCTION note()")
+    killed_again_and_again(runs, crm)
+
     twice = crm.rows("SELECT id, count(*) FROM asked GROUP BY id HAVING count(*) > 1")
     assert (twice, asked(crm)) == ([], NUMBER), "each row was changed once"
     path = tmp_path / "asked-for.jsonl"
@@ -147,3 +152,44 @@ def test_a_worker_that_is_killed_again_and_again_writes_each_row_once(
     states = [row["state"] for row in outbox(runs)]
     assert states.count("written") == NUMBER
     assert set(states) <= {"written", "dropped"}
+
+
+def test_a_worker_that_is_killed_again_and_again_makes_and_deletes_each_row_once(
+    runs: Runs, crm: Crm
+) -> None:
+    """Half of the people are deleted here, and as many made, whose keys the source gives."""
+    crm.rows("ALTER TABLE people ADD looma_id text UNIQUE, ALTER id SET DEFAULT gen_random_uuid()::text")
+    fields = {name: name for name in ("full_name", "email", "headline", "skills")}
+    runs.source = {**runs.source, "fields": fields}
+    runs.target = {
+        **runs.target,
+        "writeBack": {"creations": True, "externalId": "looma_id", "deletions": "delete"},
+    }
+    runs.one(batch=200)
+    runs.change(
+        "UPDATE talent_sync.talents SET deleted_at = now(), version = version + 1"
+        " WHERE right(source_ref, 1) IN ('0', '2', '4', '6', '8')"
+    )
+    names = {f"Grace Number {number}" for number in range(NUMBER // 2)}
+    for name in sorted(names):
+        made_here(runs, name, headline="Admiral")
+    crm.rows(
+        """CREATE FUNCTION note_all() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO asked VALUES (coalesce(new.looma_id, old.id)); PERFORM pg_sleep(0.004);
+            RETURN coalesce(new, old); END $$"""
+    )
+    crm.rows(
+        "CREATE TRIGGER note_all AFTER INSERT OR DELETE ON people FOR EACH ROW EXECUTE FUNCTION note_all()"
+    )
+    killed_again_and_again(runs, crm)
+
+    twice = crm.rows("SELECT id, count(*) FROM asked GROUP BY id HAVING count(*) > 1")
+    assert (twice, asked(crm)) == ([], NUMBER), "each row was made or deleted once"
+    there = [row[0] for row in crm.rows("SELECT full_name FROM people")]
+    assert (len(there), len(set(there)), names <= set(there)) == (NUMBER, NUMBER, True)
+    here = runs.rows("SELECT full_name FROM talent_sync.talents WHERE deleted_at IS NULL")
+    assert sorted(row["full_name"] for row in here) == sorted(there), "nobody is here twice"
+    assert runs.rows("SELECT 1 FROM talent_sync.sync_conflicts") == []
+    assert {row["state"] for row in outbox(runs)} <= {"written", "dropped"}
+    again = runs.one(batch=200)
+    assert (again.unchanged, again.created, again.written_back) == (NUMBER, 0, None)

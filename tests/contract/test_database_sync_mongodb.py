@@ -15,12 +15,13 @@ from bson.decimal128 import Decimal128
 
 from looma_core.api.syncjob import ExitCode
 from looma_engines.talent_sync.syncing.back.to_mongodb import MongodbWriter
+from looma_engines.talent_sync.syncing.back.writable import Creation, Written
 from support.database import DatabaseUrls
 from support.key_ring import KEYS
 from support.mongo import Document, Mongo
 from support.sync_checker import differences, expected
 from support.sync_runs import Runs
-from support.two_way import back, changed_here
+from support.two_way import back, changed_here, made_here, outbox
 
 pytestmark = pytest.mark.database
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -295,6 +296,71 @@ def test_a_document_that_changes_between_reading_and_writing_is_not_written_over
     ):
         assert (one["title"], one["address"]["city"]) == (title, city)
         assert runs.talents()[str(one["_id"])]["location"] == city
+
+
+def test_a_record_that_was_made_here_is_a_document_like_the_others(runs: Runs, server: Mongo) -> None:
+    runs.target = {"direction": "twoWay", "writeBack": {"creations": True}}
+    server.write([document(1), document(2)])
+    runs.one()
+    made_here(runs, "Grace Hopper", headline="Admiral", location="Leeds", skills=["COBOL"])
+    assert back(runs.one()) == (1, 0, 0)
+    (found,) = [one for one in server.documents() if one["name"] == "Grace Hopper"]
+    assert isinstance(found["_id"], ObjectId)
+    assert (found["title"], found["address"], found["tags"]) == (
+        "Admiral",
+        {"city": "Leeds"},
+        [{"label": "COBOL"}],
+    )
+    assert found["deleted"] is False, "as the filter asks, so that it is found"
+    assert isinstance(found["changedAt"], datetime)
+    again = runs.one()
+    assert (again.created, again.unchanged, again.verified, back(again)) == (0, 3, 3, (0, 0, 0))
+
+
+def test_a_worker_that_dies_before_it_notes_a_document_makes_no_second_one(
+    runs: Runs, server: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.target = {"direction": "twoWay", "writeBack": {"creations": True}}
+    server.write([])
+    runs.one()
+    made_here(runs, "Grace Hopper")
+    create = MongodbWriter.create
+
+    def dies(self: MongodbWriter, creation: Creation) -> Written:
+        create(self, creation)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MongodbWriter, "create", dies)
+        with pytest.raises(KeyboardInterrupt):
+            runs.one()
+    assert (len(server.documents()), [row["state"] for row in outbox(runs)]) == (1, ["intended"])
+    report = runs.one()
+    assert (report.created, len(server.documents()), len(runs.rows("SELECT 1 FROM talent_sync.talents"))) == (
+        0,
+        1,
+        1,
+    )
+    assert [(row["state"], row["reason"]) for row in outbox(runs)] == [("written", "found at the source")]
+
+
+@pytest.mark.parametrize("write_back", [{"deletions": "delete"}, {"deletions": "mark", "mark": "deleted"}])
+def test_a_record_that_was_deleted_here_is_deleted_or_marked_there(
+    runs: Runs, server: Mongo, write_back: dict[str, str]
+) -> None:
+    runs.target = {"direction": "twoWay", "writeBack": write_back}
+    server.write([document(1), document(2)])
+    runs.one()
+    runs.change(
+        "UPDATE talent_sync.talents SET deleted_at = now(), version = version + 1 WHERE source_ref = %(ref)s",
+        ref=f"people:{key(2)}",
+    )
+    assert back(runs.one()) == (1, 0, 0)
+    there = {str(one["_id"]): one["deleted"] for one in server.documents()}
+    marked = {key(2): True} if "mark" in write_back else {}
+    assert there == {key(1): False, **marked}
+    again = runs.one()
+    assert (again.unchanged, back(again), len(outbox(runs))) == (1, (0, 0, 0), 1)
 
 
 def late(server: Mongo, method: Any, city: str) -> Any:

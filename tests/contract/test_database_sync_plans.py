@@ -157,7 +157,9 @@ def test_what_a_batch_looks_up_goes_by_indexes(filled, database_urls: DatabaseUr
         rows = [SourceRow(position=1, key=key, values={}) for key in (*keys, "none")]
         assert len(batch.known(rows)) == len(keys)
         outbox = Outbox(execute, batch, Seals(SEALER, TENANT), TALENTS)
-        assert len(outbox.keys("2", 20)) == 20
+        assert len(outbox.keys("2", 20, deletions=True)) == 20
+        assert outbox.creations.settle_pending(lambda _: None) == 0
+        assert outbox.creations.wanted(None, 20, shard=0, shards=1) == []
         assert outbox.with_intended({}) == {}
-    assert len(plans) == 4
+    assert len(plans) == 6
     by_index(plans)

@@ -18,7 +18,7 @@ What goes wrong is told at /_faults, a list of these, the first that fits a requ
 | no ranges | answers the whole file, whatever was asked for                             |
 | flip     | answers other bytes than the file has, as many as it has                    |
 | die      | ends the process in the middle of a body                                    |
-| unheard  | changes the record as it is asked to, and closes the connection without a word |
+| unheard  | changes, makes or deletes the record as it is asked to, and closes the connection without a word |
 | meanwhile | lets somebody else change the record by `changes`, before it looks at a patch |
 
 `where` is what the path has to hold, `method` how it is asked, `after` how many that fit pass before, `times` how often
@@ -55,13 +55,17 @@ Fault = dict[str, Any]
 
 
 RECORD = re.compile(r"/api/v1/(talents|companies|jobs)(?:/([^/]+))?")
+OWN = re.compile(r"/api/v1/(talents|companies|jobs)/by-external-id/([0-9a-f-]{36})")
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi" / "zervigo.yaml").read_text())
-PATCHES = {
-    kind: jsonschema.Draft202012Validator(
-        {"$ref": f"#/components/schemas/{name}Patch", "components": DOCUMENT["components"]}
-    )
-    for kind, name in (("talents", "Talent"), ("companies", "Company"), ("jobs", "Job"))
-}
+PATCHES, NEW = (
+    {
+        kind: jsonschema.Draft202012Validator(
+            {"$ref": f"#/components/schemas/{name}{form}", "components": DOCUMENT["components"]}
+        )
+        for kind, name in (("talents", "Talent"), ("companies", "Company"), ("jobs", "Job"))
+    }
+    for form in ("Patch", "New")
+)
 
 
 def _tag(record: Object) -> str:
@@ -115,9 +119,28 @@ class State:
         self.stamps += 1
         moment = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(seconds=self.stamps)
         record["updated_at"] = moment.isoformat().replace("+00:00", "Z")
+        self.keep(kind, records)
+        return record
+
+    def keep(self, kind: str, records: list[Object]) -> None:
+        """Have these records, all at once."""
         partial = self.folder / f"{kind}.changing"
         partial.write_text(json.dumps(records))
         partial.replace(self.folder / f"{kind}.json")
+
+    def external(self, kind: str) -> dict[str, str]:
+        """Ids of records by those that they have elsewhere."""
+        file = self.folder / f"{kind}.external"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+
+    def made(self, kind: str, name: str, members: Object) -> Object:
+        """Make a record, with an id of its own."""
+        self.stamps += 1
+        moment = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(seconds=self.stamps)
+        record = {**members, "id": f"z-{secrets.token_hex(4)}"}
+        record["updated_at"] = moment.isoformat().replace("+00:00", "Z")
+        self.keep(kind, [*self.records(kind), record])
+        (self.folder / f"{kind}.external").write_text(json.dumps({**self.external(kind), name: record["id"]}))
         return record
 
     def fault(self, path: str, *, named: bool, method: str) -> Fault:
@@ -171,7 +194,9 @@ class Handler(BaseHTTPRequestHandler):
             allowed = ["POST"] if parts.path == "/oauth/token" else ["GET"]
             one = RECORD.fullmatch(parts.path)
             if one is not None and one[2] is not None:
-                allowed.append("PATCH")
+                allowed += ["PATCH", "DELETE"]
+            if OWN.fullmatch(parts.path) is not None:
+                allowed.append("PUT")
             if self.command not in allowed:
                 self._problem(405, "not in this way", {"Allow": ", ".join(allowed)})
             if parts.path == "/oauth/token":
@@ -254,7 +279,7 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def _platform(self, path: str, query: dict[str, str], fault: Fault, body: bytes) -> None:
-        match = RECORD.fullmatch(path)
+        match = RECORD.fullmatch(path) or OWN.fullmatch(path)
         if match is None:
             self._problem(404, "there is no such thing")
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -262,8 +287,12 @@ class Handler(BaseHTTPRequestHandler):
             self._problem(401, "no token that is good", {"WWW-Authenticate": "Bearer"})
         assert match is not None
         kind, key = match.groups()
+        if match.re is OWN:
+            self._external(kind, str(key), body, fault)
         if key is not None and self.command == "PATCH":
             self._patch(kind, unquote(key), body, fault)
+        if key is not None and self.command == "DELETE":
+            self._delete(kind, unquote(key), fault)
         if key is not None:
             self._one(kind, unquote(key))
         self._page(kind, query, fault)
@@ -294,15 +323,62 @@ class Handler(BaseHTTPRequestHandler):
             raise Stop
         self._json(200, record, {"ETag": _tag(record)})
 
-    def _wrong(self, kind: str, body: bytes) -> str:
-        """What is wrong with a patch by the document."""
-        if self.headers.get("Content-Type", "").split(";")[0] != "application/merge-patch+json":
-            return "write application/merge-patch+json"
+    def _delete(self, kind: str, key: str, fault: Fault) -> None:
+        with self.state.changing:
+            if fault["kind"] == "meanwhile":
+                self.state.change(kind, key, fault["changes"])
+            records = self.state.records(kind)
+            found = [record for record in records if record["id"] == key]
+            if not found:
+                self._problem(404, "there is no such record")
+            if "If-Match" not in self.headers:
+                self._problem(428, "say by If-Match what you read")
+            if self.headers["If-Match"] != _tag(found[0]):
+                self._problem(412, "the record has changed")
+            self.state.keep(kind, [record for record in records if record["id"] != key])
+        self._done(204, None, {}, fault)
+
+    def _external(self, kind: str, name: str, body: bytes, fault: Fault) -> None:
+        """The record that was made for one elsewhere; made, if it is asked for and there is none."""
+        with self.state.changing:
+            key = self.state.external(kind).get(name)
+            found = [record for record in self.state.records(kind) if record["id"] == key]
+            if self.command == "GET":
+                if not found:
+                    self._problem(404, "there is no such record")
+                self._json(200, found[0], {"ETag": _tag(found[0])})
+            wrong = self._wrong(kind, body, "application/json", NEW)
+            if wrong:
+                self._problem(400, wrong)
+            if self.headers.get("If-None-Match") is None:
+                self._problem(428, "say by If-None-Match that there is none")
+            if self.headers["If-None-Match"] != "*":
+                self._problem(400, "If-None-Match: write *")
+            if found:
+                self._problem(412, "the record is there already")
+            record = self.state.made(kind, name, json.loads(body))
+        self._done(201, record, {"ETag": _tag(record)}, fault)
+
+    def _done(self, status: int, record: Object | None, headers: dict[str, str], fault: Fault) -> None:
+        if fault["kind"] == "unheard":
+            self.close_connection = True
+            raise Stop
+        if record is None:
+            self._send(status, b"", headers)
+            raise Stop
+        self._json(status, record, headers)
+
+    def _wrong(
+        self, kind: str, body: bytes, content: str = "application/merge-patch+json", forms: Any = None
+    ) -> str:
+        """What is wrong with what was sent by the document."""
+        if self.headers.get("Content-Type", "").split(";")[0] != content:
+            return f"write {content}"
         try:
             patch = json.loads(body)
         except ValueError:
             return "write JSON"
-        return "" if PATCHES[kind].is_valid(patch) else "a member is wrong"
+        return "" if (forms or PATCHES)[kind].is_valid(patch) else "a member is wrong"
 
     def _page(self, kind: str, query: dict[str, str], fault: Fault) -> None:
         limit, since = query.get("limit", "100"), query.get("updated_since")

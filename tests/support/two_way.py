@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import UUID, uuid4
 
 from looma_core.api.syncjob import ShardReport
 from looma_engines.talent_sync.privacy.fields import Seals, hash_column
@@ -37,10 +38,27 @@ def changed_here(runs: Runs, key: str, **fields: Any) -> None:
     )
 
 
+def made_here(runs: Runs, name: str, **fields: Any) -> UUID:
+    """Make a talent here, as a person does; without what is sealed."""
+    record = uuid4()
+    given = {
+        column: json.dumps(value) if isinstance(value, (list, dict)) else value
+        for column, value in {"full_name": name, "language": "en", **fields}.items()
+    }
+    runs.change(
+        f"INSERT INTO talent_sync.talents (id, source_type, {', '.join(given)})"  # noqa: S608 - our own names
+        f" VALUES (%(id)s, 'manual', {', '.join(f'%({column})s' for column in given)})",
+        id=record,
+        **given,
+    )
+    return record
+
+
 def outbox(runs: Runs) -> list[Json]:
     """What was written, or was to be, in order; a row whose outcome is known keeps no values."""
     rows = runs.rows(
-        "SELECT key, state, reason, fields, intended, version FROM talent_sync.sync_writes ORDER BY created_at, id"
+        "SELECT key, kind, state, reason, fields, intended, version FROM talent_sync.sync_writes"
+        " ORDER BY created_at, id"
     )
     assert all((row["intended"] is None) == (row["state"] != "intended") for row in rows)
     return rows

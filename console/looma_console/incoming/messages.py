@@ -33,6 +33,11 @@ WRITES: dict[str, LazyString] = {
     "moved": lazy_gettext("Changed there meanwhile"),
     "dropped": lazy_gettext("Not carried out"),
 }
+WRITE_KINDS: dict[str, LazyString] = {
+    "change": lazy_gettext("Changed here"),
+    "create": lazy_gettext("Made here"),
+    "delete": lazy_gettext("Deleted here"),
+}
 WRITE_TONES = {"intended": "quiet", "written": "good", "refused": "bad", "moved": "quiet", "dropped": "quiet"}
 TONES = {"open": "bad", "replayed": "good", "discarded": "quiet", "superseded": "good"}
 ENTITIES: dict[str, LazyString] = {
@@ -52,6 +57,8 @@ COUNTS: dict[str, LazyString] = {
     "failed": lazy_gettext("Failed records"),
     "erased": lazy_gettext("Erased here, not brought back"),
     "written_back": lazy_gettext("Written back"),
+    "created_back": lazy_gettext("Made at the source"),
+    "deleted_back": lazy_gettext("Deleted at the source"),
     "write_refused": lazy_gettext("Refused by the source"),
     "write_moved": lazy_gettext("Changed there meanwhile"),
 }

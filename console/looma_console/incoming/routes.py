@@ -192,6 +192,7 @@ def _words() -> dict[str, Any]:
         "rule_names": messages.RULES,
         "bands": messages.bands,
         "write_states": messages.WRITES,
+        "write_kinds": messages.WRITE_KINDS,
         "write_tones": messages.WRITE_TONES,
     }
 

@@ -16,12 +16,14 @@ QuarantineState = Literal["open", "replayed", "discarded", "superseded"]
 RunMode = Literal["full", "incremental"]
 ConflictResolution = Literal["source", "target", "merged", "open"]
 WriteState = Literal["intended", "written", "refused", "moved", "dropped"]
+WriteKind = Literal["change", "create", "delete"]
+QuarantineDirection = Literal["in", "back"]
 
 
 class QuarantineItem(msgspec.Struct, kw_only=True):
-    """A record that a run could not take.
+    """A record that a run could not take, or one of here that its source did not.
 
-    `superseded` is one that the source has put right, or has no more.
+    `superseded` is one that the source has put right, or has no more, or that a later write took the place of.
     """
 
     id: UUID
@@ -31,7 +33,12 @@ class QuarantineItem(msgspec.Struct, kw_only=True):
     origin: Annotated[str, Meta(description="Name of the source.")]
     entity: Entity
     key: Annotated[str, Meta(description="The source's own id of the record; empty where it has none.")]
-    position: Annotated[int, Meta(description="The line on which it begins.")]
+    direction: Annotated[
+        QuarantineDirection, Meta(description="`back` is a record of here that the source does not take.")
+    ] = "in"
+    position: Annotated[
+        int, Meta(description="The line on which it begins; 0 for one that was to be written back.")
+    ]
     errors: Annotated[list[FieldError], Meta(description="What is wrong with it.")]
     state: QuarantineState
     times: Annotated[int, Meta(description="How many runs brought it, as it is.")]
@@ -39,13 +46,15 @@ class QuarantineItem(msgspec.Struct, kw_only=True):
     seen_at: Annotated[datetime, Meta(description="When a run last brought it.")]
     settled_at: datetime | None = None
     settled_by: str | None = None
-    record_id: Annotated[UUID | None, Meta(description="The record that it became.")] = None
+    record_id: Annotated[
+        UUID | None, Meta(description="The record that it became, or that was to be written back.")
+    ] = None
 
 
 class QuarantineEntry(QuarantineItem, kw_only=True):
     """The same, with what the source had."""
 
-    raw: Annotated[str, Meta(description="What the source had; at most its first 64 KiB.")]
+    raw: Annotated[str, Meta(description="What the source had, or was to get; at most its first 64 KiB.")]
     whole: Annotated[bool, Meta(description="Whether `raw` is all of it, unchanged.")]
     draft: Annotated[
         dict[str, Any] | None,
@@ -89,7 +98,7 @@ class Settle(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class SyncWrite(msgspec.Struct, kw_only=True):
-    """Fields of a record that were changed here, and are written to the source that it came from.
+    """A record that was changed, made or deleted here, and is to be so in a source.
 
     `intended` is not known to be there yet, `refused` was not taken by the source, `moved` was changed there meanwhile
     and is brought in first, `dropped` was never carried out.
@@ -100,7 +109,10 @@ class SyncWrite(msgspec.Struct, kw_only=True):
     epoch: Annotated[int, Meta(description="Number of the run that meant to write it.")]
     origin: str
     entity: Entity
-    key: Annotated[str, Meta(description="The source's own id of the record.")]
+    kind: Annotated[WriteKind, Meta(description="What is done to the record there.")] = "change"
+    key: Annotated[
+        str, Meta(description="The source's own id of the record; empty until the source has made it.")
+    ] = ""
     record_id: UUID
     version: Annotated[int, Meta(description="Version of the record that has the values.")]
     fields: Annotated[list[str], Meta(description="Names of the fields.")]
@@ -126,8 +138,13 @@ class RunCounts(msgspec.Struct, kw_only=True):
         int, Meta(description="Records of people who were erased here: they are not brought back.")
     ] = 0
     written_back: Annotated[
-        int, Meta(description="Records whose changes of here were written to the source.")
+        int,
+        Meta(
+            description="Records whose changes of here were written to the source, or that were made or deleted there."
+        ),
     ] = 0
+    created_back: Annotated[int, Meta(description="Those of them that were made there.")] = 0
+    deleted_back: Annotated[int, Meta(description="Those of them that were deleted there, or marked.")] = 0
     write_refused: Annotated[int, Meta(description="Those that the source did not take.")] = 0
     write_moved: Annotated[
         int, Meta(description="Those that the source had changed meanwhile; they were brought in anew.")

@@ -178,6 +178,7 @@ PolicyName = Literal["newest", "source", "target", "fieldMerge", "manual"]
 OnInvalid = Literal["quarantine", "skip", "fail"]
 OnMissing = Literal["keep", "delete"]
 Direction = Literal["oneWay", "twoWay"]
+Deletions = Literal["keep", "delete", "mark"]
 
 
 class ConflictPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -194,10 +195,24 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     on_invalid: OnInvalid = "quarantine"
 
 
+class WriteBack(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a SyncJob of two ways writes to its source beside changes.
+
+    `creations` are records that were made here, `deletions` says what becomes there of those that were deleted here.
+    `external_id` is the column that takes our id of a record where the source gives its keys itself, `mark` the column
+    or member that says of a record that it is deleted.
+    """
+
+    creations: bool = False
+    external_id: str = ""
+    deletions: Deletions = "keep"
+    mark: str = ""
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Where the records go: `spec.target`, and what holds there.
 
-    `direction` says whether what is changed there is written to the source.
+    `direction` says whether what is changed there is written to the source, `write_back` what else is.
     """
 
     tenant: str
@@ -206,6 +221,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     validation: Validation = msgspec.field(default_factory=Validation)
     on_missing: OnMissing = "keep"
     direction: Direction = "oneWay"
+    write_back: WriteBack = WriteBack()
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -29,7 +29,15 @@ from sqlalchemy.exc import OperationalError
 from looma_core import logging
 from looma_core.db.policies import APP_ROLE
 from looma_core.db.schema import VERSION_SCHEMA, number_of, version_table
-from looma_core.settings import DELETED_DAYS, HISTORY_MONTHS, MigrateSettings, SettingsError, load
+from looma_core.settings import (
+    DELETED_DAYS,
+    HISTORY_MONTHS,
+    UNLINKED_DAYS,
+    WRITES_DAYS,
+    MigrateSettings,
+    SettingsError,
+    load,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,6 +124,8 @@ def migrate(
     only: Sequence[Branch] | None = None,
     history_months: int = HISTORY_MONTHS,
     deleted_days: int = DELETED_DAYS,
+    writes_days: int = WRITES_DAYS,
+    unlinked_days: int = UNLINKED_DAYS,
     ledger_key: str = "",
     key_ring_file: str = "",
 ) -> dict[str, str]:
@@ -127,6 +137,8 @@ def migrate(
         only: branches to migrate; default all that are installed.
         history_months: how many months of the records' history are kept, beside this one.
         deleted_days: after how many days a deleted record is erased.
+        writes_days: for how many days settled writes to sources are kept.
+        unlinked_days: after how many days a file of nobody is deleted; with 0 it stays.
         ledger_key: of the digests of what is erased; without one nothing is.
         key_ring_file: opens what is sealed of those who are erased; without one nothing is.
 
@@ -149,6 +161,8 @@ def migrate(
                     branch,
                     history_months=history_months,
                     deleted_days=deleted_days,
+                    writes_days=writes_days,
+                    unlinked_days=unlinked_days,
                     ledger_key=ledger_key,
                     key_ring_file=key_ring_file,
                 )
@@ -170,6 +184,8 @@ def main() -> None:
             wait_seconds=settings.database_wait_seconds,
             history_months=settings.history_months,
             deleted_days=settings.deleted_days,
+            writes_days=settings.writes_days,
+            unlinked_days=settings.unlinked_days,
             ledger_key=settings.ledger_key,
             key_ring_file=settings.key_ring_file,
         )

@@ -130,6 +130,8 @@ def _environment(job: SyncJob) -> list[Json]:
             "validation": spec.validation,
             "onMissing": spec.on_missing,
             "direction": spec.direction,
+            # Left out where nothing is said of it: so the Jobs of such SyncJobs stay what they are.
+            **({"writeBack": spec.write_back} if spec.write_back else {}),
         }
         values[Variable.TARGET] = canonical({**to_json(spec.target), **rules})
     # What differs between the Jobs of one CronJob comes from the pod itself.

@@ -170,6 +170,32 @@ def test_what_a_source_refused_is_listed_first_with_its_reason(recruiter, engine
     assert dict(request.args) == {"entity": "job", "limit": "20"}
 
 
+def test_each_kind_of_write_is_named_and_one_without_a_key_too(recruiter, engine) -> None:
+    kinds = {"change": "Changed here", "create": "Made here", "delete": "Deleted here"}
+    items = [{**WRITE, "kind": kind, "key": "" if kind == "create" else "p-1"} for kind in kinds]
+    engine.on("GET", "/api/v1/sync-writes", {"items": items, "next_cursor": None})
+    page = text(recruiter.get("/incoming/writes"))
+    assert [page.count(f">{words}</td>") for words in kinds.values()] == [1, 1, 1]
+
+
+def test_what_a_source_refused_has_the_same_form_and_says_so(recruiter, engine) -> None:
+    back = {"direction": "back", "position": 0, "key": "", "record_id": RECORD}
+    engine.on("GET", "/api/v1/quarantine", {"items": [{**ITEM, **back}], "next_cursor": None})
+    engine.on("GET", f"/api/v1/quarantine/{ID}", {**ENTRY, **back})
+    page = text(recruiter.get("/incoming/quarantine"))
+    assert "refused by the source" in page
+    assert "line 0" not in page
+    page = text(recruiter.get(f"/incoming/quarantine/{ID}"))
+    for words in (
+        "What the source was to get",
+        f"/people/{RECORD}",
+        "The record as it is here",
+        "stays as it is here",
+    ):
+        assert words in page
+    assert f'action="/incoming/quarantine/{ID}/replay"' in page
+
+
 def test_what_was_refused_is_tried_again_by_a_button(recruiter, engine, parts) -> None:
     assert f'action="/incoming/writes/{ID}/again"' in text(recruiter.get("/incoming/writes"))
     engine.on("POST", f"/api/v1/sync-writes/{ID}/again", {**WRITE, "state": "dropped"})

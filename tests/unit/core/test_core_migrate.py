@@ -89,8 +89,17 @@ def test_branches_are_those_of_installed_packages_by_name(points: Any, packages:
 
 UPKEEP = """
 done = []
-def upkeep(connection, *, history_months, deleted_days, ledger_key, key_ring_file):
-    done.append((connection, history_months, deleted_days, ledger_key, key_ring_file))
+def upkeep(
+    connection,
+    *,
+    history_months,
+    deleted_days,
+    writes_days,
+    unlinked_days,
+    ledger_key,
+    key_ring_file,
+):
+    done.append((connection, history_months, deleted_days, writes_days, unlinked_days, ledger_key))
 """
 
 
@@ -101,11 +110,12 @@ def test_what_a_branch_needs_again_and_again_is_found_and_done(points: Any, pack
     points(kept="looma_test_kept.migrations", left="looma_test_left.migrations")
     connection = Connection(None)
     for branch in branches():
-        given = {"history_months": 12, "deleted_days": 3, "ledger_key": "k", "key_ring_file": "r"}
+        given = {"history_months": 12, "deleted_days": 3, "writes_days": 4, "unlinked_days": 5}
+        given |= {"ledger_key": "k", "key_ring_file": "r"}  # type: ignore[dict-item]
         module._keep_up(connection, branch, **given)  # type: ignore[arg-type]
     from looma_test_kept.migrations import upkeep  # type: ignore[import-not-found]
 
-    assert upkeep.done == [(connection, 12, 3, "k", "r")]
+    assert upkeep.done == [(connection, 12, 3, 4, 5, "k")]
 
 
 def test_a_branch_that_is_not_installed_is_named(points: Any) -> None:
@@ -233,6 +243,8 @@ def test_the_command_waits_as_long_as_it_is_told(command: pytest.MonkeyPatch) ->
     command.setattr(module, "migrate", lambda url, **how: asked.append((url, how)) or {})
     command.setenv("LOOMA_HISTORY_MONTHS", "12")
     command.setenv("LOOMA_DELETED_DAYS", "9")
+    command.setenv("LOOMA_WRITES_DAYS", "10")
+    command.setenv("LOOMA_UNLINKED_DAYS", "0")
     command.setenv("LOOMA_LEDGER_KEY", "hidden-word")
     command.setenv("LOOMA_KEY_RING_FILE", "/etc/ring.json")
     module.main()
@@ -240,6 +252,8 @@ def test_the_command_waits_as_long_as_it_is_told(command: pytest.MonkeyPatch) ->
         "wait_seconds": 7,
         "history_months": 12,
         "deleted_days": 9,
+        "writes_days": 10,
+        "unlinked_days": 0,
         "ledger_key": "hidden-word",
         "key_ring_file": "/etc/ring.json",
     }
@@ -253,10 +267,13 @@ def test_what_keeps_it_from_migrating_is_its_exit_code(command: pytest.MonkeyPat
         wait_seconds: float,
         history_months: int,
         deleted_days: int,
+        writes_days: int,
+        unlinked_days: int,
         ledger_key: str,
         key_ring_file: str,
     ) -> dict[str, str]:
         assert (history_months, deleted_days, ledger_key, key_ring_file) == (36, 30, "", "")
+        assert (writes_days, unlinked_days) == (90, 180)
         raise MigrationError(f"nobody answered for {wait_seconds} s")
 
     command.setattr(module, "migrate", fail)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from looma_core.api.syncjob import Reading, ShardReport
+from looma_core.api.syncjob import Reading, ShardReport, Target, WriteBack
 from looma_operator.names import REQUEST, REQUESTED_BY, EventReason, SyncPhase
 from looma_operator.plan.conditions import Refusal
 from looma_operator.plan.sync import refuse_run
@@ -618,3 +619,16 @@ def test_a_source_without_credentials_mounts_nothing_of_them():
     pod = world.jobs["people-sync-1"]["spec"]["template"]["spec"]
     assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
     assert "LOOMA_SYNC_CREDENTIALS" not in {item["name"] for item in pod["containers"][0]["env"]}
+
+
+@pytest.mark.parametrize("write_back", [None, {"creations": True, "deletions": "mark", "mark": "gone"}])
+def test_a_worker_is_told_what_it_writes_back_where_anything_is_said_of_it(write_back):
+    more = {} if write_back is None else {"direction": "twoWay", "writeBack": write_back}
+    job = SyncWorld(spec=spec(target={"tenant": "demo", "entity": "talent"}, **more)).job
+    (worker,) = render_run(job, "i:1", 1)["spec"]["template"]["spec"]["containers"]
+    environment = {item["name"]: item.get("value") for item in worker["env"]}
+    told = json.loads(environment["LOOMA_SYNC_TARGET"])
+    assert told.get("writeBack") == write_back
+    target = msgspec.json.decode(environment["LOOMA_SYNC_TARGET"], type=Target)
+    expected = WriteBack() if write_back is None else WriteBack(creations=True, deletions="mark", mark="gone")
+    assert target.write_back == expected

@@ -14,7 +14,7 @@ import pytest
 from litestar.testing import TestClient
 from sqlalchemy import create_engine
 
-from looma_engines.talent_sync.files.expiring import drop_deleted
+from looma_engines.talent_sync.files.expiring import drop_deleted, drop_unlinked
 from looma_engines.talent_sync.files.service import FILE_BYTES
 from support.database import DatabaseUrls
 from support.dumps import dump_of
@@ -304,6 +304,26 @@ def test_a_deleted_file_is_seen_by_nobody_and_goes_when_its_time_is_over(
         owner.dispose()
     assert parts_of(runs) == 2
     told = events(client, admin, record_id=file["id"])
+    assert (told[0]["action"], told[0]["actor"]) == ("delete-file", "upkeep")
+
+
+def test_a_file_of_nobody_goes_after_a_time_of_its_own(
+    client: Client, auth: Auth, runs: Runs, admin: Auth
+) -> None:
+    nobodys = kept(client, auth, None)
+    somebodys = kept(client, auth, person(client, auth), data=b"Grace Hopper")
+    owner = create_engine(runs.urls.owner)
+    left = []
+    try:
+        for days, later in ((0, 400), (180, 179), (180, 181)):
+            with owner.begin() as connection:
+                drop_unlinked(connection, days=days, now=datetime.now(UTC) + timedelta(days=later))
+            left.append({str(row["id"]) for row in runs.rows("SELECT id FROM talent_sync.resume_files")})
+    finally:
+        owner.dispose()
+    both = {nobodys["id"], somebodys["id"]}
+    assert left == [both, both, {somebodys["id"]}]
+    told = events(client, admin, record_id=nobodys["id"])
     assert (told[0]["action"], told[0]["actor"]) == ("delete-file", "upkeep")
 
 

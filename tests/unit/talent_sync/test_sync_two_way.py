@@ -14,9 +14,9 @@ from looma_core.api.syncjob import ExitCode
 from looma_engines.sync_worker.cluster import FencedError
 from looma_engines.sync_worker.frame import FAILED, Batch, run
 from looma_engines.talent_sync.syncing.back.outbox import Outbox
+from looma_engines.talent_sync.syncing.back.running import BACK
 from looma_engines.talent_sync.syncing.back.to_postgresql import PostgresqlWriter
 from looma_engines.talent_sync.syncing.back.writable import Change, Written
-from looma_engines.talent_sync.syncing.worker import BACK
 from support.database import DatabaseUrls, drop_database, make_database
 from support.sync_runs import Json, Runs
 from support.sync_server import seen_by

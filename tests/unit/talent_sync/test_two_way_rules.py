@@ -5,15 +5,22 @@ from __future__ import annotations
 import copy
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looma_core.api.reading import read
 from looma_engines.talent_sync.syncing.back.offering import offer, without_own
 from looma_engines.talent_sync.syncing.back.putting import field_of, put, top_of
+from looma_engines.talent_sync.syncing.back.to_mongodb import _own_ids
+from looma_engines.talent_sync.syncing.judging import plain_values
+from looma_engines.talent_sync.syncing.putting_right import put_right
+from looma_engines.talent_sync.syncing.source_row import own_keys
 from looma_engines.talent_sync.syncing.sources.mapping import DriftError, picked
 from looma_engines.talent_sync.syncing.three_way import Policy, Times, merge
+from looma_engines.talent_sync.talents import TALENTS
 
 NAMES = ("a", "b", "c")
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -195,3 +202,37 @@ def test_a_source_that_has_something_else_there_is_left_alone(document, changes)
 )
 def test_names_of_a_map(target: str, path: str, field: str, top: str) -> None:
     assert (field_of(target), top_of(path)) == (field, top)
+
+
+@given(sides, some, some)
+def test_what_was_put_right_is_written_where_it_has_a_place(ours, right, places) -> None:
+    found = offer(base=ours, ours=ours, undecided=(), places=places, put_right=right)
+    assert set(found.changes) == right & places
+
+
+def test_what_a_source_makes_of_our_id_is_a_key_that_an_erasure_knows() -> None:
+    record = UUID("01a21e8f-a0a8-74f1-812b-616d55b697b0")
+    assert set(own_keys(record)) == {str(made) for made in _own_ids(record).values()}
+
+
+RIGHT = {"full_name": "Ada Byron", "email": "ada@mail.example", "skills": ["SQL"]}
+
+
+@pytest.mark.parametrize(
+    ("given_there", "fields"),
+    [
+        (dict(RIGHT), set()),
+        ({**RIGHT, "full_name": "  Ada Byron "}, set()),
+        ({**RIGHT, "email": "nobody"}, {"email"}),
+        ({**RIGHT, "email": 7, "skills": "SQL"}, {"email", "skills"}),
+        ({"full_name": "Ada Byron"}, {"email", "skills"}),
+        ({**RIGHT, "headline": "Chief"}, {"headline"}),
+        (None, set(TALENTS.settable)),
+    ],
+)
+def test_a_field_was_put_right_where_the_source_has_it_otherwise(
+    given_there: dict[str, Any] | None, fields: set[str]
+) -> None:
+    draft = read({**RIGHT, "source": {"type": "sync", "ref": "people:1"}}, TALENTS.draft)
+    values = plain_values(TALENTS, TALENTS.tidy(draft))
+    assert set(put_right(TALENTS, given_there, values)) == fields

@@ -24,6 +24,7 @@ from looma_core.api.rights import Proof
 from looma_core.crypto import DecryptionError, FileCipher
 from looma_core.db import new_id
 from looma_engines.talent_sync.models import SCHEMA
+from looma_engines.talent_sync.syncing.source_row import own_keys
 
 from .ledger import LedgerKey
 from .opening import Opens
@@ -115,6 +116,7 @@ def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens
         _add_source(found, "sync", f"{state.origin}:{state.key}")
         if state.gone:
             found.gone.add(("sync", f"{state.origin}:{state.key}"))
+    _add_made(connection, found, told)
     _add_conflicts(connection, found, told, opens)
     if entity == "talent":
         found.kept_files = _kept_files(connection, record_id)
@@ -145,6 +147,20 @@ def _add_source(found: Gathered, source_type: object, reference: object) -> None
             return
         if number not in found.files:
             found.files.append(number)
+
+
+def _add_made(connection: Connection, found: Gathered, told: dict[str, Any]) -> None:
+    """Keys under which a source may have the record that nobody heard of, where it makes them of our id."""
+    rows = connection.scalars(
+        text(
+            f"SELECT DISTINCT origin FROM {SCHEMA}.sync_writes"  # noqa: S608 - our own names
+            " WHERE record_id = :id AND entity = :entity AND kind = 'create' AND state = 'intended'"
+        ),
+        told,
+    )
+    for origin in rows:
+        for key in own_keys(told["id"]):
+            _add_source(found, "sync", f"{origin}:{key}")
 
 
 def _add_conflicts(connection: Connection, found: Gathered, told: dict[str, Any], opens: Opens) -> None:

@@ -131,7 +131,7 @@ async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> P
         quarantine=[
             _converted(row, QuarantineEntry, raw=opens.opened_raw(row.id, row.raw)) for row in entries
         ],
-        writes=[_converted(row, SyncWrite) for row in writes],
+        writes=[_converted(row, SyncWrite, key=row.key or "") for row in writes],
         files=files,
         resume_files=resume_files,
         audit=await events_of(session, talent_id, *ids_of(resume_files)),

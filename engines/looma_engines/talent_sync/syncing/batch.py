@@ -145,6 +145,28 @@ class Batch:
             )
         return found
 
+    def records(self, ids: Sequence[UUID]) -> list[Known]:
+        """Records by their ids, deleted or not, as if no source ever gave them; locked."""
+        query = sql.SQL(
+            """SELECT record.id, record.version, record.deleted_at, record.updated_at, {fields} AS fields
+            FROM {table} AS record WHERE record.id = ANY(%(ids)s) ORDER BY record.id FOR UPDATE"""
+        ).format(fields=self._fields, table=self._table)
+        return [
+            Known(
+                record_id=row.id,
+                version=row.version,
+                deleted=row.deleted_at is not None,
+                updated_at=row.updated_at,
+                values=self._seals.values(self.entity, row.id, row.fields),
+                base=None,
+                raw_digest=None,
+                seen_generation=0,
+                seen_position=0,
+                gone=False,
+            )
+            for row in self._execute(query, ids=list(ids))
+        ]
+
     def _recognised(self, stored: bytes | None, digests: Iterable[bytes]) -> bytes | None:
         """The one of the rows' digests that was stored, by whatever key; what is none of them stays as it is."""
         return next((digest for digest in digests if stored in self._seals.digests(digest)), stored)
@@ -316,7 +338,7 @@ class Batch:
                 base = excluded.base, raw_digest = excluded.raw_digest, seen_generation = excluded.seen_generation,
                 seen_position = excluded.seen_position, gone = false,
                 written_version = excluded.written_version, written_digest = excluded.written_digest,
-                quality = excluded.quality"""
+                quality = excluded.quality, put_right = NULL"""
         )
 
     def sweep(self) -> list[Mark | None]:

@@ -28,6 +28,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed: int = 0
     erased: int = 0
     written_back: int = 0
+    created_back: int = 0
+    deleted_back: int = 0
     write_refused: int = 0
     write_moved: int = 0
     scored: int = 0
@@ -113,8 +115,14 @@ def told(tally: Tally, *, looked: int, held: int) -> str:
     if tally.erased:
         parts.append(f"{tally.erased} were erased here and are not kept")
     if tally.written_back or tally.write_refused or tally.write_moved:
+        kinds = [
+            f"{number} {word}"
+            for number, word in ((tally.created_back, "made"), (tally.deleted_back, "deleted"))
+            if number
+        ]
+        of_them = f" ({', '.join(kinds)} there)" if kinds else ""
         parts.append(
-            f"{tally.written_back} written back, {tally.write_refused} refused there, "
+            f"{tally.written_back} written back{of_them}, {tally.write_refused} refused there, "
             f"{tally.write_moved} changed there meanwhile"
         )
     return "; ".join(parts)

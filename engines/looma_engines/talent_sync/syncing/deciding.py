@@ -115,7 +115,8 @@ def decide(row: SourceRow, known: Known | None, rules: Rules) -> Decision:
     """What becomes of a row, by the table above."""
     if row.faults:
         return _refused(row, row.faults, known, rules)
-    if known is not None and known.seen_generation == rules.generation:
+    # One that this run made there itself was met nowhere yet.
+    if known is not None and known.seen_generation == rules.generation and known.seen_position:
         return _second(row, known.seen_position)
     if known is not None and known.raw_digest == row.digest and not known.gone:
         mark = _mark_of(known, rules)

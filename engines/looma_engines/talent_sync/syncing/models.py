@@ -58,10 +58,11 @@ class StateRow(Base):
     gone: Mapped[bool] = mapped_column(Boolean)
     offered_version: Mapped[int | None] = mapped_column(Integer)
     offered_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    put_right: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class QuarantineRow(TenantMixin, Base):
-    """A record that a run could not take."""
+    """A record that a run could not take, or that a source did not."""
 
     __tablename__ = "quarantine"
     __table_args__ = {"schema": SCHEMA}  # noqa: RUF012 - SQLAlchemy's own protocol
@@ -85,6 +86,7 @@ class QuarantineRow(TenantMixin, Base):
     settled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     settled_by: Mapped[str | None]
     record_id: Mapped[UUID | None]
+    direction: Mapped[str]
 
 
 class ConflictRow(TenantMixin, Base):
@@ -121,7 +123,8 @@ class WriteRow(TenantMixin, Base):
     generation: Mapped[int] = mapped_column(BigInteger)
     origin: Mapped[str]
     entity: Mapped[str]
-    key: Mapped[str]
+    kind: Mapped[str]
+    key: Mapped[str | None]
     record_id: Mapped[UUID]
     version: Mapped[int] = mapped_column(Integer)
     fields: Mapped[list[str]] = mapped_column(JSONB)

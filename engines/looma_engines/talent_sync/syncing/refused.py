@@ -50,7 +50,7 @@ def quarantine(execute: Execute, seals: Seals, decisions: Sequence[Decision]) ->
                 settled_by = 'sync', version = version + 1
             FROM unnest(%(keys)s::text[], %(positions)s::bigint[]) AS came (key, position)
             WHERE entity = %(entity)s AND origin = %(origin)s AND entry.key = came.key AND state = 'open'
-                AND (entry.generation < %(generation)s OR entry.position < came.position)""",
+                AND direction = 'in' AND (entry.generation < %(generation)s OR entry.position < came.position)""",
             keys=[row.key for row in came],
             positions=[row.position for row in came],
         )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -188,6 +189,7 @@ class SyncRepository:
         ],
         keeps_refused: bool,
         again: bool = False,
+        find: Callable[[UUID], SourceRow | None] = lambda _: None,
     ) -> Checkpoint:
         """Write a batch and its checkpoint.
 
@@ -201,6 +203,7 @@ class SyncRepository:
                 erased; pure.
             keeps_refused: whether the quarantine takes what is refused.
             again: whether the rows were counted before.
+            find: what the source has of a record of here that was meant to be made there.
 
         Raises:
             FenceError: a newer run has the fence; nothing was written.
@@ -209,14 +212,20 @@ class SyncRepository:
         with self._transaction():
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
-            known = self._outbox.with_intended(self._batch.known(rows))
+            known, own = self._batch.known(rows), Tally()
+            if any(row.key and row.key not in known for row in rows):
+                # One of them may be a record of here that the source was to have, whose key nobody heard of.
+                made = self._outbox.creations.settle_pending(find)
+                own = Tally(written_back=made, created_back=made)
+                known = self._batch.known(rows) if made else known
+            known = self._outbox.with_intended(known)
             erased = self._erased.among(row.key for row in rows if row.key)
             decisions = decide(known, self._batch.present(rows), erased)
             self._batch.write(decisions, known)
             note_conflicts(self._execute, self._seals, decisions, entity=self._batch.entity)
             if keeps_refused:
                 quarantine(self._execute, self._seals, decisions)
-            own = self._outbox.settle(decisions, known)
+            own += self._outbox.settle(decisions, known)
             tally = after.tally + own + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
             reached = replace(after, position=position, cursor=cursor, latest=latest, tally=tally)
             return self._save(reached)
@@ -231,6 +240,7 @@ class SyncRepository:
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
             deleted = self._batch.sweep()
+            self._outbox.settle_gone()
             gone = Marks.of((mark, None) for mark in deleted if mark is not None)
             return self._save(replace(after, tally=after.tally + Tally(deleted=len(deleted), quality=gone)))
 
@@ -249,7 +259,7 @@ class SyncRepository:
                 raise MovedError
             return self._save(replace(after, tally=after.tally + action(self._outbox)))
 
-    def back_keys(self, after: str, limit: int) -> list[str]:
+    def back_keys(self, after: str, limit: int, *, deletions: bool) -> list[str]:
         """Keys after this one of which something may be to be written back.
 
         Raises:
@@ -257,7 +267,33 @@ class SyncRepository:
         """
         with self._transaction():
             self._check_fence()
-            return self._outbox.keys(after, limit)
+            return self._outbox.keys(after, limit, deletions=deletions)
+
+    def back_records(self, after: UUID | None, limit: int) -> list[UUID]:
+        """Records after this one that were made here and that the source is to have.
+
+        Raises:
+            FenceError: a newer run has the fence.
+        """
+        with self._transaction():
+            self._check_fence()
+            return self._outbox.creations.wanted(
+                after, limit, shard=self._place.shard, shards=self._place.shards
+            )
+
+    def erased(self, rows: Sequence[SourceRow]) -> set[str]:
+        """Keys of the rows whose records were erased here.
+
+        Raises:
+            FenceError: a newer run has the fence.
+        """
+        with self._transaction():
+            self._check_fence()
+            return self.erased_among(rows)
+
+    def erased_among(self, rows: Sequence[SourceRow]) -> set[str]:
+        """The same, inside a step of writing back."""
+        return self._erased.among(row.key for row in rows if row.key)
 
     def held(self, rows: Sequence[SourceRow]) -> set[int]:
         """Positions of the rows that the database holds as the source has them: the record, or its quarantine.
@@ -350,7 +386,7 @@ class SyncRepository:
                     """UPDATE talent_sync.quarantine AS entry SET state = 'superseded', settled_at = now(),
                         settled_by = 'sync', version = version + 1
                     WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open' AND key <> ''
-                        AND generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s
+                        AND direction = 'in' AND generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s
                         AND EXISTS (SELECT FROM talent_sync.quarantine AS later
                             WHERE later.entity = entry.entity AND later.origin = entry.origin
                                 AND later.key = entry.key AND later.generation = %(generation)s)"""
@@ -359,7 +395,7 @@ class SyncRepository:
             self._execute(
                 """UPDATE talent_sync.quarantine SET state = 'superseded', settled_at = now(), settled_by = 'sync',
                     version = version + 1
-                WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open'
+                WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open' AND direction = 'in'
                     AND generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s"""
             )
 

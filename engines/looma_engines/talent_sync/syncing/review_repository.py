@@ -102,7 +102,41 @@ class ReviewRepository:
             .where(WriteRow.id == write.id)
             .values(state="dropped", reason="a person asked for another try", settled_at=func.now())
         )
+        await self._session.execute(
+            update(QuarantineRow)
+            .where(
+                QuarantineRow.direction == "back",
+                QuarantineRow.record_id == write.record_id,
+                QuarantineRow.entity == write.entity,
+                QuarantineRow.origin == write.origin,
+                QuarantineRow.state == "open",
+            )
+            .values(state="superseded", settled_at=func.now(), version=QuarantineRow.version + 1)
+            .execution_options(synchronize_session=False)
+        )
         await self._session.refresh(write)
+
+    async def look_again(self, entry: QuarantineRow) -> None:
+        """Have the next run write what a source refused, as a person put it right."""
+        await self._session.execute(
+            update(StateRow)
+            .where(
+                StateRow.entity == entry.entity, StateRow.origin == entry.origin, StateRow.key == entry.key
+            )
+            .values(offered_version=None)
+        )
+        await self._session.execute(
+            update(WriteRow)
+            .where(
+                WriteRow.record_id == entry.record_id,
+                WriteRow.entity == entry.entity,
+                WriteRow.origin == entry.origin,
+                WriteRow.state == "refused",
+                WriteRow.kind != "delete",
+            )
+            .values(state="dropped", reason="a person put it right", settled_at=func.now())
+            .execution_options(synchronize_session=False)
+        )
 
     async def state(self, entry: QuarantineRow) -> StateRow | None:
         """What is known of the entry's key; locked."""

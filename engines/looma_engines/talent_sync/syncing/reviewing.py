@@ -15,7 +15,6 @@ from looma_core.api.source import Source
 from looma_core.api.sync import (
     QuarantineEntry,
     QuarantineItem,
-    RunCounts,
     SyncConflict,
     SyncReport,
     SyncRun,
@@ -25,24 +24,24 @@ from looma_core.api.sync import (
 from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFailed, ValidationProblem
 from looma_engines.talent_sync import cursor as cursors
 from looma_engines.talent_sync.etag import allows
-from looma_engines.talent_sync.exchange.columns import BESIDE
 from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.rights.audit import note
 
 from .batch import SOURCE_TYPE
-from .counting import Tally
 from .deciding import DELETED, KEY
 from .judging import plain_values
-from .models import ConflictRow, QuarantineRow, ShardRow, WriteRow
-from .quality_told import change_of, mean_of
+from .models import ConflictRow, QuarantineRow, WriteRow
+from .putting_right import put_right
+from .quality_told import change_of
 from .review_repository import ReviewRepository, RowT
 from .source_row import digest_of
-from .spans import Span
+from .telling import conflict_of, draft_of, entry_of, item_of, run_of, tally_of, write_of
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
+    from sqlalchemy.ext.asyncio import AsyncSession
 
     from looma_core.auth import Principal
     from looma_core.db import Database
@@ -82,7 +81,7 @@ class ReviewService:
             ValidationProblem: the cursor is wrong.
         """
         rows, after = await self._page(principal, QuarantineRow, filters=filters, limit=limit, cursor=cursor)
-        return Page(items=[_item(row) for row in rows], next_cursor=after)
+        return Page(items=[item_of(row) for row in rows], next_cursor=after)
 
     async def entry(self, principal: Principal, entry_id: UUID) -> QuarantineEntry:
         """One entry, with what the source had.
@@ -92,7 +91,7 @@ class ReviewService:
         """
         async with self._database.tenant_session(principal) as session:
             row = await ReviewRepository(session).find(QuarantineRow, entry_id)
-            return _entry(_there(row, "entry of the quarantine", entry_id))
+            return entry_of(_there(row, "entry of the quarantine", entry_id))
 
     async def replay(
         self, principal: Principal, entry_id: UUID, draft: Mapping[str, Any], *, if_match: str
@@ -110,6 +109,10 @@ class ReviewService:
             entry = await self._open_entry(reviews, entry_id, if_match)
             entity = self._entities[entry.entity]
             repository = RecordRepository(session, entity)
+            if entry.direction == "back":
+                record = await self._corrected(repository, entity, draft, entry)
+                await reviews.look_again(entry)
+                return await self._replayed(session, reviews, entry, principal, record.id)
             neat = self._accepted(entity, draft, entry)
             state = await reviews.state(entry) if entry.key else None
             current = await repository.find(state.record_id) if state is not None else None
@@ -132,13 +135,40 @@ class ReviewService:
                         "base": values,
                         "written_version": record.version,
                         "written_digest": digest_of(values),
+                        "put_right": put_right(entity, draft_of(entry), values),
                     },
                 )
-            await reviews.settle_entry(entry, state="replayed", by=principal.subject, record_id=record.id)
-            await note(session, "replay-quarantine", entry.entity, record.id)
-            answer = _entry(entry)
-        self._settled.labels("quarantine", "replayed").inc()
-        return answer
+            return await self._replayed(session, reviews, entry, principal, record.id)
+
+    async def _replayed(
+        self,
+        session: AsyncSession,
+        reviews: ReviewRepository,
+        entry: QuarantineRow,
+        principal: Principal,
+        record_id: UUID,
+    ) -> QuarantineEntry:
+        await reviews.settle_entry(entry, state="replayed", by=principal.subject, record_id=record_id)
+        await note(session, "replay-quarantine", entry.entity, record_id)
+        self._settled.labels(_what(entry), "replayed").inc()
+        return entry_of(entry)
+
+    async def _corrected(
+        self,
+        repository: RecordRepository[Any, Any],
+        entity: Entity[Any, Any],
+        draft: Mapping[str, Any],
+        entry: QuarantineRow,
+    ) -> Any:  # noqa: ANN401 - a record of whatever kind
+        """The record as it is to be here and, by the next run, at the source that refused it."""
+        current = await repository.find(entry.record_id) if entry.record_id is not None else None
+        if current is None:
+            raise Conflict("The record was deleted since: discard the entry.")
+        neat = self._accepted(entity, draft, entry, source=current.source)
+        record = await repository.replace(current.id, version=current.version, draft=neat)
+        if record is None:
+            raise Conflict("The record is being changed at this moment; try again.")
+        return record
 
     async def discard(self, principal: Principal, entry_id: UUID, *, if_match: str) -> QuarantineEntry:
         """Throw an entry away: the same row, brought again, is not asked about again.
@@ -151,8 +181,8 @@ class ReviewService:
             entry = await self._open_entry(reviews, entry_id, if_match)
             await reviews.settle_entry(entry, state="discarded", by=principal.subject, record_id=None)
             await note(session, "discard-quarantine", entry.entity, entry.record_id)
-            answer = _entry(entry)
-        self._settled.labels("quarantine", "discarded").inc()
+            answer, what = entry_of(entry), _what(entry)
+        self._settled.labels(what, "discarded").inc()
         return answer
 
     async def conflicts(
@@ -164,7 +194,7 @@ class ReviewService:
             ValidationProblem: the cursor is wrong.
         """
         rows, after = await self._page(principal, ConflictRow, filters=filters, limit=limit, cursor=cursor)
-        return Page(items=[_conflict(row) for row in rows], next_cursor=after)
+        return Page(items=[conflict_of(row) for row in rows], next_cursor=after)
 
     async def settle(self, principal: Principal, conflict_id: UUID, *, take: str) -> SyncConflict:
         """Say whose value stands; the source's goes into the record as it is now.
@@ -184,7 +214,7 @@ class ReviewService:
             await reviews.settle_conflict(row, resolution=take, by=principal.subject)
             detail = {"field": row.field, "take": take}
             await note(session, "settle-conflict", row.entity, row.record_id, detail=detail)
-            answer = _conflict(row)
+            answer = conflict_of(row)
         self._settled.labels("conflict", take).inc()
         return answer
 
@@ -222,8 +252,7 @@ class ReviewService:
             ValidationProblem: the cursor is wrong.
         """
         rows, after = await self._page(principal, WriteRow, filters=filters, limit=limit, cursor=cursor)
-        items = [msgspec.convert(_fields(row, SyncWrite), SyncWrite) for row in rows]
-        return Page(items=items, next_cursor=after)
+        return Page(items=[write_of(row) for row in rows], next_cursor=after)
 
     async def write_again(self, principal: Principal, write_id: UUID) -> SyncWrite:
         """Have the next run write what a source refused: whoever looks after that has put it right.
@@ -239,7 +268,7 @@ class ReviewService:
                 raise Conflict(f"Only what was refused is tried again: this one was {row.state}.")
             await reviews.write_again(row)
             await note(session, "write-again", row.entity, row.record_id, detail={"fields": row.fields})
-            answer = msgspec.convert(_fields(row, SyncWrite), SyncWrite)
+            answer = write_of(row)
         self._settled.labels("write", "again").inc()
         return answer
 
@@ -295,16 +324,22 @@ class ReviewService:
             raise Conflict(f"The entry is settled: it was {entry.state}.")
         return entry
 
-    def _accepted(self, entity: Entity[Any, Any], draft: Mapping[str, Any], entry: QuarantineRow) -> Any:  # noqa: ANN401 - a draft of whatever kind
+    def _accepted(
+        self,
+        entity: Entity[Any, Any],
+        draft: Mapping[str, Any],
+        entry: QuarantineRow,
+        *,
+        source: Source | None = None,
+    ) -> Any:  # noqa: ANN401 - a draft of whatever kind
         if "source" in draft:
             raise ValidationProblem(
                 errors=[FieldError(field="draft.source", message="leave it out: the entry has it")]
             )
-        reference = f"{entry.origin}:{entry.key or entry.id}"
+        if source is None:
+            source = Source(type=SOURCE_TYPE, ref=f"{entry.origin}:{entry.key or entry.id}")
         try:
-            neat = entity.tidy(
-                read({**draft, "source": {"type": SOURCE_TYPE, "ref": reference}}, entity.draft)
-            )
+            neat = entity.tidy(read({**draft, "source": msgspec.to_builtins(source)}, entity.draft))
         except ValidationProblem as problem:
             raise ValidationProblem(errors=_in_draft(problem.errors)) from problem
         if errors := refusals(neat, today=datetime.now(UTC).date(), rules=entity.rules):
@@ -334,77 +369,15 @@ class ReviewService:
             raise Conflict("The record is being changed at this moment; try again.")
 
 
-def run_of(shards: Sequence[ShardRow]) -> SyncRun:
-    """A run of its shards, all of one number."""
-    tally = tally_of(shards)
-    span = next((msgspec.convert(shard.span, Span) for shard in shards if shard.span is not None), None)
-    marks = [shard.watermark for shard in shards if shard.watermark is not None]
-    ended = [shard.ended_at for shard in shards if shard.ended_at is not None]
-    whole = len(ended) == shards[0].shards
-    looks = [shard.verification for shard in shards if shard.verification is not None]
-    return SyncRun(
-        id=shards[0].generation,
-        job=shards[0].job,
-        epoch=shards[0].epoch,
-        origin=shards[0].origin,
-        entity=cast("Any", shards[0].entity),
-        shards=shards[0].shards,
-        ended=len(ended),
-        counts=RunCounts(**{name: getattr(tally, name) for name in RunCounts.__struct_fields__}),
-        quality=round(tally.score_sum / tally.scored, 1) if tally.scored else None,
-        quality_before=mean_of(tally.quality.before_sum, tally.quality.before),
-        quality_after=mean_of(tally.quality.after_sum, tally.quality.after),
-        mode="full" if span is None or span.full else "incremental",
-        since=span.since if span else None,
-        watermark_before=span.before if span else None,
-        # As the next run will take it: only where all shards know.
-        watermark=min(marks) if len(marks) == shards[0].shards else None,
-        full_in=span.full_in if span else None,
-        looked=sum(look["looked"] for look in looks) if whole else None,
-        held=sum(look["held"] for look in looks) if whole else None,
-        started_at=min(shard.created_at for shard in shards),
-        updated_at=max(shard.updated_at for shard in shards),
-        ended_at=max(ended) if whole else None,
-    )
-
-
-def tally_of(shards: Sequence[ShardRow]) -> Tally:
-    """What all shards of a run counted."""
-    tally = Tally()
-    for shard in shards:
-        tally += msgspec.convert(shard.counts, Tally)
-    return tally
-
-
 def _there(row: RowT | None, what: str, row_id: UUID) -> RowT:
     if row is None:
         raise NotFound(f"There is no {what} {row_id}.")
     return row
 
 
-def _fields(row: Any, struct: type[msgspec.Struct]) -> dict[str, Any]:  # noqa: ANN401 - a row of either kind
-    return {name: getattr(row, name) for name in struct.__struct_fields__ if name != "draft"}
-
-
-def _item(row: QuarantineRow) -> QuarantineItem:
-    return msgspec.convert(_fields(row, QuarantineItem), QuarantineItem)
-
-
-def _entry(row: QuarantineRow) -> QuarantineEntry:
-    return msgspec.convert({**_fields(row, QuarantineEntry), "draft": _draft(row)}, QuarantineEntry)
-
-
-def _conflict(row: ConflictRow) -> SyncConflict:
-    return msgspec.convert(_fields(row, SyncConflict), SyncConflict)
-
-
-def _draft(row: QuarantineRow) -> dict[str, Any] | None:
-    """What the source had, as far as a draft has such fields."""
-    try:
-        found = msgspec.json.decode(row.raw, type=dict[str, Any]) if row.whole else None
-    except msgspec.MsgspecError:
-        return None
-    return found if found is None else {name: value for name, value in found.items() if name not in BESIDE}
+def _what(entry: QuarantineRow) -> str:
+    """What the metric calls an entry: one that a run could not take, or that a source did not."""
+    return "refusal" if entry.direction == "back" else "quarantine"
 
 
 def _is_second(entry: QuarantineRow) -> bool:

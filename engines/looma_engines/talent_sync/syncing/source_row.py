@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -60,6 +61,11 @@ def digest_of(values: Mapping[str, Any]) -> bytes:
 def key_hash(key: str) -> int:
     """63 bits that a key always has, in every process."""
     return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 1
+
+
+def own_keys(record_id: UUID) -> tuple[str, str]:
+    """Keys that a source may have for a record of here: its id, and 12 bytes made of it, as MongoDB's own ids have."""
+    return str(record_id), hashlib.blake2b(record_id.bytes, digest_size=12).hexdigest()
 
 
 def shard_hash(row: SourceRow) -> int:

@@ -35,9 +35,9 @@ from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 from looma_engines.talent_sync.talents import TALENTS
 
-from .back.opening import open_writable
 from .back.outbox import Outbox
-from .back.stage import ROUNDS, Stage
+from .back.running import STAGES as BACK_STAGES
+from .back.running import WritingBack
 from .counting import Tally, reported, told
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
 from .erased import NoLedgerKeyError
@@ -54,9 +54,9 @@ from .three_way import Policy
 ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
 PATIENCE_SECONDS = 120.0
 """How long a database may be away: it restarts, or another takes its place."""
-SWEEP, LATE, AGAIN, BACK = "sweep", "late", "again", "back"
-"""Stages that read nothing new: deletions, what the source changed meanwhile, what the database was found to lack, and
-what is written to the source."""
+SWEEP, LATE, AGAIN = "sweep", "late", "again"
+"""Stages that read nothing new: deletions, what the source changed meanwhile, and what the database was found to lack;
+`BACK_STAGES` are those that write to the source."""
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError)
 """The database is away, was shut down, or took too long."""
 _log = logging.getLogger(__name__)
@@ -101,8 +101,7 @@ class RecordsWorker:
         self._source: PatientSource | None = None
         self._reading: Reading | None = None
         self._reader: Ahead[ReadBatch] | None = None
-        self._stage: Stage | None = None
-        self._moved = 0
+        self._writing: WritingBack | None = None
         self._span: Span | None = None
         self._latest: datetime | None = None
         self._shortfall = ""
@@ -163,9 +162,11 @@ class RecordsWorker:
                     missing = self._missing(inputs, missing)
             self._looked += len(chunk)
             self._held += len(chunk) - len(missing)
+            if self._target.direction == "twoWay":
+                yield from self._writing_back(inputs).erased(chunk, end)
         if self._target.direction == "twoWay":
             # Last of all: what was read before is older than what is written now.
-            yield from self._back(inputs, end)
+            yield from self._writing_back(inputs).batches(end)
 
     def write(self, inputs: Inputs, batch: Batch) -> Counts:
         """Write a batch in one transaction, however often the database is away meanwhile.
@@ -175,8 +176,9 @@ class RecordsWorker:
             FencedError: a newer run has the fence.
         """
         before = self._checkpoint
-        if batch.stage == BACK:
-            self._write_back(inputs, batch)
+        if batch.stage in BACK_STAGES:
+            if moved := self._writing_back(inputs).write(batch):
+                self._write(inputs, Batch(records=moved, cursor=batch.cursor, stage=LATE))
         else:
             self._write(inputs, batch)
         return Counts(**reported(self._checkpoint.tally - before.tally))
@@ -199,41 +201,32 @@ class RecordsWorker:
                 decide=lambda known, present, erased: self._decide(batch, known, present, erased),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
                 again=bool(batch.stage),
+                find=lambda record_id: self._writing_back(inputs).find(record_id),
             )
 
         self._checkpoint = self._written(inputs, once, before=before)
 
-    def _back(self, inputs: Inputs, end: str) -> Iterator[Batch]:
-        """Batches of keys whose records may differ from what the source has; those that moved meanwhile once more."""
-        # All is read: nothing of the source is held while it is written.
-        self._opened(inputs).source.close()
-        for _ in range(ROUNDS):
-            self._moved, after = 0, ""
-            while keys := self._tried(
+    def _writing_back(self, inputs: Inputs) -> WritingBack:
+        if self._writing is None:
+
+            def step(action: Callable[[SyncRepository, Outbox], Tally]) -> None:
+                before = self._checkpoint
+
+                def once(repository: SyncRepository) -> Checkpoint:
+                    return repository.back(after=before, action=lambda outbox: action(repository, outbox))
+
+                self._checkpoint = self._written(inputs, once, before=before)
+
+            self._writing = WritingBack(
                 inputs,
-                lambda repository: repository.back_keys(after, inputs.batch_size),  # noqa: B023 - done at once
-            ):
-                yield Batch(records=keys, cursor=end, stage=BACK)
-                after = keys[-1]
-            if not self._moved:
-                return
-
-    def _write_back(self, inputs: Inputs, batch: Batch) -> None:
-        if self._stage is None:
-            reading = self._opened(inputs).source
-            writable = open_writable(inputs, self._entity.name, patience=self._patience, reading=reading)
-            self._stage = Stage(writable, self._entity.settable, patience=self._patience)
-
-        def step(action: Callable[[Outbox], Tally]) -> None:
-            before = self._checkpoint
-            self._checkpoint = self._written(
-                inputs, lambda repository: repository.back(after=before, action=action), before=before
+                self._entity,
+                self._target.write_back,
+                patience=self._patience,
+                reading=self._opened(inputs).source,
+                tried=lambda action: self._tried(inputs, action),
+                step=step,
             )
-
-        moved = self._stage.write(batch.records, step)
-        self._moved += len(moved)
-        if moved:
-            self._write(inputs, Batch(records=moved, cursor=batch.cursor, stage=LATE))
+        return self._writing
 
     def conclude(self, inputs: Inputs) -> Conclusion:
         """Note that the shard is done, and say what was found."""
@@ -272,8 +265,8 @@ class RecordsWorker:
             self._reader.stop()
         if self._source is not None:
             self._source.source.close()
-        if self._stage is not None:
-            self._stage.close()
+        if self._writing is not None:
+            self._writing.close()
         self._disconnect()
 
     def _disconnect(self) -> None:

@@ -32,6 +32,7 @@ def offer(
     ours: Mapping[str, Any],
     undecided: Collection[str],
     places: Collection[str],
+    put_right: Collection[str] = (),
 ) -> Offer:
     """What of a record is written, by the table above.
 
@@ -40,10 +41,15 @@ def offer(
         ours: the record's fields.
         undecided: fields with an open conflict.
         places: fields that the source has a place for.
+        put_right: fields that a person put right in the quarantine: the source has them otherwise.
     """
     if base is None:
         return Offer(changes={}, waits=False)
-    different = {name: value for name, value in ours.items() if name in places and value != base.get(name)}
+    different = {
+        name: value
+        for name, value in ours.items()
+        if name in places and (name in put_right or value != base.get(name))
+    }
     changes = {name: value for name, value in different.items() if name not in undecided}
     return Offer(changes=changes, waits=len(changes) < len(different))
 

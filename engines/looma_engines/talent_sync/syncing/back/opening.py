@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from looma_core.api.syncjob import MongodbSource, PostgresqlSource, ZervigoSource
+from looma_core.api.syncjob import MongodbSource, PostgresqlSource, WriteBack, ZervigoSource
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
 
 from ..sources.credentials import Secrets
@@ -29,11 +29,12 @@ def open_writable(
     Raises:
         BadInputError: it cannot be written to.
     """
+    write_back = inputs.target.write_back if inputs.target is not None else WriteBack()
     match inputs.source:
         case PostgresqlSource(table=table) if table:
-            return PostgresqlWriter(inputs.source, Secrets(inputs.credentials), entity)
+            return PostgresqlWriter(inputs.source, Secrets(inputs.credentials), entity, write_back)
         case MongodbSource():
-            return MongodbWriter(inputs.source, Secrets(inputs.credentials), entity)
+            return MongodbWriter(inputs.source, Secrets(inputs.credentials), entity, write_back)
         case ZervigoSource():
             account = reading.account if isinstance(reading, ZervigoRecords) else Account()
             return ZervigoWriter(inputs, inputs.source, entity, patience=patience, account=account)

@@ -12,11 +12,10 @@ What was meant and may have been written counts as the source's own when it is r
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -29,38 +28,17 @@ from looma_engines.talent_sync.records.entity import Entity
 
 from ..batch import Batch, Execute
 from ..counting import Tally
-from ..deciding import Decision, Known
+from ..deciding import DELETED, Decision, Known
 from ..judging import plain_values
 from ..source_row import SourceRow
+from .creations import Creations
+from .intents import Intent, Kind, add_intent, intended_values
 from .offering import offer
-from .writable import CHANGED, Change, Outcome, Written
+from .refusals import Refusals
+from .writable import CHANGED, GONE, Change, Creation, Deletion, Outcome, Written
 
 LEFT: Final = "the record was deleted here, or merged"
 FOUND: Final = "found at the source"
-
-
-class _Field(msgspec.Struct, frozen=True):
-    """One field of what is meant to be written."""
-
-    base: Any
-    value: Any
-
-
-_Intended = dict[str, _Field]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Intent:
-    """A record to write: its row in the outbox, what is known of it, and the fields.
-
-    `waits` where a person is yet to decide about another field of it.
-    """
-
-    id: UUID
-    key: str
-    known: Known
-    values: Mapping[str, Any]
-    waits: bool = False
 
 
 class Outbox:
@@ -78,11 +56,14 @@ class Outbox:
         self._batch = batch
         self._seals = seals
         self._entity = entity
+        self.creations = Creations(execute, batch, seals, entity)
+        self._refusals = Refusals(execute, seals)
 
-    def keys(self, after: str, limit: int) -> list[str]:
+    def keys(self, after: str, limit: int, *, deletions: bool) -> list[str]:
         """Keys after this one whose records changed, or whose source did, since they were last looked at.
 
-        Not those of a person of whom this source has several records: nobody says which of them a change is for.
+        Not those of a person of whom this source has several records: nobody says which of them a change is for. All of
+        them where the person was deleted here, and `deletions` are written.
         """
         # In steps along the key's index: what changed since the last run is few or all, which the planner cannot know.
         query = sql.SQL(
@@ -90,27 +71,28 @@ class Outbox:
                 AND record.id IS NOT NULL
                 AND (page.offered_version IS DISTINCT FROM record.version
                     OR page.offered_digest IS DISTINCT FROM page.raw_digest)
-                AND NOT EXISTS (SELECT FROM talent_sync.sync_states AS other
+                AND (record.deleted_at IS NOT NULL OR NOT EXISTS (SELECT FROM talent_sync.sync_states AS other
                     WHERE other.record_id = page.record_id AND other.entity = %(entity)s
-                        AND other.origin = %(origin)s AND other.key <> page.key AND NOT other.gone) AS is_wanted
+                        AND other.origin = %(origin)s AND other.key <> page.key AND NOT other.gone)) AS is_wanted
             FROM (SELECT key, record_id, shard_hash, gone, base IS NOT NULL AS is_known, offered_version,
                     offered_digest, raw_digest
                 FROM talent_sync.sync_states
                 WHERE entity = %(entity)s AND origin = %(origin)s AND key > %(after)s
                 ORDER BY key LIMIT %(limit)s) AS page
-                LEFT JOIN {table} AS record ON record.id = page.record_id AND record.deleted_at IS NULL
+                LEFT JOIN {table} AS record ON record.id = page.record_id
+                    AND (record.deleted_at IS NULL OR %(deletions)s)
             ORDER BY page.key"""
         ).format(table=sql.Identifier(SCHEMA, self._entity.row.__tablename__))
         found: list[str] = []
         while len(found) < limit:
-            page = list(self._execute(query, after=after, limit=limit))
+            page = list(self._execute(query, after=after, limit=limit, deletions=deletions))
             found += [row.key for row in page if row.is_wanted]
             if len(page) < limit:
                 break
             after = page[-1].key
         return found[:limit]
 
-    def intend(self, keys: Sequence[str], places: Collection[str]) -> list[Intent]:
+    def intend(self, keys: Sequence[str], places: Collection[str], *, deletions: bool) -> list[Intent]:
         """Write down what of these records is to be written; locks them.
 
         Those of which nothing is are not looked at again, until they change.
@@ -118,20 +100,28 @@ class Outbox:
         rows = [SourceRow(position=0, key=key, values={}) for key in keys]
         known = self._batch.states(rows)
         undecided = self._undecided([state.record_id for state in known.values()])
+        put_right = self._put_right(keys)
         intents, looked_at = [], []
         for key, state in known.items():
+            waits = undecided.get(state.record_id, ())
+            if state.deleted and deletions and not state.gone and DELETED not in waits:
+                intents.append(Intent(id=new_id(), kind=Kind.DELETE, key=key, known=state, values={}))
             # Since the keys were asked for, somebody may have deleted it.
             if state.deleted or state.gone:
                 continue
-            found = offer(
-                base=state.base,
-                ours=state.values,
-                undecided=undecided.get(state.record_id, ()),
-                places=places,
-            )
+            right = put_right.get(key, ())
+            found = offer(base=state.base, ours=state.values, undecided=waits, places=places, put_right=right)
             if found.changes:
                 intents.append(
-                    Intent(id=new_id(), key=key, known=state, values=found.changes, waits=found.waits)
+                    Intent(
+                        id=new_id(),
+                        kind=Kind.CHANGE,
+                        key=key,
+                        known=state,
+                        values=found.changes,
+                        waits=found.waits,
+                        put_right=frozenset(right),
+                    )
                 )
             elif not found.waits:
                 looked_at.append((key, state.version))
@@ -150,34 +140,56 @@ class Outbox:
     def standing(self, intents: Sequence[Intent]) -> set[UUID]:
         """Which of these are still to be written; whoever erases or merges one of their records waits.
 
-        Since they were written down a record may have been deleted, erased, or merged into another.
+        Since they were written down a record may have been deleted, brought back, erased, or merged into another.
         """
+        made = self.creations.standing([one for one in intents if one.kind is Kind.CREATE])
         query = sql.SQL(
             """SELECT write.id FROM talent_sync.sync_writes AS write
             JOIN talent_sync.sync_states AS state ON state.entity = write.entity AND state.origin = write.origin
                 AND state.key = write.key AND state.record_id = write.record_id
             JOIN {table} AS record ON record.id = state.record_id
-            WHERE write.id = ANY(%(ids)s) AND write.state = 'intended' AND record.deleted_at IS NULL
+            WHERE write.id = ANY(%(ids)s) AND write.state = 'intended'
+                AND (record.deleted_at IS NULL) = (write.kind <> 'delete')
             ORDER BY state.key FOR UPDATE OF state"""
         ).format(table=sql.Identifier(SCHEMA, self._entity.row.__tablename__))
-        return {row.id for row in self._execute(query, ids=[intent.id for intent in intents])}
+        others = [one.id for one in intents if one.kind is not Kind.CREATE]
+        return made | {row.id for row in self._execute(query, ids=others)}
 
     def drop(self, intent: Intent) -> None:
         """Close what is not to be written any more."""
-        self._settle(intent.key, {intent.id: (Outcome.DROPPED, LEFT)})
+        self._close(intent, Outcome.DROPPED, LEFT)
 
-    def change(self, intent: Intent) -> Change:
-        """What a source is asked to write."""
-        stored = intent.known.raw_digest
-        return Change(
-            key=intent.key,
-            values=intent.values,
-            base=intent.known.base or {},
-            is_as_read=lambda row: not row.faults and stored in self._seals.digests(row.digest),
-        )
+    def asked_of(self, intent: Intent) -> Change | Creation | Deletion:
+        """What a source is asked to do."""
+        known = intent.known
+        if intent.kind is Kind.CREATE:
+            given = {name: value for name, value in intent.values.items() if value not in (None, [])}
+            return Creation(record_id=known.record_id, values=given)
+
+        def is_as_read(row: SourceRow) -> bool:
+            # What was put right in the quarantine is what no rule took.
+            return known.raw_digest in self._seals.digests(row.digest) and (
+                not row.faults or bool(intent.put_right)
+            )
+
+        if intent.kind is Kind.DELETE:
+            return Deletion(key=intent.key, is_as_read=is_as_read)
+        base = {name: value for name, value in (known.base or {}).items() if name not in intent.put_right}
+        return Change(key=intent.key, values=intent.values, base=base, is_as_read=is_as_read)
 
     def note(self, intent: Intent, written: Written) -> None:
         """Note what became of an intent, and what the source has since."""
+        if intent.kind is Kind.DELETE:
+            self._note_deletion(intent, written)
+            return
+        entity, known = self._entity.name, intent.known
+        refused = written.reason if written.outcome is Outcome.REFUSED else None
+        self._refusals.note(entity, known.record_id, intent, {**known.values, **intent.values}, refused)
+        if intent.kind is Kind.CREATE:
+            if written.outcome is Outcome.WRITTEN and written.row is not None:
+                self.creations.adopt(intent, written.row, offered=True)
+            self._close(intent, written.outcome, written.reason)
+            return
         reason = written.reason
         if written.outcome is Outcome.MOVED and written.row is not None:
             # What it has may be what an earlier try wrote: whoever brings it in tells (`settle`).
@@ -189,17 +201,47 @@ class Outbox:
             self._looked_at(intent)
         self._settle(intent.key, {intent.id: (written.outcome, reason)})
 
+    def _note_deletion(self, intent: Intent, written: Written) -> None:
+        if written.outcome is Outcome.MOVED:
+            # It is brought in by the usual rules: a policy or a person decides whether it stays deleted.
+            self._settle(intent.key, {intent.id: (written.outcome, written.reason)})
+            return
+        self._looked_at(intent)
+        if written.outcome is Outcome.WRITTEN:
+            # What was marked is still there, and what it is now is no change of the source's own.
+            self._execute(
+                """UPDATE talent_sync.sync_states SET gone = %(gone)s, raw_digest = coalesce(%(digest)s, raw_digest),
+                    offered_digest = coalesce(%(digest)s, raw_digest)
+                WHERE entity = %(entity)s AND origin = %(origin)s AND key = %(key)s""",
+                gone=written.row is None,
+                digest=None if written.row is None else self._seals.digest(written.row.digest),
+                key=intent.key,
+            )
+        self._settle(intent.key, {intent.id: (written.outcome, written.reason)})
+
+    def settle_gone(self) -> None:
+        """Close deletions that nobody heard of, of records that the source was found to have no more."""
+        self._execute(
+            """UPDATE talent_sync.sync_writes AS write SET state = 'written', reason = %(reason)s, intended = NULL,
+                settled_at = now()
+            FROM talent_sync.sync_states AS state
+            WHERE write.entity = %(entity)s AND write.origin = %(origin)s AND write.kind = 'delete'
+                AND write.state = 'intended' AND state.entity = write.entity AND state.origin = write.origin
+                AND state.key = write.key AND state.gone""",
+            reason=GONE,
+        )
+
     def with_intended(self, known: Mapping[str, Known]) -> dict[str, Known]:
         """The same, with what was meant to be written of each and may have been."""
         found = self._execute(
             """SELECT id, key, intended FROM talent_sync.sync_writes WHERE entity = %(entity)s AND origin = %(origin)s
-                AND key = ANY(%(keys)s) AND state = 'intended' ORDER BY created_at, id""",
+                AND key = ANY(%(keys)s) AND state = 'intended' AND kind = 'change' ORDER BY created_at, id""",
             keys=sorted(known),
         ).fetchall()
         meant: dict[str, dict[UUID, dict[str, Any]]] = {}
         for row in found:
-            fields = msgspec.json.decode(self._seals.opened_intent(row.id, row.intended), type=_Intended)
-            meant.setdefault(row.key, {})[row.id] = {name: one.value for name, one in fields.items()}
+            values = intended_values(self._seals.opened_intent(row.id, row.intended))
+            meant.setdefault(row.key, {})[row.id] = values
         return {
             key: replace(state, intended=meant[key]) if key in meant else state
             for key, state in known.items()
@@ -234,21 +276,23 @@ class Outbox:
             found.setdefault(row.record_id, set()).add(row.field)
         return found
 
-    def _add(self, intent: Intent) -> None:
-        base = intent.known.base or {}
-        meant = {name: _Field(base=base.get(name), value=value) for name, value in intent.values.items()}
-        self._execute(
-            """INSERT INTO talent_sync.sync_writes (id, job, epoch, generation, origin, entity, key, record_id, version,
-                fields, intended)
-            VALUES (%(id)s, %(job)s, %(epoch)s, %(generation)s, %(origin)s, %(entity)s, %(key)s, %(record)s,
-                %(version)s, %(fields)s, %(intended)s)""",
-            id=intent.id,
-            key=intent.key,
-            record=intent.known.record_id,
-            version=intent.known.version,
-            fields=Jsonb(sorted(intent.values)),
-            intended=self._seals.intent(intent.id, msgspec.json.encode(meant).decode()),
+    def _put_right(self, keys: Sequence[str]) -> dict[str, list[str]]:
+        """By key the fields that a person put right in the quarantine, and that the source has otherwise."""
+        rows = self._execute(
+            """SELECT key, put_right FROM talent_sync.sync_states WHERE entity = %(entity)s AND origin = %(origin)s
+                AND key = ANY(%(keys)s) AND put_right IS NOT NULL""",
+            keys=list(keys),
         )
+        return {row.key: row.put_right for row in rows}
+
+    def _add(self, intent: Intent) -> None:
+        add_intent(self._execute, self._seals, intent)
+
+    def _close(self, intent: Intent, outcome: Outcome, reason: str) -> None:
+        if intent.kind is Kind.CREATE:
+            self.creations.close(intent, outcome, reason)
+        else:
+            self._settle(intent.key, {intent.id: (outcome, reason)})
 
     def _remember(self, intent: Intent, row: SourceRow) -> str:
         """Keep what the source has since as what it last gave, so that the next reading finds it unchanged."""
@@ -263,10 +307,12 @@ class Outbox:
         record = intent.known.record_id
         self._execute(
             """UPDATE talent_sync.sync_states SET base = %(base)s, raw_digest = %(digest)s,
+                put_right = CASE WHEN %(waits)s THEN put_right END,
                 offered_version = %(version)s, offered_digest = %(digest)s
             WHERE entity = %(entity)s AND origin = %(origin)s AND key = %(key)s AND record_id = %(record)s""",
             # Once somebody has decided about the rest of it, it is looked at again.
             version=None if intent.waits else intent.known.version,
+            waits=intent.waits,
             base=Jsonb(self._seals.base(self._entity.name, record, base)),
             digest=self._seals.digest(row.digest),
             key=intent.key,

@@ -13,12 +13,15 @@ import random
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import TypeVar
+from uuid import UUID
 
 from ..counting import Tally
 from ..source_row import SourceRow
 from ..sources.record_source import SourceGoneError
-from .outbox import Intent, Outbox
-from .writable import Outcome, WritableSource
+from .intents import Intent, Kind
+from .outbox import Outbox
+from .writable import MARKED, Change, Creation, Deletion, Outcome, WritableSource, Written
 
 AT_ONCE = 20
 """A newer run waits while these are written."""
@@ -26,6 +29,7 @@ ROUNDS = 3
 """How often what the source changed meanwhile is tried again; then the next run does."""
 LONGEST_PAUSE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 Step = Callable[[Callable[[Outbox], Tally]], None]
 
 
@@ -36,6 +40,7 @@ class Stage:
         source: the source.
         settable: fields of the kind of record.
         patience: seconds for which it may be away without taking a record.
+        deletions: whether what was deleted here is deleted there.
         sleep: waits.
     """
 
@@ -45,8 +50,10 @@ class Stage:
         settable: Collection[str],
         *,
         patience: float,
+        deletions: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._deletions = deletions
         self._source = source
         self._settable = settable
         self._patience = patience
@@ -68,11 +75,43 @@ class Stage:
             BadInputError: the source may not be written to.
             SourceGoneError: it was away for longer than there is patience.
         """
-        places = self._asked_patiently(lambda: self._source.places(self._settable))
+        return self._carried_out(
+            lambda outbox, places: outbox.intend(keys, places, deletions=self._deletions), step
+        )
+
+    def create(self, records: Sequence[UUID], step: Step) -> list[SourceRow]:
+        """Make these records of here there; answers as `write`, and raises the same."""
+        return self._carried_out(lambda outbox, places: outbox.creations.intend(records, places), step)
+
+    def erase(self, row: SourceRow) -> Tally:
+        """Delete the row of a record that was erased here, whatever the source made of it since.
+
+        Nothing of it is written down: it is known by the ledger alone. Raises as `write`.
+        """
+        deletion = Deletion(key=row.key, is_as_read=lambda _: True)
+        written = self._patiently(lambda: self._source.delete(deletion))
+        if written.outcome is Outcome.WRITTEN and written.reason != MARKED:
+            return Tally(written_back=1, deleted_back=1)
+        if written.outcome is Outcome.REFUSED:
+            # Without its key: who was erased is nobody's to read.
+            _log.warning("a record that was erased here stays at the source: %s", written.reason)
+            return Tally(write_refused=1)
+        return Tally()
+
+    def find(self, record_id: UUID) -> SourceRow | None:
+        """What the source has of a record that was made there. Raises as `write`."""
+        return self._patiently(lambda: self._source.find(record_id))
+
+    def _carried_out(
+        self, written_down: Callable[[Outbox, Collection[str]], list[Intent]], step: Step
+    ) -> list[SourceRow]:
+        if self._places is None:
+            self._places = self._patiently(lambda: self._source.places(self._settable))
+        places = self._places
         intents: list[Intent] = []
 
         def intend(outbox: Outbox) -> Tally:
-            intents[:] = outbox.intend(keys, places)
+            intents[:] = written_down(outbox, places)
             return Tally()
 
         step(intend)
@@ -106,6 +145,7 @@ class Stage:
             done, gone = 0, None
             moved.clear()
             counts = dict.fromkeys(Outcome, 0)
+            kinds = dict.fromkeys(Kind, 0)
             standing = outbox.standing(intents)
             for intent in intents:
                 if intent.id not in standing:
@@ -113,7 +153,7 @@ class Stage:
                     done += 1
                     continue
                 try:
-                    written = self._source.write(outbox.change(intent))
+                    written = self._asked(outbox.asked_of(intent))
                 except SourceGoneError as error:
                     gone = error
                     break
@@ -122,10 +162,15 @@ class Stage:
                 if written.outcome is Outcome.MOVED and written.row is not None:
                     # Where it stands in the source is not known here, and stays as it was.
                     moved.append(replace(written.row, position=max(1, intent.known.seen_position)))
-                    continue
+                    # A change may be what an earlier try wrote: that is told when it is brought in.
+                    if intent.kind is Kind.CHANGE:
+                        continue
                 counts[written.outcome] += 1
+                kinds[intent.kind] += written.outcome is Outcome.WRITTEN
             return Tally(
                 written_back=counts[Outcome.WRITTEN],
+                created_back=kinds[Kind.CREATE],
+                deleted_back=kinds[Kind.DELETE],
                 write_refused=counts[Outcome.REFUSED],
                 write_moved=counts[Outcome.MOVED],
             )
@@ -133,17 +178,25 @@ class Stage:
         step(carry_out)
         return done, moved, gone
 
-    def _asked_patiently(self, action: Callable[[], frozenset[str]]) -> frozenset[str]:
+    def _asked(self, what: Change | Creation | Deletion) -> Written:
+        match what:
+            case Change():
+                return self._source.write(what)
+            case Creation():
+                return self._source.create(what)
+            case Deletion():
+                return self._source.delete(what)
+
+    def _patiently(self, action: Callable[[], T]) -> T:
         until, pause = time.monotonic() + self._patience, 0.2
-        while self._places is None:
+        while True:
             try:
-                self._places = action()
+                return action()
             except SourceGoneError as error:
                 if time.monotonic() > until:
                     raise
                 self._wait(pause, error)
                 pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
-        return self._places
 
     def _wait(self, pause: float, error: SourceGoneError) -> None:
         _log.warning("the source cannot be written to: %s", error)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 from ..source_row import SourceRow
 
 GONE: Final = "the source has it no more"
 CHANGED: Final = "the source changed it meanwhile"
 DOUBLE: Final = "the source has more than one of this key"
+MARKED: Final = "the source has it marked already"
 
 
 class Outcome(StrEnum):
@@ -44,6 +46,27 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Creation:
+    """A record of here that the source is to have: its id here, and its fields that have a value."""
+
+    record_id: UUID
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deletion:
+    """A record that the source is to have no more, or marked.
+
+    Args:
+        key: the source's own id.
+        is_as_read: whether a record of the source is what it last gave.
+    """
+
+    key: str
+    is_as_read: Callable[[SourceRow], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Written:
     """What became of a write, and what the source has now; None where it has no such record.
 
@@ -70,6 +93,21 @@ class WritableSource(Protocol):
 
         To write the same again is no harm: by then the source has something else than was read.
         """
+        ...
+
+    def find(self, record_id: UUID) -> SourceRow | None:
+        """What the source has of a record that was made there for one of here, by the id of that one."""
+        ...
+
+    def create(self, creation: Creation) -> Written:
+        """Make a record, unless it was made before: then what the source has of it.
+
+        However often it is asked, and by however many workers, there is one.
+        """
+        ...
+
+    def delete(self, deletion: Deletion) -> Written:
+        """Delete a record, or mark it, if the source still has what was read; one that is gone is deleted."""
         ...
 
     def close(self) -> None:
