@@ -14,7 +14,7 @@ from psycopg import errors
 from looma_core.api.page import Count
 from looma_core.db import Database
 from looma_engines.talent_sync.privacy.sessions import sealing_with
-from looma_engines.talent_sync.records import repository as repositories
+from looma_engines.talent_sync.records import looking_up
 from looma_engines.talent_sync.records.counting import counted
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.records.searching import PROBED, Road, road
@@ -114,7 +114,7 @@ def test_a_list_is_counted_as_far_as_that_is_cheap(found: int, expected: int, to
 async def test_both_roads_find_what_has_the_words(
     urls: DatabaseUrls, database: Database, monkeypatch: pytest.MonkeyPatch, taken: Road
 ) -> None:
-    monkeypatch.setattr(repositories, "road", lambda **_: taken)
+    monkeypatch.setattr(looking_up, "road", lambda **_: taken)
     stored = texts(urls, TENANT)
     for q in pieces(stored):
         words = q.lower().split()
@@ -153,7 +153,7 @@ async def test_a_word_that_few_have_is_looked_up_in_the_index(urls: DatabaseUrls
 async def test_what_is_changed_is_found_by_its_new_words_and_what_is_deleted_by_none(
     urls: DatabaseUrls, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repositories, "road", lambda **_: Road.LOOK_UP)
+    monkeypatch.setattr(looking_up, "road", lambda **_: Road.LOOK_UP)
 
     async def found(q: str) -> int:
         async with database.tenant_session(TENANT) as session:

@@ -30,8 +30,7 @@ _MATCHES = text("""
         SELECT DISTINCT ON (name.skill_id) name.skill_id, name.name, name.language, name.key,
             CASE WHEN name.key = asked.key THEN 'exact'
                 WHEN starts_with(name.key, asked.key) THEN 'prefix' ELSE 'part' END AS match
-        FROM asked JOIN talent_sync.skill_names AS name ON strpos(name.key, asked.key) > 0
-        WHERE asked.key <> ''
+        FROM asked CROSS JOIN LATERAL talent_sync.names_like(asked.key) AS name
         ORDER BY name.skill_id, name.key = asked.key DESC, starts_with(name.key, asked.key) DESC,
             length(name.key), name.place
     ),

@@ -1,0 +1,201 @@
+"""Names of skills found by an index, and who has words and a skill at once found in one step."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+from looma_core.db.policies import APP_ROLE, isolation, without_tenant_isolation
+
+revision = "talent_sync_0021"
+down_revision = "talent_sync_0017"
+branch_labels = None
+depends_on = None
+
+SCHEMA = "talent_sync"
+NAMES = "skill_names"
+GRAMS = "skill_name_grams"
+CANDIDATES = 1_000
+WALKED = 20_000
+KEPT = 200
+
+# As note_grams (0011). A name is never changed: all of a skill's are written anew.
+NOTE = f"""
+CREATE FUNCTION {SCHEMA}.note_skill_name_grams() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO {SCHEMA}.{GRAMS} (tenant, skill_id, place, grams)
+        SELECT tenant, skill_id, place, {SCHEMA}.grams_of(tenant || '/skill-name', key, false) FROM new_rows;
+    ELSE
+        DELETE FROM {SCHEMA}.{GRAMS} g USING old_rows o
+        WHERE g.tenant = o.tenant AND g.skill_id = o.skill_id AND g.place = o.place;
+    END IF;
+    RETURN NULL;
+END
+$$
+"""  # noqa: S608 - our own names
+
+# With its owner's rights, as look_up (0011), for the same reason; so it compares the tenant itself.
+#
+# Whoever asks puts in order what this gives, each skill once. Of a beginning or a part that more than a thousand names
+# have it gives a thousand, and the shortest ones besides: an answer shows fifty at most, the shortest first.
+NAMES_LIKE = f"""
+CREATE FUNCTION {SCHEMA}.names_like(asked text) RETURNS SETOF {SCHEMA}.{NAMES}
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+DECLARE
+    asking text := nullif(current_setting('looma.tenant', true), '');
+    beyond text := asked || chr(1114111);
+    wanted int[];
+    found bigint;
+BEGIN
+    IF asking IS NULL OR asked = '' THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT n.* FROM {SCHEMA}.{NAMES} n
+        WHERE n.tenant = asking AND n.key >= asked AND n.key < beyond ORDER BY n.key LIMIT {CANDIDATES};
+    GET DIAGNOSTICS found = ROW_COUNT;
+    IF found = {CANDIDATES} THEN
+        RETURN QUERY SELECT s.* FROM (
+            SELECT n.* FROM {SCHEMA}.{NAMES} n WHERE n.tenant = asking ORDER BY length(n.key), n.key LIMIT {WALKED}
+        ) AS s WHERE starts_with(s.key, asked) LIMIT {KEPT};
+    END IF;
+    wanted := {SCHEMA}.grams_of(asking || '/skill-name', asked, true);
+    IF wanted IS NOT NULL THEN
+        -- As a text of the statement's own: what is frequent among grams is known, and so how they are best looked up.
+        RETURN QUERY EXECUTE format(
+            'SELECT n.* FROM {SCHEMA}.{GRAMS} g JOIN {SCHEMA}.{NAMES} n USING (tenant, skill_id, place)'
+            ' WHERE g.grams @> %L::int[] AND g.tenant = %L AND strpos(n.key, %L) > 1 LIMIT {CANDIDATES}',
+            wanted, asking, asked
+        );
+        GET DIAGNOSTICS found = ROW_COUNT;
+        IF found < {CANDIDATES} THEN
+            RETURN;
+        END IF;
+    END IF;
+    RETURN QUERY SELECT s.* FROM (
+        SELECT n.* FROM {SCHEMA}.{NAMES} n WHERE n.tenant = asking ORDER BY length(n.key), n.key LIMIT {WALKED}
+    ) AS s WHERE strpos(s.key, asked) > 1 LIMIT {KEPT};
+END
+$$
+"""  # noqa: S608 - our own names
+
+# What look_up (0011) and with_marks (0012) do, and both at once. Those stay for the pods of the release before.
+_FOUND = f"SELECT coalesce(array_agg(record_id), ''{{}}'') FROM (SELECT record_id FROM {SCHEMA}."  # noqa: S608 - our own names
+LOOK_UP = f"""
+CREATE FUNCTION {SCHEMA}.look_up(entity text, words text[], marks bigint[], most int) RETURNS uuid[]
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_indexscan = off
+AS $$
+DECLARE
+    asking text := nullif(current_setting('looma.tenant', true), '');
+    wanted int[] := '{{}}';
+    word text;
+    statement text;
+    found uuid[];
+BEGIN
+    IF asking IS NULL THEN
+        RETURN '{{}}';
+    END IF;
+    FOREACH word IN ARRAY words LOOP
+        wanted := wanted || coalesce({SCHEMA}.grams_of(asking || '/' || entity, word, true), '{{}}');
+    END LOOP;
+    IF marks IS NULL AND wanted = '{{}}' THEN
+        RETURN NULL;
+    ELSIF marks IS NULL THEN
+        statement := '{_FOUND}record_grams WHERE grams @> %1$L::int[] AND tenant = %3$L LIMIT %4$s) AS f';
+    ELSIF wanted = '{{}}' THEN
+        statement := '{_FOUND}record_skills WHERE marks && %2$L::bigint[] AND tenant = %3$L LIMIT %4$s) AS f';
+    ELSE
+        statement := '{_FOUND}record_grams g JOIN {SCHEMA}.record_skills s USING (tenant, record_id)'
+            ' WHERE g.grams @> %1$L::int[] AND s.marks && %2$L::bigint[] AND tenant = %3$L LIMIT %4$s) AS f';
+    END IF;
+    -- As a text of the statement's own: what is frequent among them is known, and so how they are best looked up.
+    EXECUTE format(statement, wanted, marks, asking, most + 1) INTO found;
+    RETURN CASE WHEN cardinality(found) <= most THEN found END;
+END
+$$
+"""
+# Marks have their tenant in them, so what the whole table's statistics say of them is that tenant's. Nothing is read. A plan
+# is not told in a function that is less than volatile.
+EXPECT_MARKS = f"""
+CREATE FUNCTION {SCHEMA}.expect_marks(wanted bigint[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE format('EXPLAIN (FORMAT JSON) SELECT FROM {SCHEMA}.record_skills WHERE marks && %L::bigint[]', wanted)
+    INTO plan;
+    RETURN (plan -> 0 -> 'Plan' ->> 'Plan Rows')::bigint;
+END
+$$
+"""
+CALLED = ("names_like(text)", "look_up(text, text[], bigint[], int)", "expect_marks(bigint[])")
+
+
+def upgrade() -> None:
+    """Make the indexes of names, and the functions that ask them."""
+    op.create_table(
+        GRAMS,
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("skill_id", sa.Uuid(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("grams", postgresql.ARRAY(sa.Integer()), nullable=False),
+        sa.CheckConstraint("tenant <> ''", name="tenant_named"),
+        sa.PrimaryKeyConstraint("tenant", "skill_id", "place", name=f"pk_{GRAMS}"),
+        schema=SCHEMA,
+    )
+    # Not forced on its owner, and granted to nobody: see names_like.
+    enable, _, policy = isolation(SCHEMA, GRAMS)
+    for statement in (enable, policy, NOTE, NAMES_LIKE, LOOK_UP, EXPECT_MARKS):
+        op.execute(sa.text(statement.replace(":", "\\:")))
+    with without_tenant_isolation(op, SCHEMA, NAMES):
+        op.execute(
+            sa.text(
+                f"INSERT INTO {SCHEMA}.{GRAMS} (tenant, skill_id, place, grams)"  # noqa: S608 - our own names
+                f" SELECT tenant, skill_id, place, {SCHEMA}.grams_of(tenant || '/skill-name', key, false)"
+                f" FROM {SCHEMA}.{NAMES}"
+            )
+        )
+    for event, seen in (("insert", "NEW TABLE AS new_rows"), ("delete", "OLD TABLE AS old_rows")):
+        op.execute(
+            sa.text(
+                f"CREATE TRIGGER grams_{event} AFTER {event.upper()} ON {SCHEMA}.{NAMES} REFERENCING {seen}"
+                f" FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.note_skill_name_grams()"
+            )
+        )
+    op.create_index(
+        f"ix_{GRAMS}_grams",
+        GRAMS,
+        ["grams"],
+        schema=SCHEMA,
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": "1024"},
+    )
+    op.create_index(
+        f"ix_{NAMES}_tenant_length", NAMES, ["tenant", sa.text("length(key)"), "key"], schema=SCHEMA
+    )
+    for function in ("note_skill_name_grams()", *CALLED):
+        op.execute(sa.text(f"REVOKE ALL ON FUNCTION {SCHEMA}.{function} FROM PUBLIC"))
+    for function in CALLED:
+        op.execute(sa.text(f"GRANT EXECUTE ON FUNCTION {SCHEMA}.{function} TO {APP_ROLE}"))
+
+
+def downgrade() -> None:
+    """Have names looked through one by one again."""
+    for function in CALLED:
+        op.execute(sa.text(f"DROP FUNCTION {SCHEMA}.{function}"))
+    for event in ("insert", "delete"):
+        op.execute(sa.text(f"DROP TRIGGER grams_{event} ON {SCHEMA}.{NAMES}"))
+    op.execute(sa.text(f"DROP FUNCTION {SCHEMA}.note_skill_name_grams()"))
+    op.drop_table(GRAMS, schema=SCHEMA)
+    op.drop_index(f"ix_{NAMES}_tenant_length", NAMES, schema=SCHEMA)
