@@ -83,13 +83,7 @@ class SkillLookups:
         if "\x00" in wanted:
             raise ValidationProblem(errors=[FieldError(field="text", message="has a control character")])
         async with self._database.tenant_session(principal) as session:
-            rows = (await session.execute(_MATCHES, {"text": wanted, "most": limit})).all()
-        return SkillMatches(
-            items=[
-                SkillMatch(skill=_ref(row), name=row.name, language=row.language, match=row.match)
-                for row in rows
-            ]
-        )
+            return SkillMatches(items=await matches(session, wanted, limit=limit))
 
     async def children(self, principal: Principal, skill_id: UUID) -> SkillRefs:
         """The skills right below one, by their keys.
@@ -117,6 +111,14 @@ class SkillLookups:
         async with self._database.tenant_session(principal) as session:
             await _there(session, skill_id)
             return _refs((await session.execute(_ANCESTORS, {"skill": skill_id, "most": MOST_AROUND})).all())
+
+
+async def matches(session: AsyncSession, wanted: str, *, limit: int) -> list[SkillMatch]:
+    """What a text may mean, the best first, in a session that knows its tenant."""
+    rows = (await session.execute(_MATCHES, {"text": wanted, "most": limit})).all()
+    return [
+        SkillMatch(skill=_ref(row), name=row.name, language=row.language, match=row.match) for row in rows
+    ]
 
 
 async def _there(session: AsyncSession, skill_id: UUID) -> None:

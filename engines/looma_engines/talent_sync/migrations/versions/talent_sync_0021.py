@@ -123,8 +123,8 @@ BEGIN
 END
 $$
 """
-# Marks have their tenant in them, so what the whole table's statistics say of them is that tenant's. Nothing is read. A plan
-# is not told in a function that is less than volatile.
+# Marks have their tenant in them, so what the whole table's statistics say of them is that tenant's. Nothing is read.
+# Volatile, since PostgreSQL explains in no other function.
 EXPECT_MARKS = f"""
 CREATE FUNCTION {SCHEMA}.expect_marks(wanted bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
