@@ -24,10 +24,10 @@ from support.tokens import bearer
 REPEATS, AT_ONCE = 100, 2
 MOST_MS = 50.0
 API = "/api/v1"
-NOTHING = "nothing (/livez)"
+NOTHING = "nothing (/healthz)"
 
 READS: dict[str, Callable[[Sample], str]] = {
-    NOTHING: lambda _: "/livez",
+    NOTHING: lambda _: "/healthz",
     "one talent": lambda sample: f"{API}/talents/{CHANCE.choice(sample.talents)}",
     "talents, the newest": lambda _: f"{API}/talents",
     "talents by name": lambda _: f"{API}/talents?sort=full_name",

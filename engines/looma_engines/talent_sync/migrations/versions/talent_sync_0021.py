@@ -52,6 +52,7 @@ DECLARE
     asking text := nullif(current_setting('looma.tenant', true), '');
     beyond text := asked || chr(1114111);
     wanted int[];
+    skills uuid[];
     found bigint;
 BEGIN
     IF asking IS NULL OR asked = '' THEN
@@ -68,13 +69,15 @@ BEGIN
     wanted := {SCHEMA}.grams_of(asking || '/skill-name', asked, true);
     IF wanted IS NOT NULL THEN
         -- As a text of the statement's own: what is frequent among grams is known, and so how they are best looked up.
-        RETURN QUERY EXECUTE format(
-            'SELECT n.* FROM {SCHEMA}.{GRAMS} g JOIN {SCHEMA}.{NAMES} n USING (tenant, skill_id, place)'
-            ' WHERE g.grams @> %L::int[] AND g.tenant = %L AND strpos(n.key, %L) > 1 LIMIT {CANDIDATES}',
-            wanted, asking, asked
-        );
-        GET DIAGNOSTICS found = ROW_COUNT;
-        IF found < {CANDIDATES} THEN
+        -- By itself, since the names' policy holds their owner too: beside them no index of grams could be used.
+        EXECUTE format(
+            'SELECT coalesce(array_agg(skill_id), ''{{}}'') FROM ('
+            'SELECT skill_id FROM {SCHEMA}.{GRAMS} WHERE grams @> %L::int[] AND tenant = %L LIMIT {CANDIDATES}) AS f',
+            wanted, asking
+        ) INTO skills;
+        RETURN QUERY SELECT n.* FROM {SCHEMA}.{NAMES} n
+            WHERE n.tenant = asking AND n.skill_id = ANY (skills) AND strpos(n.key, asked) > 1;
+        IF cardinality(skills) < {CANDIDATES} THEN
             RETURN;
         END IF;
     END IF;
