@@ -14,9 +14,10 @@ depends_on = None
 SCHEMA = "talent_sync"
 NAMES = "skill_names"
 GRAMS = "skill_name_grams"
-CANDIDATES = 1_000
-WALKED = 20_000
-KEPT = 200
+CANDIDATES = 500
+WALKED = 10_000
+KEPT = 100
+SURELY_MORE = 4
 
 # As note_grams (0011). A name is never changed: all of a skill's are written anew.
 NOTE = f"""
@@ -40,11 +41,11 @@ $$
 
 # With its owner's rights, as look_up (0011), for the same reason; so it compares the tenant itself.
 #
-# Whoever asks puts in order what this gives, each skill once. Of a beginning or a part that more than a thousand names
-# have it gives a thousand, and the shortest ones besides: an answer shows fifty at most, the shortest first.
+# Whoever asks puts in order what this gives, each skill once. Of a beginning or a part that more than 500 names
+# have it gives 500, and the shortest ones besides: an answer shows fifty at most, the shortest first.
 NAMES_LIKE = f"""
 CREATE FUNCTION {SCHEMA}.names_like(asked text) RETURNS SETOF {SCHEMA}.{NAMES}
-LANGUAGE plpgsql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $$
@@ -88,44 +89,6 @@ END
 $$
 """  # noqa: S608 - our own names
 
-# What look_up (0011) and with_marks (0012) do, and both at once. Those stay for the pods of the release before.
-_FOUND = f"SELECT coalesce(array_agg(record_id), ''{{}}'') FROM (SELECT record_id FROM {SCHEMA}."  # noqa: S608 - our own names
-LOOK_UP = f"""
-CREATE FUNCTION {SCHEMA}.look_up(entity text, words text[], marks bigint[], most int) RETURNS uuid[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
-SET enable_indexscan = off
-AS $$
-DECLARE
-    asking text := nullif(current_setting('looma.tenant', true), '');
-    wanted int[] := '{{}}';
-    word text;
-    statement text;
-    found uuid[];
-BEGIN
-    IF asking IS NULL THEN
-        RETURN '{{}}';
-    END IF;
-    FOREACH word IN ARRAY words LOOP
-        wanted := wanted || coalesce({SCHEMA}.grams_of(asking || '/' || entity, word, true), '{{}}');
-    END LOOP;
-    IF marks IS NULL AND wanted = '{{}}' THEN
-        RETURN NULL;
-    ELSIF marks IS NULL THEN
-        statement := '{_FOUND}record_grams WHERE grams @> %1$L::int[] AND tenant = %3$L LIMIT %4$s) AS f';
-    ELSIF wanted = '{{}}' THEN
-        statement := '{_FOUND}record_skills WHERE marks && %2$L::bigint[] AND tenant = %3$L LIMIT %4$s) AS f';
-    ELSE
-        statement := '{_FOUND}record_grams g JOIN {SCHEMA}.record_skills s USING (tenant, record_id)'
-            ' WHERE g.grams @> %1$L::int[] AND s.marks && %2$L::bigint[] AND tenant = %3$L LIMIT %4$s) AS f';
-    END IF;
-    -- As a text of the statement's own: what is frequent among them is known, and so how they are best looked up.
-    EXECUTE format(statement, wanted, marks, asking, most + 1) INTO found;
-    RETURN CASE WHEN cardinality(found) <= most THEN found END;
-END
-$$
-"""
 # Marks have their tenant in them, so what the whole table's statistics say of them is that tenant's. Nothing is read.
 # Volatile, since PostgreSQL explains in no other function.
 EXPECT_MARKS = f"""
@@ -142,6 +105,39 @@ BEGIN
 END
 $$
 """
+# What look_up (0011) and with_marks (0012) do, by the one of both that fewer records have. Those stay for the pods of
+# the release before.
+#
+# Ids of all that have the marks, or of all that have the words: whoever asks looks at the records for both. What the
+# statistics know of marks holds; of several grams at once they know too little to have both joined.
+LOOK_UP = f"""
+CREATE FUNCTION {SCHEMA}.look_up(entity text, words text[], marks bigint[], most int) RETURNS uuid[]
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_indexscan = off
+AS $$
+DECLARE
+    asking text := nullif(current_setting('looma.tenant', true), '');
+    found uuid[];
+BEGIN
+    IF asking IS NULL THEN
+        RETURN '{{}}';
+    END IF;
+    IF marks IS NOT NULL AND {SCHEMA}.expect_marks(marks) <= {SURELY_MORE} * most THEN
+        EXECUTE format(
+            'SELECT coalesce(array_agg(record_id), ''{{}}'') FROM ('
+            'SELECT record_id FROM {SCHEMA}.record_skills WHERE marks && %L::bigint[] AND tenant = %L LIMIT %s) AS f',
+            marks, asking, most + 1
+        ) INTO found;
+        IF cardinality(found) <= most THEN
+            RETURN found;
+        END IF;
+    END IF;
+    RETURN CASE WHEN cardinality(words) > 0 THEN {SCHEMA}.look_up(entity, words, most) END;
+END
+$$
+"""  # noqa: S608 - our own names
 CALLED = ("names_like(text)", "look_up(text, text[], bigint[], int)", "expect_marks(bigint[])")
 
 
@@ -159,7 +155,7 @@ def upgrade() -> None:
     )
     # Not forced on its owner, and granted to nobody: see names_like.
     enable, _, policy = isolation(SCHEMA, GRAMS)
-    for statement in (enable, policy, NOTE, NAMES_LIKE, LOOK_UP, EXPECT_MARKS):
+    for statement in (enable, policy, NOTE, NAMES_LIKE, EXPECT_MARKS, LOOK_UP):
         op.execute(sa.text(statement.replace(":", "\\:")))
     with without_tenant_isolation(op, SCHEMA, NAMES):
         op.execute(
