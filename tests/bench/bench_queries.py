@@ -9,188 +9,89 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import statistics
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import event, text
 
-from bench import bench_pools
+from bench import bench_api, bench_bringing, bench_pools
+from bench.hot_queries import CHANCE, NOTHING, QUERIES, Query, Sample
 from bench.report import Row
 from looma_core.db import Database
 from looma_core.db.migrate import migrate
-from looma_engines.talent_sync.cursor import Position
-from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.privacy.sessions import sealing_with
-from looma_engines.talent_sync.records.repository import RecordRepository
-from looma_engines.talent_sync.relations import RELATIONS
-from looma_engines.talent_sync.syncing.models import QuarantineRow
-from looma_engines.talent_sync.syncing.review_repository import ReviewRepository
-from looma_engines.talent_sync.talents import TALENTS
 from support.database import DatabaseUrls, database_server, make_database
 from support.key_ring import SEALER
 from support.many_records import fill
+from support.many_skills import fill_skills
 from support.plans import nodes
 
 TALENTS_FILLED = 100_000
 TENANT = "demo"
-OTHERS = ("companies", "jobs", "relations", "quarantine", "record_history")
-TABLES = ("talents", *OTHERS)
-CHANCE = random.Random(20261127)  # noqa: S311 - the same draws each time
-REPEATS, NAIVE_REPEATS = 100, 12
-PAGE = 51
-MOST_MS, SLOW_MS = 10.0, 50.0
-COMMON_WORDS = ("engineer", "python", "数据仓库", "london", "security")
-RARE_WORDS = ("kestrel", "茯苓", "s123", "qx", "grace 0a1b")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Values that queries are asked with."""
-
-    talents: Sequence[uuid.UUID]
-    companies: Sequence[uuid.UUID]
-    middles: Sequence[tuple[datetime, uuid.UUID]]
-
-
-@dataclass(frozen=True)
-class Query:
-    """One hot query: how the engine asks it, and what a naive schema is asked instead."""
-
-    name: str
-    ask: Callable[[Any, Sample], Awaitable[object]]
-    naive: str
-    values: Callable[[Sample], dict[str, Any]] = lambda _: {}
-
-
-def _page(entity: Any, **more: Any) -> Callable[[Any, Sample], Awaitable[object]]:
-    return lambda session, _: RecordRepository(session, entity).page(
-        limit=PAGE, **{"sort": "-created_at", **more}
-    )
-
-
-def _search(words: Sequence[str]) -> Callable[[Any, Sample], Awaitable[object]]:
-    return lambda session, _: RecordRepository(session, TALENTS).page(
-        sort="-created_at", limit=PAGE, q=CHANCE.choice(words)
-    )
-
-
-def _deep(session: Any, sample: Sample) -> Awaitable[object]:
-    at, one = CHANCE.choice(sample.middles)
-    after = Position(sort="-created_at", value=at.astimezone(UTC).isoformat(), id=one)
-    return RecordRepository(session, TALENTS).page(sort="-created_at", limit=PAGE, after=after)
-
-
-NEWEST = "WHERE tenant = 'demo' AND deleted_at IS NULL {more} ORDER BY created_at DESC LIMIT 51"
-
-
-def _newest(table: str, more: str = "") -> str:
-    """The newest page of a table of the naive schema."""
-    return f"SELECT * FROM naive.{table} " + NEWEST.format(more=more)  # noqa: S608 - our own texts
-
-
-QUERIES = (
-    Query(
-        "one talent by its id",
-        lambda session, sample: RecordRepository(session, TALENTS).find(CHANCE.choice(sample.talents)),
-        "SELECT * FROM naive.talents WHERE tenant = 'demo' AND id = %(id)s AND deleted_at IS NULL",
-        lambda sample: {"id": CHANCE.choice(sample.talents)},
-    ),
-    Query("talents, the newest", _page(TALENTS), _newest("talents")),
-    Query(
-        "talents, a page in the middle",
-        _deep,
-        _newest("talents") + " OFFSET %(half)s",
-    ),
-    Query(
-        "talents by name",
-        _page(TALENTS, sort="full_name"),
-        "SELECT * FROM naive.talents WHERE tenant = 'demo' AND deleted_at IS NULL ORDER BY full_name LIMIT 51",
-    ),
-    Query(
-        "talents of a source",
-        _page(TALENTS, filters={"source_type": "resume"}),
-        _newest("talents", "AND source_type = 'resume'"),
-    ),
-    Query(
-        "talents with a word that many have",
-        _search(COMMON_WORDS),
-        _newest("talents", "AND search ILIKE '%%' || %(word)s || '%%'"),
-        lambda _: {"word": CHANCE.choice(COMMON_WORDS)},
-    ),
-    Query(
-        "talents with a word that few have",
-        _search(RARE_WORDS),
-        _newest("talents", "AND search ILIKE '%%' || %(word)s || '%%'"),
-        lambda _: {"word": CHANCE.choice(RARE_WORDS)},
-    ),
-    Query(
-        "open jobs of a place",
-        _page(JOBS, filters={"status": "open", "location": "Leeds"}),
-        _newest("jobs", "AND status = 'open' AND location = 'Leeds'"),
-    ),
-    Query(
-        "jobs of a company",
-        lambda session, sample: RecordRepository(session, JOBS).page(
-            sort="-created_at", limit=PAGE, filters={"company_id": CHANCE.choice(sample.companies)}
-        ),
-        _newest("jobs", "AND company_id = %(id)s"),
-        lambda sample: {"id": CHANCE.choice(sample.companies)},
-    ),
-    Query(
-        "relations of a person",
-        lambda session, sample: RecordRepository(session, RELATIONS).page(
-            sort="-created_at", limit=PAGE, filters={"talent_id": CHANCE.choice(sample.talents)}
-        ),
-        _newest("relations", "AND talent_id = %(id)s"),
-        lambda sample: {"id": CHANCE.choice(sample.talents)},
-    ),
-    Query(
-        "the history of a person",
-        lambda session, sample: RecordRepository(session, TALENTS).history(
-            CHANCE.choice(sample.talents), limit=PAGE
-        ),
-        "SELECT * FROM naive.record_history WHERE tenant = 'demo' AND record_id = %(id)s AND entity = 'talent'"
-        " ORDER BY changed_at DESC LIMIT 51",
-        lambda sample: {"id": CHANCE.choice(sample.talents)},
-    ),
-    Query(
-        "the open quarantine",
-        lambda session, _: ReviewRepository(session).page(
-            QuarantineRow, filters={"state": "open"}, after=None, limit=PAGE
-        ),
-        "SELECT * FROM naive.quarantine WHERE tenant = 'demo' AND state = 'open' ORDER BY created_at DESC LIMIT 51",
-    ),
+OTHERS = (
+    *("companies", "jobs", "relations", "applications", "resume_files", "quarantine", "record_history"),
 )
-NOTHING = Query("nothing", lambda session, _: session.execute(text("SELECT 1")), "")
-"""What the machine itself takes: the way to the database and back, twice."""
+TABLES = ("talents", *OTHERS)
+SKILLS_FILLED = 20_000
+REPEATS, NAIVE_REPEATS = 100, 12
+MOST_MS, SLOW_MS = 10.0, 50.0
+
+
+@dataclass
+class Replay:
+    """What a replay found out: milliseconds of each query, here and of the naive schema, and what was kept ready."""
+
+    times: dict[str, list[float]] = field(default_factory=dict)
+    naive: dict[str, list[float]] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
+    """Statements with values that one was sent with."""
+    sent: int = 0
+    prepared: int = 0
+    planned: int = 0
+    """Of those that were prepared: how many were planned anew all the same."""
+    pages: int = 0
+    pages_read: int = 0
+    by_index: int = 0
 
 
 def run(talents: int = TALENTS_FILLED) -> list[Row]:
-    """p95 of each query beside the naive schema's, the median ratio, how many were slow, and the pool by its size."""
+    """p95 of each query beside the naive schema's, and of answers over HTTP; what is kept ready; the pool by size."""
     with database_server() as admin:
         urls = make_database(admin)
         migrate(urls.owner)
         fill(urls, TENANT, talents, tables=("talents",))
         fill(urls, TENANT, talents // 4, tables=OTHERS)
         fill(urls, "other", max(talents // 20, 1_000), tables=TABLES)
+        _skills(urls)
         _copy(urls)
         sample = _sample(urls)
-        times, naive, by_index, statements = asyncio.run(_replay(urls, sample, talents))
+        replay = asyncio.run(_replay(urls, sample, talents))
+        answers = bench_api.run(urls, TENANT, sample, talents)
         pools = bench_pools.run(urls, TENANT, sample.talents)
-    return [*_rows(times, naive, talents, by_index, statements), *pools]
+        brought = bench_bringing.run(admin)
+    return [*_rows(replay, talents), *answers, *brought, *pools]
 
 
-def _rows(
-    times: dict[str, list[float]], naive: dict[str, list[float]], talents: int, by_index: int, statements: int
-) -> list[Row]:
+def _skills(urls: DatabaseUrls) -> None:
+    """A taxonomy of many skills, some of which people have."""
+    fill_skills(urls, TENANT, SKILLS_FILLED)
+    with psycopg.connect(urls.app_libpq) as connection:
+        connection.execute("SELECT set_config('looma.tenant', %s, true)", [TENANT])
+        connection.execute(
+            "INSERT INTO talent_sync.skills (id, key, name_en, kind, source_type)"
+            " SELECT gen_random_uuid(), lower(name), name, 'tool', 'manual'"
+            " FROM unnest(ARRAY['Python', 'SQL'] || (SELECT array_agg('s' || n) FROM generate_series(0, 49) AS n))"
+            " AS name"
+        )
+
+
+def _rows(replay: Replay, talents: int) -> list[Row]:
+    times, naive, statements = replay.times, replay.naive, len(replay.seen)
     over = f"over {talents:,} talents and a quarter as many of each other kind"
     rows = [
         Row(
@@ -235,10 +136,26 @@ def _rows(
         ),
         Row(
             what="statements that go by an index",
-            value=100 * by_index / statements,
+            value=100 * replay.by_index / statements,
             unit="%",
             limit="100 %",
             note=f"of {statements} different ones, by their plans; none reads a table of a thousand rows whole",
+        ),
+        Row(
+            what="statements that were prepared already",
+            value=100 * replay.prepared / replay.sent,
+            unit="%",
+            limit="85 %",
+            note=f"of {replay.sent:,} that one connection sent: not parsed again; of those {replay.planned:,} were "
+            "planned anew, since the plan depends on the value",
+        ),
+        Row(
+            what="pages that were in the database's memory",
+            value=100 * (1 - replay.pages_read / max(replay.pages, 1)),
+            unit="%",
+            limit="85 %",
+            note=f"of {replay.pages:,} of 8 KiB that the replay and the naive copy asked for, by pg_stat_database; "
+            "shared_buffers is 128 MiB",
         ),
     ]
 
@@ -251,7 +168,7 @@ def p95(values: Sequence[float]) -> float:
 def _copy(urls: DatabaseUrls) -> None:
     with psycopg.connect(urls.admin, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA naive")
-        for table in TABLES:
+        for table in (*TABLES, "skills"):
             name, of = sql.Identifier("naive", table), sql.Identifier("talent_sync", table)
             connection.execute(sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(name, of))
             key = sql.SQL("id, changed_at" if table == "record_history" else "id")
@@ -271,26 +188,31 @@ def _sample(urls: DatabaseUrls) -> Sample:
             "SELECT created_at, id " + of.format("talents") + " ORDER BY created_at DESC LIMIT 500"
             " OFFSET (SELECT count(*) / 2 " + of.format("talents") + ")"
         )
-    return Sample([one for (one,) in talents], [one for (one,) in companies], middles)
+        jobs = asked("SELECT job_id " + of.format("applications") + " ORDER BY id LIMIT 500")
+        common = asked("SELECT id " + of.format("skills") + " AND key IN ('python', 'sql')")
+        rare = asked("SELECT id " + of.format("skills") + " AND key ~ '^s[0-9]+$'")
+    return Sample(
+        talents=[one for (one,) in talents],
+        companies=[one for (one,) in companies],
+        middles=middles,
+        jobs=[one for (one,) in jobs],
+        common_skills=[one for (one,) in common],
+        rare_skills=[one for (one,) in rare],
+    )
 
 
-Times = dict[str, list[float]]
-
-
-async def _replay(urls: DatabaseUrls, sample: Sample, talents: int) -> tuple[Times, Times, int, int]:
-    """Milliseconds of each query, here and there; how many statements go by an index, of how many.
-
-    Both are asked in turn, in one random order: what else the machine does meets them alike.
-    """
+async def _replay(urls: DatabaseUrls, sample: Sample, talents: int) -> Replay:
+    """Both schemas are asked in turn, in one random order: what else the machine does meets them alike."""
     database = Database(urls.app, pool_size=1, info=sealing_with(SEALER))
     spent = 0.0
     begun = 0.0
-    seen: dict[str, Any] = {}
+    replay = Replay()
 
     def begins(_c: Any, _u: Any, statement: str, values: Any, *_rest: Any) -> None:
         nonlocal begun
+        replay.sent += 1
         if "talent_sync." in statement:
-            seen.setdefault(statement, values)
+            replay.seen.setdefault(statement, values)
         begun = time.perf_counter()
 
     def ended(*_: Any) -> None:
@@ -304,9 +226,10 @@ async def _replay(urls: DatabaseUrls, sample: Sample, talents: int) -> tuple[Tim
     CHANCE.shuffle(order)
     # The first of each warm the cache up.
     order = [*((query, there) for query in QUERIES for there in (False, True)), *order]
-    times: Times = {query.name: [] for query in (NOTHING, *QUERIES)}
-    naive: Times = {query.name: [] for query in QUERIES}
+    times: dict[str, list[float]] = {query.name: [] for query in (NOTHING, *QUERIES)}
+    naive: dict[str, list[float]] = {query.name: [] for query in QUERIES}
     connection = await psycopg.AsyncConnection.connect(urls.admin, autocommit=True)
+    before = _pages(urls)
     try:
         for query, there in order:
             if there:
@@ -317,11 +240,30 @@ async def _replay(urls: DatabaseUrls, sample: Sample, talents: int) -> tuple[Tim
                 async with database.tenant_session(TENANT) as session:
                     await one.ask(session, sample)
                 times[one.name].append(spent * 1000)
+        async with database.engine.connect() as same:
+            told = await same.execute(text("SELECT generic_plans, custom_plans FROM pg_prepared_statements"))
+            plans = [tuple(row) for row in told]
+        replay.prepared = sum(sum(both) for both in plans)
+        replay.planned = sum(custom for _, custom in plans)
     finally:
         await database.close()
         await connection.close()
-    here, beside = ({name: found[1:] for name, found in both.items()} for both in (times, naive))
-    return here, beside, _by_index(urls, seen), len(seen)
+    replay.times, replay.naive = (
+        {name: found[1:] for name, found in both.items()} for both in (times, naive)
+    )
+    replay.pages, replay.pages_read = (now - then for now, then in zip(_pages(urls), before, strict=True))
+    replay.by_index = _by_index(urls, replay.seen)
+    return replay
+
+
+def _pages(urls: DatabaseUrls) -> tuple[int, int]:
+    """Pages that were asked for in the database, and those of them that were not in its memory."""
+    with psycopg.connect(urls.admin) as connection:
+        row = connection.execute(
+            "SELECT blks_hit + blks_read, blks_read FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchone()
+    assert row is not None
+    return row
 
 
 async def _naive(

@@ -74,8 +74,8 @@ def run(sizes: tuple[int, ...] = SIZES) -> list[Row]:
 
 def _measured(urls: DatabaseUrls, file: Path, size: int) -> list[Row]:
     copied, judged = _copy(urls, file), _rules(file)
-    first, memory = _sync(urls, file, epoch=1)
-    again, _ = _sync(urls, file, epoch=2)
+    first, memory = sync(urls, file, epoch=1)
+    again, _ = sync(urls, file, epoch=2)
     wrong = differences(urls.app_libpq, TENANT, expected(file), KEYS)
     beside = f"a bare COPY, {copied:.2f} s, and the rules alone, {judged:.2f} s"
     people_of = f"{size:,} people"
@@ -160,7 +160,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _sync(urls: DatabaseUrls, file: Path, *, epoch: int) -> tuple[float, float]:
+def sync(urls: DatabaseUrls, file: Path, *, epoch: int) -> tuple[float, float]:
     """Seconds, and MiB of the worker at most."""
     told = {
         Variable.CONTRACT: CONTRACT,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import errors
+from psycopg.types.json import Jsonb
 
 from looma_core.api.page import Count
 from looma_core.db import Database
 from looma_engines.talent_sync.privacy.sessions import sealing_with
-from looma_engines.talent_sync.records import repository as repositories
+from looma_engines.talent_sync.records import looking_up
 from looma_engines.talent_sync.records.counting import counted
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.records.searching import PROBED, Road, road
@@ -22,6 +24,7 @@ from looma_engines.talent_sync.talents import TALENTS
 from support.database import make_database
 from support.key_ring import SEALER
 from support.many_records import fill
+from support.plans import nodes, plans_in
 
 if TYPE_CHECKING:
     from support.database import DatabaseUrls
@@ -114,7 +117,7 @@ def test_a_list_is_counted_as_far_as_that_is_cheap(found: int, expected: int, to
 async def test_both_roads_find_what_has_the_words(
     urls: DatabaseUrls, database: Database, monkeypatch: pytest.MonkeyPatch, taken: Road
 ) -> None:
-    monkeypatch.setattr(repositories, "road", lambda **_: taken)
+    monkeypatch.setattr(looking_up, "road", lambda **_: taken)
     stored = texts(urls, TENANT)
     for q in pieces(stored):
         words = q.lower().split()
@@ -122,6 +125,78 @@ async def test_both_roads_find_what_has_the_words(
         async with database.tenant_session(TENANT) as session:
             found = await RecordRepository(session, TALENTS).page(sort="full_name", limit=ROWS + 1, q=q)
         assert len(found) == expected, f"{q!r} by {taken}"
+
+
+def make_skill(urls: DatabaseUrls, tenant: str, name: str) -> uuid.UUID:
+    """A skill of a tenant's taxonomy, and its id."""
+    with psycopg.connect(urls.app_libpq) as connection:
+        connection.execute("SELECT set_config('looma.tenant', %s, true)", [tenant])
+        row = connection.execute(
+            "INSERT INTO talent_sync.skills (id, key, name_en, kind, source_type)"
+            " VALUES (gen_random_uuid(), lower(%(name)s), %(name)s, 'tool', 'manual') RETURNING id",
+            {"name": name},
+        ).fetchone()
+    assert row is not None
+    found: uuid.UUID = row[0]
+    return found
+
+
+@pytest.mark.parametrize("taken", list(Road))
+@pytest.mark.parametrize("most", [5, 5_000])
+async def test_both_roads_find_who_has_the_words_and_a_skill(
+    urls: DatabaseUrls, database: Database, monkeypatch: pytest.MonkeyPatch, taken: Road, most: int
+) -> None:
+    monkeypatch.setattr(looking_up, "road", lambda **_: taken)
+    monkeypatch.setattr(looking_up, "MOST_LOOKED_UP", most)
+    for name in ("Rust", "s7"):
+        skill = make_skill(urls, TENANT, f"{name} {taken} {most}")
+        with psycopg.connect(urls.app_libpq) as connection:
+            connection.execute("SELECT set_config('looma.tenant', %s, true)", [TENANT])
+            connection.execute(
+                "UPDATE talent_sync.skills SET aliases = %s WHERE id = %s",
+                [Jsonb([{"language": "en", "name": name}]), skill],
+            )
+        for q in (None, "engineer", "kestrel", "london grace", "nobody-has-this"):
+            with psycopg.connect(urls.admin) as connection:
+                query = (
+                    "SELECT id FROM talent_sync.talents WHERE tenant = %(tenant)s AND deleted_at IS NULL"
+                    " AND skills @> jsonb_build_array(%(skill)s::text)"
+                    " AND (SELECT bool_and(strpos(search, word) > 0) FROM unnest(%(words)s::text[]) AS word)"
+                    " IS NOT FALSE"
+                )
+                asked = {"tenant": TENANT, "skill": name, "words": (q or "").split()}
+                expected = {one for (one,) in connection.execute(query, asked)}
+            async with database.tenant_session(TENANT) as session:
+                repository = RecordRepository(session, TALENTS)
+                page = await repository.page(sort="full_name", limit=ROWS, q=q, filters={"skill": skill})
+                told = await repository.count(q=q, filters={"skill": skill})
+            assert {person.id for person in page} == expected, f"{name} {q} by {taken}"
+            assert told == Count(count=len(expected), exact=True)
+
+
+async def test_of_what_many_have_and_few_at_once_no_more_than_the_head_is_read(
+    urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one with the word has a skill that every fourth has: a thousand with the skill are four thousand people."""
+    fill(urls, "far", 6_000, tables=("talents",))
+    skill = make_skill(urls, "far", "Rust")
+    monkeypatch.setattr(looking_up, "MOST_LOOKED_UP", 200)
+    database = Database(urls.app, pool_size=1, info=sealing_with(SEALER))
+    found: list[Any] = []
+
+    async def ask(session: Any) -> None:
+        page = RecordRepository(session, TALENTS).page
+        found.extend(await page(sort="created_at", limit=20, q="kestrel", filters={"skill": skill}))
+
+    read = 0
+    for plan in await plans_in(database, "far", ask, carried_out=True):
+        for node in nodes(plan):
+            if node.get("Relation Name") == "talents":
+                rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+                read += rows * node["Actual Loops"]
+    await database.close()
+    assert len(found) == 1
+    assert read <= PROBED + 20
 
 
 def scans(urls: DatabaseUrls) -> int:
@@ -153,7 +228,7 @@ async def test_a_word_that_few_have_is_looked_up_in_the_index(urls: DatabaseUrls
 async def test_what_is_changed_is_found_by_its_new_words_and_what_is_deleted_by_none(
     urls: DatabaseUrls, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repositories, "road", lambda **_: Road.LOOK_UP)
+    monkeypatch.setattr(looking_up, "road", lambda **_: Road.LOOK_UP)
 
     async def found(q: str) -> int:
         async with database.tenant_session(TENANT) as session:

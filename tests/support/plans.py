@@ -24,9 +24,14 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def plans_in(
-    database: Database, tenant: str, ask: Callable[[AsyncSession], Awaitable[object]]
+    database: Database,
+    tenant: str,
+    ask: Callable[[AsyncSession], Awaitable[object]],
+    *,
+    carried_out: bool = False,
 ) -> list[dict[str, Any]]:
-    """The plan of each statement that `ask` sends in a session of the tenant."""
+    """The plan of each statement that `ask` sends in a session of the tenant; carried out, with the rows it reads."""
+    explain = "EXPLAIN (ANALYZE, FORMAT JSON)" if carried_out else "EXPLAIN (FORMAT JSON)"
     principal = Principal(subject="plans", tenant=tenant, roles=frozenset({"recruiter"}))
     seen: list[tuple[str, Any]] = []
     plans = []
@@ -41,7 +46,7 @@ async def plans_in(
         await ask(session)
         event.remove(raw, "before_cursor_execute", caught)
         for statement, parameters in seen:
-            answer = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            answer = await connection.exec_driver_sql(f"{explain} {statement}", parameters)
             plans.append(answer.scalar_one()[0]["Plan"])
     assert plans
     return plans

@@ -40,6 +40,6 @@ JOBS: Entity[JobDraft, Job] = Entity(
     rules=RULES,
     tidy=tidy,
     references={"company_id": CompanyRow},
-    lookups={"skill": HasSkill("job", JobRow)},
+    lookups={"skill": HasSkill("job")},
     ties=JobTies(),
 )

@@ -52,6 +52,6 @@ TALENTS: Entity[TalentDraft, Talent] = Entity(
     tidy=tidy,
     references={},
     conditions={"usable_for": usable_for},
-    lookups={"skill": HasSkill("talent", TalentRow)},
+    lookups={"skill": HasSkill("talent")},
     ties=TalentTies(),
 )

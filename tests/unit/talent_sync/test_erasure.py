@@ -313,7 +313,7 @@ HOLDS_NOBODY = {
     # What records are found by goes with them, by a trigger.
     *("record_grams", "record_skills"),
     # The taxonomy is of nobody.
-    *("skills", "skill_names", "skill_links", "skill_imports"),
+    *("skills", "skill_names", "skill_name_grams", "skill_links", "skill_imports"),
     # Of companies: what is said of a person in one of their texts the search finds, and people decide.
     *("companies", "jobs"),
     *("erasures", "erased_keys", "erasure_lifts", "audit_events"),

@@ -40,14 +40,27 @@ class Recorded(Protocol):
     updated_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What records must hold for a filter that was looked up.
+
+    Args:
+        marks: one of these (`talent_sync.record_skills`); without any no record holds it.
+        condition: the same of a record by its tenant and its id.
+    """
+
+    marks: tuple[int, ...]
+    condition: Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[bool]]
+
+
 class Lookup(Protocol):
     """A filter of a list that asks the database before the list does."""
 
-    async def condition(self, session: AsyncSession, value: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a filter's value
-        """What a record must be."""
+    async def held(self, session: AsyncSession, value: Any) -> Held:  # noqa: ANN401 - a filter's value
+        """What a record must hold."""
 
-    async def matching(self, session: AsyncSession, value: Any) -> int:  # noqa: ANN401 - as above
-        """How many records are so."""
+    async def expected(self, session: AsyncSession, held: Held) -> int:
+        """How many records hold it, by the database's statistics."""
 
 
 DraftT = TypeVar("DraftT", bound=Drafted)

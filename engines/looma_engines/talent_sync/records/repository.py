@@ -5,7 +5,6 @@ No statement names the tenant to read: row-level security does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic
 from uuid import UUID
@@ -15,11 +14,8 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Select,
-    String,
     Uuid,
     any_,
-    bindparam,
-    cast,
     func,
     literal,
     select,
@@ -34,17 +30,11 @@ from looma_core.db import new_id
 from looma_engines.talent_sync.privacy.fields import SEALED, hash_column
 from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records.counting import MOST_COUNTED, WALKED_TO_COUNT, Explained, counted
-from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
+from looma_engines.talent_sync.records.entity import DraftT, Entity, Held, Lookup, RecordT
 from looma_engines.talent_sync.records.history_rows import HistoryRow
+from looma_engines.talent_sync.records.looking_up import Sought, looked_up, narrowed, sampled
 from looma_engines.talent_sync.records.rows import RecordRow
-from looma_engines.talent_sync.records.searching import (
-    MOST_LOOKED_UP,
-    PROBED,
-    Road,
-    is_address,
-    road,
-    words_of,
-)
+from looma_engines.talent_sync.records.searching import PROBED, Road, is_address, road, words_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -63,28 +53,7 @@ STREAMED_AT_ONCE = 200
 STALLED_SECONDS = 60
 """How long whoever reads a stream may take for a part of it; then the database gives its connection up."""
 
-_LOOK_UP = text("SELECT talent_sync.look_up(:entity, :words, :most)::text").bindparams(
-    bindparam("words", type_=ARRAY(String))
-)
 _STALLED = text(f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED_SECONDS}s'")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Searched:
-    """A list's statement narrowed to words: by which road, and what its head told."""
-
-    statement: Select[Any]
-    road: Road
-    probed: int
-    share: float
-
-
-def _have(
-    text: ColumnElement[str] | InstrumentedAttribute[str], words: Iterable[str]
-) -> list[ColumnElement[bool]]:
-    # Not LIKE: with row-level security on the planner may not look at what texts are like, takes each word for rare,
-    # and reads the table whole rather than along the order. Of this it expects a third, so it walks.
-    return [func.strpos(text, word) > 0 for word in words]
 
 
 class RecordRepository(Generic[DraftT, RecordT]):
@@ -166,52 +135,60 @@ class RecordRepository(Generic[DraftT, RecordT]):
             q: words that must all occur in what is searched, in any case.
             filters: columns and what they must be; None asks for nothing.
         """
-        statement = self._wanted(sort=sort, filters=filters).where(*await self._looked_up(filters))
+        statement = self._wanted(sort=sort, filters=filters)
         if after is not None:
             column = self._entity.sorts[sort.removeprefix("-")]
             here, there = tuple_(column, self._row.id), tuple_(after.key, after.id)
             statement = statement.where(here < there if sort.startswith("-") else here > there)
         statement, words = self._by_address(statement, q)
-        if words:
-            statement = (await self._searched(statement, words)).statement
+        sought = Sought(words=words, held=[held for _, held in await self._held(filters)])
+        if not sought.possible:
+            return []
+        if sought:
+            statement = await narrowed(self._session, self._entity, statement, sought)
         return await self._records(await self._session.scalars(statement.limit(limit)))
 
     async def count(self, *, q: str | None, filters: Mapping[str, object] | None) -> Count:
         """How many records a list has: exact up to a thousand, an estimate beyond."""
         listed, words = self._by_address(self._wanted(sort="created_at", filters=filters), q)
-        statement, share = listed.where(*await self._looked_up(filters)), 1.0
-        if words:
-            found = await self._searched(statement, words)
-            statement, share = found.statement, found.share
-            if found.road is Road.WALK and found.probed == PROBED:
+        lookups = await self._held(filters)
+        sought = Sought(words=words, held=[held for _, held in lookups])
+        if not sought.possible:
+            return counted(0, expected=0)
+        statement, share = listed.where(*sought.conditions(self._row.__table__)), 1.0
+        if sought:
+            probed, hits = await sampled(self._session, self._entity, listed, sought)
+            if road(probed=probed, hits=hits) is Road.LOOK_UP:
+                few = await looked_up(self._session, self._entity, statement, sought)
+                if few is not None:
+                    number = await self._number(few)
+                    return counted(number, expected=number)
+            share = hits / probed if probed else 0.0
+            if probed == PROBED:
+                if not words:
+                    # Of what is held alone the statistics know more than a thousand records tell.
+                    whole = max(await self._expected(select(self._row).where(self._live)), 1)
+                    for lookup, held in lookups:
+                        share = min(1.0, await lookup.expected(self._session, held) / whole)
                 expected = await self._expected(listed)
                 if expected > WALKED_TO_COUNT:
-                    share *= await self._share(filters)
                     return counted(MOST_COUNTED + 1, expected=round(expected * share))
-        ids = statement.with_only_columns(self._row.id).limit(MOST_COUNTED + 1)
-        number = await self._session.scalar(select(func.count()).select_from(ids.subquery())) or 0
+        number = await self._number(statement.limit(MOST_COUNTED + 1))
         if number <= MOST_COUNTED:
             return counted(number, expected=0)
-        share *= await self._share(filters)
         return counted(number, expected=round(await self._expected(listed) * share))
 
-    async def _looked_up(self, filters: Mapping[str, object] | None) -> list[ColumnElement[bool]]:
+    async def _number(self, statement: Select[RecordRow]) -> int:
+        ids = statement.with_only_columns(self._row.id)
+        return await self._session.scalar(select(func.count()).select_from(ids.subquery())) or 0
+
+    async def _held(self, filters: Mapping[str, object] | None) -> list[tuple[Lookup, Held]]:
         lookups, given = self._entity.lookups, filters or {}
         return [
-            await lookups[name].condition(self._session, given[name])
+            (lookups[name], await lookups[name].held(self._session, given[name]))
             for name in lookups
             if given.get(name) is not None
         ]
-
-    async def _share(self, filters: Mapping[str, object] | None) -> float:
-        """Which part of all records has what is looked up: the planner knows nothing of it."""
-        lookups, given = self._entity.lookups, filters or {}
-        share = 1.0
-        for name in lookups:
-            if given.get(name) is not None:
-                whole = await self._expected(select(self._row).where(self._live))
-                share *= min(1.0, await lookups[name].matching(self._session, given[name]) / max(whole, 1))
-        return share
 
     async def _expected(self, statement: Select[RecordRow]) -> int:
         (plan,) = await self._session.scalar(
@@ -225,28 +202,11 @@ class RecordRepository(Generic[DraftT, RecordT]):
         """All records of a list, through a cursor of the database: one statement, so one moment."""
         await self._session.execute(_STALLED)
         statement, words = self._by_address(self._wanted(sort=sort, filters=filters), q)
-        statement = statement.where(*await self._looked_up(filters))
-        statement = statement.where(*_have(self._row.search, words))
+        sought = Sought(words=words, held=[held for _, held in await self._held(filters)])
+        statement = statement.where(*sought.conditions(self._row.__table__))
         rows = await self._session.stream_scalars(statement.execution_options(yield_per=STREAMED_AT_ONCE))
         async for row in rows:
             yield self._record(row, {})
-
-    async def _searched(self, statement: Select[RecordRow], words: list[str]) -> Searched:
-        """The statement for those alone that have all the words, by the shorter of two roads."""
-        head = statement.with_only_columns(self._row.search).limit(PROBED).subquery()
-        asked = select(func.count(), func.count().filter(*_have(head.c.search, words))).select_from(head)
-        probed, hits = (await self._session.execute(asked)).one()
-        share = hits / probed if probed else 0.0
-        narrowed = statement.where(*_have(self._row.search, words))
-        if road(probed=probed, hits=hits) is Road.LOOK_UP:
-            ids = await self._session.scalar(
-                _LOOK_UP, {"entity": self._entity.name, "words": words, "most": MOST_LOOKED_UP}
-            )
-            if ids is not None:
-                # As the database wrote them: thousands of ids are not worth being read here.
-                narrowed = narrowed.where(self._row.id == any_(cast(literal(ids, String), ARRAY(Uuid))))
-                return Searched(statement=narrowed, road=Road.LOOK_UP, probed=probed, share=share)
-        return Searched(statement=narrowed, road=Road.WALK, probed=probed, share=share)
 
     def _wanted(self, *, sort: str, filters: Mapping[str, object] | None) -> Select[RecordRow]:
         column = self._entity.sorts[sort.removeprefix("-")]

@@ -1,8 +1,7 @@
-"""How a list is searched by words. A decision only: the repository asks the database for both roads.
+"""How a list is searched by words, and by a skill. A decision only: `looking_up` asks the database for both roads.
 
-A word that many records have is found fastest by walking along the order that is asked for until a page is full; one
-that few have by looking up who has it (`talent_sync.look_up`). Which of them a word is, the first records of the list
-tell.
+What many records have is found fastest by walking along the order that is asked for until a page is full; what few have
+by looking up who has it (`talent_sync.look_up`). Which of them it is, the first records of the list tell.
 """
 
 from __future__ import annotations

@@ -30,8 +30,7 @@ _MATCHES = text("""
         SELECT DISTINCT ON (name.skill_id) name.skill_id, name.name, name.language, name.key,
             CASE WHEN name.key = asked.key THEN 'exact'
                 WHEN starts_with(name.key, asked.key) THEN 'prefix' ELSE 'part' END AS match
-        FROM asked JOIN talent_sync.skill_names AS name ON strpos(name.key, asked.key) > 0
-        WHERE asked.key <> ''
+        FROM asked CROSS JOIN LATERAL talent_sync.names_like(asked.key) AS name
         ORDER BY name.skill_id, name.key = asked.key DESC, starts_with(name.key, asked.key) DESC,
             length(name.key), name.place
     ),
@@ -84,13 +83,7 @@ class SkillLookups:
         if "\x00" in wanted:
             raise ValidationProblem(errors=[FieldError(field="text", message="has a control character")])
         async with self._database.tenant_session(principal) as session:
-            rows = (await session.execute(_MATCHES, {"text": wanted, "most": limit})).all()
-        return SkillMatches(
-            items=[
-                SkillMatch(skill=_ref(row), name=row.name, language=row.language, match=row.match)
-                for row in rows
-            ]
-        )
+            return SkillMatches(items=await matches(session, wanted, limit=limit))
 
     async def children(self, principal: Principal, skill_id: UUID) -> SkillRefs:
         """The skills right below one, by their keys.
@@ -118,6 +111,14 @@ class SkillLookups:
         async with self._database.tenant_session(principal) as session:
             await _there(session, skill_id)
             return _refs((await session.execute(_ANCESTORS, {"skill": skill_id, "most": MOST_AROUND})).all())
+
+
+async def matches(session: AsyncSession, wanted: str, *, limit: int) -> list[SkillMatch]:
+    """What a text may mean, the best first, in a session that knows its tenant."""
+    rows = (await session.execute(_MATCHES, {"text": wanted, "most": limit})).all()
+    return [
+        SkillMatch(skill=_ref(row), name=row.name, language=row.language, match=row.match) for row in rows
+    ]
 
 
 async def _there(session: AsyncSession, skill_id: UUID) -> None:
