@@ -1,7 +1,7 @@
-"""PostgreSQL and pgBackRest as Looma's image of the database has them, set as the chart sets them, for measurements.
+"""PostgreSQL and pgBackRest as the image of the database has them, set as the chart sets them, for measurements.
 
-The root file system of the image is unpacked on this machine and entered by `chroot`, so only root can use it. The server
-listens on the loopback alone; its folder and the repository of its backups go at the end.
+The root file system of the image is unpacked on this machine and entered by `chroot`, so only root can use it. The
+server listens on the loopback alone; its folder and the repository of its backups go at the end.
 """
 
 from __future__ import annotations
@@ -144,7 +144,12 @@ class ImagePostgres:
         self.run(
             f"{PROGRAMS}/initdb",
             *("--username=postgres", "--auth-local=peer", "--auth-host=scram-sha-256", "--encoding=UTF8"),
-            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8", "--data-checksums"),
+            *(
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--locale=C.UTF-8",
+                "--data-checksums",
+            ),
             f"--pwfile={self.inside}/password",
         )
         self.start()

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from looma_engines.talent_sync.privacy.sealing import Place
-from looma_engines.talent_sync.retention.plan import HISTORY, Plan, month_of, moved, name_of
+from looma_engines.talent_sync.retention.plan import HISTORY, Partitioned, Plan, month_of, moved, name_of
 from looma_engines.talent_sync.retention.statements import carry_out, look_into_default
 from support.database import DatabaseUrls
 from support.key_ring import SEALER
@@ -162,11 +162,11 @@ def write_people(urls: DatabaseUrls, tenant: str, count: int, *, today: date) ->
             done = until
 
 
-def make_months(urls: DatabaseUrls, months: Sequence[date]) -> None:
-    """Give the history partitions of these months, as the upkeep would have in their time."""
+def make_months(urls: DatabaseUrls, months: Sequence[date], *, of: Partitioned = HISTORY) -> None:
+    """Give a table partitions of these months, as the upkeep would have in their time."""
     with psycopg.connect(urls.owner_libpq) as connection:
-        planned = Plan(create=tuple(months), drop=(), oldest=min(months))
-        for statement in (*look_into_default(HISTORY), *carry_out(planned)):
+        planned = Plan(create=tuple(months), drop=(), oldest=date(1, 1, 1))
+        for statement in (*look_into_default(of), *carry_out(planned, of=of)):
             connection.execute(statement.encode())
 
 
@@ -207,3 +207,54 @@ def _age(connection: psycopg.Connection[Any], this: str, month: date) -> None:
             [datetime(month.year, month.month, 1, tzinfo=UTC)],
         )
         connection.execute(f"TRUNCATE talent_sync.{this}")
+
+
+def multiply(urls: DatabaseUrls, times: int) -> None:
+    """Have so many times the people that are there: each again, under ids and digests of their own.
+
+    Of what they are found by the large index is made anew; triggers are off, and what they write is copied as well.
+    """
+    mapped = "talent_sync.{table} r JOIN copied c ON c.was = r.{of}"
+    digest = "CASE WHEN {0} IS NOT NULL THEN left({0}, 9) || left(md5(c.id::text || '{0}') || md5(c.id::text), 43) END"
+    own = {
+        "id": "c.id",
+        "record_id": "c.id",
+        "source_ref": "r.source_ref || '-' || c.copy",
+        "email_hash": digest.format("email_hash"),
+        "phone_hash": digest.format("phone_hash"),
+    }
+    index = "talent_sync.ix_record_grams_grams"
+    with psycopg.connect(urls.admin, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("SET maintenance_work_mem = '1GB'")
+        connection.execute("CREATE TEMP TABLE those AS SELECT id FROM talent_sync.talents")
+        row = connection.execute("SELECT pg_get_indexdef(%s::regclass)", [index]).fetchone()
+        assert row is not None
+        connection.execute(f"DROP INDEX {index}".encode())
+        for copy in range(1, times):
+            connection.execute("DROP TABLE IF EXISTS copied")
+            connection.execute(
+                "CREATE TEMP TABLE copied AS SELECT id AS was, gen_random_uuid() AS id, %s::int AS copy FROM those",
+                [copy],
+            )
+            connection.execute("ANALYZE copied")
+            for table in ("talents", "record_history", "record_grams", "record_skills"):
+                of = "id" if table == "talents" else "record_id"
+                names = [
+                    name
+                    for (name,) in connection.execute(
+                        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+                        " AND NOT attisdropped AND attgenerated = ''",
+                        [f"talent_sync.{table}"],
+                    ).fetchall()
+                    if (table, name) != ("record_history", "id")
+                ]
+                values = [
+                    own[name] if name in own and (name != "id" or of == "id") else f"r.{name}"
+                    for name in names
+                ]
+                connection.execute(
+                    f"INSERT INTO talent_sync.{table} ({', '.join(names)}) SELECT {', '.join(values)}"  # noqa: S608
+                    f" FROM {mapped.format(table=table, of=of)}".encode()
+                )
+        connection.execute(row[0].encode())
