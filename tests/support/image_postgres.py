@@ -12,6 +12,7 @@ import secrets
 import shutil
 import stat
 import subprocess
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,8 @@ import yaml
 
 from support.database import make_roles
 from support.haproxy import free_ports
-from support.roots import entered, kept, unpacked_in
+from support.roots import entered, unpacked_in
+from support.roots import kept as kept_roots
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = "/usr/lib/postgresql/17/bin"
@@ -178,12 +180,14 @@ class ImagePostgres:
             "unix_socket_directories": self.inside,
             "dynamic_shared_memory_type": "mmap",
             "jit": "off",
+            "timezone": "UTC",
             **self.settings,
             **more,
         }
-        # Read after the file that initdb made.
-        lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
-        (self.data / "postgresql.auto.conf").write_text("".join(lines))
+        # Read after the file that initdb made. What a restore has written into it says where the log is.
+        file = self.data / "postgresql.auto.conf"
+        kept = file.read_text() if (self.data / "recovery.signal").is_file() else ""
+        file.write_text(kept + "".join(f"{name} = '{value}'\n" for name, value in settings.items()))
         self.run(
             f"{PROGRAMS}/pg_ctl",
             *("start", "--wait", "--silent", f"--timeout={START_SECONDS}", f"--log={self.inside}/server.log"),
@@ -221,13 +225,27 @@ def _give_null(root: Path) -> None:
         null.chmod(0o666)
 
 
+def _give_zone(root: Path, archive: Path) -> None:
+    """Engines ask for times in UTC; zones were left out as it was unpacked."""
+    zone = root / "usr/share/zoneinfo/UTC"
+    if not zone.is_file():
+        with tarfile.open(archive) as tar:
+            member = tar.extractfile("./usr/share/zoneinfo/Etc/UTC")
+            assert member is not None
+            zone.parent.mkdir(parents=True, exist_ok=True)
+            zone.write_bytes(member.read())
+
+
 @contextmanager
 def image_postgres() -> Iterator[ImagePostgres]:
     """A server that runs, in a folder of its own on the disk of the cache."""
+    from looma_cluster import paths
+    from looma_cluster.images import rootfs
     from looma_cluster.images.catalog import POSTGRES
 
-    root = unpacked_in(kept(), POSTGRES)
+    root = unpacked_in(kept_roots(), POSTGRES)
     _give_null(root)
+    _give_zone(root, rootfs.make(POSTGRES, cache=paths.cache() / "images").archive)
     folder = Path(tempfile.mkdtemp(dir=root / "run", prefix="pg-"))
     server = ImagePostgres(
         root=root,
