@@ -88,22 +88,19 @@ def run(talents: int = TALENTS_FILLED) -> list[Row]:
 
 def _room(connection: psycopg.Connection[Any], talents: int) -> list[Row]:
     def bytes_of(schema: str) -> tuple[float, float, float]:
-        own = schema == "plain"
-        data = bytes_of_rows(connection, schema, *DATA)
-        lists = bytes_of_indexes(connection, schema, *DATA, but="words" if own else "")
-        finding = (
-            _size(connection, "plain.words")
-            if own
-            else bytes_of_rows(connection, schema, *FINDING) + bytes_of_indexes(connection, schema, *FINDING)
-        )
-        return data / talents, lists / talents, finding / talents
+        data, indexes = bytes_of_rows(connection, schema, *DATA), bytes_of_indexes(connection, schema, *DATA)
+        if schema == "plain":
+            finding = _size(connection, "plain.words")
+            return data / talents, (indexes - finding) / talents, finding / talents
+        finding = bytes_of_rows(connection, schema, *FINDING) + bytes_of_indexes(connection, schema, *FINDING)
+        return data / talents, indexes / talents, finding / talents
 
     ours, plain = bytes_of("talent_sync"), bytes_of("plain")
     changes = _one(connection, "SELECT count(*) FROM talent_sync.record_history")
     over = (
         f"{talents:,} talents written by all triggers, with {changes / talents:.1f} entries of history each"
     )
-    named = "plain tables, see the text"
+    named = "plain tables"
     names = (
         "talents and their history",
         "indexes of their lists and histories",

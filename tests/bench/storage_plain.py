@@ -73,12 +73,9 @@ def bytes_of_rows(connection: Connection, schema: str, *tables: str) -> int:
     return _bytes(connection, schema, tables, "pg_table_size(c.oid)")
 
 
-def bytes_of_indexes(connection: Connection, schema: str, *tables: str, but: str = "") -> int:
-    """Bytes of the tables' indexes, of all partitions, but for one of that name."""
-    of = "pg_indexes_size(c.oid)"
-    if but:
-        of += f" - coalesce(pg_relation_size(to_regclass('{schema}.{but}')), 0)"
-    return _bytes(connection, schema, tables, of)
+def bytes_of_indexes(connection: Connection, schema: str, *tables: str) -> int:
+    """Bytes of the tables' indexes, of all partitions."""
+    return _bytes(connection, schema, tables, "pg_indexes_size(c.oid)")
 
 
 def _bytes(connection: Connection, schema: str, tables: Iterable[str], of: str) -> int:
