@@ -150,10 +150,12 @@ bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(BIN)/python -m tests.bench --only duplicates
 	@$(BIN)/python -m tests.bench --only sync
 	@$(BIN)/python -m tests.bench --only queries
+	@$(SUDO) $(BIN)/python -m tests.bench --only storage
 
-bench-million: $(READY) ## A sync of a million people, beside a bare COPY and the rules alone, and the queries over a million
+bench-million: $(READY) ## A sync of a million people, beside a bare COPY and the rules alone, the queries over a million, and their backups
 	@$(BIN)/python -m tests.bench --only sync --synced 1000000
 	@$(BIN)/python -m tests.bench --only queries --queried 1000000
+	@$(SUDO) $(BIN)/python -m tests.bench --only storage --stored 1000000
 
 lock: $(READY) ## Resolve the dependencies anew, with hashes and without addresses
 	@echo 'uv' | $(BIN)/uv pip compile - --upgrade $(LOCK) -o locks/bootstrap.txt

@@ -26,6 +26,7 @@ from bench import (
     bench_resume,
     bench_rollbacks,
     bench_scale,
+    bench_storage,
     bench_sync,
     bench_traffic,
     bench_up,
@@ -42,11 +43,12 @@ RECORD_PARTS = ("records",)
 DUPLICATE_PARTS = ("duplicates",)
 SYNC_PARTS = ("sync",)
 QUERY_PARTS = ("queries",)
+STORAGE_PARTS = ("storage",)
 MILLION = 1_000_000
 """Parts of a report of their own: each takes long."""
 ALL = (
     *(*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS, *RECORD_PARTS),
-    *(*DUPLICATE_PARTS, *SYNC_PARTS, *QUERY_PARTS),
+    *(*DUPLICATE_PARTS, *SYNC_PARTS, *QUERY_PARTS, *STORAGE_PARTS),
 )
 REPORTS = (
     ("first", "The first table", PARTS),
@@ -58,6 +60,7 @@ REPORTS = (
     ("duplicates", "How well duplicates are found", DUPLICATE_PARTS),
     ("sync", "What sync jobs promise", SYNC_PARTS),
     ("queries", "What the database promises", QUERY_PARTS),
+    ("storage", "The room that records take", STORAGE_PARTS),
 )
 
 
@@ -92,6 +95,7 @@ def main() -> None:
     parser.add_argument(
         "--queried", type=int, help="how many talents are asked about, instead of the usual number"
     )
+    parser.add_argument("--stored", type=int, help="of how many talents the room is measured")
     options = parser.parse_args()
     # Ended from outside it takes away what it made, as it does at the keyboard.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -101,12 +105,15 @@ def main() -> None:
     rows = taken(options, parts)
     sys.stdout.write(table(rows) + "\n")
     for name, title, whole in REPORTS:
-        if set(parts) == set(whole) and not options.synced and not options.queried:
+        if set(parts) == set(whole) and not (options.synced or options.queried or options.stored):
             sys.stdout.write(f"kept in {write(name, title, rows).name}\n")
     if set(parts) == set(SYNC_PARTS) and options.synced == MILLION:
         sys.stdout.write(f"kept in {write('million', 'A million people in one sync', rows).name}\n")
     if set(parts) == set(QUERY_PARTS) and options.queried == MILLION:
         kept = write("queries-million", "What the database promises, of a million people", rows)
+        sys.stdout.write(f"kept in {kept.name}\n")
+    if set(parts) == set(STORAGE_PARTS) and options.stored == MILLION:
+        kept = write("storage-million", "The room that a million people take", rows)
         sys.stdout.write(f"kept in {kept.name}\n")
 
 
@@ -122,9 +129,11 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
         rows += bench_sync.run((options.synced,) if options.synced else bench_sync.SIZES)
     if "queries" in parts:
         rows += bench_queries.run(options.queried or bench_queries.TALENTS_FILLED)
+    if "storage" in parts:
+        rows += bench_storage.run(options.stored or bench_storage.TALENTS_FILLED)
     if "scale" in parts:
         rows += bench_scale.run(count=options.count, minutes=options.soak_minutes)
-    if not set(parts) - {"resume", "records", "duplicates", "sync", "queries", "scale"}:
+    if not set(parts) - {"resume", "records", "duplicates", "sync", "queries", "storage", "scale"}:
         return rows
     on_cluster: dict[str, Callable[[Cluster], list[Row]]] = {
         "reconcile": bench_reconcile.run,

@@ -13,7 +13,7 @@ import uuid
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psycopg
@@ -67,14 +67,19 @@ def database_server(*, survives_power_loss: bool = True) -> Iterator[str]:
                 for setting in ("fsync", "full_page_writes"):
                     connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
                 connection.execute("SELECT pg_reload_conf()")
-            for role in ("looma_owner", "looma_app"):
-                connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD {}").format(
-                        sql.Identifier(role), sql.Literal(PASSWORD)
-                    )
-                )
+            make_roles(connection)
         yield uri
         server.cleanup()
+
+
+def make_roles(connection: psycopg.Connection[Any]) -> None:
+    """Make the two roles that the image of the database makes, as a superuser."""
+    for role in ("looma_owner", "looma_app"):
+        connection.execute(
+            sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD {}").format(
+                sql.Identifier(role), sql.Literal(PASSWORD)
+            )
+        )
 
 
 @pytest.fixture(scope="session")

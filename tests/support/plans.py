@@ -58,3 +58,13 @@ def by_index(plans: list[dict[str, Any]]) -> None:
         kinds = [node["Node Type"] for node in nodes(plan)]
         assert "Seq Scan" not in kinds, plan
         assert any("Index" in kind for kind in kinds), plan
+
+
+def partitions_in(plans: list[dict[str, Any]], table: str) -> set[str]:
+    """Names of the partitions of a table that the plans look into; those pruned at the start are in none."""
+    return {
+        node["Relation Name"]
+        for plan in plans
+        for node in nodes(plan)
+        if node.get("Relation Name", "").startswith(f"{table}_")
+    }

@@ -24,16 +24,28 @@ _OUTSIDE = ("./dev/*", "./usr/lib/python3*", "./var/cache/*", "./usr/share/zonei
 
 def unpacked(wanted: RootFs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the unpacked root file system."""
-    from looma_cluster import paths
-    from looma_cluster.images import rootfs
-
-    folder = paths.cache() / "test-roots"
+    folder = kept()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except PermissionError:
         # Built by sudo: the folder is root's, and what is unpacked lives as long as this run's other files.
         folder = tmp_path_factory.getbasetemp().parent / "test-roots"
-        folder.mkdir(exist_ok=True)
+    return unpacked_in(folder, wanted)
+
+
+def kept() -> Path:
+    """Where root file systems stay unpacked from one run to the next."""
+    from looma_cluster import paths
+
+    return paths.cache() / "test-roots"
+
+
+def unpacked_in(folder: Path, wanted: RootFs) -> Path:
+    """The unpacked root file system, in a folder of such."""
+    from looma_cluster import paths
+    from looma_cluster.images import rootfs
+
+    folder.mkdir(parents=True, exist_ok=True)
     # Two workers of one test run would make and unpack it at once.
     with FileLock(folder / f"{wanted.name}.lock"):
         built = rootfs.make(wanted, cache=paths.cache() / "images")

@@ -135,6 +135,45 @@ def test_a_cursor_that_was_not_given_out_is_named(client, auth, cursor) -> None:
     assert client.get(f"{url}/history", headers=auth, params={"limit": 0}).status_code == 422
 
 
+def test_a_span_of_time_narrows_it_on_all_pages(client, auth) -> None:
+    url = made(client, auth, "talents", {"full_name": "Ada"})
+    for version, name in enumerate(("Bea", "Cai", "Dee", "Eve"), 1):
+        changed(client, auth, url, version, full_name=name)
+    whole = history(client, auth, url)["items"]
+    newest, middle, oldest = whole[0], whole[1:4], whole[4]
+    span = {"since": middle[-1]["at"], "before": newest["at"]}
+    assert history(client, auth, url, **span) == {"items": middle, "next_cursor": None}
+    first = history(client, auth, url, **span, limit=2)
+    rest = history(client, auth, url, **span, limit=2, cursor=first["next_cursor"])
+    assert [*first["items"], *rest["items"]] == middle
+    assert rest["next_cursor"] is None
+    assert history(client, auth, url, before=middle[-1]["at"])["items"] == [oldest]
+    assert history(client, auth, url, since=newest["at"])["items"] == [newest]
+    assert history(client, auth, url, since="2999-01-01T00:00:00+08:00")["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"since": "2026-02-30T00:00:00Z"}, "since"),
+        ({"before": "2026-02-03T25:00:00Z"}, "before"),
+        ({"since": "1700000000"}, "since"),
+        ({"since": "2026-02-03T00:00:00"}, "since"),
+        ({"since": "2026-02-03T00:00:00Z", "before": "2026-02-03T00:00:00Z"}, "before"),
+    ],
+    ids=["no day", "no hour", "a number", "without a zone", "nothing between"],
+)
+def test_a_span_that_is_none_is_named(client, auth, tenant, asked, field) -> None:
+    admin = bearer(tenant=tenant, roles=["admin"])
+    url = made(client, auth, "talents", {"full_name": "Ada"})
+    for answer in (
+        client.get(f"{url}/history", headers=auth, params=asked),
+        client.get(f"{API}/audit-events", headers=admin, params=asked),
+    ):
+        assert answer.status_code == 422, answer.text
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
 @pytest.mark.parametrize(("kind", "body", "name"), KINDS)
 def test_what_is_not_there_has_no_history(  # noqa: PLR0917 - drawn by name
     client, auth, other_tenant, kind, body, name

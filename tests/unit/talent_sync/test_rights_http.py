@@ -370,6 +370,11 @@ def test_what_is_done_with_people_is_told_and_nothing_of_them(
     first = client.get("/api/v1/audit-events?limit=4", headers=admin).json()
     rest = client.get("/api/v1/audit-events", params={"cursor": first["next_cursor"]}, headers=admin).json()
     assert [*first["items"], *rest["items"]] == found
+    span = {"since": found[-2]["at"], "before": found[0]["at"]}
+    assert events(client, admin, **span) == [
+        event for event in found if span["since"] <= event["at"] < span["before"]
+    ]
+    assert len(events(client, admin, since=span["since"])) > len(events(client, admin, **span)) > 0
     assert client.get("/api/v1/audit-events", headers=auth).status_code == 403
     assert client.get("/api/v1/audit-events?cursor=x", headers=admin).status_code == 422
     assert events(client, bearer(tenant="none", roles=["admin"])) == []

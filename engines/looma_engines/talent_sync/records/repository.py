@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm.attributes import set_committed_value
 
 from looma_core.db import new_id
+from looma_engines.talent_sync.moments import EVER, Span
 from looma_engines.talent_sync.privacy.fields import SEALED, hash_column
 from looma_engines.talent_sync.privacy.sessions import seals_of
 from looma_engines.talent_sync.records.counting import MOST_COUNTED, WALKED_TO_COUNT, Explained, counted
@@ -291,11 +292,15 @@ class RecordRepository(Generic[DraftT, RecordT]):
         found = select(self._row.id).where(self._row.id == record_id)
         return (await self._session.scalar(found)) is not None
 
-    async def history(self, record_id: UUID, *, limit: int, after: Mark | None = None) -> list[HistoryRow]:
-        """Return up to `limit` entries about a record, the newest first, from after a mark."""
+    async def history(
+        self, record_id: UUID, *, limit: int, after: Mark | None = None, span: Span = EVER
+    ) -> list[HistoryRow]:
+        """Return up to `limit` entries about a record within a span, the newest first, from after a mark."""
         order = (HistoryRow.changed_at, HistoryRow.id)
         statement = select(HistoryRow).where(
-            HistoryRow.record_id == record_id, HistoryRow.entity == self._entity.name
+            HistoryRow.record_id == record_id,
+            HistoryRow.entity == self._entity.name,
+            *span.of(HistoryRow.changed_at, newest=after.at if after else None),
         )
         if after is not None:
             statement = statement.where(tuple_(*order) < tuple_(after.at, after.id))

@@ -26,6 +26,7 @@ from looma_core.http import WRITES_NOTHING, allow, answers, idempotent, patches
 from looma_core.problems import BadRequest, PreconditionRequired
 from looma_engines.talent_sync.config import LARGEST_PAGE
 from looma_engines.talent_sync.etag import tag_of, unchanged
+from looma_engines.talent_sync.moments import EntriesBefore, EntriesSince, span_of
 from looma_engines.talent_sync.quality.rule import infos
 from looma_engines.talent_sync.records.entity import DraftT, RecordT
 from looma_engines.talent_sync.records.restoring import Restorer
@@ -106,9 +107,12 @@ class RecordController(Controller, Generic[DraftT, RecordT]):
         records: RecordService[Any, Any],
         limit: Limit = DEFAULT_LIMIT,
         cursor: HistoryCursor = None,
+        since: EntriesSince = None,
+        before: EntriesBefore = None,
     ) -> Page[HistoryEntry]:
         """What was done to a record, when and by whom, the newest first; to a deleted one as well."""
-        return await records.history(principal, record_id, limit=limit, cursor=cursor)
+        span = span_of(since, before)
+        return await records.history(principal, record_id, limit=limit, cursor=cursor, span=span)
 
     @get(
         "/{record_id:uuid}",

@@ -18,6 +18,7 @@ from looma_core.api.reading import read
 from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFailed, ValidationProblem
 from looma_engines.talent_sync import cursor as cursors
 from looma_engines.talent_sync.etag import allows
+from looma_engines.talent_sync.moments import EVER, Span
 from looma_engines.talent_sync.quality.assessing import assess, refusals
 from looma_engines.talent_sync.records import history as histories
 from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
@@ -263,9 +264,9 @@ class RecordService(Generic[DraftT, RecordT]):
         self._metrics.changed.labels(self.entity.name, "delete").inc()
 
     async def history(
-        self, principal: Principal, record_id: UUID, *, limit: int, cursor: str | None
+        self, principal: Principal, record_id: UUID, *, limit: int, cursor: str | None, span: Span = EVER
     ) -> Page[HistoryEntry]:
-        """What was done to a record, the newest first; to a deleted one as well.
+        """What was done to a record within a span, the newest first; to a deleted one as well.
 
         Raises:
             NotFound: there is none with this id in the caller's tenant, and was none.
@@ -277,7 +278,7 @@ class RecordService(Generic[DraftT, RecordT]):
             repository = RecordRepository(session, self.entity)
             if not await repository.was_there(record_id):
                 raise self._missing(record_id)
-            found = await repository.history(record_id, limit=limit + 1, after=after)
+            found = await repository.history(record_id, limit=limit + 1, after=after, span=span)
         items = [histories.entry_of(row, self.entity.settable) for row in found[:limit]]
         if len(found) <= limit:
             return Page(items=items)

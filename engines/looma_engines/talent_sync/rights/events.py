@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, select, tuple_
 
 from looma_core.api.page import Page
 from looma_core.api.rights import AuditEvent
 from looma_engines.talent_sync import cursor as cursors
+from looma_engines.talent_sync.moments import EVER, Span
 
 from .rows import AuditRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,21 +40,22 @@ class AuditService:
         self._max_page_size = max_page_size
 
     async def page(
-        self, principal: Principal, *, filters: Mapping[str, object], limit: int, cursor: str | None
+        self,
+        principal: Principal,
+        *,
+        filters: Mapping[str, object],
+        limit: int,
+        cursor: str | None,
+        span: Span = EVER,
     ) -> Page[AuditEvent]:
-        """One page of events, the newest first.
+        """One page of the events within a span, the newest first.
 
         Raises:
             ValidationProblem: the cursor is wrong.
         """
         after = cursors.decode(cursor, sort=SORT) if cursor else None
         limit = min(limit, self._max_page_size)
-        statement: Any = select(AuditRow).order_by(AuditRow.at.desc(), AuditRow.id.desc()).limit(limit + 1)
-        for name, wanted in filters.items():
-            if wanted is not None:
-                statement = statement.where(getattr(AuditRow, name) == wanted)
-        if after is not None:
-            statement = statement.where(tuple_(AuditRow.at, AuditRow.id) < tuple_(after.key, after.id))
+        statement = events(filters=filters, span=span, after=after).limit(limit + 1)
         async with self._database.tenant_session(principal) as session:
             rows = (await session.scalars(statement)).all()
         items = [event_of(row) for row in rows[:limit]]
@@ -60,6 +63,24 @@ class AuditService:
             return Page(items=items)
         last = items[-1]
         return Page(items=items, next_cursor=cursors.encode(sort=SORT, key=last.at, row_id=last.id))
+
+
+def events(
+    *, filters: Mapping[str, object], span: Span, after: cursors.Position | None
+) -> Select[tuple[AuditRow]]:
+    """The statement that lists events, the newest first, from after a place."""
+    newest = None if after is None else cast("datetime", after.key)
+    statement = (
+        select(AuditRow)
+        .where(*span.of(AuditRow.at, newest=newest))
+        .order_by(AuditRow.at.desc(), AuditRow.id.desc())
+    )
+    for name, wanted in filters.items():
+        if wanted is not None:
+            statement = statement.where(getattr(AuditRow, name) == wanted)
+    if after is not None:
+        statement = statement.where(tuple_(AuditRow.at, AuditRow.id) < tuple_(after.key, after.id))
+    return statement
 
 
 async def events_of(session: AsyncSession, *record_ids: UUID) -> list[AuditEvent]:

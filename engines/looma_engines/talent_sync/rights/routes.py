@@ -29,6 +29,7 @@ from looma_core.api.rights import (
 from looma_core.auth import Principal, Role
 from looma_core.http import allow, idempotent
 from looma_core.problems import NotAcceptable
+from looma_engines.talent_sync.moments import EntriesBefore, EntriesSince, span_of
 from looma_engines.talent_sync.records.routes import Cursor, Limit
 
 from .consents import ConsentService
@@ -206,7 +207,10 @@ class AuditController(Controller):
         record_id: UUID | None = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
+        since: EntriesSince = None,
+        before: EntriesBefore = None,
     ) -> Page[AuditEvent]:
         """One page of events, the newest first."""
         filters = {"action": action, "record_id": record_id}
-        return await audit.page(principal, filters=filters, limit=limit, cursor=cursor)
+        span = span_of(since, before)
+        return await audit.page(principal, filters=filters, limit=limit, cursor=cursor, span=span)
