@@ -12,9 +12,9 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from looma_core.db import new_id
-from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.privacy.fields import SEALED, Seals, hash_column
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind
+from looma_engines.talent_sync.schema import SCHEMA
 
 from .deciding import KEY, Decision, Known, Verdict
 from .marks import Mark, kept, known_mark
@@ -79,7 +79,7 @@ class Batch:
         self,
         connection: psycopg.Connection[Any],
         execute: Execute,
-        entity: Entity[Any, Any],
+        entity: Kind[Any],
         *,
         origin: str,
         seals: Seals,
@@ -89,10 +89,10 @@ class Batch:
         self._origin = origin
         self._seals = seals
         self.entity = entity.name
-        self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
+        self._table = sql.Identifier(SCHEMA, entity.table)
         # Hashes are no fields of a record, and columns all the same.
         self._names = (*entity.settable, *map(hash_column, SEALED.get(entity.name, ())))
-        self._references = entity.references
+        self._refers = entity.refers
         self._columns = sql.SQL(", ").join(map(sql.Identifier, self._names))
         fields = [sql.SQL("{}, record.{}").format(name, sql.Identifier(name)) for name in entity.settable]
         # As a text: what PostgreSQL would make of it as jsonb nobody looks into.
@@ -178,12 +178,12 @@ class Batch:
         """By field, the ids that rows refer to and that are there; they stay until the transaction's end."""
         rows = list(rows)
         found = {}
-        for name, row in self._references.items():
+        for name, table in self._refers.items():
             wanted = {str(source.values[name]) for source in rows if source.values.get(name)}
             query = sql.SQL(
                 """SELECT id::text AS name FROM {table} WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
                 ORDER BY id FOR SHARE"""
-            ).format(table=sql.Identifier(SCHEMA, row.__tablename__))
+            ).format(table=sql.Identifier(SCHEMA, table))
             ids = [number for text in wanted if (number := _uuid(text)) is not None]
             found[name] = {one.name for one in self._execute(query, ids=ids)} if ids else set()
         return found

@@ -24,7 +24,7 @@ from uuid import UUID
 from looma_core.api.reading import read
 from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.quality.assessing import assess
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind
 
 from .back.offering import without_own
 from .judging import Judged, errors_of, judge
@@ -82,7 +82,7 @@ class Rules:
     """
 
     generation: int
-    entity: Entity[Any, Any]
+    entity: Kind[Any]
     policy: Policy
     by_field: Mapping[str, Policy]
     min_quality: int

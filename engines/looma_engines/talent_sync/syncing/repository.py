@@ -24,7 +24,7 @@ from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 from looma_core.db import new_id
 from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.privacy.sealing import Sealer
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 
 from .back.outbox import Outbox
@@ -118,7 +118,7 @@ class SyncRepository:
         self,
         connection: psycopg.Connection[Any],
         place: Place,
-        entity: Entity[Any, Any],
+        entity: Kind[Any],
         sealer: Sealer,
         *,
         ledger: LedgerKey | None = None,

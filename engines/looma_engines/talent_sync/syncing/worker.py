@@ -28,12 +28,9 @@ from looma_core.api.syncjob import RemoteSource, ShardQuality, ShardReport, Targ
 from looma_engines.sync_worker.cluster import FencedError
 from looma_engines.sync_worker.frame import Asked, Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
-from looma_engines.talent_sync.companies import COMPANIES
-from looma_engines.talent_sync.jobs import JOBS
+from looma_engines.talent_sync.kinds import KINDS
 from looma_engines.talent_sync.privacy.sealing import Sealer, SealError
-from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.rights.ledger import LedgerKey
-from looma_engines.talent_sync.talents import TALENTS
 
 from .back.opening import open_writable
 from .back.outbox import Outbox
@@ -51,7 +48,6 @@ from .sources.record_source import AsksOverHttp
 from .spans import Run, Span, form_of, next_span, reading_of, watermark_of
 from .three_way import Policy
 
-ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
 PATIENCE_SECONDS = 120.0
 """How long a database may be away: it restarts, or another takes its place."""
 SWEEP, LATE, AGAIN, BACK = "sweep", "late", "again", "back"
@@ -93,7 +89,7 @@ class RecordsWorker:
         self._sealer = sealer
         self._now = now
         self._patience = patience
-        self._entity = ENTITIES[target.entity]
+        self._entity = KINDS[target.entity]
         self._by_field = {name: Policy(policy) for name, policy in target.conflict_policy.fields.items()}
         self._repository: SyncRepository | None = None
         self._connection: psycopg.Connection[Any] | None = None

@@ -8,10 +8,6 @@ from looma_engines.sync_worker.inputs import BadInputError, Inputs
 from ..sources.credentials import Secrets
 from ..sources.record_source import RecordSource
 from ..sources.remote.asking import Account
-from ..sources.zervigo import ZervigoRecords
-from .to_mongodb import MongodbWriter
-from .to_postgresql import PostgresqlWriter
-from .to_zervigo import ZervigoWriter
 from .writable import WritableSource
 
 
@@ -29,12 +25,20 @@ def open_writable(
     Raises:
         BadInputError: it cannot be written to.
     """
+    # Imported where it is asked for: most SyncJobs write to no source.
     match inputs.source:
         case PostgresqlSource(table=table) if table:
+            from .to_postgresql import PostgresqlWriter
+
             return PostgresqlWriter(inputs.source, Secrets(inputs.credentials), entity)
         case MongodbSource():
+            from .to_mongodb import MongodbWriter
+
             return MongodbWriter(inputs.source, Secrets(inputs.credentials), entity)
         case ZervigoSource():
+            from ..sources.zervigo import ZervigoRecords
+            from .to_zervigo import ZervigoWriter
+
             account = reading.account if isinstance(reading, ZervigoRecords) else Account()
             return ZervigoWriter(inputs, inputs.source, entity, patience=patience, account=account)
     raise BadInputError(

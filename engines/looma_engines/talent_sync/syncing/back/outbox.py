@@ -23,9 +23,9 @@ from psycopg.types.json import Jsonb
 from looma_core.api.reading import read
 from looma_core.db import new_id
 from looma_core.problems import ValidationProblem
-from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.privacy.fields import Seals
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind
+from looma_engines.talent_sync.schema import SCHEMA
 
 from ..batch import Batch, Execute
 from ..counting import Tally
@@ -73,7 +73,7 @@ class Outbox:
         entity: the kind of the records.
     """
 
-    def __init__(self, execute: Execute, batch: Batch, seals: Seals, entity: Entity[Any, Any]) -> None:
+    def __init__(self, execute: Execute, batch: Batch, seals: Seals, entity: Kind[Any]) -> None:
         self._execute = execute
         self._batch = batch
         self._seals = seals
@@ -100,7 +100,7 @@ class Outbox:
                 ORDER BY key LIMIT %(limit)s) AS page
                 LEFT JOIN {table} AS record ON record.id = page.record_id AND record.deleted_at IS NULL
             ORDER BY page.key"""
-        ).format(table=sql.Identifier(SCHEMA, self._entity.row.__tablename__))
+        ).format(table=sql.Identifier(SCHEMA, self._entity.table))
         found: list[str] = []
         while len(found) < limit:
             page = list(self._execute(query, after=after, limit=limit))
@@ -159,7 +159,7 @@ class Outbox:
             JOIN {table} AS record ON record.id = state.record_id
             WHERE write.id = ANY(%(ids)s) AND write.state = 'intended' AND record.deleted_at IS NULL
             ORDER BY state.key FOR UPDATE OF state"""
-        ).format(table=sql.Identifier(SCHEMA, self._entity.row.__tablename__))
+        ).format(table=sql.Identifier(SCHEMA, self._entity.table))
         return {row.id for row in self._execute(query, ids=[intent.id for intent in intents])}
 
     def drop(self, intent: Intent) -> None:
