@@ -18,22 +18,10 @@ from looma_engines.talent_sync.schema import SCHEMA
 
 from .deciding import KEY, Decision, Known, Verdict
 from .marks import Mark, kept, known_mark
-from .source_row import SourceRow, digest_of, key_hash
+from .source_row import SourceRow, digest_of
+from .staging import StagedRow, Staging
 
 SOURCE_TYPE: Final = "sync"
-_STAGED = (
-    "key",
-    "id",
-    "new",
-    "version",
-    "fields",
-    "base",
-    "raw_digest",
-    "written_digest",
-    "position",
-    "hash",
-    "quality",
-)
 # Rows that fit a page stay as they are: what is read once and thrown away is not worth being compressed.
 _STAGING = """CREATE TEMP TABLE IF NOT EXISTS sync_staging
     (key text, id uuid, new boolean, version integer, fields jsonb, base jsonb,
@@ -88,6 +76,7 @@ class Batch:
         self._execute = execute
         self._origin = origin
         self._seals = seals
+        self._staging = Staging(seals, entity.name)
         self.entity = entity.name
         self._table = sql.Identifier(SCHEMA, entity.table)
         # Hashes are no fields of a record, and columns all the same.
@@ -195,13 +184,17 @@ class Batch:
     def write(self, decisions: Sequence[Decision], known: Mapping[str, Known]) -> dict[str, UUID]:
         """Write records and states; answers the ids of the records by their keys."""
         ids = {
-            decision.row.key: decision.record_id or new_id()
+            decision.row.key: decision.staged.id if decision.staged else decision.record_id or new_id()
             for decision in decisions
             if decision.base is not None
         }
         if ids:
             self._stage(decisions, known, ids)
-            self._write_records()
+            written = {decision.verdict for decision in decisions if decision.base is not None}
+            if Verdict.CREATE in written:
+                self._insert_records()
+            if not written.isdisjoint((Verdict.UPDATE, Verdict.RESTORE)):
+                self._update_records()
             self._write_states()
         seen = [
             decision.row
@@ -244,39 +237,42 @@ class Batch:
     ) -> None:
         self._connection.execute(_STAGING)
         with self._connection.cursor() as cursor:
-            columns = ", ".join(_STAGED)
+            columns = ", ".join(StagedRow._fields)
             # Binary, so that neither side looks through long texts for what is to be escaped.
             with cursor.copy(f"COPY sync_staging ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
                 copy.set_types(_TYPES)
                 for decision in decisions:
-                    if decision.base is None:
-                        continue
-                    row, before = decision.row, known.get(decision.row.key)
-                    record_id = ids[row.key]
-                    fields = decision.values if decision.verdict in WRITTEN else None
-                    version = (before.version if before else 0) + (fields is not None)
-                    # Written or not, this is what the record has after the batch.
-                    stands = fields if fields is not None else (before.values if before else {})
-                    copy.write_row(
-                        (
-                            row.key,
-                            record_id,
-                            decision.verdict is Verdict.CREATE,
-                            version,
-                            None
-                            if fields is None
-                            else Jsonb(self._seals.columns(self.entity, record_id, fields)),
-                            Jsonb(self._seals.base(self.entity, record_id, decision.base)),
-                            self._seals.digest(row.digest),
-                            self._seals.digest(digest_of(stands)),
-                            row.position,
-                            key_hash(row.key),
-                            None if decision.after is None else Jsonb(kept(decision.after, version)),
-                        )
-                    )
+                    if decision.staged is not None:
+                        copy.write_row(decision.staged)
+                    elif decision.base is not None:
+                        copy.write_row(self._staged(decision, decision.base, known, ids))
 
-    def _write_records(self) -> None:
-        record = sql.SQL("jsonb_populate_record(NULL::{table}, staged.fields)").format(table=self._table)
+    def _staged(
+        self,
+        decision: Decision,
+        base: Mapping[str, Any],
+        known: Mapping[str, Known],
+        ids: Mapping[str, UUID],
+    ) -> StagedRow:
+        before = known.get(decision.row.key)
+        fields = decision.values if decision.verdict in WRITTEN else None
+        return self._staging.row(
+            decision.row,
+            ids[decision.row.key],
+            new=decision.verdict is Verdict.CREATE,
+            version=(before.version if before else 0) + (fields is not None),
+            fields=fields,
+            # Written or not, this is what the record has after the batch.
+            stands=fields if fields is not None else (before.values if before else {}),
+            base=base,
+            mark=decision.after,
+        )
+
+    @property
+    def _staged_record(self) -> sql.Composed:
+        return sql.SQL("jsonb_populate_record(NULL::{table}, staged.fields)").format(table=self._table)
+
+    def _insert_records(self) -> None:
         self._execute(
             sql.SQL(
                 """INSERT INTO {table} (id, source_type, source_ref, {columns})
@@ -286,10 +282,12 @@ class Batch:
                 table=self._table,
                 columns=self._columns,
                 given=sql.SQL(", ").join(sql.SQL("record.{}").format(sql.Identifier(n)) for n in self._names),
-                record=record,
+                record=self._staged_record,
             ),
             type=SOURCE_TYPE,
         )
+
+    def _update_records(self) -> None:
         self._execute(
             sql.SQL(
                 """UPDATE {table} AS stored SET {changes}, version = staged.version, updated_at = now(),
@@ -301,7 +299,7 @@ class Batch:
                 changes=sql.SQL(", ").join(
                     sql.SQL("{name} = record.{name}").format(name=sql.Identifier(n)) for n in self._names
                 ),
-                record=record,
+                record=self._staged_record,
             )
         )
 

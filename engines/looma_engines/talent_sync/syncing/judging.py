@@ -17,15 +17,20 @@ from looma_engines.talent_sync.records.kind import Kind
 
 from .marks import Mark, mark_of
 from .source_row import SourceRow
+from .staging import StagedRow
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What is stored of a row that the rules take, tidied and plain, and its quality; or why they refuse it."""
+    """What is stored of a row that the rules take, tidied and plain, and its quality; or why they refuse it.
+
+    `staged` is what is copied to the database if nobody knows the record; None where that is made when it is asked for.
+    """
 
     base: Mapping[str, Any]
     mark: Mark
     faults: tuple[FieldError, ...] = ()
+    staged: StagedRow | None = None
 
 
 def plain_values(entity: Kind[Any], draft: msgspec.Struct) -> dict[str, Any]:
