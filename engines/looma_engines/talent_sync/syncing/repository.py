@@ -39,7 +39,7 @@ from .source_row import SourceRow
 from .spans import Run, Span
 
 STATEMENT_TIMEOUT_MS = 60_000
-_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC"
+_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC -c jit=off"
 
 
 class FenceError(Exception):
