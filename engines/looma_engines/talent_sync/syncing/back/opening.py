@@ -7,7 +7,6 @@ from looma_engines.sync_worker.inputs import BadInputError, Inputs
 
 from ..sources.credentials import Secrets
 from ..sources.record_source import RecordSource
-from ..sources.remote.asking import Account
 from .writable import WritableSource
 
 
@@ -36,6 +35,7 @@ def open_writable(
 
             return MongodbWriter(inputs.source, Secrets(inputs.credentials), entity)
         case ZervigoSource():
+            from ..sources.remote.asking import Account
             from ..sources.zervigo import ZervigoRecords
             from .to_zervigo import ZervigoWriter
 
