@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-import uuid_utils.compat
 from sqlalchemy import CheckConstraint, DateTime, MetaData, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+
+from looma_core.db.ids import new_id
 
 # Alembic names what it drops: every constraint has a name that follows from its table.
 NAMING = {
@@ -18,11 +19,6 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-
-
-def new_id() -> UUID:
-    """Return a UUID version 7: it sorts by time, so that indexes grow at their end and pages have an order."""
-    return uuid_utils.compat.uuid7()
 
 
 class Base(DeclarativeBase):

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 
-from looma_core.db.base import new_id
+from looma_core.db.ids import new_id
 from looma_core.db.policies import Operations, enable_tenant_isolation, tenant_columns
 from looma_core.idempotency import Answer, Stored
 

@@ -14,6 +14,7 @@ does again. So `Worker.write` must come to the same when it is repeated.
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import time
@@ -34,6 +35,9 @@ from .inputs import BadInputError, Inputs
 _log = logging.getLogger(__name__)
 REPORT_SECONDS = 2.0
 """Between two reports: each is a write of the SyncJob, and wakes the operator."""
+COLLECT_AFTER = (20_000, 20, 100)
+"""Objects between two searches for cycles, and searches between two of older ones. A record has none, and goes with its
+batch: searched as often as is usual, they took a tenth of a run."""
 FAILED, STOPPED = 1, 128 + signal.SIGTERM
 MESSAGE_LIMIT = 1000
 COUNTED = ("created", "updated", "unchanged", "deleted", "conflicts", "resolved", "quarantined", "failed")
@@ -159,7 +163,8 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def run(worker: Worker, inputs: Inputs, job: SyncJobInCluster) -> int:
     """Do the shard; answers the exit code."""
     # Process 1 of a pod has no default for SIGTERM.
-    before = signal.signal(signal.SIGTERM, _stop)
+    before, usual = signal.signal(signal.SIGTERM, _stop), gc.get_threshold()
+    gc.set_threshold(*COLLECT_AFTER)
     shard = _Shard(worker, inputs, job)
     try:
         return shard.run()
@@ -182,6 +187,7 @@ def run(worker: Worker, inputs: Inputs, job: SyncJobInCluster) -> int:
         return shard.end("Running", f"{type(error).__name__}, see the pod's log", FAILED)
     finally:
         signal.signal(signal.SIGTERM, before)
+        gc.set_threshold(*usual)
 
 
 class _Shard:

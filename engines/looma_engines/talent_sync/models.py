@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from looma_engines.talent_sync.records.rows import RecordRow
+from looma_engines.talent_sync.schema import BRANCH, SCHEMA
 
-SCHEMA = "talent_sync"
-BRANCH = "talent_sync"
+__all__ = ["BRANCH", "SCHEMA", "CompanyRow", "JobRow", "RelationRow", "TalentRow"]
 
 
 class TalentRow(RecordRow):

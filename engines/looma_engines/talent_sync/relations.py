@@ -31,6 +31,7 @@ def holds_on(day: date) -> ColumnElement[bool]:
 RELATIONS: Entity[RelationDraft, Relation] = Entity(
     name="relation",
     draft=RelationDraft,
+    table="relations",
     record=Relation,
     row=RelationRow,
     sorts={

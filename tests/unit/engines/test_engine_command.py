@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from typing import Any
 
@@ -42,6 +43,16 @@ def served(environment: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
 def looma_engine(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     monkeypatch.setattr("sys.argv", ["looma-engine", *words])
     main.main()
+
+
+def test_a_sync_worker_begins_without_what_it_does_not_need() -> None:
+    asked = """
+import sys
+import looma_engines.talent_sync.syncing.main
+print(*sorted({"litestar", "obstore", "pymongo", "sqlalchemy"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("name", main.ENGINES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -221,11 +222,12 @@ def test_a_pod_that_is_told_to_stop_leaves_its_cursor(tmp_path: Path) -> None:
         if count[0] == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before, usual = signal.getsignal(signal.SIGTERM), gc.get_threshold()
     server = Server()
     assert do(server, inputs(tmp_path), Recorder(stop)) == 143
     assert (server.reports[-1]["state"], server.reports[-1]["cursor"]) == ("Running", "2")
     assert signal.getsignal(signal.SIGTERM) == before
+    assert gc.get_threshold() == usual
 
 
 @pytest.mark.parametrize(

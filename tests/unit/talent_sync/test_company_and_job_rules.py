@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from looma_core.api.company import CompanyDraft
 from looma_core.api.job import JobDraft
 from looma_core.api.quality import Assessment
-from looma_engines.talent_sync import companies, jobs
+from looma_engines.talent_sync import kinds
 from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.quality.companies import is_website
 from looma_engines.talent_sync.quality.registration import is_credit_code
@@ -48,12 +48,12 @@ JOB = {
 
 def of_company(**changes: Any) -> Assessment:
     draft = msgspec.convert({**COMPANY, **changes}, CompanyDraft)
-    return assess(draft, today=TODAY, rules=companies.COMPANIES.rules)
+    return assess(draft, today=TODAY, rules=kinds.COMPANY.rules)
 
 
 def of_job(**changes: Any) -> Assessment:
     draft = msgspec.convert({**JOB, **changes}, JobDraft)
-    return assess(draft, today=TODAY, rules=jobs.JOBS.rules)
+    return assess(draft, today=TODAY, rules=kinds.JOB.rules)
 
 
 def test_whole_records_have_all_points():
@@ -185,9 +185,11 @@ def test_one_sign_that_is_another_is_seen(place, other):
 
 @given(st.text(max_size=20))
 def test_tidying_a_company_or_a_job_twice_is_tidying_it_once(text):
-    company = companies.tidy(
+    company = kinds.tidy_company(
         CompanyDraft(name=text, aliases=[text, text], registration_number=text, website=text)
     )
-    assert companies.tidy(company) == company
-    job = jobs.tidy(JobDraft(title=text, company_name=text, skills=[text, text.upper()], description=text))
-    assert jobs.tidy(job) == job
+    assert kinds.tidy_company(company) == company
+    job = kinds.tidy_job(
+        JobDraft(title=text, company_name=text, skills=[text, text.upper()], description=text)
+    )
+    assert kinds.tidy_job(job) == job

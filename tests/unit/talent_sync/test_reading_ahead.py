@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import tracemalloc
@@ -15,7 +16,7 @@ import pytest
 from looma_engines.talent_sync.syncing import reading_ahead
 from looma_engines.talent_sync.syncing.deciding import Rules, decide_all
 from looma_engines.talent_sync.syncing.judging import Judged, judge
-from looma_engines.talent_sync.syncing.reading_ahead import READY, Ahead, Reading
+from looma_engines.talent_sync.syncing.reading_ahead import READY, SWITCH_SECONDS, Ahead, Reading
 from looma_engines.talent_sync.syncing.source_row import SourceRow
 from looma_engines.talent_sync.syncing.three_way import Policy
 from looma_engines.talent_sync.talents import TALENTS
@@ -75,6 +76,13 @@ class Counted:
 
 def test_what_is_made_ahead_comes_in_its_order() -> None:
     assert list(Ahead(number for number in range(1000))) == list(range(1000))
+
+
+def test_turns_are_short_only_while_something_is_made_ahead() -> None:
+    usual = sys.getswitchinterval()
+    seen = [sys.getswitchinterval() for _ in Ahead(number for number in range(3))]
+    assert seen == pytest.approx([SWITCH_SECONDS] * 3)
+    assert sys.getswitchinterval() == usual
 
 
 def test_no_more_is_made_than_waits_to_be_taken() -> None:

@@ -15,6 +15,7 @@ from looma_engines.talent_sync.syncing import deciding, worker
 from looma_engines.talent_sync.syncing.judging import judge
 from looma_engines.talent_sync.syncing.reading_ahead import READY
 from looma_engines.talent_sync.syncing.sources.files import FileRecords
+from looma_engines.talent_sync.syncing.staging import Staging
 from support.database import DatabaseUrls, drop_database, make_database
 from support.sync_runs import Runs, person
 
@@ -59,6 +60,20 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return found
 
 
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many rows were made to be copied, by the thread that reads and by the one that writes."""
+    found: Counter[str] = Counter()
+    row = Staging.row
+
+    def counted(self: Staging, *args: Any, **asked: Any) -> Any:
+        found["ahead" if threading.current_thread() in reading() else "in its batch"] += 1
+        return row(self, *args, **asked)
+
+    monkeypatch.setattr(Staging, "row", counted)
+    return found
+
+
 def reading() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "read-ahead"]
 
@@ -84,6 +99,23 @@ def test_a_source_that_changes_little_is_not_judged_ahead_for_long(runs: Runs, j
     assert runs.one(batch=BATCH).unchanged == 30
     assert judged["ahead"] <= (READY + 2) * BATCH
     assert judged["in its batch"] == 0
+
+
+def test_a_new_record_is_made_while_the_batch_before_is_written(runs: Runs, made: Counter[str]) -> None:
+    people = [person(number) for number in range(30)]
+    assert runs.one(people, batch=BATCH).created == 30
+    assert made == {"ahead": 30}
+
+
+def test_of_a_record_that_is_known_nothing_new_is_made_ahead_for_long(runs: Runs, made: Counter[str]) -> None:
+    people = [person(number) for number in range(30)]
+    runs.one(people, batch=BATCH)
+    runs.uid, runs.epoch = "uid-2", 0
+    made.clear()
+    changed = [{**one, "headline": "Analyst"} for one in people]
+    assert runs.one(changed, batch=BATCH).updated == 30
+    assert made["in its batch"] == 30
+    assert made["ahead"] <= (READY + 2) * BATCH
 
 
 def test_a_run_whose_database_is_gone_ends_and_reads_no_further(

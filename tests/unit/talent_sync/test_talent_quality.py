@@ -15,13 +15,13 @@ from looma_core.api.person import Education, Experience
 from looma_core.api.quality import Assessment, Severity
 from looma_core.api.talent import Source, TalentDraft
 from looma_core.problems import FieldError
+from looma_engines.talent_sync.kinds import tidy_talent as tidy
 from looma_engines.talent_sync.quality import contact, periods
 from looma_engines.talent_sync.quality.assessing import assess as assess_by
 from looma_engines.talent_sync.quality.assessing import refusals as refusals_by
 from looma_engines.talent_sync.quality.identity_numbers import is_identity_number, masked
 from looma_engines.talent_sync.quality.talent_times import degree_level
 from looma_engines.talent_sync.quality.talents import RULES
-from looma_engines.talent_sync.talents import tidy
 from support.labelled_talents import DEFECTS, identity_number, labelled
 
 TODAY = date(2026, 11, 27)

@@ -17,10 +17,10 @@ from looma_core.api.talent import TalentDraft
 from looma_core.problems import ValidationProblem
 from looma_engines.talent_sync import cursor
 from looma_engines.talent_sync.etag import allows, tag_of, unchanged
+from looma_engines.talent_sync.kinds import tidy_talent as tidy
 from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.quality.talents import RULES
 from looma_engines.talent_sync.records.merging import merge_patch
-from looma_engines.talent_sync.talents import tidy
 
 TODAY = date(2026, 11, 27)
 JSON = st.recursive(

@@ -49,12 +49,12 @@ class Seals:
     def columns(self, entity: str, record_id: UUID, values: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of a record: sealed fields sealed, with their hashes beside them."""
         fields = SEALED.get(entity, ())
-        stored = dict(values)
+        stored, row = dict(values), str(record_id)
         for field in fields:
             stored[hash_column(field)] = None
             if (value := values.get(field)) is None:
                 continue
-            stored[field] = self.sealer.seal(value, self._place(entity, record_id, field))
+            stored[field] = self.sealer.seal(value, self._place(entity, row, field))
             stored[hash_column(field)] = self.sealer.hash(
                 field, value, tenant=self._tenant, language=values.get("language") or "en"
             )
@@ -62,7 +62,8 @@ class Seals:
 
     def values(self, entity: str, record_id: UUID, columns: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a record, of its columns."""
-        return _each(entity, columns, lambda field, text: self._open(entity, record_id, field, text))
+        row = str(record_id)
+        return _each(entity, columns, lambda field, text: self._open(entity, row, field, text))
 
     def changes(
         self, entity: str, record_id: UUID, changes: Mapping[str, Any], *, keep: bool = False
@@ -80,11 +81,13 @@ class Seals:
 
     def base(self, entity: str, record_id: UUID, base: Mapping[str, Any]) -> dict[str, Any]:
         """What the source last gave of a record, as it is stored."""
-        return _each(entity, base, lambda field, text: self._seal("sync_state", record_id, field, text))
+        row = str(record_id)
+        return _each(entity, base, lambda field, text: self._seal("sync_state", row, field, text))
 
     def opened_base(self, entity: str, record_id: UUID, base: Mapping[str, Any]) -> dict[str, Any]:
         """What the source last gave of a record."""
-        return _each(entity, base, lambda field, text: self._open("sync_state", record_id, field, text))
+        row = str(record_id)
+        return _each(entity, base, lambda field, text: self._open("sync_state", row, field, text))
 
     def side(self, entity: str, conflict_id: UUID, field: str, side: str, value: object) -> object:
         """One side of a conflict about a field, as it is stored."""
@@ -136,7 +139,7 @@ class Seals:
         """A digest of a whole record, as it is stored."""
         return self.digests(digest)[0]
 
-    def digests(self, digest: bytes) -> list[bytes]:
+    def digests(self, digest: bytes) -> tuple[bytes, ...]:
         """All that may be stored for a digest: under each key, and as it was before it had one."""
         return self.sealer.digests(digest, tenant=self._tenant)
 
@@ -144,13 +147,13 @@ class Seals:
         """What the column of a field may have where the value is looked for."""
         return self.sealer.hashes(field, value, tenant=self._tenant)
 
-    def _place(self, entity: str, row_id: UUID, field: str) -> Place:
+    def _place(self, entity: str, row_id: UUID | str, field: str) -> Place:
         return Place(tenant=self._tenant, entity=entity, id=str(row_id), field=field)
 
-    def _seal(self, entity: str, row_id: UUID, field: str, value: str) -> str:
+    def _seal(self, entity: str, row_id: UUID | str, field: str, value: str) -> str:
         return self.sealer.seal(value, self._place(entity, row_id, field))
 
-    def _open(self, entity: str, row_id: UUID, field: str, stored: str) -> str:
+    def _open(self, entity: str, row_id: UUID | str, field: str, stored: str) -> str:
         return self.sealer.open(stored, self._place(entity, row_id, field))
 
 

@@ -20,6 +20,7 @@ import re
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +33,8 @@ from looma_engines.talent_sync.quality.contact import e164
 PREFIX = "sealed:1:"
 PLAIN_DIGEST_BYTES = 16
 """A digest that no key was in; one with a key has 32."""
+DIGESTS_KEPT = 4096
+"""More than a batch of a sync job has rows."""
 _SEALED = re.compile(r"sealed:1:(?P<key>[a-z0-9][a-z0-9-]{0,31}):(?P<text>[A-Za-z0-9_-]+)")
 
 
@@ -69,6 +72,7 @@ class Sealer:
         self.active = ring.seal[0].id
         self.active_hash = ring.hash[0].id
         self._noted = noted or (lambda _action, _key: None)
+        self._digests = lru_cache(maxsize=DIGESTS_KEPT)(self._all_digests)
 
     def seal(self, value: str, place: Place) -> str:
         """The value as it is stored at a place."""
@@ -121,13 +125,17 @@ class Sealer:
         found = (self._hashes(kind, value, tenant, language) for language in languages)
         return sorted({one for some in found for one in some})
 
-    def digests(self, digest: bytes, *, tenant: str) -> list[bytes]:
+    def digests(self, digest: bytes, *, tenant: str) -> tuple[bytes, ...]:
         """What may be stored for a digest of a whole record, the active key's first; at last the digest itself.
 
         Of a record whose other fields stand in the clear a digest without a key would give the sealed ones away.
         """
+        # A batch asks for the one of a row that it wrote, and of a row that it found again, more than once.
+        return self._digests(digest, tenant)
+
+    def _all_digests(self, digest: bytes, tenant: str) -> tuple[bytes, ...]:
         message = msgspec.json.encode([tenant, "digest"]) + digest
-        return [*(hmac.digest(secret, message, "sha256") for _, secret in self._hashing), digest]
+        return (*(hmac.digest(secret, message, "sha256") for _, secret in self._hashing), digest)
 
     def _opened(self, key: str, data: bytes, place: Place) -> bytes:
         cipher = self._ciphers.get(key)

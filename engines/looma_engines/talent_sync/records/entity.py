@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-import msgspec
-
-from looma_engines.talent_sync.quality.rule import Rule
+from looma_engines.talent_sync.records.kind import DraftT, Kind
 from looma_engines.talent_sync.records.ties import Ties
 
 if TYPE_CHECKING:
@@ -24,10 +21,7 @@ if TYPE_CHECKING:
     from looma_engines.talent_sync.records.rows import RecordRow
 
 
-class Drafted(Protocol):
-    """What every draft has."""
-
-    source: Source
+__all__ = ["DraftT", "Entity", "Lookup", "RecordT", "Recorded"]
 
 
 class Recorded(Protocol):
@@ -63,22 +57,17 @@ class Lookup(Protocol):
         """How many records hold it, by the database's statistics."""
 
 
-DraftT = TypeVar("DraftT", bound=Drafted)
 RecordT = TypeVar("RecordT", bound=Recorded)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entity(Generic[DraftT, RecordT]):
-    """One kind of record.
+class Entity(Kind[DraftT], Generic[DraftT, RecordT]):
+    """One kind of record, with how it is found and changed.
 
     Args:
-        name: what people call one of them, as `talent`.
-        draft: what a client sends.
         record: what it gets.
-        row: the table's class; it has a column for each field of the draft but `source`.
+        row: the table's class.
         sorts: orders of a list by their names, each with its column.
-        rules: what is asked of a draft.
-        tidy: what of a draft is stored.
         references: fields that hold the id of another record, each with that one's row.
         names: fields of a record that say what it refers to is called: the field with the id, and the name's column.
         conditions: filters of a list that are no plain comparison, each with what it asks for.
@@ -86,24 +75,11 @@ class Entity(Generic[DraftT, RecordT]):
         ties: what one of them has to do with other records.
     """
 
-    name: str
-    draft: type[DraftT]
     record: type[RecordT]
     row: type[RecordRow]
     sorts: Mapping[str, InstrumentedAttribute[Any]]
-    rules: tuple[Rule[DraftT], ...]
-    tidy: Callable[[DraftT], DraftT]
     references: Mapping[str, type[RecordRow]]
     names: Mapping[str, tuple[str, InstrumentedAttribute[str]]] = field(default_factory=dict)
     conditions: Mapping[str, Callable[[Any], ColumnElement[bool]]] = field(default_factory=dict)
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     ties: Ties[DraftT, RecordT] = field(default_factory=Ties)
-
-    @cached_property
-    def settable(self) -> tuple[str, ...]:
-        """Names of the fields that a client may set."""
-        return tuple(
-            member.name
-            for member in msgspec.structs.fields(cast("type[msgspec.Struct]", self.draft))
-            if member.name != "source"
-        )

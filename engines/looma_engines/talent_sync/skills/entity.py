@@ -35,6 +35,7 @@ def updated_since(moment: datetime) -> ColumnElement[bool]:
 SKILLS: Entity[SkillDraft, Skill] = Entity(
     name="skill",
     draft=SkillDraft,
+    table="skills",
     record=Skill,
     row=SkillRow,
     sorts={

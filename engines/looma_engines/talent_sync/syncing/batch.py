@@ -12,28 +12,16 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from looma_core.db import new_id
-from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.privacy.fields import SEALED, Seals, hash_column
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind
+from looma_engines.talent_sync.schema import SCHEMA
 
 from .deciding import KEY, Decision, Known, Verdict
 from .marks import Mark, kept, known_mark
-from .source_row import SourceRow, digest_of, key_hash
+from .source_row import SourceRow, digest_of
+from .staging import StagedRow, Staging
 
 SOURCE_TYPE: Final = "sync"
-_STAGED = (
-    "key",
-    "id",
-    "new",
-    "version",
-    "fields",
-    "base",
-    "raw_digest",
-    "written_digest",
-    "position",
-    "hash",
-    "quality",
-)
 # Rows that fit a page stay as they are: what is read once and thrown away is not worth being compressed.
 _STAGING = """CREATE TEMP TABLE IF NOT EXISTS sync_staging
     (key text, id uuid, new boolean, version integer, fields jsonb, base jsonb,
@@ -79,7 +67,7 @@ class Batch:
         self,
         connection: psycopg.Connection[Any],
         execute: Execute,
-        entity: Entity[Any, Any],
+        entity: Kind[Any],
         *,
         origin: str,
         seals: Seals,
@@ -88,11 +76,12 @@ class Batch:
         self._execute = execute
         self._origin = origin
         self._seals = seals
+        self._staging = Staging(seals, entity.name)
         self.entity = entity.name
-        self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
+        self._table = sql.Identifier(SCHEMA, entity.table)
         # Hashes are no fields of a record, and columns all the same.
         self._names = (*entity.settable, *map(hash_column, SEALED.get(entity.name, ())))
-        self._references = entity.references
+        self._refers = entity.refers
         self._columns = sql.SQL(", ").join(map(sql.Identifier, self._names))
         fields = [sql.SQL("{}, record.{}").format(name, sql.Identifier(name)) for name in entity.settable]
         # As a text: what PostgreSQL would make of it as jsonb nobody looks into.
@@ -200,12 +189,12 @@ class Batch:
         """By field, the ids that rows refer to and that are there; they stay until the transaction's end."""
         rows = list(rows)
         found = {}
-        for name, row in self._references.items():
+        for name, table in self._refers.items():
             wanted = {str(source.values[name]) for source in rows if source.values.get(name)}
             query = sql.SQL(
                 """SELECT id::text AS name FROM {table} WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
                 ORDER BY id FOR SHARE"""
-            ).format(table=sql.Identifier(SCHEMA, row.__tablename__))
+            ).format(table=sql.Identifier(SCHEMA, table))
             ids = [number for text in wanted if (number := _uuid(text)) is not None]
             found[name] = {one.name for one in self._execute(query, ids=ids)} if ids else set()
         return found
@@ -217,13 +206,17 @@ class Batch:
     def write(self, decisions: Sequence[Decision], known: Mapping[str, Known]) -> dict[str, UUID]:
         """Write records and states; answers the ids of the records by their keys."""
         ids = {
-            decision.row.key: decision.record_id or new_id()
+            decision.row.key: decision.staged.id if decision.staged else decision.record_id or new_id()
             for decision in decisions
             if decision.base is not None
         }
         if ids:
             self._stage(decisions, known, ids)
-            self._write_records()
+            written = {decision.verdict for decision in decisions if decision.base is not None}
+            if Verdict.CREATE in written:
+                self._insert_records()
+            if not written.isdisjoint((Verdict.UPDATE, Verdict.RESTORE)):
+                self._update_records()
             self._write_states()
         seen = [
             decision.row
@@ -266,39 +259,42 @@ class Batch:
     ) -> None:
         self._connection.execute(_STAGING)
         with self._connection.cursor() as cursor:
-            columns = ", ".join(_STAGED)
+            columns = ", ".join(StagedRow._fields)
             # Binary, so that neither side looks through long texts for what is to be escaped.
             with cursor.copy(f"COPY sync_staging ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
                 copy.set_types(_TYPES)
                 for decision in decisions:
-                    if decision.base is None:
-                        continue
-                    row, before = decision.row, known.get(decision.row.key)
-                    record_id = ids[row.key]
-                    fields = decision.values if decision.verdict in WRITTEN else None
-                    version = (before.version if before else 0) + (fields is not None)
-                    # Written or not, this is what the record has after the batch.
-                    stands = fields if fields is not None else (before.values if before else {})
-                    copy.write_row(
-                        (
-                            row.key,
-                            record_id,
-                            decision.verdict is Verdict.CREATE,
-                            version,
-                            None
-                            if fields is None
-                            else Jsonb(self._seals.columns(self.entity, record_id, fields)),
-                            Jsonb(self._seals.base(self.entity, record_id, decision.base)),
-                            self._seals.digest(row.digest),
-                            self._seals.digest(digest_of(stands)),
-                            row.position,
-                            key_hash(row.key),
-                            None if decision.after is None else Jsonb(kept(decision.after, version)),
-                        )
-                    )
+                    if decision.staged is not None:
+                        copy.write_row(decision.staged)
+                    elif decision.base is not None:
+                        copy.write_row(self._staged(decision, decision.base, known, ids))
 
-    def _write_records(self) -> None:
-        record = sql.SQL("jsonb_populate_record(NULL::{table}, staged.fields)").format(table=self._table)
+    def _staged(
+        self,
+        decision: Decision,
+        base: Mapping[str, Any],
+        known: Mapping[str, Known],
+        ids: Mapping[str, UUID],
+    ) -> StagedRow:
+        before = known.get(decision.row.key)
+        fields = decision.values if decision.verdict in WRITTEN else None
+        return self._staging.row(
+            decision.row,
+            ids[decision.row.key],
+            new=decision.verdict is Verdict.CREATE,
+            version=(before.version if before else 0) + (fields is not None),
+            fields=fields,
+            # Written or not, this is what the record has after the batch.
+            stands=fields if fields is not None else (before.values if before else {}),
+            base=base,
+            mark=decision.after,
+        )
+
+    @property
+    def _staged_record(self) -> sql.Composed:
+        return sql.SQL("jsonb_populate_record(NULL::{table}, staged.fields)").format(table=self._table)
+
+    def _insert_records(self) -> None:
         self._execute(
             sql.SQL(
                 """INSERT INTO {table} (id, source_type, source_ref, {columns})
@@ -308,10 +304,12 @@ class Batch:
                 table=self._table,
                 columns=self._columns,
                 given=sql.SQL(", ").join(sql.SQL("record.{}").format(sql.Identifier(n)) for n in self._names),
-                record=record,
+                record=self._staged_record,
             ),
             type=SOURCE_TYPE,
         )
+
+    def _update_records(self) -> None:
         self._execute(
             sql.SQL(
                 """UPDATE {table} AS stored SET {changes}, version = staged.version, updated_at = now(),
@@ -323,7 +321,7 @@ class Batch:
                 changes=sql.SQL(", ").join(
                     sql.SQL("{name} = record.{name}").format(name=sql.Identifier(n)) for n in self._names
                 ),
-                record=record,
+                record=self._staged_record,
             )
         )
 

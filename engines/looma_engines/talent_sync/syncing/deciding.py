@@ -24,12 +24,13 @@ from uuid import UUID
 from looma_core.api.reading import read
 from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.quality.assessing import assess
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind
 
 from .back.offering import without_own
 from .judging import Judged, errors_of, judge
 from .marks import Mark, mark_of
 from .source_row import SourceRow
+from .staging import StagedRow
 from .three_way import FieldConflict, Policy, Resolution, Times, merge
 
 KEY = "key"
@@ -82,7 +83,7 @@ class Rules:
     """
 
     generation: int
-    entity: Entity[Any, Any]
+    entity: Kind[Any]
     policy: Policy
     by_field: Mapping[str, Policy]
     min_quality: int
@@ -96,7 +97,8 @@ class Rules:
 class Decision:
     """What becomes of a row. `base` is what the source gave, tidied; `values` what is to be stored.
 
-    `before` and `after` say how good the record was and is, where there was one and is one.
+    `before` and `after` say how good the record was and is, where there was one and is one. `staged` is what is copied
+    to the database of a new record, where that was made before.
     """
 
     row: SourceRow
@@ -109,6 +111,7 @@ class Decision:
     score: int | None = None
     before: Mark | None = None
     after: Mark | None = None
+    staged: StagedRow | None = None
 
 
 def decide(row: SourceRow, known: Known | None, rules: Rules) -> Decision:
@@ -124,12 +127,20 @@ def decide(row: SourceRow, known: Known | None, rules: Rules) -> Decision:
             row=row, verdict=Verdict.UNCHANGED, record_id=known.record_id, before=mark, after=mark
         )
     try:
-        base, mark = _accepted(row, rules)
+        found = _accepted(row, rules)
     except ValidationProblem as problem:
         return _refused(row, tuple(problem.errors), known, rules)
     if known is None:
-        return Decision(row=row, verdict=Verdict.CREATE, values=base, base=base, score=mark.score, after=mark)
-    return _meet(row, known, rules, base=base, mark=mark)
+        return Decision(
+            row=row,
+            verdict=Verdict.CREATE,
+            values=found.base,
+            base=found.base,
+            score=found.mark.score,
+            after=found.mark,
+            staged=found.staged,
+        )
+    return _meet(row, known, rules, base=found.base, mark=found.mark)
 
 
 def decide_all(rows: Sequence[SourceRow], known: Mapping[str, Known], rules: Rules) -> list[Decision]:
@@ -203,8 +214,8 @@ def _mark_of(known: Known | None, rules: Rules) -> Mark | None:
         return None
 
 
-def _accepted(row: SourceRow, rules: Rules) -> tuple[Mapping[str, Any], Mark]:
-    """What is stored of a row that the rules take, and its quality.
+def _accepted(row: SourceRow, rules: Rules) -> Judged:
+    """What is stored of a row, if the rules take it.
 
     Raises:
         ValidationProblem: they refuse it.
@@ -222,7 +233,7 @@ def _accepted(row: SourceRow, rules: Rules) -> tuple[Mapping[str, Any], Mark]:
     ]
     if absent:
         raise ValidationProblem(errors=absent)
-    return found.base, found.mark
+    return found
 
 
 def _meet(row: SourceRow, known: Known, rules: Rules, *, base: Mapping[str, Any], mark: Mark) -> Decision:

@@ -13,28 +13,33 @@ from looma_core.api.quality import Assessment, Severity
 from looma_core.api.reading import read
 from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.quality.assessing import assess
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind
 
 from .marks import Mark, mark_of
 from .source_row import SourceRow
+from .staging import StagedRow
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What is stored of a row that the rules take, tidied and plain, and its quality; or why they refuse it."""
+    """What is stored of a row that the rules take, tidied and plain, and its quality; or why they refuse it.
+
+    `staged` is what is copied to the database if nobody knows the record; None where that is made when it is asked for.
+    """
 
     base: Mapping[str, Any]
     mark: Mark
     faults: tuple[FieldError, ...] = ()
+    staged: StagedRow | None = None
 
 
-def plain_values(entity: Entity[Any, Any], draft: msgspec.Struct) -> dict[str, Any]:
+def plain_values(entity: Kind[Any], draft: msgspec.Struct) -> dict[str, Any]:
     """The settable fields of a draft or record as JSON has them."""
     found: dict[str, Any] = msgspec.to_builtins(draft)
     return {name: found[name] for name in entity.settable}
 
 
-def judge(row: SourceRow, entity: Entity[Any, Any], *, today: date) -> Judged:
+def judge(row: SourceRow, entity: Kind[Any], *, today: date) -> Judged:
     """Read a row as a draft, tidy it, and ask the rules."""
     try:
         draft = entity.tidy(read(dict(row.values), entity.draft))

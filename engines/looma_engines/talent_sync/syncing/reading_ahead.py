@@ -6,6 +6,7 @@ the one that is written, the one that is ready, and the one that is being made.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -27,6 +28,9 @@ FIRST_ROWS = 250
 written while the rest is judged."""
 STOP_SECONDS = 2.0
 """How long a reading that is given up is waited for: its source may be one that does not answer."""
+SWITCH_SECONDS = 0.0002
+"""How long one thread computes while the other waits for its turn. The one that writes asks the database for a little
+many times: with the usual 5 ms it waited longer for its turn than for the answers."""
 T = TypeVar("T")
 
 
@@ -110,6 +114,8 @@ class Ahead(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Each item once; what the generator raises comes after those that it gave."""
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._thread.start()
         try:
             while True:
@@ -124,6 +130,7 @@ class Ahead(Generic[T]):
                 raise self._error
         finally:
             self.stop()
+            sys.setswitchinterval(usual)
 
     def stop(self) -> None:
         """Want no more."""

@@ -43,7 +43,7 @@ def quarantine(execute: Execute, seals: Seals, decisions: Sequence[Decision]) ->
             errors=Jsonb(msgspec.to_builtins(decision.faults)),
         )
     came = [decision.row for decision in decisions if decision.base is not None]
-    if came:
+    if came and _anything_waits(execute):
         # A second record of the key, which this run refused after the good one, stays.
         execute(
             """UPDATE talent_sync.quarantine AS entry SET state = 'superseded', settled_at = now(),
@@ -54,6 +54,15 @@ def quarantine(execute: Execute, seals: Seals, decisions: Sequence[Decision]) ->
             keys=[row.key for row in came],
             positions=[row.position for row in came],
         )
+
+
+def _anything_waits(execute: Execute) -> bool:
+    # Of most sources nothing does: then the keys of a batch need not be looked for.
+    found = execute(
+        """SELECT 1 AS found FROM talent_sync.quarantine
+        WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open' LIMIT 1"""
+    )
+    return found.fetchone() is not None
 
 
 def _under_this_key(execute: Execute, seals: Seals, rows: Sequence[SourceRow]) -> None:

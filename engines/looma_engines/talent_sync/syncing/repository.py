@@ -25,7 +25,7 @@ from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 from looma_core.db import new_id
 from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.privacy.sealing import Sealer
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 
 from .back.outbox import Outbox
@@ -40,7 +40,7 @@ from .source_row import SourceRow
 from .spans import Run, Span
 
 STATEMENT_TIMEOUT_MS = 60_000
-_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC"
+_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC -c jit=off"
 
 
 class FenceError(Exception):
@@ -119,7 +119,7 @@ class SyncRepository:
         self,
         connection: psycopg.Connection[Any],
         place: Place,
-        entity: Entity[Any, Any],
+        entity: Kind[Any],
         sealer: Sealer,
         *,
         ledger: LedgerKey | None = None,

@@ -28,12 +28,10 @@ from looma_core.api.syncjob import RemoteSource, ShardQuality, ShardReport, Targ
 from looma_engines.sync_worker.cluster import FencedError
 from looma_engines.sync_worker.frame import Asked, Batch, Conclusion, Counts
 from looma_engines.sync_worker.inputs import BadInputError, Inputs
-from looma_engines.talent_sync.companies import COMPANIES
-from looma_engines.talent_sync.jobs import JOBS
+from looma_engines.talent_sync.kinds import KINDS
+from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.privacy.sealing import Sealer, SealError
-from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.rights.ledger import LedgerKey
-from looma_engines.talent_sync.talents import TALENTS
 
 from .back.outbox import Outbox
 from .back.running import STAGES as BACK_STAGES
@@ -41,7 +39,7 @@ from .back.running import WritingBack
 from .counting import Tally, reported, told
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
 from .erased import NoLedgerKeyError
-from .judging import judge
+from .judging import Judged, judge
 from .reading_ahead import Ahead, ReadBatch, Reading
 from .repository import Checkpoint, FenceError, Place, SyncRepository, connect
 from .source_row import SourceRow, shard_of
@@ -49,9 +47,9 @@ from .sources.opening import open_source
 from .sources.patience import PatientSource
 from .sources.record_source import AsksOverHttp
 from .spans import Run, Span, form_of, next_span, reading_of, watermark_of
+from .staging import Staging
 from .three_way import Policy
 
-ENTITIES: dict[str, Entity[Any, Any]] = {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)}
 PATIENCE_SECONDS = 120.0
 """How long a database may be away: it restarts, or another takes its place."""
 SWEEP, LATE, AGAIN = "sweep", "late", "again"
@@ -93,7 +91,9 @@ class RecordsWorker:
         self._sealer = sealer
         self._now = now
         self._patience = patience
-        self._entity = ENTITIES[target.entity]
+        self._entity = KINDS[target.entity]
+        self._staging = Staging(Seals(sealer, target.tenant), target.entity)
+        self._creates = False
         self._by_field = {name: Policy(policy) for name, policy in target.conflict_policy.fields.items()}
         self._repository: SyncRepository | None = None
         self._connection: psycopg.Connection[Any] | None = None
@@ -143,8 +143,9 @@ class RecordsWorker:
         """What the source has after the cursor, then the sweep, then what the database was found not to hold."""
         del cursor  # The database knows better where the source goes on.
         rows = self._opened(inputs).rows(after=self._checkpoint.cursor, since=self._since)
-        # Of a first run nothing is known, so all of it will have to be judged.
-        self._reading = self._cut(inputs, ahead=inputs.epoch == 1)
+        # Of a first run nothing is known, so all of it will have to be judged, and to be made.
+        self._creates = inputs.epoch == 1
+        self._reading = self._cut(inputs, ahead=self._creates)
         yield from self._ahead(self._reading.batches(rows))
         self._latest = self._reading.latest
         end = str(self._checkpoint.position)
@@ -302,6 +303,7 @@ class RecordsWorker:
         if isinstance(batch, ReadBatch) and self._reading is not None:
             # What did not change is not judged: where that is most of a source, the next batches are not either.
             self._reading.ahead = 2 * sum(one.base is not None for one in decisions) > len(decisions)
+            self._creates = 2 * sum(one.verdict is Verdict.CREATE for one in decisions) > len(decisions)
         if self._target.validation.on_invalid == "fail":
             for decision in decisions:
                 if decision.verdict is Verdict.REFUSED:
@@ -416,10 +418,16 @@ class RecordsWorker:
         return Reading(
             lambda row: inputs.shards == 1 or shard_of(row, inputs.shards) == inputs.shard,
             size=inputs.batch_size,
-            judge=lambda row: judge(row, self._entity, today=self._now().date()),
+            judge=self._judged,
             latest=self._latest,
             ahead=ahead,
         )
+
+    def _judged(self, row: SourceRow) -> Judged:
+        found = judge(row, self._entity, today=self._now().date())
+        if found.faults or not self._creates:
+            return found
+        return replace(found, staged=self._staging.created(row, found.base, found.mark))
 
     def _ahead(self, batches: Generator[ReadBatch, None, None]) -> Iterator[ReadBatch]:
         self._reader = Ahead(batches)

@@ -19,7 +19,7 @@ from looma_core.db import new_id
 from looma_core.problems import ValidationProblem
 from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.privacy.fields import Seals
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind as RecordKind
 
 from ..batch import SOURCE_TYPE, Batch, Execute
 from ..judging import plain_values
@@ -43,12 +43,12 @@ class Creations:
         entity: the kind of the records.
     """
 
-    def __init__(self, execute: Execute, batch: Batch, seals: Seals, entity: Entity[Any, Any]) -> None:
+    def __init__(self, execute: Execute, batch: Batch, seals: Seals, entity: RecordKind[Any]) -> None:
         self._execute = execute
         self._batch = batch
         self._seals = seals
         self._entity = entity
-        self._table = sql.Identifier(SCHEMA, entity.row.__tablename__)
+        self._table = sql.Identifier(SCHEMA, entity.table)
 
     def wanted(self, after: UUID | None, limit: int, *, shard: int, shards: int) -> list[UUID]:
         """Records after this one that were made here, belong to the shard, and that the source has not.

@@ -7,11 +7,6 @@ from looma_engines.sync_worker.inputs import BadInputError, Inputs
 
 from ..sources.credentials import Secrets
 from ..sources.record_source import RecordSource
-from ..sources.remote.asking import Account
-from ..sources.zervigo import ZervigoRecords
-from .to_mongodb import MongodbWriter
-from .to_postgresql import PostgresqlWriter
-from .to_zervigo import ZervigoWriter
 from .writable import WritableSource
 
 
@@ -30,12 +25,21 @@ def open_writable(
         BadInputError: it cannot be written to.
     """
     write_back = inputs.target.write_back if inputs.target is not None else WriteBack()
+    # Imported where it is asked for: most SyncJobs write to no source.
     match inputs.source:
         case PostgresqlSource(table=table) if table:
+            from .to_postgresql import PostgresqlWriter
+
             return PostgresqlWriter(inputs.source, Secrets(inputs.credentials), entity, write_back)
         case MongodbSource():
+            from .to_mongodb import MongodbWriter
+
             return MongodbWriter(inputs.source, Secrets(inputs.credentials), entity, write_back)
         case ZervigoSource():
+            from ..sources.remote.asking import Account
+            from ..sources.zervigo import ZervigoRecords
+            from .to_zervigo import ZervigoWriter
+
             account = reading.account if isinstance(reading, ZervigoRecords) else Account()
             return ZervigoWriter(inputs, inputs.source, entity, patience=patience, account=account)
     raise BadInputError(

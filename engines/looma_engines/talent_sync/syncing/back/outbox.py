@@ -22,9 +22,9 @@ from psycopg.types.json import Jsonb
 from looma_core.api.reading import read
 from looma_core.db import new_id
 from looma_core.problems import ValidationProblem
-from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.privacy.fields import Seals
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind as RecordKind
+from looma_engines.talent_sync.schema import SCHEMA
 
 from ..batch import Batch, Execute
 from ..counting import Tally
@@ -51,7 +51,7 @@ class Outbox:
         entity: the kind of the records.
     """
 
-    def __init__(self, execute: Execute, batch: Batch, seals: Seals, entity: Entity[Any, Any]) -> None:
+    def __init__(self, execute: Execute, batch: Batch, seals: Seals, entity: RecordKind[Any]) -> None:
         self._execute = execute
         self._batch = batch
         self._seals = seals
@@ -82,7 +82,7 @@ class Outbox:
                 LEFT JOIN {table} AS record ON record.id = page.record_id
                     AND (record.deleted_at IS NULL OR %(deletions)s)
             ORDER BY page.key"""
-        ).format(table=sql.Identifier(SCHEMA, self._entity.row.__tablename__))
+        ).format(table=sql.Identifier(SCHEMA, self._entity.table))
         found: list[str] = []
         while len(found) < limit:
             page = list(self._execute(query, after=after, limit=limit, deletions=deletions))
@@ -151,7 +151,7 @@ class Outbox:
             WHERE write.id = ANY(%(ids)s) AND write.state = 'intended'
                 AND (record.deleted_at IS NULL) = (write.kind <> 'delete')
             ORDER BY state.key FOR UPDATE OF state"""
-        ).format(table=sql.Identifier(SCHEMA, self._entity.row.__tablename__))
+        ).format(table=sql.Identifier(SCHEMA, self._entity.table))
         others = [one.id for one in intents if one.kind is not Kind.CREATE]
         return made | {row.id for row in self._execute(query, ids=others)}
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from looma_engines.sync_worker.frame import Batch
 from looma_engines.sync_worker.inputs import Inputs
-from looma_engines.talent_sync.records.entity import Entity
+from looma_engines.talent_sync.records.kind import Kind as RecordKind
 
 from ..counting import Tally
 from ..source_row import SourceRow
@@ -52,7 +52,7 @@ class WritingBack:
     def __init__(
         self,
         inputs: Inputs,
-        entity: Entity[Any, Any],
+        entity: RecordKind[Any],
         write_back: WriteBack,
         *,
         patience: float,
