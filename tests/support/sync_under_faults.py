@@ -260,7 +260,8 @@ class SeededSync:
             assert frozen.rows is not None
             # One that had nothing left to do when it was frozen is done.
             assert code == ExitCode.FENCED or frozen.rows[0]["ended_at"], (self._words(), code, said)
-            assert self._shard_rows(frozen) == frozen.rows, (self._words(), "a fenced worker wrote")
+            now = self._shard_rows(frozen)
+            assert now == frozen.rows, (self._words(), "a fenced worker wrote", frozen.rows, now, said)
             self.fenced += code == ExitCode.FENCED
         self._frozen.clear()
         for pod in self._twins:

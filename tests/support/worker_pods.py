@@ -22,8 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 TESTS = Path(__file__).resolve().parents[1]
 SECONDS = 60.0
+IDLE_TIMEOUT_MS = 4_000
 
 
 @dataclass
@@ -55,11 +58,14 @@ class Pods:
     _begun: int = 0
     _answers: list[int] = field(default_factory=list)
 
-    def start(self, environment: dict[str, str], account: Path) -> Pod:
-        """Begin a worker; `account` is the folder with its service account's token and `ca.crt`."""
+    def start(self, environment: dict[str, str], account: Path | None = None) -> Pod:
+        """Begin a worker; `account` is the folder with its service account's token and `ca.crt`.
+
+        Without one it is as `support.sync_process`: no API server is there, and the database alone fences.
+        """
         self._begun += 1
         log = self.folder / f"worker-{self._begun}.log"
-        told = {"environment": environment, "account": str(account), "log": str(log)}
+        told = {"environment": environment, "account": str(account or ""), "log": str(log)}
         assert self.process.stdin is not None
         with self._changed:
             self.process.stdin.write(json.dumps(told) + "\n")
@@ -112,6 +118,13 @@ class Pods:
                 self._changed.notify_all()
 
 
+@pytest.fixture(scope="module")
+def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
+    """For the tests of one module."""
+    with worker_pods(tmp_path_factory.mktemp("workers")) as found:
+        yield found
+
+
 @contextmanager
 def worker_pods(folder: Path) -> Iterator[Pods]:
     """The process that forks, until the end."""
@@ -144,12 +157,18 @@ def worker_pods(folder: Path) -> Iterator[Pods]:
 def _work(told: dict[str, Any]) -> int:
     from looma_engines.sync_worker import cluster
     from looma_engines.sync_worker.main import start
+    from looma_engines.talent_sync.syncing import repository
     from looma_engines.talent_sync.syncing.main import make
+    from support import sync_process
 
     log = os.open(told["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.environ.update(told["environment"])
+    # A worker that is frozen in a transaction holds up the next run for so long: no test needs to wait for a minute.
+    repository.IDLE_TIMEOUT_MS = IDLE_TIMEOUT_MS  # type: ignore[misc]
+    if not told["account"]:
+        return sync_process.main()
     cluster.ACCOUNT = Path(told["account"])  # type: ignore[misc]
     return start(make)
 
@@ -161,6 +180,7 @@ def _say(text: str) -> None:
 def main() -> None:
     """Fork workers until standard input ends."""
     import looma_engines.talent_sync.syncing.main  # noqa: F401 - so that no worker has to
+    import support.sync_process  # noqa: F401 - as above
 
     watched: set[int] = set()
     rest = b""

@@ -39,7 +39,10 @@ from .source_row import SourceRow
 from .spans import Run, Span
 
 STATEMENT_TIMEOUT_MS = 60_000
-_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC"
+IDLE_TIMEOUT_MS = 60_000
+"""For a transaction in which nothing comes any more: its worker was stopped, and a newer run waits for the fence."""
+_LOST = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+"""So the server gives up a worker whose node is gone, and what it holds, within half a minute."""
 
 
 class FenceError(Exception):
@@ -94,7 +97,8 @@ def connect(url: str, *, application_name: str) -> psycopg.Connection[Any]:
         keepalives_idle=15,
         keepalives_interval=5,
         keepalives_count=3,
-        options=_OPTIONS,
+        options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC {_LOST}"
+        f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}",
         autocommit=True,
         row_factory=namedtuple_row,
     )
