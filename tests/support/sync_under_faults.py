@@ -41,6 +41,7 @@ from .worker_pods import Pod, Pods, worker_pods
 Object = dict[str, Any]
 PATIENCE = 150.0
 """For one run, with all that goes wrong in it, on a machine that does other things too."""
+LOOK_SECONDS = 0.1
 COUNTED = ("created", "updated", "unchanged", "deleted", "quarantined", "read")
 SLOW_SECONDS = {"database": 0.01, "source": 0.15}
 """Before each piece: a batch of PostgreSQL is some forty, a page of a source one."""
@@ -226,7 +227,7 @@ class SeededSync:
         while not self._is_over():
             assert time.monotonic() < begun + PATIENCE, self._story()
             self._act(time.monotonic())
-            time.sleep(0.05)
+            time.sleep(LOOK_SECONDS)
         self.late += len(self._waiting)
         self._mend()
         self._settle()
@@ -323,12 +324,22 @@ class SeededSync:
         code = self.plant.pods.code(pod)
         if code is None:
             return
-        assert code not in (ExitCode.BAD_INPUT, ExitCode.FENCED), (self._words(), pod.log.read_text()[-3000:])
         del self._alive[place]
         if code == ExitCode.DONE:
             self._done.add(place)
+        elif code == ExitCode.FENCED and self._is_canceled(job):
+            # It heard of that before the kubelet did.
+            self._lost.add(place)
         else:
+            assert code not in (ExitCode.BAD_INPUT, ExitCode.FENCED), (
+                self._words(),
+                pod.log.read_text()[-3000:],
+            )
             self.replaced += 1
+
+    def _is_canceled(self, job: Object) -> bool:
+        epoch = int(job["spec"]["template"]["metadata"]["annotations"][EPOCH])
+        return bool(get(self.plant.looma, self.name)["status"]["epoch"] > epoch)
 
     def _begin(self, shard: int, job: Object) -> Pod:
         template = job["spec"]["template"]
