@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from support.control_plane import ControlPlane
-from support.sync_under_faults import Plant, SeededSync, plant
+from support.sync_plant import Plant, plant
+from support.sync_under_faults import SeededSync
 
 pytestmark = [pytest.mark.database, pytest.mark.control_plane]
 FEW, MANY = 4, 200

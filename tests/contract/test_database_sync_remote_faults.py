@@ -25,7 +25,7 @@ from support.sync_checker import differences, expected
 from support.worker_pods import Pod, Pods
 
 pytestmark = pytest.mark.database
-RUNS = 2
+RUNS = 1
 MANY = 60
 PATIENCE = 120.0  # Of a machine that does other things too.
 AWAY_SECONDS = 1.5  # Less than a worker's patience, so that most runs go on by themselves.

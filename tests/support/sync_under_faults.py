@@ -15,100 +15,30 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from looma_core.api.syncjob import ExitCode, Variable
-from looma_core.db.migrate import migrate
 
-from .control_plane import ControlPlane
-from .database import PASSWORD, DatabaseServer, DatabaseUrls, killable_server, make_database
 from .engines import LEDGER_KEY
 from .key_ring import KEYS, VARIABLE, ring_file
-from .killable_sources import KillableSource, Sources, killable_sources, lines
-from .operator_process import Looma, make
+from .killable_sources import KillableSource, lines
 from .sync_checker import differences, expected
 from .sync_faults import FENCED, SOURCES, TWIN, Fault, drawn, people
-from .sync_jobs import EPOCH, ask, end, get, jobs, made
-from .wire import Wire, wire
-from .worker_pods import Pod, Pods, worker_pods
+from .sync_jobs import EPOCH, ask, end, made
+from .sync_ledger import Ledger
+from .sync_plant import Plant
+from .worker_pods import Pod
 
 Object = dict[str, Any]
 PATIENCE = 150.0
 """For one run, with all that goes wrong in it, on a machine that does other things too."""
 LOOK_SECONDS = 0.1
-COUNTED = ("created", "updated", "unchanged", "deleted", "quarantined", "read")
 SLOW_SECONDS = {"database": 0.01, "source": 0.15}
 """Before each piece: a batch of PostgreSQL is some forty, a page of a source one."""
-
-
-@dataclass
-class Plant:
-    """What the seeds of one process share; each of them has a tenant and a SyncJob of its own."""
-
-    looma: Looma
-    to_operator: Wire
-    to_workers: Wire
-    server: DatabaseServer
-    to_database: Wire
-    urls: DatabaseUrls
-    pods: Pods
-    sources: Sources
-    folder: Path
-
-    def start_operator(self, *, wait: bool) -> None:
-        """One more replica, which reaches the API server over a road of its own."""
-        looma = self.looma
-        user = f"{looma.namespace}-operator-{len(looma.replicas)}"
-        given = looma.plane.kubeconfig_for(user, namespace=looma.namespace).read_text()
-        behind = self.folder / f"{user}.kubeconfig"
-        behind.write_text(given.replace(looma.plane.server, f"https://127.0.0.1:{self.to_operator.port}"))
-        looma.start(wait=wait, KUBECONFIG=str(behind))
-
-    def operator(self, number: signal.Signals) -> None:
-        """Send the operator a signal."""
-        self.looma.replicas[-1].signal(number)
-
-    @property
-    def database_url(self) -> str:
-        """As the application's role, over the road that can be cut."""
-        return f"postgresql+psycopg://looma_app:{PASSWORD}@127.0.0.1:{self.to_database.port}/{self.urls.name}"
-
-    def asked(self, tenant: str, query: str, *values: Any) -> list[Object]:
-        """What the database has of a tenant, asked for beside the road."""
-        with (
-            psycopg.connect(self.urls.app_libpq, row_factory=dict_row) as connection,
-            connection.transaction(),
-        ):
-            connection.execute("SELECT set_config('looma.tenant', %s, true)", (tenant,))
-            return connection.execute(query, values).fetchall()  # type: ignore[arg-type]
-
-
-@contextmanager
-def plant(control_plane: ControlPlane, folder: Path) -> Iterator[Plant]:
-    """Everything runs, and nothing is wrong yet."""
-    looma = make(control_plane, folder)
-    with (
-        wire(control_plane.port) as to_operator,
-        wire(control_plane.port) as to_workers,
-        killable_server(survives_power_loss=False) as server,
-        wire(server.socket()) as to_database,
-        worker_pods(folder) as pods,
-        killable_sources(folder / "sources") as sources,
-    ):
-        urls = make_database(server.uri)
-        migrate(urls.owner)
-        found = Plant(looma, to_operator, to_workers, server, to_database, urls, pods, sources, folder)
-        try:
-            found.start_operator(wait=True)
-            yield found
-        finally:
-            looma.stop()
 
 
 @dataclass
@@ -131,9 +61,7 @@ class SeededSync:
     late: int = 0
     replaced: int = 0
     fenced: int = 0
-    acknowledged: dict[tuple[int, int], Object] = field(default_factory=dict)
     _rows: list[Object] = field(default_factory=list)
-    _before: dict[str, Object] = field(default_factory=dict)
     _epoch: int = 0
     _alive: dict[tuple[str, int], Pod] = field(default_factory=dict)
     _done: set[tuple[str, int]] = field(default_factory=set)
@@ -152,6 +80,7 @@ class SeededSync:
         self.shards = self.rng.choice([1, 2])
         self.name = f"people-{self.seed}"
         self.tenant = f"{self.plant.looma.namespace}-{self.name}"
+        self.ledger = Ledger(self.plant, self.tenant)
         self.folder = self.plant.folder / self.name
         self.folder.mkdir()
 
@@ -212,7 +141,7 @@ class SeededSync:
     def _remove(self) -> None:
         looma = self.plant.looma
         looma.plane.request("DELETE", looma.path("syncjobs", self.name))
-        for name in jobs(looma, self.name):
+        for name in self.plant.jobs(self.name):
             looma.plane.request("DELETE", looma.path("jobs", name, group="batch/v1"))
 
     # ---- one run -----------------------------------------------------------------------------------------
@@ -272,12 +201,11 @@ class SeededSync:
 
     def _is_over(self) -> bool:
         """Look at the SyncJob once, do what kubelet and controllers would, and say whether its last run ended."""
-        looma = self.plant.looma
-        status = get(looma, self.name).get("status") or {}
+        status = self.plant.syncjob(self.name).get("status") or {}
         for entry in status.get("shards") or []:
-            self.acknowledged[entry["epoch"], entry["shard"]] = entry
+            self.ledger.acknowledged[entry["epoch"], entry["shard"]] = entry
         self._wish(status)
-        self._play(jobs(looma, self.name))
+        self._play(self.plant.jobs(self.name))
         self._wake()
         if self._wishes or not self._is_heard(status) or status.get("activeJob"):
             return False
@@ -339,7 +267,7 @@ class SeededSync:
 
     def _is_canceled(self, job: Object) -> bool:
         epoch = int(job["spec"]["template"]["metadata"]["annotations"][EPOCH])
-        return bool(get(self.plant.looma, self.name)["status"]["epoch"] > epoch)
+        return bool(self.plant.syncjob(self.name)["status"]["epoch"] > epoch)
 
     def _begin(self, shard: int, job: Object) -> Pod:
         template = job["spec"]["template"]
@@ -400,13 +328,13 @@ class SeededSync:
     def _strike_worker(self, fault: Fault, pod: Pod) -> bool:
         if fault.kind == TWIN:
             (place,) = [place for place, known in self._alive.items() if known is pod]
-            job = jobs(self.plant.looma, self.name).get(place[0])
+            job = self.plant.jobs(self.name).get(place[0])
             if job is None:
                 return False
             self._twins.append(self._begin(place[1], job))
         elif fault.kind == FENCED:
             (place,) = [place for place, known in self._alive.items() if known is pod]
-            job = jobs(self.plant.looma, self.name).get(place[0])
+            job = self.plant.jobs(self.name).get(place[0])
             if job is None or self._frozen:
                 return False
             pod.signal(signal.SIGSTOP)
@@ -448,13 +376,15 @@ class SeededSync:
         """The database comes back, and has all that workers acknowledged before one of them can write again."""
         self.plant.to_database.cut()
         self.plant.server.start()
-        self._find_acknowledged()
+        self.ledger.find_acknowledged(self._words())
         self.plant.to_database.mend()
 
     def _wake(self) -> None:
         """Let those who were frozen go on, once a worker of a later run has the fence."""
         for frozen in self._frozen:
-            if frozen.rows is not None or not any(epoch > frozen.epoch for epoch, _ in self.acknowledged):
+            if frozen.rows is not None or not any(
+                epoch > frozen.epoch for epoch, _ in self.ledger.acknowledged
+            ):
                 continue
             with contextlib.suppress(psycopg.OperationalError):
                 frozen.rows = self._shard_rows(frozen)
@@ -470,54 +400,15 @@ class SeededSync:
 
     # ---- what is there -----------------------------------------------------------------------------------
 
-    def _counts(self) -> dict[tuple[int, int], Object]:
-        found = self.plant.asked(
-            self.tenant, "SELECT epoch, shard, counts, verification FROM talent_sync.sync_shards"
-        )
-        return {(row["epoch"], row["shard"]): row for row in found}
-
-    def _find_acknowledged(self) -> None:
-        """What a worker said that it did is in the database: the count of its shard, and the records themselves."""
-        counts = self._counts()
-        for key, entry in self.acknowledged.items():
-            for name in COUNTED:
-                said = entry.get(name, 0)
-                assert said == 0 or counts[key]["counts"].get(name, 0) >= said, (
-                    self._words(),
-                    key,
-                    name,
-                    entry,
-                )
-        made_ = sum(entry.get("created", 0) for entry in self.acknowledged.values())
-        (row,) = self.plant.asked(self.tenant, "SELECT count(*) AS number FROM talent_sync.talents")
-        assert row["number"] >= made_, (self._words(), row, made_)
-
     def _compare(self, faults: list[Fault]) -> None:
         file = self.folder / "people.jsonl"
         file.write_bytes(lines(self._rows))
         wrong = differences(self.plant.urls.app_libpq, self.tenant, expected(file), KEYS)
         assert not wrong, (self._words(), faults, wrong[:5])
-        self._find_acknowledged()
-        status = get(self.plant.looma, self.name)["status"]
-        counts = self._counts()
-        last = max(epoch for epoch, _ in counts)
-        mine = {key: row for key, row in counts.items() if key[0] > self._epoch}
-        now = {row["id"]: row for row in self._rows if "_bad" not in row}
-
-        def total(name: str, rows: dict[tuple[int, int], Object]) -> int:
-            return sum(row["counts"].get(name, 0) for row in rows.values())
-
-        latest = {key: row for key, row in mine.items() if key[0] == last}
-        verified = [sum(row["verification"][name] for row in latest.values()) for name in ("looked", "held")]
-        told = (self._words(), faults, mine)
-        assert [total("read", latest), *verified] == [len(self._rows)] * 3, told
-        # Of all runs since the source was another one: a canceled one leaves less to the next.
-        assert total("created", mine) == len(now.keys() - self._before.keys()), told
-        assert total("deleted", mine) == len(self._before.keys() - now.keys()), told
-        progress = status["runs"][-1]["progress"]
-        for name in COUNTED:
-            assert progress.get(name, 0) == total(name, latest), (told, progress)
-        self._before, self._epoch = now, status["epoch"]
+        self.ledger.find_acknowledged(self._words())
+        status = self.plant.syncjob(self.name)["status"]
+        self.ledger.compare(self._rows, after=self._epoch, status=status, words=f"{self._words()} {faults}")
+        self._epoch = status["epoch"]
 
     def _words(self) -> str:
         return f"seed {self.seed}, {self.kind}, {self.shards} shards, {dict(self.struck)}"
@@ -525,7 +416,7 @@ class SeededSync:
     def _story(self) -> str:
         """All that is known where a run does not end."""
         logs = [f"{place}\n{pod.log.read_text()[-1500:]}" for place, pod in self._alive.items()]
-        said = json.dumps(get(self.plant.looma, self.name).get("status"))
+        said = json.dumps(self.plant.syncjob(self.name).get("status"))
         return "\n".join([self._words(), said, *logs, self.plant.looma.replicas[-1].log.read_text()[-1500:]])
 
     def record(self) -> str:
