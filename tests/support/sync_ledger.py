@@ -1,4 +1,4 @@
-"""What workers said that they did, and what the database and the SyncJob have of it. Beside it stands `sync_checker`."""
+"""What workers said that they did, beside what the database and the SyncJob have of it."""
 
 from __future__ import annotations
 
