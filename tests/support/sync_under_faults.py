@@ -380,15 +380,18 @@ class SeededSync:
         self.plant.to_database.mend()
 
     def _wake(self) -> None:
-        """Let those who were frozen go on, once a worker of a later run has the fence."""
+        """Let those who were frozen go on, once a later run has the fence.
+
+        That a worker of it reported is not enough: one that waited for the fence in vain says so too.
+        """
         for frozen in self._frozen:
-            if frozen.rows is not None or not any(
-                epoch > frozen.epoch for epoch, _ in self.ledger.acknowledged
-            ):
+            if frozen.rows is not None:
                 continue
             with contextlib.suppress(psycopg.OperationalError):
-                frozen.rows = self._shard_rows(frozen)
-                frozen.pod.signal(signal.SIGCONT)
+                fences = self.plant.asked(self.tenant, "SELECT epoch FROM talent_sync.sync_fences")
+                if any(fence["epoch"] > frozen.epoch for fence in fences):
+                    frozen.rows = self._shard_rows(frozen)
+                    frozen.pod.signal(signal.SIGCONT)
 
     def _shard_rows(self, frozen: Frozen) -> list[Object]:
         return self.plant.asked(
