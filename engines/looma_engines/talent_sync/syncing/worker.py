@@ -57,8 +57,12 @@ PATIENCE_SECONDS = 120.0
 SWEEP, LATE, AGAIN, BACK = "sweep", "late", "again", "back"
 """Stages that read nothing new: deletions, what the source changed meanwhile, what the database was found to lack, and
 what is written to the source."""
-_GONE = (psycopg.OperationalError, psycopg.InterfaceError)
-"""The database is away, was shut down, or took too long."""
+_GONE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
+"""The database is away, was shut down, or took too long; or it gave this worker up, which had been stopped."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
