@@ -44,7 +44,7 @@ KEYWORD := $(if $(SCENARIO),-k "$(SCENARIO)",)
 # One scenario is in one of several runs, and pytest says 5 where it found none.
 NONE_IS_FINE := $(if $(SCENARIO),|| test $$? -eq 5,)
 
-.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database contract-programs coverage cluster-tests packages scenarios chaos conformance lint format bench judging lock venv helmfile-check
+.PHONY: help up down status test unit unit-coverage contract contract-servers contract-database contract-programs coverage cluster-tests packages scenarios chaos faults conformance lint format bench judging lock venv helmfile-check
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,8 +134,15 @@ scenarios: $(ASSETS) ## What `make test` leaves out for its time: many more exam
 	@$(SUDO) $(BIN)/pytest tests/contract -m long -q -n $(CONTRACT_WORKERS) $(KEYWORD) $(NONE_IS_FINE)
 	@$(SUDO) env TESTS=tests/e2e MARK="long or not long" tests/on-cluster scenarios $(KEYWORD)
 
-chaos: $(READY) ## All fault tests, the long ones too
+chaos: $(READY) ## All fault tests on a cluster, the long ones too (`make faults`: those of syncs, by seeds)
 	@$(SUDO) env TESTS=tests/chaos MARK="long or not long" tests/on-cluster chaos $(KEYWORD)
+
+# Whatever some of them came to, the table has all of them.
+faults: $(READY) contract-programs ## 200 syncs under seeded faults of worker, database, source and operator; table in docs/reports
+	@mkdir -p test-results && failed=0; \
+	  $(BIN)/pytest tests/contract/test_database_sync_fault_seeds.py -m "long or not long" -q -n $(WORKERS) --dist worksteal \
+	    --junitxml test-results/fault-seeds.xml $(KEYWORD) || failed=1; \
+	  $(BIN)/python -m tests.bench.faults_table test-results/fault-seeds.xml || failed=1; exit $$failed
 
 conformance: $(READY) ## The Gateway API's own tests against the gateway, and their table in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.conformance --name conformance $(if $(SCENARIO),--only "$(SCENARIO)",)

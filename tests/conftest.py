@@ -20,6 +20,7 @@ _MODULES = (
     "support.observed_metrics",
     "support.operator_process",
     "support.job_controllers",
+    "support.worker_pods",
     "support.probe_service",
     "support.registry",
     "support.analysed",  # After those that it takes from.

@@ -9,8 +9,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +21,13 @@ from looma_core.api.syncjob import CONTRACT, ExitCode, Variable
 from support.database import DatabaseUrls
 from support.key_ring import KEYS, VARIABLE, ring_file
 from support.sync_checker import differences, expected
+from support.worker_pods import Pod, Pods
 
 pytestmark = pytest.mark.database
-TESTS = Path(__file__).resolve().parents[1]
 RUNS = 5
 MANY = 200
 PATIENCE = 90.0
+SPAN_SECONDS = 0.6  # About as long as a run takes by itself.
 
 
 def source(rng: random.Random, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -60,6 +59,7 @@ class World:
     urls: DatabaseUrls
     tenant: str
     folder: Path
+    pods: Pods
     rng: random.Random
     epoch: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -73,7 +73,7 @@ class World:
         self.rows = source(self.rng, self.rows)
         self.file.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
 
-    def start(self, shard: int, shards: int, *, epoch: int | None = None) -> subprocess.Popen[bytes]:
+    def start(self, shard: int, shards: int, *, epoch: int | None = None) -> Pod:
         """A worker of a shard."""
         target = {"tenant": self.tenant, "entity": "talent", "onMissing": "delete"}
         told = {
@@ -91,38 +91,31 @@ class World:
             Variable.DATA: str(self.folder),
             "LOOMA_DATABASE_URL": self.urls.app,
             VARIABLE: ring_file(),
-            "PYTHONPATH": str(TESTS),
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "support.sync_process"],
-            env={**os.environ, **told},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        return self.pods.start(told)
 
-    def strike(self, workers: dict[int, subprocess.Popen[bytes]], shards: int) -> None:
+    def strike(self, workers: dict[int, Pod], shards: int) -> None:
         """One thing goes wrong."""
         fault = self.rng.choice(["kill", "kill", "stop", "cut", "crash", "twin", "freeze", "older"])
         self.done.append(fault)
         worker = workers[self.rng.randrange(shards)]
         if fault in ("kill", "stop"):
-            worker.send_signal(signal.SIGKILL if fault == "kill" else signal.SIGTERM)
+            worker.signal(signal.SIGKILL if fault == "kill" else signal.SIGTERM)
         elif fault in ("cut", "crash"):
             self.hit_database(fault)
         elif fault == "freeze":
-            worker.send_signal(signal.SIGSTOP)
+            worker.signal(signal.SIGSTOP)
             time.sleep(self.rng.uniform(0, 0.3))
-            worker.send_signal(signal.SIGCONT)
+            worker.signal(signal.SIGCONT)
         elif fault == "twin":
             # A second pod of a shard that still has one: its node was thought lost.
             twin = self.start(self.rng.randrange(shards), shards)
             time.sleep(self.rng.uniform(0.3, 1))
-            twin.kill()
-            twin.communicate()
+            twin.signal(signal.SIGKILL)
+            self.pods.ended(twin)
         elif self.epoch > 1:
             late = self.start(0, shards, epoch=self.epoch - 1)
-            _, said = late.communicate(timeout=PATIENCE)
-            assert late.returncode == ExitCode.FENCED, said.decode()
+            assert self.pods.ended(late, seconds=PATIENCE) == ExitCode.FENCED, late.log.read_text()
 
     def hit_database(self, fault: str) -> None:
         """End a worker's connection, or kill its server process, which takes down all of PostgreSQL."""
@@ -145,7 +138,7 @@ class World:
         workers = {shard: self.start(shard, shards) for shard in range(shards)}
         until = time.monotonic() + PATIENCE
         left = set(range(shards))
-        strikes = sorted(self.rng.uniform(0.2, 2.5) for _ in range(faults))
+        strikes = sorted(self.rng.uniform(0, SPAN_SECONDS) for _ in range(faults))
         begun = time.monotonic()
         while left:
             assert time.monotonic() < until, f"shards {left} did not end"
@@ -153,11 +146,10 @@ class World:
                 strikes.pop(0)
                 self.strike(workers, shards)
             for shard in list(left):
-                code = workers[shard].poll()
+                code = self.pods.code(workers[shard])
                 if code is None:
                     continue
-                _, said = workers[shard].communicate()
-                assert code not in (ExitCode.BAD_INPUT, ExitCode.FENCED), said.decode()
+                assert code not in (ExitCode.BAD_INPUT, ExitCode.FENCED), workers[shard].log.read_text()
                 if code == 0:
                     left.discard(shard)
                 else:
@@ -198,14 +190,14 @@ def check(world: World, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(RUNS))
 def test_nothing_is_lost_or_doubled(
-    database_urls: DatabaseUrls, tenant: str, tmp_path: Path, seed: int
+    database_urls: DatabaseUrls, tenant: str, tmp_path: Path, pods: Pods, seed: int
 ) -> None:
-    check(World(database_urls, tenant, tmp_path, random.Random(seed)), seed)  # noqa: S311
+    check(World(database_urls, tenant, tmp_path, pods, random.Random(seed)), seed)  # noqa: S311
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(RUNS, MANY))
 def test_nothing_is_lost_or_doubled_in_many_runs(
-    database_urls: DatabaseUrls, tenant: str, tmp_path: Path, seed: int
+    database_urls: DatabaseUrls, tenant: str, tmp_path: Path, pods: Pods, seed: int
 ) -> None:
-    check(World(database_urls, tenant, tmp_path, random.Random(seed)), seed)  # noqa: S311
+    check(World(database_urls, tenant, tmp_path, pods, random.Random(seed)), seed)  # noqa: S311

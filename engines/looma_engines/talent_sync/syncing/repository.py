@@ -40,7 +40,14 @@ from .source_row import SourceRow
 from .spans import Run, Span
 
 STATEMENT_TIMEOUT_MS = 60_000
-_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC -c jit=off"
+IDLE_TIMEOUT_MS = 60_000
+"""For a transaction in which nothing comes any more: its worker was stopped, and a newer run waits for the fence."""
+_LOST = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+"""So the server gives up a worker whose node is gone, and what it holds, within half a minute."""
+_OPTIONS = (
+    f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC -c jit=off {_LOST}"
+    f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}"
+)
 
 
 class FenceError(Exception):

@@ -55,8 +55,12 @@ PATIENCE_SECONDS = 120.0
 SWEEP, LATE, AGAIN = "sweep", "late", "again"
 """Stages that read nothing new: deletions, what the source changed meanwhile, and what the database was found to lack;
 `BACK_STAGES` are those that write to the source."""
-_GONE = (psycopg.OperationalError, psycopg.InterfaceError)
-"""The database is away, was shut down, or took too long."""
+_GONE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
+"""The database is away, was shut down, or took too long; or it gave this worker up, which had been stopped."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
