@@ -6,7 +6,7 @@ from alembic import op
 from looma_engines.talent_sync.migrations.versions.talent_sync_0012 import LIVE, MARKED, NOTE_MARKS, SCHEMA
 
 revision = "talent_sync_0020"
-down_revision = "talent_sync_0017"
+down_revision = "talent_sync_0019"
 branch_labels = None
 depends_on = None
 

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from looma_core.db.policies import APP_ROLE, isolation, without_tenant_isolation
 
 revision = "talent_sync_0021"
-down_revision = "talent_sync_0017"
+down_revision = "talent_sync_0020"
 branch_labels = None
 depends_on = None
 
