@@ -65,9 +65,7 @@ class AuditService:
         return Page(items=items, next_cursor=cursors.encode(sort=SORT, key=last.at, row_id=last.id))
 
 
-def events(
-    *, filters: Mapping[str, object], span: Span, after: cursors.Position | None
-) -> Select[tuple[AuditRow]]:
+def events(*, filters: Mapping[str, object], span: Span, after: cursors.Position | None) -> Select[AuditRow]:
     """The statement that lists events, the newest first, from after a place."""
     newest = None if after is None else cast("datetime", after.key)
     statement = (
