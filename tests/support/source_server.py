@@ -55,12 +55,14 @@ Fault = dict[str, Any]
 
 
 RECORD = re.compile(r"/api/v1/(talents|companies|jobs)(?:/([^/]+))?")
-OWN = re.compile(r"/api/v1/(talents|companies|jobs)/by-external-id/([0-9a-f-]{36})")
+OWN = re.compile(r"/api/v1/(talents|companies|jobs)/by-external-id/([^/]+)")
+OWN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi" / "zervigo.yaml").read_text())
 PATCHES, NEW = (
     {
         kind: jsonschema.Draft202012Validator(
-            {"$ref": f"#/components/schemas/{name}{form}", "components": DOCUMENT["components"]}
+            {"$ref": f"#/components/schemas/{name}{form}", "components": DOCUMENT["components"]},
+            format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
         )
         for kind, name in (("talents", "Talent"), ("companies", "Company"), ("jobs", "Job"))
     }
@@ -347,6 +349,8 @@ class Handler(BaseHTTPRequestHandler):
                 if not found:
                     self._problem(404, "there is no such record")
                 self._json(200, found[0], {"ETag": _tag(found[0])})
+            if not OWN_ID.fullmatch(name.lower()):
+                self._problem(400, "external_id: write a UUID")
             wrong = self._wrong(kind, body, "application/json", NEW)
             if wrong:
                 self._problem(400, wrong)
