@@ -150,6 +150,7 @@ judging: $(READY) ## 100 canaries that are as good and 100 bad ones, and how the
 
 bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench
+	@$(SUDO) $(BIN)/python -m tests.bench --name bench --only aborts,rollbacks
 	@$(BIN)/python -m tests.bench --only scale
 	@$(BIN)/python -m tests.bench --only records
 	@$(BIN)/python -m tests.bench --only duplicates
