@@ -113,7 +113,10 @@ contract: $(READY) ## Definitions, operator and database against the real API se
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target contract-servers contract-database
 
 contract-servers: $(ASSETS) contract-programs
+	@rm -f $(AUDITED)
 	@$(BIN)/pytest tests/contract -m "not database and not long" -q -n $(CONTRACT_WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
+	@if [ -e $(AUDITED) ]; then cat $(AUDITED); fi
+AUDITED := $(or $(LOOMA_TEST_RESULTS),test-results)/kill-matrix-audited.md
 
 contract-database: $(ASSETS) contract-programs
 	@$(BIN)/coverage run -m pytest tests/unit -m "database and not long" -q -n $(WORKERS) --dist loadfile $(KEYWORD) $(NONE_IS_FINE)
@@ -131,7 +134,9 @@ cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of
 
 scenarios: $(ASSETS) ## What `make test` leaves out for its time: many more examples, and all scenarios of rollouts, models and SyncJobs
 	@$(BIN)/pytest tests/unit -m "(hypothesis or long) and not database" --hypothesis-profile thorough -q -n $(WORKERS) $(KEYWORD) $(NONE_IS_FINE)
+	@rm -f $(AUDITED)
 	@$(SUDO) $(BIN)/pytest tests/contract -m long -q -n $(CONTRACT_WORKERS) $(KEYWORD) $(NONE_IS_FINE)
+	@if [ -e $(AUDITED) ]; then cat $(AUDITED); fi
 	@$(SUDO) env TESTS=tests/e2e MARK="long or not long" tests/on-cluster scenarios $(KEYWORD)
 
 chaos: $(READY) ## All fault tests on a cluster, the long ones too (`make faults`: those of syncs, by seeds)
@@ -152,6 +157,7 @@ judging: $(READY) ## 100 canaries that are as good and 100 bad ones, and how the
 
 bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(SUDO) $(BIN)/python -m tests.bench --name bench
+	@$(SUDO) $(BIN)/python -m tests.bench --name bench --only aborts,rollbacks
 	@$(BIN)/python -m tests.bench --only scale
 	@$(BIN)/python -m tests.bench --only records
 	@$(BIN)/python -m tests.bench --only duplicates

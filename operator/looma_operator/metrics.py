@@ -40,6 +40,13 @@ CANARY_STEP = Gauge(
     "Step of a canary, counted from 0; as many as there are steps when all are over. Absent without a canary.",
     ["namespace", "name"],
 )
+ROLLOUT_SECONDS = Histogram(
+    "looma_operator_rollout_seconds",
+    "Time of one rollout, from the first look at it to its end, in seconds, by strategy and result (Completed, "
+    "RolledBack, Failed, Aborted, Replaced).",
+    ["strategy", "result"],
+    buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400),
+)
 EVENTS = Counter(
     "looma_operator_events_total",
     "Events posted about AIServices, by reason: rollouts that began, ended, failed or were aborted among them.",

@@ -30,11 +30,20 @@ from .kube.newcomers import Newcomers
 from .kube.peers import Peers
 from .kube.read import Reading, find_foreign, parse_model, parse_service, read_service
 from .kube.write import carry_out, event_body, post_event, write_status
-from .metrics import ANALYSIS_VERDICTS, CANARY_STEP, CANARY_WEIGHT, EVENTS, PHASE, RECONCILE_SECONDS
+from .metrics import (
+    ANALYSIS_VERDICTS,
+    CANARY_STEP,
+    CANARY_WEIGHT,
+    EVENTS,
+    PHASE,
+    RECONCILE_SECONDS,
+    ROLLOUT_SECONDS,
+)
 from .names import Phase
 from .notifying.telling import Telling
 from .plan.children import Action, Apply, Notice
 from .plan.conditions import Refusal
+from .plan.durations import Ended, rollout_ended
 from .plan.metric import Order
 from .plan.models import Fetcher
 from .plan.observed import Observed
@@ -83,6 +92,7 @@ class _Conclusion:
     notices: tuple[Notice, ...]
     orders: tuple[Order, ...]
     taken: tuple[tuple[str, Verdict], ...]
+    ended: Ended | None
     again: float
 
 
@@ -250,6 +260,7 @@ class Reconciler:
             notices=tuple(notices),
             orders=orders,
             taken=made.taken,
+            ended=rollout_ended(before, status, now=now),
             again=0.0 if unfinished else again,
         )
 
@@ -275,6 +286,8 @@ class Reconciler:
         self._telling.order(key, status.notifications)
         for metric, verdict in conclusion.taken:
             ANALYSIS_VERDICTS.labels(metric, verdict).inc()
+        if (ended := conclusion.ended) is not None:
+            ROLLOUT_SECONDS.labels(ended.strategy, ended.result).observe(ended.seconds)
         await self._tell(kinds.AI_SERVICE, conclusion.metadata, conclusion.notices)
         for phase in Phase:
             PHASE.labels(namespace=key.namespace, name=key.name, phase=phase).set(status.phase == phase)

@@ -205,6 +205,33 @@ def test_a_recruiter_is_refused_by_the_cluster_itself(
     assert stored(control_plane)["spec"] == service["spec"]
 
 
+ASKED = ["promote", "promote-full", "abort", "retry", "pause", "resume", "restart"]
+
+
+@pytest.mark.parametrize("action", ASKED)
+def test_what_an_operator_asks_for_is_on_the_service_with_the_reason(
+    control_plane: ControlPlane, console: KubeApi, service: dict[str, Any], action: str
+) -> None:
+    acting = ClusterActions(console, namespace=NAMESPACE)
+    acting.ask(OPERATOR, service="resume", action=action, reason="answers are wrong")
+    after = stored(control_plane)
+    request = json.loads(after["metadata"]["annotations"][REQUEST])
+    assert request.pop("id")
+    assert request == {"action": action, "reason": "answers are wrong"}
+    assert after["spec"] == service["spec"]
+
+
+@pytest.mark.parametrize("action", ASKED)
+def test_what_a_recruiter_asks_for_is_refused_by_the_cluster_itself(
+    control_plane: ControlPlane, console: KubeApi, service: dict[str, Any], action: str
+) -> None:
+    with pytest.raises(KubernetesError, match="Forbidden"):
+        ClusterActions(console, namespace=NAMESPACE).ask(
+            RECRUITER, service="resume", action=action, reason="because"
+        )
+    assert stored(control_plane)["metadata"]["resourceVersion"] == service["metadata"]["resourceVersion"]
+
+
 def test_a_revision_that_was_never_kept(console: KubeApi, service: dict[str, Any]) -> None:
     with pytest.raises(UnknownRevision):
         ClusterActions(console, namespace=NAMESPACE).rollback(

@@ -42,6 +42,21 @@ def test_a_service_gets_its_children_and_becomes_ready(looma: Looma):
     assert looma.reasons("first") == {"RevisionCreated", "RolloutStarted", "RolloutCompleted"}
 
 
+def test_kubectl_waits_for_a_service_to_be_ready(looma: Looma):
+    up(looma, "awaited", replicas=2)
+    wait = ("-n", looma.namespace, "wait", "--for=condition=Ready")
+    assert "condition met" in looma.plane.kubectl(*wait, "ais/awaited", "--timeout=5s")
+    code, _ = looma.apply("never", image="broken:1")
+    assert code in (200, 201)
+    looma.play(
+        lambda: looma.status("never").get("phase") == "Progressing",
+        "its pods are waited for",
+        broken=frozenset({"broken:1"}),
+    )
+    said = looma.plane.kubectl(*wait, "ais/never", "--timeout=1s", check=False)
+    assert "condition met" not in said
+
+
 def test_it_comes_to_rest(looma: Looma):
     up(looma, "rest")
     before = looma.replicas[0].get("/metrics")

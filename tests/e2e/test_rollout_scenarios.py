@@ -218,9 +218,21 @@ def test_given_a_rollback_when_it_is_taken_back_in_the_middle_then_the_newer_ver
     to_the_pause(cluster, probe)
     cluster.kubectl_looma("promote", probe.name)
     probe.wait(stable="r2", sentence="the second version serves")
+    gone(cluster, probe, "r1")
+    # It has no pods, so that going back takes at least their start.
     probe.apply(replicas=REPLICAS, rollout=CANARY)
+    middle = cluster.watch(
+        "aiservice",
+        probe.name,
+        lambda found: current(found) and found["status"].get("targetRevision") == "r1",
+        sentence="it goes back to the first version",
+    )
+    assert middle["status"]["stableRevision"] == "r2", "it is in the middle"
+    assert middle["status"]["lastRollback"]["to"] == "r1"
     probe.apply(replicas=REPLICAS, rollout=CANARY, version="2")
-    probe.wait(stable="r2", sentence="the second version serves again")
+    done = probe.wait(stable="r2", sentence="the second version serves again")
+    rollback = done["status"]["lastRollback"]
+    assert (rollback["from"], rollback["to"]) == ("r1", "r2")
     gone(cluster, probe, "r1")
 
 
@@ -276,14 +288,18 @@ def test_given_a_canary_halfway_when_the_strategy_becomes_blue_green_then_it_ser
     to_the_pause(cluster, probe)
     probe.apply(replicas=REPLICAS, rollout=BLUE_GREEN, version="2")
 
-    def decided(service: Object) -> bool:
-        status = service["status"]
-        weight = (status.get("canary") or {}).get("weight", {}).get("requested", 0)
-        return current(service) and weight in (0, 50, 100)
+    seen: list[float] = []
 
-    cluster.watch("aiservice", probe.name, decided, sentence="it goes on as blue-green", seconds=60)
-    cluster.kubectl_looma("promote", probe.name, "--full")
-    probe.wait(stable="r2", sentence="the new version serves")
+    def took_over(service: Object) -> bool:
+        canary = service["status"].get("canary") or {}
+        if current(service) and canary.get("revision") == "r2":
+            seen.append(canary["weight"]["requested"])
+        return current(service) and service["status"].get("stableRevision") == "r2"
+
+    # Its step is beyond those of blue-green, so that nobody is asked once more.
+    cluster.watch("aiservice", probe.name, took_over, sentence="it goes on as blue-green", seconds=60)
+    assert seen == sorted(seen), "it goes to everything and not back"
+    assert set(seen) <= {50, 100}, "half until all of its pods answer, then everything"
     gone(cluster, probe, "r1")
     traffic.mark("done")
     more(traffic, 50)

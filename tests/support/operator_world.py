@@ -6,6 +6,7 @@ the same functions as in production (`kube.read`), so only HTTP is left out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -54,7 +55,7 @@ def spec(**changes: Any) -> Object:
 
 @dataclass
 class World:
-    """One AIService and its children; `broken` images never come up.
+    """One AIService and its children; `broken` images never come up, pods of `ill` ones answer no more.
 
     `answer` is what a measurement reads; it is there by the next tick, and gone with a crash.
     """
@@ -71,6 +72,7 @@ class World:
     gateway: ParentGateway = field(default_factory=ParentGateway)
     fetcher: Fetcher = field(default_factory=Fetcher)
     broken: set[str] = field(default_factory=set)
+    ill: set[str] = field(default_factory=set)
     author: Author = field(default_factory=lambda: Author(name="ada", reason="because"))
     now: datetime = START
     generation: int = 1
@@ -220,6 +222,7 @@ class World:
                 image = child["spec"]["template"]["spec"]["containers"][0]["image"]
                 before = child.get("status", {}).get("availableReplicas", 0)
                 available = min(before, wanted) if image in self.broken else wanted
+                available = 0 if image in self.ill else available
                 child["status"] = {
                     "replicas": wanted,
                     "readyReplicas": available,
@@ -244,7 +247,12 @@ class World:
     @property
     def serving(self) -> int:
         """Pods that answer, of all revisions."""
-        return sum(pods.serving for pods in _pods(self.children).values())
+        return sum(self.serving_of.values())
+
+    @property
+    def serving_of(self) -> dict[str, int]:
+        """Pods that answer, by revision."""
+        return {name: pods.serving for name, pods in _pods(self.children).items()}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -269,3 +277,35 @@ class World:
 def reasons(world: World) -> list[EventReason]:
     """Reasons of the events that were told so far."""
     return [notice.reason for notice in world.notices]
+
+
+def weights(world: World) -> dict[str, int]:
+    """What the route gives each Service of those requests that ask for no revision by a header."""
+    rule = world.children[kinds.HTTP_ROUTE.name, "resume"]["spec"]["rules"][0]
+    return {ref["name"].removeprefix("resume-"): ref["weight"] for ref in rule["backendRefs"]}
+
+
+def turn(world: World, *, rounds: int = 1, seconds: float = 1) -> None:
+    """So many looks, with pods, gateways and what is measured that follow each."""
+    for _ in range(rounds):
+        world.look()
+        _follow(world)
+        world.tick(seconds)
+        _follow(world)
+
+
+def _follow(world: World) -> None:
+    """The gateway does what the route says, and tells it by revision."""
+    if (kinds.HTTP_ROUTE.name, "resume") not in world.children:
+        return
+    parts = weights(world)
+    stable, whole = world.status.get("stableRevision", ""), parts.pop("stable", 0)
+    if whole and stable:
+        parts[stable] = parts.get(stable, 0) + whole
+    world.gateway_gives("gateway-1", **parts)
+
+
+def ask(world: World, action: str, number: int = 1) -> None:
+    """Somebody asks for an action of a rollout by the annotation; another number is another request."""
+    request = {"id": f"{action}-{number}", "action": action}
+    world.annotations = {"looma.dev/request": json.dumps(request)}

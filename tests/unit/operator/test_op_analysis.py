@@ -13,7 +13,7 @@ from looma_operator.names import EventReason
 from looma_operator.plan.judging import Reading, Sample
 from looma_operator.plan.metric import Order, verdict_of
 from looma_operator.resources_analysis import Analysis, MetricStatus, Verdict
-from support.operator_world import World, reasons, spec
+from support.operator_world import World, ask, reasons, spec, turn, weights
 
 GOOD, BAD, LITTLE, DOWN = "good", "bad", "little", "down"
 HARDLY = "hardly by chance"
@@ -47,34 +47,6 @@ def says(what: str) -> Reading:
     numbers = {GOOD: (200.0, 0.0), BAD: (100.0, 100.0), LITTLE: (5.0, 0.0), HARDLY: (198.0, 2.0)}[what]
     samples = [sample for n in range(2, 60) for sample in of(f"r{n}", *numbers)]
     return Reading(samples=(*of("r1", 900.0, 0.0), *samples))
-
-
-def weights(world: World) -> dict[str, int]:
-    rule = world.children["HTTPRoute", "resume"]["spec"]["rules"][0]
-    return {ref["name"].removeprefix("resume-"): ref["weight"] for ref in rule["backendRefs"]}
-
-
-def turn(world: World, *, rounds: int = 1, seconds: float = 1) -> None:
-    """So many looks, with pods, gateways and Prometheus that follow each."""
-    for _ in range(rounds):
-        world.look()
-        _follow(world)
-        world.tick(seconds)
-        _follow(world)
-
-
-def _follow(world: World) -> None:
-    if ("HTTPRoute", "resume") not in world.children:
-        return
-    given_ = weights(world)
-    stable, whole = world.status.get("stableRevision", ""), given_.pop("stable", 0)
-    if whole and stable:
-        given_[stable] = whole
-    world.gateway_gives("gateway-1", **given_)
-
-
-def ask(world: World, action: str, number: int = 1) -> None:
-    world.annotations = {"looma.dev/request": json.dumps({"id": f"{action}-{number}", "action": action})}
 
 
 def begun(rollout: dict, what: str = GOOD) -> World:

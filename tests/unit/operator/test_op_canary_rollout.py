@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from looma_operator.names import EventReason
-from support.operator_world import World, reasons, spec
+from support.operator_world import World, ask, reasons, spec, turn, weights
 
 STEPS = [{"setWeight": 25}, {"pause": {"seconds": 30}}, {"setWeight": 50}, {"pause": {}}]
 ROLLOUT = {"strategy": "Canary", "steps": STEPS, "progressDeadlineSeconds": 60}
-
-
-def weights(world: World) -> dict[str, int]:
-    """What the route gives each Service of those requests that ask for no revision by a header."""
-    rule = world.children["HTTPRoute", "resume"]["spec"]["rules"][0]
-    return {ref["name"].removeprefix("resume-"): ref["weight"] for ref in rule["backendRefs"]}
-
-
-def follow(world: World) -> None:
-    """The gateway does what the route says, and tells it by revision."""
-    given_ = weights(world)
-    stable = world.status.get("stableRevision", "")
-    whole = given_.pop("stable", 0)
-    if whole and stable:
-        given_[stable] = given_.get(stable, 0) + whole
-    world.gateway_gives("gateway-1", **given_)
-
-
-def turn(world: World, *, rounds: int = 1, seconds: float = 1) -> None:
-    """So many looks, with pods and gateways that follow each."""
-    for _ in range(rounds):
-        world.look()
-        if ("HTTPRoute", "resume") in world.children:
-            follow(world)
-        world.tick(seconds)
-        if ("HTTPRoute", "resume") in world.children:
-            follow(world)
-
-
-def ask(world: World, action: str, number: int = 1) -> None:
-    world.annotations = {"looma.dev/request": json.dumps({"id": f"{action}-{number}", "action": action})}
 
 
 @pytest.fixture
@@ -344,63 +310,6 @@ def test_a_pause_forgets_no_pods_that_stay():
     world.change(paused=False)
     turn(world, rounds=5)
     assert world.counts == {"r1": 4, "r2": 4}
-
-
-events = st.lists(
-    st.sampled_from(
-        [
-            "look",
-            "look",
-            "look",
-            "new",
-            "back",
-            "abort",
-            "retry",
-            "promote",
-            "promote-full",
-            "pause",
-            "resume",
-            "scale",
-            "crash",
-        ]
-    ),
-    min_size=5,
-    max_size=40,
-)
-
-
-@settings(max_examples=settings().max_examples // 5)
-@given(events=events, rollout=st.sampled_from([ROLLOUT, BLUE_GREEN]))
-def test_whatever_happens_weights_are_whole_carried_and_all_ends(events, rollout):
-    world = World(spec=spec(rollout=rollout))
-    turn(world, rounds=12)
-    for number, event in enumerate(events):
-        match event:
-            case "new":
-                world.change(image=f"looma-engine:{number + 10}")
-            case "back":
-                world.change(image="looma-engine:1")
-            case "scale":
-                world.change(replicas=1 + number % 6)
-            case "crash":
-                world.look(crash_after=number % 3)
-            case "abort" | "retry" | "promote" | "promote-full" | "pause" | "resume":
-                ask(world, event, number)
-        turn(world, rounds=3)
-        parts = weights(world)
-        assert sum(parts.values()) == 100
-        for name, weight in parts.items():
-            if weight:
-                assert world.counts.get(name, 0) > 0
-        assert sum(parts[name] for name in parts if world.counts.get(name)) == 100
-    # Every state has a way to the end: the spec of the first revision, and time.
-    world.change(image="looma-engine:1")
-    ask(world, "retry", 999)
-    turn(world, rounds=80)
-    ask(world, "promote-full", 1000)
-    turn(world, rounds=40)
-    assert world.status["phase"] == "Ready"
-    assert weights(world) == {world.status["stableRevision"]: 100}
 
 
 def test_a_weight_that_is_reduced_without_a_gateway_leaves_no_fewer_pods_than_asked_for():

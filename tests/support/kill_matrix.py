@@ -1,0 +1,28 @@
+"""What the kill matrices share: where their table is written, and how many of the kills must have struck."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+# Conflicts and what is told last come in one time and not in another, so a few writes of the calm time are not reached.
+STRUCK = 0.9
+
+
+def too_few(writes: int, struck: int) -> list[str]:
+    """What is wrong with so many kills that struck, of two for each write of the calm time; empty if nothing is.
+
+    A matrix whose kills do not strike shows nothing, however alike its ends are.
+    """
+    meant = 2 * writes
+    if meant and struck >= STRUCK * meant:
+        return []
+    return [f"{struck} of {meant} kills struck"]
+
+
+def keep(lines: Sequence[str], file: str) -> None:
+    """Write the table beside the other results, from where `make` shows it."""
+    folder = Path(os.environ.get("LOOMA_TEST_RESULTS", "test-results"))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text("\n".join(lines) + "\n")
