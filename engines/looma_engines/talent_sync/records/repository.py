@@ -228,8 +228,9 @@ class RecordRepository(Generic[DraftT, RecordT]):
         statement = statement.where(*await self._looked_up(filters))
         statement = statement.where(*_have(self._row.search, words))
         rows = await self._session.stream_scalars(statement.execution_options(yield_per=STREAMED_AT_ONCE))
-        async for row in rows:
-            yield self._record(row, {})
+        async for part in rows.partitions():
+            for record in await self._records(part):
+                yield record
 
     async def _searched(self, statement: Select[RecordRow], words: list[str]) -> Searched:
         """The statement for those alone that have all the words, by the shorter of two roads."""
