@@ -213,11 +213,26 @@ def ended(worker: subprocess.Popen[bytes]) -> tuple[int, str]:
     return worker.returncode, said.decode()
 
 
+MISSED = ("the source was cut off", "Retrying")
+"""What the worker's log says once it misses the source: while it read, or when it was about to."""
+
+
+def until_missed(worker: subprocess.Popen[bytes]) -> None:
+    """Until the worker has noticed that the source is gone; one that ends before fails the test."""
+    assert worker.stderr is not None
+    told = []
+    for line in worker.stderr:
+        told.append(line.decode())
+        if any(words in told[-1] for words in MISSED):
+            return
+    raise AssertionError(f"the worker ended and missed no source:\n{''.join(told)}")
+
+
 def test_a_source_that_comes_back_is_read_on(job: Job) -> None:
     worker = job.start()
     job.wait_for(100, worker)
     job.killable.kill()
-    time.sleep(1)
+    until_missed(worker)
     assert worker.poll() is None, "it waits"
     # One of the servers has nothing at first, and is not to be asked before it has what it had.
     worker.send_signal(signal.SIGSTOP)

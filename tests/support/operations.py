@@ -97,7 +97,6 @@ CALLS: dict[str, Call] = {
         {"kind": "worked_at", "talent_id": "{talents}", "company_id": "{companies}"},
         {"title": "Changed"},
         refers=True,
-        in_files=False,
     ),
     **_records("skills", {"name_en": "Something"}, {"name_zh": "Changed"}, in_files=False),
     f"GET {API}/skills/lookup": Call(params={"text": "some"}),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from looma_core.metrics import Metrics
 
+SLOW_SECONDS = 0.05
+"""A statement that takes longer is slow; one of the bounds below, so that both metrics agree."""
 WAIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -85,18 +87,26 @@ class PoolCollector(Collector):
 
 
 def measure_statements(engine: Engine, metrics: Metrics) -> None:
-    """Have an engine tell how long its statements take."""
+    """Have an engine tell how long its statements take, and how many are slow."""
     seconds = metrics.histogram(
         "looma_database_statement_seconds",
         "Time of statements, as the process waits for them.",
         buckets=WAIT_BUCKETS,
     )
 
+    slow = metrics.counter(
+        "looma_database_slow_statements_total",
+        f"Statements that took longer than {SLOW_SECONDS} s, as the process waits for them.",
+    )
+
     def begins(*given: Any) -> None:
         given[4].looma_begun = time.monotonic()
 
     def ended(*given: Any) -> None:
-        seconds.observe(time.monotonic() - given[4].looma_begun)
+        taken = time.monotonic() - given[4].looma_begun
+        seconds.observe(taken)
+        if taken > SLOW_SECONDS:
+            slow.inc()
 
     event.listen(engine, "before_cursor_execute", begins)
     event.listen(engine, "after_cursor_execute", ended)

@@ -22,7 +22,12 @@ from looma_engines.talent_sync.duplicates.scanning import Scanner
 from looma_engines.talent_sync.exchange.exporting import Exporter, Slots
 from looma_engines.talent_sync.exchange.importing import Importer
 from looma_engines.talent_sync.exchange.metrics import exchange_metrics
-from looma_engines.talent_sync.exchange.routes import CompanyExchange, JobExchange, TalentExchange
+from looma_engines.talent_sync.exchange.routes import (
+    CompanyExchange,
+    JobExchange,
+    RelationExchange,
+    TalentExchange,
+)
 from looma_engines.talent_sync.jobs import JOBS
 from looma_engines.talent_sync.models import BRANCH, SCHEMA
 from looma_engines.talent_sync.privacy.ring import RingError, read
@@ -141,7 +146,7 @@ def create(settings: EngineSettings, *, verifier: TokenVerifier | None = None) -
             routed(TalentController, TalentExchange, TALENTS),
             routed(CompanyController, CompanyExchange, COMPANIES),
             routed(JobController, JobExchange, JOBS),
-            routed(RelationController, None, RELATIONS),
+            routed(RelationController, RelationExchange, RELATIONS),
             of.sync_runs(),
             of.duplicates(cipher, Scanner(secret_of(settings.file_keys))),
             of.rights(cipher, ledger),

@@ -66,6 +66,7 @@ def test_whole_records_have_all_points():
     [
         ({"name": "12"}, "company.name.letters", "name"),
         ({"name": "info@example.org"}, "company.name.plausible", "name"),
+        ({"name": "www.example.org"}, "company.name.plausible", "name"),
         ({"website": "www.example.org"}, "company.website.format", "website"),
         (
             {"registration_number": "91350100M000100Y40"},

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from looma_core.api.company import CompanyDraft
 from looma_core.api.job import JobDraft, Salary
 from looma_core.api.person import Education, Experience
+from looma_core.api.relation import RelationDraft
 from looma_core.api.talent import TalentDraft
 from looma_core.problems import ValidationProblem
 from looma_engines.talent_sync.exchange.cells import defused, joined, restored, split
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
 
     from looma_engines.talent_sync.exchange.reading import Format
 
-DRAFTS: dict[str, type[msgspec.Struct]] = {"talent": TalentDraft, "company": CompanyDraft, "job": JobDraft}
+DRAFTS: dict[str, type[msgspec.Struct]] = {
+    "talent": TalentDraft,
+    "company": CompanyDraft,
+    "job": JobDraft,
+    "relation": RelationDraft,
+}
 
 # What spreadsheets and separators make much of comes often.
 TEXTS = st.text(
@@ -93,10 +99,23 @@ JOBS = st.builds(
     closes_on=st.none() | st.dates(),
     language=LANGUAGES,
 )
+RELATIONS = st.builds(
+    RelationDraft,
+    kind=st.sampled_from(["works_at", "knows"]),
+    talent_id=st.uuids(),
+    company_id=st.none() | st.uuids(),
+    job_id=st.none() | st.uuids(),
+    other_talent_id=st.none() | st.uuids(),
+    title=OPTIONAL,
+    starts_on=st.none() | st.dates(),
+    ends_on=st.none() | st.dates(),
+    note=OPTIONAL,
+)
 ANY_DRAFT = st.one_of(
     TALENTS.map(lambda draft: ("talent", draft)),
     COMPANIES.map(lambda draft: ("company", draft)),
     JOBS.map(lambda draft: ("job", draft)),
+    RELATIONS.map(lambda draft: ("relation", draft)),
 )
 
 

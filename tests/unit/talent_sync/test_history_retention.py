@@ -1,4 +1,4 @@
-"""Partitions of the history: which there should be, by properties, and that the owner's upkeep makes them so."""
+"""Partitions of history, audit and moves: which there should be, and that the owner's upkeep makes them so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from sqlalchemy import create_engine
 from looma_core.db.migrate import migrate
 from looma_engines.talent_sync.retention.plan import (
     AHEAD,
+    AUDIT,
     DEFAULT,
+    HISTORY,
+    MOVES,
+    Partitioned,
     month_named,
     month_of,
     moved,
@@ -86,11 +90,27 @@ def test_months_are_counted_and_named_both_ways(month, by) -> None:
 # ---- the database ------------------------------------------------------------------------------------------
 
 TODAY = date(2030, 5, 17)
-SAID = """
-    INSERT INTO talent_sync.record_history
-        (tenant, entity, record_id, version, changed_at, origin, action, changes)
-    VALUES ('t', 'talent', %s, 1, %s, 'api', 'create', '{}')
+SAID = {
+    HISTORY: """
+        INSERT INTO talent_sync.record_history
+            (tenant, entity, record_id, version, changed_at, origin, action, changes)
+        VALUES ('t', 'talent', %(id)s, 1, %(at)s, 'api', 'create', '{}')
+    """,
+    AUDIT: """
+        INSERT INTO talent_sync.audit_events (tenant, id, at, action, entity)
+        VALUES ('t', %s, %s, 'read-record', 'talent')
+    """,
+    MOVES: """
+        INSERT INTO talent_sync.application_moves
+            (tenant, application_id, moved_at, number, action, to_stage, kind)
+        VALUES ('t', %s, %s, 1, 'create', 'applied', 'open')
+    """,
+}
+APPLIED = """
+    INSERT INTO talent_sync.applications (tenant, id, relation_id, talent_id, job_id, stage, kind, since)
+    VALUES ('t', %(id)s, %(id)s, %(id)s, %(id)s, 'applied', 'open', now())
 """
+EACH = pytest.mark.parametrize("of", [HISTORY, AUDIT, MOVES], ids=lambda of: of.table)
 
 
 @pytest.fixture
@@ -106,33 +126,40 @@ def owner(database: DatabaseUrls) -> Iterator[Engine]:
     engine.dispose()
 
 
-def partitions(urls: DatabaseUrls) -> dict[str, str]:
+def partitions(urls: DatabaseUrls, of: Partitioned = HISTORY) -> dict[str, str]:
     with psycopg.connect(urls.admin) as connection:
         rows = connection.execute(
             "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c"
-            " ON c.oid = i.inhrelid WHERE i.inhparent = 'talent_sync.record_history'::regclass"
+            " ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass",
+            [f"talent_sync.{of.table}"],
         )
         return dict(rows.fetchall())
 
 
-def say(urls: DatabaseUrls, *times: datetime) -> None:
+def say(urls: DatabaseUrls, *times: datetime, of: Partitioned = HISTORY) -> None:
     with psycopg.connect(urls.admin) as connection:
         for at in times:
-            connection.execute(SAID, [uuid.uuid4(), at])
+            number = uuid.uuid4()
+            if of is MOVES:
+                # Moves are of an application that is there; what that refers to is not looked at here.
+                connection.execute("SET LOCAL session_replication_role = replica")
+                connection.execute(APPLIED, {"id": number})
+                connection.execute("SET LOCAL session_replication_role = origin")
+            connection.execute(SAID[of], [number, at])
 
 
-def where(urls: DatabaseUrls) -> list[tuple[str, str]]:
+def where(urls: DatabaseUrls, of: Partitioned = HISTORY) -> list[tuple[str, str]]:
     """Each entry's day, and the partition that it is in."""
     with psycopg.connect(urls.admin) as connection:
         return connection.execute(
-            "SELECT to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), tableoid::regclass::text"
-            " FROM talent_sync.record_history ORDER BY changed_at"
+            f"SELECT to_char({of.column} AT TIME ZONE 'UTC', 'YYYY-MM-DD'), tableoid::regclass::text"  # noqa: S608 - our own names
+            f" FROM talent_sync.{of.table} ORDER BY {of.column}"
         ).fetchall()
 
 
-def kept(owner: Engine, *, months: int = 2, today: date = TODAY) -> None:
+def kept(owner: Engine, *, months: int = 2, today: date = TODAY, of: Partitioned = HISTORY) -> None:
     with owner.begin() as connection:
-        assert keep(connection, months=months, today=today) is not None
+        assert keep(connection, months=months, today=today, of=of) is not None
 
 
 def test_a_migration_makes_this_month_and_the_next(database) -> None:
@@ -141,43 +168,47 @@ def test_a_migration_makes_this_month_and_the_next(database) -> None:
     assert set(partitions(database)) == wanted | {DEFAULT}
 
 
-def test_upkeep_makes_months_and_drops_old_ones_with_their_rows(database, owner) -> None:
-    kept(owner, today=date(2030, 1, 31))
-    say(database, datetime(2030, 2, 28, 23, 59, 59, tzinfo=UTC), datetime(2030, 3, 1, tzinfo=UTC))
-    kept(owner)
-    found = partitions(database)
-    months = [f"record_history_2030_{month:02}" for month in (3, 4, 5, 6, 7, 8)]
+@EACH
+def test_upkeep_makes_months_and_drops_old_ones_with_their_rows(database, owner, of) -> None:
+    kept(owner, today=date(2030, 1, 31), of=of)
+    say(database, datetime(2030, 2, 28, 23, 59, 59, tzinfo=UTC), datetime(2030, 3, 1, tzinfo=UTC), of=of)
+    kept(owner, of=of)
+    found = partitions(database, of)
+    months = [f"{of.table}_2030_{month:02}" for month in (3, 4, 5, 6, 7, 8)]
     assert set(months) <= set(found)
-    assert "record_history_2030_02" not in found
-    assert found["record_history_2030_03"] == (
+    assert f"{of.table}_2030_02" not in found
+    assert found[f"{of.table}_2030_03"] == (
         "FOR VALUES FROM ('2030-03-01 00:00:00+00') TO ('2030-04-01 00:00:00+00')"
     )
-    assert where(database) == [("2030-03-01", "talent_sync.record_history_2030_03")]
-    again = partitions(database)
-    kept(owner)
-    assert partitions(database) == again == found
+    assert where(database, of) == [("2030-03-01", f"talent_sync.{of.table}_2030_03")]
+    again = partitions(database, of)
+    kept(owner, of=of)
+    assert partitions(database, of) == again == found
 
 
-def test_no_write_fails_for_want_of_a_partition_and_its_row_is_moved_later(database, owner) -> None:
+@EACH
+def test_no_write_fails_for_want_of_a_partition_and_its_row_is_moved_later(database, owner, of) -> None:
     early, late = datetime(2029, 12, 31, 23, tzinfo=UTC), datetime(2030, 5, 1, tzinfo=UTC)
     far = datetime(2031, 1, 1, tzinfo=UTC)
-    say(database, early, late, far)
-    assert {partition for _, partition in where(database)} == {f"talent_sync.{DEFAULT}"}
-    kept(owner)
-    assert where(database) == [
-        ("2030-05-01", "talent_sync.record_history_2030_05"),
-        ("2031-01-01", "talent_sync.record_history_2031_01"),
+    say(database, early, late, far, of=of)
+    assert {partition for _, partition in where(database, of)} == {f"talent_sync.{of.default}"}
+    kept(owner, of=of)
+    assert where(database, of) == [
+        ("2030-05-01", f"talent_sync.{of.table}_2030_05"),
+        ("2031-01-01", f"talent_sync.{of.table}_2031_01"),
     ], "what is too old is gone from the default partition as well"
 
 
-def test_what_was_made_is_closed_as_the_rest(database, owner) -> None:
-    say(database, datetime(2030, 5, 1, tzinfo=UTC))
-    kept(owner)
+@EACH
+def test_what_was_made_is_closed_as_the_rest(database, owner, of) -> None:
+    say(database, datetime(2030, 5, 1, tzinfo=UTC), of=of)
+    kept(owner, of=of)
     with psycopg.connect(database.admin) as connection:
         rows = connection.execute(
-            "SELECT relname, relrowsecurity AND relforcerowsecurity, has_table_privilege('looma_app', oid, 'SELECT'),"
+            "SELECT relname, relrowsecurity AND relforcerowsecurity, has_table_privilege('looma_app', c.oid, 'SELECT'),"
             " (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) FROM pg_class c"
-            " WHERE relname LIKE 'record\\_history\\_%' AND relkind = 'r'"
+            " JOIN pg_inherits i ON i.inhrelid = c.oid WHERE i.inhparent = %s::regclass AND relkind = 'r'",
+            [f"talent_sync.{of.table}"],
         ).fetchall()
     assert len(rows) == AHEAD + 2, "this month, the next ones and the default one"
     assert all(row[1:] == (True, False, 1) for row in rows), rows

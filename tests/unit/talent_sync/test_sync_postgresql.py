@@ -152,6 +152,24 @@ def test_an_incremental_run_reads_what_changed_and_no_more(
     assert first["watermark"] < second["watermark"] == latest["watermark_before"]
 
 
+def test_a_time_to_come_hides_no_change_that_is_made_today(runs: Runs, crm: Crm) -> None:
+    """The clock of somebody who writes there is ten years ahead."""
+    incremental(runs)
+    crm.add(1, 2, changed="2026-01-01T00:00:00Z")
+    crm.do("UPDATE people SET changed = now() + interval '10 years' WHERE number = 1")
+    assert runs.one().created == 2
+    crm.do("UPDATE people SET title = 'Today', changed = now() WHERE number = 2")
+    crm.do("INSERT INTO people (number, name) VALUES (3, 'Ada Today')")
+    report = runs.one()
+    assert "read what changed since" in report.message
+    assert (report.created, report.updated, report.unchanged) == (1, 1, 1), (
+        "the one of 2036 is read each time"
+    )
+    assert (runs.talents()["2"]["headline"], set(runs.talents())) == ("Today", {"1", "2", "3"})
+    crm.do("UPDATE people SET title = 'Mended', changed = now() WHERE number = 1")
+    assert (runs.one().updated, runs.talents()["1"]["headline"]) == (1, "Mended")
+
+
 def test_rows_without_a_time_are_read_each_time(runs: Runs, crm: Crm) -> None:
     incremental(runs)
     crm.do("ALTER TABLE people ALTER changed DROP NOT NULL")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 
 from looma_core.api.syncjob import ExitCode, ShardReport
 from looma_engines.sync_worker.frame import FAILED, run
@@ -16,13 +17,22 @@ from looma_engines.sync_worker.inputs import Inputs
 from looma_engines.talent_sync.syncing.worker import RecordsWorker
 from support.database import DatabaseUrls
 from support.key_ring import KEYS
-from support.remote_sources import SourceServer, source_server
+from support.remote_sources import (
+    ACCESS_KEY,
+    BUCKET,
+    SECRET_KEY,
+    S3Server,
+    SourceServer,
+    s3_server,
+    source_server,
+)
 from support.source_server import STATIC_TOKEN
 from support.sync_checker import differences, expected
 from support.sync_runs import Runs, person
 from support.sync_server import seen_by
 
-pytestmark = pytest.mark.database
+# Where nothing is compiled yet, the store itself takes minutes.
+pytestmark = [pytest.mark.database, pytest.mark.timeout(1800)]
 LIST = "/api/v1/talents"
 PATIENCE = 1.0
 Json = dict[str, Any]
@@ -39,6 +49,7 @@ class RemoteRuns(Runs):
     """A SyncJob whose source is elsewhere; `people` is what the source has."""
 
     elsewhere: SourceServer | None = None
+    store: S3Server | None = None
 
     @property
     def there(self) -> SourceServer:
@@ -51,6 +62,8 @@ class RemoteRuns(Runs):
         given = super().inputs(**changes)
         given.credentials.mkdir(exist_ok=True)
         (given.credentials / "token").write_text(STATIC_TOKEN)
+        (given.credentials / "access_key_id").write_text(ACCESS_KEY)
+        (given.credentials / "secret_access_key").write_text(SECRET_KEY)
         return given
 
     def worker(self, given: Inputs, **changes: Any) -> RecordsWorker:
@@ -58,14 +71,22 @@ class RemoteRuns(Runs):
         return super().worker(given, **{"patience": PATIENCE, **changes})
 
     def has(self, people: list[Json]) -> None:
-        """What the source has from now on: the platform's list, and the file of the web server."""
+        """What the source has from now on: the platform's list, the web server's file, and the store's object."""
         self.there.put("talents", people)
         self.write(people)
+        if self.store is not None:
+            self.store.put("people.jsonl", (self.folder / "people.jsonl").read_bytes())
         (self.folder / "people.jsonl").replace(self.there.file("people.jsonl"))
 
     def differences(self) -> list[str]:
         """What an independent checker finds that is not as the source has it."""
         return differences(self.urls.app_libpq, self.tenant, expected(self.there.file("people.jsonl")), KEYS)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as found:
+        yield found
 
 
 @pytest.fixture
@@ -92,6 +113,16 @@ def from_the_web(runs: RemoteRuns) -> None:
     runs.source = {"type": "http", "url": f"{runs.there.url}/files/people.jsonl", "format": "jsonl"}
 
 
+def from_a_store(runs: RemoteRuns) -> None:
+    assert runs.store is not None
+    runs.source = {
+        "type": "s3",
+        "url": f"s3://{BUCKET}/people.jsonl",
+        "format": "jsonl",
+        "endpoint": runs.store.url,
+    }
+
+
 BOTH = pytest.mark.parametrize("begin", [from_zervigo, from_the_web])
 
 
@@ -102,9 +133,7 @@ def failed(runs: RemoteRuns) -> ShardReport:
     return report
 
 
-@BOTH
-@pytest.mark.parametrize("shards", [1, 3])
-def test_all_lands_and_changes_and_goes(runs: RemoteRuns, begin: Any, shards: int) -> None:
+def lands_and_changes_and_goes(runs: RemoteRuns, begin: Any, shards: int) -> None:
     begin(runs)
     runs.target = {"onMissing": "delete", "conflictPolicy": {"default": "source"}}
     people = [person(number) for number in range(100, 140)]
@@ -120,6 +149,18 @@ def test_all_lands_and_changes_and_goes(runs: RemoteRuns, begin: Any, shards: in
     assert sum(report.verified or 0 for report in reports) == 31
     reports = runs.run(shards=shards)
     assert sum(report.unchanged for report in reports) == 31
+
+
+@BOTH
+@pytest.mark.parametrize("shards", [1, 3])
+def test_all_lands_and_changes_and_goes(runs: RemoteRuns, begin: Any, shards: int) -> None:
+    lands_and_changes_and_goes(runs, begin, shards)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_all_of_a_store_lands_and_changes_and_goes(runs: RemoteRuns, store: S3Server, shards: int) -> None:
+    runs.store = store
+    lands_and_changes_and_goes(runs, from_a_store, shards)
 
 
 @BOTH
@@ -160,12 +201,19 @@ def test_a_list_that_does_not_say_that_it_ends_deletes_nothing(runs: RemoteRuns)
 
 
 @BOTH
-def test_a_source_that_is_down_is_tried_again_and_others_do_not_know(runs: RemoteRuns, begin: Any) -> None:
+def test_a_source_that_is_down_is_tried_again_and_others_do_not_know(
+    runs: RemoteRuns, begin: Any, client: TestClient[Any], auth: dict[str, str]
+) -> None:
     runs.has([person(number) for number in range(100, 130)])
     runs.there.kill()
     begin(runs)
     report = failed(runs)
     assert report.message == "SourceAwayError, see the pod's log"
+    # Nor do people, who go on with what is here.
+    made = client.post("/api/v1/talents", json={"full_name": "Ada Meanwhile"}, headers=auth)
+    assert made.status_code == 201, made.text
+    listed = client.get("/api/v1/talents", headers=auth)
+    assert [item["full_name"] for item in listed.json()["items"]] == ["Ada Meanwhile"]
     away = runs.source
     # A run of another SyncJob, of a file, beside it.
     runs.source = {}

@@ -90,6 +90,10 @@ def test_a_field_that_both_sides_changed(
     assert (report.conflicts, report.resolved) == (1, int(resolution != "open"))
     (conflict,) = runs.rows("SELECT * FROM talent_sync.sync_conflicts")
     assert (conflict["field"], conflict["resolution"]) == ("headline", resolution)
+    if when == "2099-05-01T12:00:00Z":
+        assert conflict["reason"] == "the source's change is the later one", (
+            "a clock that is ahead wins, and is told"
+        )
     assert (conflict["base"], conflict["source"], conflict["target"]) == ("Before", "Theirs", "Ours")
     assert conflict["reason"]
     again = runs.one()

@@ -10,7 +10,7 @@ from looma_core.api.reading import read
 from looma_core.api.source import Source, SourceType
 from looma_core.problems import FieldError, ValidationProblem
 from looma_engines.talent_sync.exchange.cells import restored
-from looma_engines.talent_sync.exchange.columns import from_columns
+from looma_engines.talent_sync.exchange.columns import TOLD, from_columns
 from looma_engines.talent_sync.exchange.reading import Format
 
 _TIMES = ("created_at", "updated_at")
@@ -40,16 +40,15 @@ def candidate(entity_name: str, file_format: Format, values: Mapping[str, Any]) 
     | csv    | `id`, `version`, `source_type`, `source_ref`   | the other columns               |
     | jsonl  | `id`, `version`, `source`                      | the other members               |
 
-    `created_at` and `updated_at` are passed over, so that what was exported can be imported.
+    `created_at`, `updated_at` and the columns of `TOLD` are passed over, so that what was exported can be imported.
 
     Raises:
         ValidationProblem: cells or members that cannot be read.
     """
     if file_format == "csv":
         return _of_cells(entity_name, values)
-    fields = {
-        name: value for name, value in values.items() if name not in ("id", "version", "source", *_TIMES)
-    }
+    beside = ("id", "version", "source", *_TIMES, *TOLD.get(entity_name, ()))
+    fields = {name: value for name, value in values.items() if name not in beside}
     source = values.get("source")
     return Candidate(
         id=_id(values.get("id")),

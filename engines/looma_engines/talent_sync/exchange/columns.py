@@ -95,20 +95,41 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "closes_on": Column("closes_on"),
         "language": Column("language", optional=False),
     },
+    "relation": {
+        "kind": Column("kind", optional=False, required=True),
+        "talent_id": Column("talent_id", optional=False, required=True),
+        "company_id": Column("company_id"),
+        "job_id": Column("job_id"),
+        "other_talent_id": Column("other_talent_id"),
+        "title": Column("title"),
+        "starts_on": Column("starts_on"),
+        "ends_on": Column("ends_on"),
+        "note": Column("note"),
+    },
 }
 """Columns of each kind of record, in the order in which they are written."""
 
 BESIDE = ("id", "version", "source_type", "source_ref", "created_at", "updated_at")
 """Columns beside the draft: which record it is, and of which version."""
 
+TOLD: Mapping[str, tuple[str, ...]] = {
+    "relation": ("talent_name", "company_name", "job_title", "other_talent_name"),
+}
+"""What an export tells of other records, and an import passes over."""
+
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
+def header_of(entity_name: str) -> list[str]:
+    """The columns of an exported file."""
+    return [*BESIDE, *TOLD.get(entity_name, ()), *COLUMNS[entity_name]]
+
+
 def from_columns(entity_name: str, row: Mapping[str, str]) -> dict[str, object]:
-    """What a client would send as JSON for a row, without `source`; columns of `BESIDE` are passed over.
+    """What a client would send as JSON for a row, without `source`; columns of `BESIDE` and `TOLD` are passed over.
 
     Args:
-        entity_name: `talent`, `company` or `job`.
+        entity_name: `talent`, `company`, `job` or `relation`.
         row: cells by their columns.
 
     Raises:
@@ -118,7 +139,7 @@ def from_columns(entity_name: str, row: Mapping[str, str]) -> dict[str, object]:
     draft: dict[str, Any] = {}
     errors = []
     for name, cell in row.items():
-        if name in BESIDE:
+        if name in BESIDE or name in TOLD.get(entity_name, ()):
             continue
         column = columns.get(name)
         if column is None:
@@ -145,13 +166,14 @@ def from_columns(entity_name: str, row: Mapping[str, str]) -> dict[str, object]:
 
 
 def to_columns(entity_name: str, record: msgspec.Struct) -> dict[str, str]:
-    """A row of a draft or a record: a cell for each column, those of `BESIDE` too where it has them."""
+    """A row of a draft or a record: a cell for each column, those of `BESIDE` and `TOLD` too where it has them."""
     plain: dict[str, Any] = msgspec.to_builtins(record)
     source = plain.get("source") or {}
     beside = {**plain, "source_type": source.get("type"), "source_ref": source.get("ref")}
     row = {}
     if "id" in plain:
-        row = {name: _cell(Form.TEXT, beside.get(name)) for name in BESIDE}
+        told = (*BESIDE, *TOLD.get(entity_name, ()))
+        row = {name: _cell(Form.TEXT, beside.get(name)) for name in told}
     for name, column in COLUMNS[entity_name].items():
         value = plain[column.field]
         if column.member is not None:

@@ -16,7 +16,7 @@ import msgspec
 
 from looma_core import logging
 from looma_core.problems import TooManyRequests
-from looma_engines.talent_sync.exchange.columns import BESIDE, COLUMNS, to_columns
+from looma_engines.talent_sync.exchange.columns import header_of, to_columns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -138,7 +138,7 @@ def file_name(kind: str, file_format: Format, *, at: datetime | None = None) -> 
 
 
 def _header(entity_name: str) -> bytes:
-    return "\ufeff".encode() + _lines([[*BESIDE, *COLUMNS[entity_name]]])
+    return "\ufeff".encode() + _lines([header_of(entity_name)])
 
 
 def _written(entity_name: str, file_format: Format, records: Iterable[Any]) -> bytes:

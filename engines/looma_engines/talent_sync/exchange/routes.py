@@ -30,11 +30,14 @@ from looma_engines.talent_sync.routes import (
     Filters,
     JobSort,
     JobWords,
+    RelationSort,
+    RelationWords,
     TalentSort,
     TalentWords,
     company_filters,
     job_filters,
     narrowed_by,
+    relation_filters,
     talent_filters,
 )
 
@@ -223,6 +226,29 @@ class JobExchange(ExchangeController):
         """All jobs that a list with the same filters has, as they are at one moment."""
         parts = await exporter.begin(principal, format, sort=sort, q=q, filters=filters)
         return _sent(parts, "jobs", format)
+
+
+class RelationExchange(ExchangeController):
+    """Many relations at once."""
+
+    path = "/api/v1/relations"
+    tags = ("relations",)
+    dependencies = narrowed_by(relation_filters)
+
+    @get("/export", **_EXPORT)
+    async def export(
+        self,
+        *,
+        principal: Principal,
+        exporter: Exporter,
+        format: FileFormat = "csv",  # noqa: A002 - its name is what an error says
+        q: RelationWords = None,
+        filters: Filters,
+        sort: RelationSort = "-created_at",
+    ) -> Stream:
+        """All relations that a list with the same filters has, as they are at one moment."""
+        parts = await exporter.begin(principal, format, sort=sort, q=q, filters=filters)
+        return _sent(parts, "relations", format)
 
 
 def _sent(parts: Any, kind: str, file_format: Format) -> Stream:  # noqa: ANN401 - an asynchronous iterator

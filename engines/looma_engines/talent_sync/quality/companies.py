@@ -56,7 +56,8 @@ def _name_again(case: Case[CompanyDraft]) -> Iterator[Fault]:
 
 
 def _odd_name(case: Case[CompanyDraft]) -> Iterator[Fault]:
-    if "@" in case.record.name or "://" in case.record.name:
+    name = case.record.name
+    if "@" in name or "://" in name or name.lower().startswith("www."):
         yield Fault("name", "is an address: write the company's name")
 
 

@@ -206,8 +206,9 @@ class RecordRepository(Generic[DraftT, RecordT]):
         sought = Sought(words=words, held=[held for _, held in await self._held(filters)])
         statement = statement.where(*sought.conditions(self._row.__table__))
         rows = await self._session.stream_scalars(statement.execution_options(yield_per=STREAMED_AT_ONCE))
-        async for row in rows:
-            yield self._record(row, {})
+        async for part in rows.partitions():
+            for record in await self._records(part):
+                yield record
 
     def _wanted(self, *, sort: str, filters: Mapping[str, object] | None) -> Select[RecordRow]:
         column = self._entity.sorts[sort.removeprefix("-")]
