@@ -21,6 +21,7 @@ _MODULES = (
     "support.operator_process",
     "support.job_controllers",
     "support.probe_service",
+    "support.judged_probe",
     "support.registry",
     "support.analysed",  # After those that it takes from.
 )
