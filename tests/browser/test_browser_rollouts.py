@@ -83,6 +83,7 @@ def test_given_a_canary_when_its_page_is_open_then_steps_and_weights_are_seen_an
     assert kept["reason"] == "no errors for an hour"
     browser.open("/audit")
     row = page.locator("tbody tr").filter(has_text=f"aiservice/{watched.name}").first
+    expect(row).to_contain_text("Next step")
     expect(row).to_contain_text("admin")
     expect(row).to_contain_text("no errors for an hour")
 
@@ -100,7 +101,7 @@ def test_given_a_canary_on_a_phone_when_it_is_aborted_then_the_page_says_so_and_
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     ask(page, "abort", label="Abort", button="Abort the rollout", reason="slower than before")
     expect(page.locator("#rollout .badge")).to_have_text("Aborted", timeout=ROLLOUT_MILLISECONDS)
-    expect(page.locator("#overview")).to_contain_text("slower than before")
+    expect(page.locator("#event-list")).to_contain_text("asked for by admin: slower than before")
     expect(page.locator("#ask-retry")).to_be_visible()
     expect(page.locator("#ask-promote")).to_have_count(0)
     back = gone(cluster, watched, "r2")
