@@ -165,7 +165,7 @@ def test_given_questions_with_known_answers_when_a_version_answers_wrongly_then_
         more(traffic, 50)
     (one,) = found(service).values()
     assert one["verdict"] == "Failed"
-    assert "0 /score" in one["message"], "the place, and no word of the answer"
+    assert "ada /score" in one["message"], "which question and where, and no word of the answer"
     assert one["measurements"][-1]["value"] == 50
     assert set(traffic.revisions("right")) == {"r2"}
     assert traffic.failures() == []
