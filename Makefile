@@ -132,12 +132,13 @@ coverage: $(READY)
 cluster-tests: $(READY) ## End to end, browser and fault tests on an instance of their own
 	@$(SUDO) tests/on-cluster $(TEST_NAME) $(KEYWORD)
 
-scenarios: $(ASSETS) ## What `make test` leaves out for its time: many more examples, and all scenarios of rollouts, models and SyncJobs
+scenarios: $(ASSETS) ## What `make test` leaves out for its time: many more examples, and all scenarios of rollouts, models and SyncJobs, and their report
 	@$(BIN)/pytest tests/unit -m "(hypothesis or long) and not database" --hypothesis-profile thorough -q -n $(WORKERS) $(KEYWORD) $(NONE_IS_FINE)
 	@rm -f $(AUDITED)
 	@$(SUDO) $(BIN)/pytest tests/contract -m long -q -n $(CONTRACT_WORKERS) $(KEYWORD) $(NONE_IS_FINE)
 	@if [ -e $(AUDITED) ]; then cat $(AUDITED); fi
-	@$(SUDO) env TESTS=tests/e2e MARK="long or not long" tests/on-cluster scenarios $(KEYWORD)
+	@failed=0; $(SUDO) env TESTS="tests/e2e tests/browser" MARK="long or not long" tests/on-cluster scenarios $(KEYWORD) || failed=1; \
+	  $(if $(SCENARIO),,$(BIN)/python -m tests.bench.scenarios test-results/scenarios.xml || failed=1;) exit $$failed
 
 chaos: $(READY) ## All fault tests on a cluster, the long ones too (`make faults`: those of syncs, by seeds)
 	@$(SUDO) env TESTS=tests/chaos MARK="long or not long" tests/on-cluster chaos $(KEYWORD)

@@ -22,6 +22,7 @@ _MODULES = (
     "support.job_controllers",
     "support.worker_pods",
     "support.probe_service",
+    "support.judged_probe",
     "support.registry",
     "support.analysed",  # After those that it takes from.
 )

@@ -30,7 +30,7 @@ CHANGED_DIGEST: Final = f"{GROUP}/changed-digest"
 # Written by people, the CLI and the console.
 CHANGE_REASON: Final = f"{GROUP}/change-reason"
 REQUEST: Final = f"{GROUP}/request"
-# Written by the webhook on a SyncJob, beside a request: who made it, and the request's own text.
+# Written by the webhook beside a request: who made it, and the request's id.
 REQUESTED_BY: Final = f"{GROUP}/requested-by"
 # Written by the operator on ControllerRevisions, children and pod templates.
 ACTIVATED_AT: Final = f"{GROUP}/activated-at"

@@ -30,11 +30,12 @@ from .kube.client import Kube, RefusedError
 from .kube.peers import Peers
 from .kube.read import parse_service
 from .metrics import ADMISSIONS
-from .names import CHANGE_REASON, CHANGED_BY, CHANGED_DIGEST, GROUP, REQUEST, VERSION
+from .names import CHANGE_REASON, CHANGED_BY, CHANGED_DIGEST, GROUP, REQUEST, REQUESTED_BY, VERSION
 from .plan.author import spec_digest
 from .plan.content import digest
 from .plan.observed import StoredRevision
 from .plan.requests import parse_request
+from .plan.signatures import sign
 from .render.deployment import render_deployment
 from .resources import Json
 
@@ -73,6 +74,14 @@ def note_change(*, old: Json | None, new: Json, who: str) -> dict[str, str | Non
             # What was said about the last change is not said about this one.
             wanted[CHANGE_REASON] = None
     return {name: value for name, value in wanted.items() if annotations.get(name) != value}
+
+
+def note_request(*, old: Json | None, new: Json, who: str) -> dict[str, str | None]:
+    """The annotation to set (or, with None, to remove) where a request is made: nobody signs for somebody else."""
+    annotations: dict[str, str] = new["metadata"].get("annotations") or {}
+    before: dict[str, str] = ((old or {}).get("metadata") or {}).get("annotations") or {}
+    wanted = sign(annotations=annotations, before=before, who=who)
+    return {} if annotations.get(REQUESTED_BY) == wanted else {REQUESTED_BY: wanted}
 
 
 def path_owner(*, raw: Json, others: list[Json]) -> tuple[str, str] | None:
@@ -177,7 +186,9 @@ def register(registry: kopf.OperatorRegistry, kube: Kube, peers: Peers) -> None:
     ) -> None:
         if kwargs["operation"] == "DELETE":
             return
-        changes = note_change(old=plain(kwargs["old"]), new=dict(body), who=requester(userinfo))
+        old, who = plain(kwargs["old"]), requester(userinfo)
+        changes = note_change(old=old, new=dict(body), who=who)
+        changes |= note_request(old=old, new=dict(body), who=who)
         if changes:
             patch.metadata.annotations.update(changes)
         ADMISSIONS.labels(webhook=NOTE_REQUESTER, answer="allowed").inc()

@@ -11,11 +11,11 @@ from .kube import kinds
 from .kube.client import Kube, RefusedError
 from .kube.read_sync import parse_sync_job
 from .metrics import ADMISSIONS
-from .names import GROUP, REQUEST, REQUESTED_BY, VERSION
-from .plan.sync_requests import parse_sync_request, sign
+from .names import GROUP, REQUEST, VERSION
+from .plan.sync_requests import parse_sync_request
 from .render.sync import render_cron_job, render_run
 from .resources import Json
-from .webhooks import counted, plain
+from .webhooks import counted, note_request, plain
 
 NOTE_SYNC_REQUESTER = "note-sync-requester"
 VALIDATE_SYNC_JOB = "validate-syncjob"
@@ -27,12 +27,6 @@ TRIAL_IMAGE = (
 def _annotations(raw: Json | None) -> dict[str, str]:
     found: dict[str, str] = ((raw or {}).get("metadata") or {}).get("annotations") or {}
     return found
-
-
-def note_request(*, old: Json | None, new: Json, who: str) -> dict[str, str | None]:
-    """The annotation to set (or, with None, to remove): nobody signs for somebody else."""
-    wanted = sign(annotations=_annotations(new), before=_annotations(old), who=who)
-    return {} if _annotations(new).get(REQUESTED_BY) == wanted else {REQUESTED_BY: wanted}
 
 
 async def check_sync_job(kube: Kube, raw: Json, old: Json | None) -> None:

@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from support.canaries import REPLICAS, current, gone
 from support.cluster import Cluster, Object, settled, settled_on
-from support.faults import more, pods
-from support.probe_service import Probe, probing
+from support.faults import more
+from support.judged_probe import ERRORS, QUICK, SLOW, analysed, ask_by_job, found, given_up, make_ill
+from support.probe_service import Probe
 from support.traffic import Traffic
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
-ERRORS = {"name": "errors", "compare": "errorRate"}
-SLOW = {"name": "slow", "compare": "latency"}
-QUICK = {"intervalSeconds": 5, "initialDelaySeconds": 8, "windowSeconds": 60, "minSamples": 50, "count": 3}
-
-
-def analysed(*metrics: Object, **more_: Any) -> Object:
-    """A rollout whose canary has half of the requests while it is measured, and takes over if it is well."""
-    analysis = {"metrics": list(metrics), **QUICK, **more_}
-    return {
-        "strategy": "Canary",
-        "steps": [{"setWeight": 50}, {"analysis": analysis}],
-        "progressDeadlineSeconds": 120,
-    }
-
-
-@pytest.fixture
-def judged(cluster: Cluster) -> Iterator[Probe]:
-    """A probe at r1 whose new versions are measured against it."""
-    with probing(cluster, "judged") as probe:
-        probe.apply(replicas=REPLICAS, rollout=analysed(ERRORS, SLOW))
-        probe.wait(stable="r1", sentence="the first version serves")
-        probe.wait_routed()
-        yield probe
-
-
-def found(service: Object) -> dict[str, Object]:
-    """What was found of the latest revision, by metric."""
-    target = service["status"]["targetRevision"]
-    return {one["metric"]: one for one in service["status"].get("analysis", []) if one["revision"] == target}
-
-
-def given_up(service: Object) -> bool:
-    status = service.get("status", {})
-    degraded = {item["type"]: item for item in status.get("conditions", [])}.get("Degraded", {})
-    return current(service) and degraded.get("reason") == "AnalysisFailed"
 
 
 def ill(cluster: Cluster, probe: Probe, **told: Any) -> None:
@@ -61,9 +27,7 @@ def ill(cluster: Cluster, probe: Probe, **told: Any) -> None:
 
     probe.apply(replicas=REPLICAS, rollout=analysed(ERRORS, SLOW), version="2")
     cluster.watch("aiservice", probe.name, there, sentence="the canary has a pod", seconds=90)
-    for pod in pods(cluster, probe.name):
-        if "-r2-" in pod:
-            probe.tell(pod, **told)
+    make_ill(cluster, probe, "r2", **told)
 
 
 def test_given_a_version_that_is_as_good_when_it_is_measured_then_it_takes_over_by_itself(
@@ -107,26 +71,14 @@ def test_given_a_version_that_is_worse_when_it_is_measured_then_it_is_given_up_a
     record_property("answers_of_the_bad_version", sum(one.revision == "r2" for one in traffic.answers))
 
 
-ASK = """
-import os, sys, urllib.request as request
-with request.urlopen(os.environ["LOOMA_URL"] + sys.argv[1], timeout=10) as answer:
-    of, version = answer.headers["X-Looma-Revision"], answer.headers["X-Probe-Version"]
-if of != os.environ["LOOMA_REVISION"]:
-    sys.exit(f"it is answered by {of}")
-if version == "wrong":
-    sys.exit(f"version {version} answers wrongly")
-"""
-
-
 def by_job(probe: Probe) -> Object:
     """A rollout whose canary is asked by a Job before anybody gets it."""
-    image = probe.manifest()["spec"]["image"]
-    container = {"name": "ask", "image": image, "command": ["python3", "-c", ASK, probe.path]}
-    metric = {
-        "name": "asked",
-        "job": {"podSpec": {"containers": [container]}, "activeDeadlineSeconds": 90},
+    analysis = {
+        "metrics": [ask_by_job(probe)],
+        "count": 1,
+        "initialDelaySeconds": 0,
+        "consecutiveErrorLimit": 0,
     }
-    analysis = {"metrics": [metric], "count": 1, "initialDelaySeconds": 0, "consecutiveErrorLimit": 0}
     return {
         "strategy": "Canary",
         "steps": [{"setWeight": 0}, {"analysis": analysis}],

@@ -6,22 +6,29 @@ Requests go on throughout; whatever happens, none fails. All of these are left t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+import re
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from looma_cluster import binaries
 from support.canaries import CANARY, REPLICAS, current, gone, to_the_pause, waits_at
 from support.cluster import Cluster, Object
 from support.faults import more
-from support.probe_service import Probe, probing
+from support.probe_service import Probe, probing, uids
 from support.traffic import Traffic
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 OPERATOR = "looma-operator"
-CHART = Path(__file__).resolve().parents[2] / "charts" / "looma"
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "looma"
+OPERATIONS = ROOT / "docs" / "operations.md"
 POD_RESTART_SECONDS = 120
+AUTOSCALED_SECONDS = 240  # Pods are measured after a window of metrics, and looked at every 15 s.
 
 
 @pytest.fixture
@@ -38,27 +45,17 @@ def asked(cluster: Cluster) -> Iterator[tuple[Probe, Traffic]]:
         assert traffic.failures() == []
 
 
-def uids(cluster: Cluster, probe: Probe) -> set[str]:
-    """The probe's pods that stay, as they are and have begun: another uid or start is another pod or process."""
-    return {
-        f"{pod['metadata']['uid']}/{status['restartCount']}"
-        for pod in cluster.list("pod", f"app.kubernetes.io/instance={probe.name}")
-        if "deletionTimestamp" not in pod["metadata"]
-        for status in pod["status"].get("containerStatuses", [])
-    }
-
-
 def rows(service: Object) -> dict[str, int]:
     """Pods that answer, by revision."""
     return {row["name"]: row.get("availableReplicas", 0) for row in service["status"].get("revisions", [])}
 
 
-def test_given_a_canary_when_an_autoscaler_scales_the_service_then_stable_follows_and_the_canary_has_its_share(
+def test_given_a_canary_when_its_scale_subresource_is_written_then_stable_follows_and_the_canary_has_its_share(
     cluster: Cluster, asked: tuple[Probe, Traffic]
 ):
     probe, _ = asked
     to_the_pause(cluster, probe)
-    # What a HorizontalPodAutoscaler does: it reads and writes the scale subresource, and finds pods by its selector.
+    # As an autoscaler of any kind does: it reads and writes the scale subresource, and finds pods by its selector.
     cluster.kubectl("scale", "aiservice", probe.name, f"--replicas={2 * REPLICAS}")
     scale = json.loads(
         cluster.kubectl("get", "aiservice", probe.name, "--subresource=scale", "--output", "json")
@@ -91,6 +88,57 @@ def test_given_a_canary_when_an_autoscaler_scales_the_service_then_stable_follow
     )
     cluster.kubectl_looma("promote", probe.name)
     probe.wait(stable="r2", sentence="the canary takes over")
+
+
+def documented_autoscaler(probe: Probe, **changes: object) -> Object:
+    """The HorizontalPodAutoscaler of docs/operations.md, for this probe, with changes of its spec."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", OPERATIONS.read_text(), flags=re.MULTILINE | re.DOTALL)
+    (text,) = [block for block in blocks if "kind: HorizontalPodAutoscaler" in block]
+    found: Object = yaml.safe_load(text)
+    found["metadata"]["name"] = found["spec"]["scaleTargetRef"]["name"] = probe.name
+    found["spec"].update(changes)
+    return found
+
+
+def test_given_a_canary_when_a_horizontal_pod_autoscaler_asks_for_more_then_stable_follows_and_the_canary_has_its_share(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, _ = asked
+    to_the_pause(cluster, probe)
+    # One percent of the request is less than any pod uses that answers somebody, so it asks for all it may.
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 1}}
+    most = REPLICAS + 1
+    autoscaler = documented_autoscaler(
+        probe, minReplicas=REPLICAS, maxReplicas=most, metrics=[{"type": "Resource", "resource": cpu}]
+    )
+    cluster.apply(autoscaler)
+    try:
+        found = cluster.watch(
+            "aiservice",
+            probe.name,
+            lambda service: (
+                current(service) and waits_at(3, "r2")(service) and rows(service).get("r1", 0) == most
+            ),
+            sentence="stable has the pods that the autoscaler asks for, and the step stays",
+            seconds=AUTOSCALED_SECONDS,
+        )
+        assert found["spec"]["replicas"] == most
+        assert rows(found)["r2"] == math.ceil(most / 2), "half of the requests, half of the pods"
+        seen = cluster.watch(
+            "horizontalpodautoscaler",
+            probe.name,
+            lambda one: one.get("status", {}).get("currentReplicas") == most,
+            sentence="the autoscaler knows of it",
+            seconds=AUTOSCALED_SECONDS,
+        )
+        conditions = {item["type"]: item["status"] for item in seen["status"]["conditions"]}
+        assert conditions["AbleToScale"] == conditions["ScalingActive"] == "True"
+        cluster.kubectl_looma("promote", probe.name)
+        probe.wait(stable="r2", sentence="the canary takes over")
+        done = gone(cluster, probe, "r1")
+        assert rows(done)["r2"] == done["spec"]["replicas"] == most
+    finally:
+        cluster.kubectl("delete", "horizontalpodautoscaler", probe.name, "--ignore-not-found")
 
 
 def test_given_a_canary_when_its_node_is_drained_then_pods_go_as_the_budget_allows_and_the_step_stays(
@@ -162,7 +210,7 @@ def test_given_a_canary_when_the_operator_is_upgraded_then_no_pod_begins_anew_an
 
 
 def test_given_a_release_with_a_canary_when_helm_rolls_it_back_then_the_first_version_serves_alone(
-    cluster: Cluster,
+    cluster: Cluster, record_property: Callable[[str, object], None]
 ):
     """An engine of the release gets another version in steps; `helm rollback` is applying the spec that was before."""
     name = "resume"
@@ -198,6 +246,7 @@ def test_given_a_release_with_a_canary_when_helm_rolls_it_back_then_the_first_ve
                 sentence="the new version waits with half of the requests",
                 seconds=180,
             )
+            began = time.monotonic()
             cluster.run(
                 str(binaries.path("helm")),
                 "rollback",
@@ -219,6 +268,7 @@ def test_given_a_release_with_a_canary_when_helm_rolls_it_back_then_the_first_ve
                 sentence="the version before serves alone",
                 seconds=180,
             )
+            record_property("helm_rollback_seconds", round(time.monotonic() - began, 1))
             more(traffic, 10)
         assert traffic.failures() == []
     finally:

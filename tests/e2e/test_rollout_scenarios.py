@@ -65,6 +65,28 @@ def test_given_a_good_version_when_a_bad_one_fails_then_status_says_why_and_the_
     assert set(traffic.revisions("failed")) == {"r1"}
 
 
+def test_given_no_room_for_a_canary_when_its_pods_fit_on_no_node_then_status_says_so_and_nobody_gets_anything_of_it(
+    cluster: Cluster, asked: tuple[Probe, Traffic]
+):
+    probe, traffic = asked
+    huge = {"requests": {"cpu": "500", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
+    probe.apply(replicas=REPLICAS, rollout=CANARY, version="2", resources=huge)
+
+    def says_why(service: Object) -> bool:
+        said = " ".join(item.get("message", "") for item in service["status"].get("conditions", []))
+        return current(service) and "Unschedulable" in said and "Insufficient cpu" in said
+
+    # The deadline is two minutes: a person knows long before it.
+    found = cluster.watch("aiservice", probe.name, says_why, sentence="it says why", seconds=45)
+    assert found["status"]["phase"] == "Progressing", "not given up yet"
+    assert (found["status"].get("canary") or {}).get("weight", {}).get("requested", 0) == 0
+    cluster.kubectl_looma("abort", probe.name, "--reason", "no node has 500 cores")
+    gone(cluster, probe, "r2")
+    assert {answer.revision for answer in traffic.answers} == {"r1"}
+    # What fits goes the steps as if nothing was.
+    to_the_pause(cluster, probe, version="3")
+
+
 def test_given_a_bad_version_when_a_good_one_is_applied_then_it_goes_the_steps_and_serves(
     cluster: Cluster, asked: tuple[Probe, Traffic]
 ):

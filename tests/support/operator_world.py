@@ -73,7 +73,7 @@ class World:
     fetcher: Fetcher = field(default_factory=Fetcher)
     broken: set[str] = field(default_factory=set)
     ill: set[str] = field(default_factory=set)
-    author: Author = field(default_factory=lambda: Author(name="ada", reason="because"))
+    author: Author = field(default_factory=lambda: Author(name="ada", reason="because", asked_by="ada"))
     now: datetime = START
     generation: int = 1
     notices: list[Notice] = field(default_factory=list)

@@ -141,6 +141,16 @@ class Probe:
         )
 
 
+def uids(cluster: Cluster, probe: Probe) -> set[str]:
+    """The probe's pods that stay, as they are and have begun: another uid or start is another pod or process."""
+    return {
+        f"{pod['metadata']['uid']}/{status['restartCount']}"
+        for pod in cluster.list("pod", f"app.kubernetes.io/instance={probe.name}")
+        if "deletionTimestamp" not in pod["metadata"]
+        for status in pod["status"].get("containerStatuses", [])
+    }
+
+
 @contextmanager
 def probing(cluster: Cluster, name: str = "probe") -> Iterator[Probe]:
     """A probe with two pods at r1; taken away at the end."""

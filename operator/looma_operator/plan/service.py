@@ -149,7 +149,7 @@ def plan(
 
     Args:
         observed: what was read; every list in it is as new as the service itself or newer.
-        author: who changed the spec last, used where the change begins a rollout.
+        author: who changed the spec last, used where the change begins a rollout, and who made the request.
         now: this moment.
         gateway: the parent of the service's HTTPRoute.
         fetcher: what a new revision fetches its models with.
@@ -169,7 +169,7 @@ def plan(
     routed = is_routed(service, paths, gateway_api=observed.gateway_api)
     request = decide_request(
         annotation=service.metadata.annotations.get(REQUEST, ""),
-        requested_by=author.name,
+        requested_by=author.asked_by,
         done=status.requests,
         target=target.name,
         rollout=before,

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-import msgspec
-
-from ..names import REQUEST, REQUESTED_BY
+from ..names import REQUEST
 from ..resources import RequestRecord
 from ..sync_resources import Run
 from .requests import RequestText, read_text
+from .signatures import signed_by
 
 SyncAction = Literal["run", "cancel"]
 SYNC_ACTIONS: tuple[SyncAction, ...] = get_args(SyncAction)
@@ -28,13 +27,6 @@ class SyncRequest(RequestText, frozen=True, kw_only=True):
     """A request as the annotation holds it."""
 
     action: SyncAction
-
-
-class _Signed(msgspec.Struct, frozen=True, kw_only=True):
-    """Who made a request, as the webhook notes it: by whom, and the id that it saw."""
-
-    id: str
-    by: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,27 +44,6 @@ def parse_sync_request(text: str) -> SyncRequest:
         ValueError: if it is none, with a message that says what to write.
     """
     return read_text(text, SyncRequest, SYNC_ACTIONS)
-
-
-def sign(*, annotations: Mapping[str, str], before: Mapping[str, str], who: str) -> str | None:
-    """The annotation that says who made the request: that of before, unless the request is new."""
-    text = annotations.get(REQUEST, "")
-    if text == before.get(REQUEST, ""):
-        return before.get(REQUESTED_BY)
-    try:
-        request = parse_sync_request(text)
-    except ValueError:
-        return None
-    return msgspec.json.encode(_Signed(id=request.id, by=who)).decode()
-
-
-def signed_by(annotations: Mapping[str, str], request: SyncRequest) -> str:
-    """Who made the request; `unknown` where no webhook saw it."""
-    try:
-        signed = msgspec.json.decode(annotations.get(REQUESTED_BY, ""), type=_Signed)
-    except msgspec.MsgspecError:
-        return "unknown"
-    return signed.by if signed.id == request.id else "unknown"
 
 
 def decide_sync_request(  # noqa: PLR0911 - one rule a return
@@ -112,7 +83,7 @@ def decide_sync_request(  # noqa: PLR0911 - one rule a return
             id=request.id,
             action=request.action,
             reason=request.reason,
-            requested_by=signed_by(annotations, request),
+            requested_by=signed_by(annotations) or "unknown",
             result=result,
             message=message,
             at=now,

@@ -18,11 +18,19 @@ from looma_core.kube import KubeError
 from looma_operator import health, main, rbac
 from looma_operator.handlers import RouteBook, owner_key, sync_key
 from looma_operator.kube.client import Kube, RefusedError
+from looma_operator.names import REQUEST, REQUESTED_BY
 from looma_operator.options import read_options
 from looma_operator.plan.author import spec_digest
 from looma_operator.queueing import Key
 from looma_operator.rollback_patch import choose_revision
-from looma_operator.webhooks import check_service, note_change, path_owner, requester, trial_deployment
+from looma_operator.webhooks import (
+    check_service,
+    note_change,
+    note_request,
+    path_owner,
+    requester,
+    trial_deployment,
+)
 
 WHO, DIGEST, WHY = "looma.dev/changed-by", "looma.dev/changed-digest", "looma.dev/change-reason"
 
@@ -65,6 +73,20 @@ def test_without_a_change_the_signature_stays():
     forged = raw(annotations={WHO: "bob", DIGEST: "d"})
     assert note_change(old=raw(annotations=signed), new=forged, who="bob") == {WHO: "ada"}
     assert note_change(old=raw(), new=raw(annotations={WHO: "eve"}), who="eve") == {WHO: None}
+
+
+def test_a_request_is_signed_with_the_name_of_who_made_it():
+    text = '{"id":"one","action":"promote"}'
+    signed = note_request(old=raw(), new=raw(annotations={REQUEST: text}), who="ada")
+    assert signed == {REQUESTED_BY: '{"id":"one","by":"ada"}'}
+    before = raw(annotations={REQUEST: text, **signed})
+    assert note_request(old=before, new=before, who="bob") == {}
+    forged = raw(annotations={REQUEST: text, REQUESTED_BY: '{"id":"one","by":"eve"}'})
+    assert note_request(old=before, new=forged, who="eve") == signed
+    assert note_request(old=raw(), new=raw(annotations={REQUESTED_BY: "eve"}), who="eve") == {
+        REQUESTED_BY: None
+    }
+    assert note_request(old=None, new=raw(annotations={REQUEST: "no JSON"}), who="ada") == {}
 
 
 def test_who_has_a_path():

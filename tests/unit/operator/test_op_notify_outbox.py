@@ -165,7 +165,7 @@ def test_an_abort_is_told_once_with_who_and_why():
     world.settle()
     world.change(image="looma-engine:2")
     until_told(world, "RolloutWaiting")
-    world.author = Author(name="grace")
+    world.author = Author(name="ada", asked_by="grace")
     world.annotations["looma.dev/request"] = '{"id": "1", "action": "abort", "reason": "too slow"}'
     told = told_of(world)
     assert [item.reason for item in told] == ["RolloutAborted"]

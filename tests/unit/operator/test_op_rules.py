@@ -256,6 +256,32 @@ def test_who_and_why(annotations, last_reason, expected):
     assert answer == expected
 
 
+ASKED = {"looma.dev/request": '{"id": "one", "action": "promote"}'}
+WRITERS = [
+    *FIELDS,
+    {
+        "manager": "kubectl-annotate",
+        "time": "2026-01-01T12:00:00Z",
+        "fieldsV1": {"f:metadata": {"f:annotations": {"f:looma.dev/request": {}}}},
+    },
+]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "expected"),
+    [
+        ({}, ""),
+        ({**ASKED, "looma.dev/requested-by": '{"id": "one", "by": "grace"}'}, "grace"),
+        ({**ASKED, "looma.dev/requested-by": '{"id": "two", "by": "grace"}'}, "unknown (kubectl-annotate)"),
+        ({**ASKED, "looma.dev/requested-by": "grace"}, "unknown (kubectl-annotate)"),
+        (ASKED, "unknown (kubectl-annotate)"),
+    ],
+)
+def test_who_asked_is_not_who_changed_the_spec(annotations, expected):
+    answer = decide_author(annotations=NOTED | annotations, spec=SPEC, managed_fields=WRITERS, last_reason="")
+    assert (answer.name, answer.asked_by) == ("ada", expected)
+
+
 def test_scaling_does_not_unsign_a_change():
     assert spec_digest(SPEC) == spec_digest({**SPEC, "replicas": 9})
     assert decide_author(annotations={}, spec=SPEC, managed_fields=[], last_reason="").name == "unknown"

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from looma_core.api.syncjob import Reading, ShardReport, Target, WriteBack
 from looma_operator.names import REQUEST, REQUESTED_BY, EventReason, SyncPhase
 from looma_operator.plan.conditions import Refusal
+from looma_operator.plan.signatures import sign
 from looma_operator.plan.sync import refuse_run
 from looma_operator.plan.sync_observed import RunJob
-from looma_operator.plan.sync_requests import decide_sync_request, parse_sync_request, sign
+from looma_operator.plan.sync_requests import decide_sync_request, parse_sync_request
 from looma_operator.plan.sync_runs import end_run, keep, stand, sum_up, told
 from looma_operator.plan.sync_schedule import next_run_time
 from looma_operator.plan.sync_status import decide_sync_phase
