@@ -1,87 +1,77 @@
-"""Records that are made and deleted in sources, what a source refuses, and what was put right in the quarantine."""
+"""A mark is made of each skill once, however many records of a statement name it: they name much the same."""
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
-from looma_core.db.policies import without_tenant_isolation
+from looma_engines.talent_sync.migrations.versions.talent_sync_0012 import LIVE, MARKED, NOTE_MARKS, SCHEMA
 
 revision = "talent_sync_0019"
-down_revision = "talent_sync_0017"
+down_revision = "talent_sync_0018"
 branch_labels = None
 depends_on = None
 
-SCHEMA = "talent_sync"
-PENDING = "ix_sync_writes_pending_creations"
-SETTLED = "ix_sync_writes_settled"
-FUNCTION = f"{SCHEMA}.erase_record(uuid, text, uuid, uuid[], uuid[])"
-AFTER = f"(2, '{SCHEMA}.relations', 'id = ANY ($2)'),"
-# A record that is to be made in a source has no key there, and so none that its row could go with.
-STEP = f"(2, '{SCHEMA}.sync_writes', 'record_id = $1'),"
+# How many skills a record has the planner does not know, and takes for many: what it would compile for so many takes
+# longer than all of the statement (0017).
+_MARKED = f"""named AS MATERIALIZED (
+            SELECT n.tenant, n.id, s.name
+            FROM new_rows n CROSS JOIN LATERAL jsonb_array_elements_text(n.skills) AS s (name)
+            WHERE n.{LIVE}{{which}}
+        ), keyed AS MATERIALIZED (
+            SELECT d.tenant, d.name, {SCHEMA}.skill_key(d.name) AS key
+            FROM (SELECT DISTINCT tenant, name FROM named) AS d
+        ), known AS MATERIALIZED (
+            SELECT k.tenant, k.name, {SCHEMA}.skill_mark(k.tenant || '/' || TG_ARGV[0], k.key) AS mark
+            FROM keyed AS k WHERE k.key <> ''
+        ), marked AS MATERIALIZED (
+            SELECT n.tenant, n.id, array_agg(k.mark) AS marks
+            FROM named AS n JOIN known AS k ON k.tenant = n.tenant AND k.name = n.name
+            GROUP BY n.tenant, n.id
+        )"""  # noqa: S608 - our own names
+NOTE_NOW = f"""
+CREATE OR REPLACE FUNCTION {SCHEMA}.note_skill_marks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+AS $$
+DECLARE
+    changed uuid[];
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        WITH {_MARKED.format(which="")}
+        INSERT INTO {SCHEMA}.{MARKED} (tenant, record_id, marks)
+        SELECT m.tenant, m.id, m.marks FROM marked m;
+    ELSIF TG_OP = 'UPDATE' THEN
+        -- Each new row beside each old one would be a million pairs of a thousand, where a plan was made for one.
+        SET LOCAL enable_nestloop = off;
+        SELECT array_agg(n.id) INTO changed FROM new_rows n JOIN old_rows o ON o.id = n.id
+        WHERE n.deleted_at IS NOT NULL OR n.skills IS DISTINCT FROM o.skills OR o.deleted_at IS NOT NULL;
+        SET LOCAL enable_nestloop = on;
+        IF changed IS NULL THEN
+            RETURN NULL;
+        END IF;
+        WITH {_MARKED.format(which=" AND n.id = ANY (changed)")}, gone AS (
+            DELETE FROM {SCHEMA}.{MARKED} r USING new_rows n
+            WHERE n.id = ANY (changed) AND r.tenant = n.tenant AND r.record_id = n.id
+                AND NOT EXISTS (SELECT FROM marked m WHERE m.tenant = n.tenant AND m.id = n.id)
+        )
+        INSERT INTO {SCHEMA}.{MARKED} (tenant, record_id, marks)
+        SELECT m.tenant, m.id, m.marks FROM marked m
+        ON CONFLICT (tenant, record_id) DO UPDATE SET marks = excluded.marks;
+    ELSE
+        DELETE FROM {SCHEMA}.{MARKED} r USING old_rows o WHERE r.tenant = o.tenant AND r.record_id = o.id;
+    END IF;
+    RETURN NULL;
+END
+$$
+"""  # noqa: S608 - our own names
 
 
 def upgrade() -> None:
-    """Let writes be of other kinds, and the quarantine take what a source refuses."""
-    op.add_column(
-        "sync_writes",
-        sa.Column("kind", sa.Text(), nullable=False, server_default="change"),
-        schema=SCHEMA,
-    )
-    op.create_check_constraint(
-        "kind_known", "sync_writes", "kind IN ('change', 'create', 'delete')", schema=SCHEMA
-    )
-    # The source gives the key of what is made there.
-    op.alter_column("sync_writes", "key", nullable=True, schema=SCHEMA)
-    op.create_check_constraint(
-        "key_unless_created", "sync_writes", "key IS NOT NULL OR kind = 'create'", schema=SCHEMA
-    )
-    # Asked for with each batch that a run reads; there are none unless a worker was killed.
-    op.create_index(
-        PENDING,
-        "sync_writes",
-        ["tenant", "entity", "origin"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("state = 'intended' AND kind = 'create'"),
-    )
-    # The upkeep takes away what was settled long ago.
-    op.create_index(SETTLED, "sync_writes", ["tenant", "settled_at"], schema=SCHEMA)
-    # Names of fields that a person put right in the quarantine, and that the source has otherwise.
-    op.add_column("sync_states", sa.Column("put_right", postgresql.JSONB(none_as_null=True)), schema=SCHEMA)
-    op.add_column(
-        "quarantine",
-        sa.Column("direction", sa.Text(), nullable=False, server_default="in"),
-        schema=SCHEMA,
-    )
-    op.create_check_constraint("direction_known", "quarantine", "direction IN ('in', 'back')", schema=SCHEMA)
-    op.create_index(
-        "ix_quarantine_back",
-        "quarantine",
-        ["tenant", "record_id"],
-        schema=SCHEMA,
-        postgresql_where=sa.text("direction = 'back'"),
-    )
-    _have_erasures(AFTER, f"{AFTER}\n        {STEP}")
-
-
-def _have_erasures(before: str, after: str) -> None:
-    """Change one step of `erase_record`; all else of it stays as it is by now."""
-    definition = op.get_bind().scalar(
-        sa.text("SELECT pg_get_functiondef(CAST(:name AS regprocedure))"), {"name": FUNCTION}
-    )
-    if before not in definition:
-        raise RuntimeError(f"erase_record has no step {before}")
-    op.execute(sa.text(definition.replace(before, after).replace(":", "\\:")))
+    """Make them so from now on; what is there is the same."""
+    op.execute(sa.text(NOTE_NOW))
 
 
 def downgrade() -> None:
-    """Only for tests: takes what is made or deleted in sources away, and what they refused."""
-    _have_erasures(f"{AFTER}\n        {STEP}", AFTER)
-    op.drop_index("ix_quarantine_back", "quarantine", schema=SCHEMA)
-    op.drop_column("quarantine", "direction", schema=SCHEMA)
-    op.drop_column("sync_states", "put_right", schema=SCHEMA)
-    op.drop_index(SETTLED, "sync_writes", schema=SCHEMA)
-    op.drop_index(PENDING, "sync_writes", schema=SCHEMA)
-    with without_tenant_isolation(op, SCHEMA, "sync_writes"):
-        op.execute(sa.text(f"DELETE FROM {SCHEMA}.sync_writes WHERE key IS NULL"))  # noqa: S608 - our own name
-    op.drop_column("sync_writes", "kind", schema=SCHEMA)
-    op.alter_column("sync_writes", "key", nullable=False, schema=SCHEMA)
+    """Make them of each record's own skills again."""
+    op.execute(sa.text(NOTE_MARKS.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)))
