@@ -1,6 +1,6 @@
 """The statement of a list narrowed to words and to what records hold, by the shorter of two roads (`searching.road`).
 
-The repository asks for it; `talent_sync.look_up` (migration 0021) is the second road.
+The repository asks for it; `talent_sync.look_up` (migration 0020) is the second road.
 """
 
 from __future__ import annotations
