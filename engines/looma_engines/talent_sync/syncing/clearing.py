@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, text
 
 from looma_core import logging
-from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.rights.applying import enter_tenant, tenants_of
+from looma_engines.talent_sync.schema import SCHEMA
 
 ORIGIN = "retention"
 TABLE = "sync_writes"

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from looma_core.db import Base, TenantMixin
-from looma_engines.talent_sync.models import SCHEMA
+from looma_engines.talent_sync.schema import SCHEMA
 
 
 class ShardRow(TenantMixin, Base):

@@ -17,9 +17,9 @@ from looma_core.api.reading import read
 from looma_core.api.source import SourceType
 from looma_core.db import new_id
 from looma_core.problems import ValidationProblem
-from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.records.kind import Kind as RecordKind
+from looma_engines.talent_sync.schema import SCHEMA
 
 from ..batch import SOURCE_TYPE, Batch, Execute
 from ..judging import plain_values
