@@ -5,14 +5,10 @@ The gateway is not Looma's: it says that it serves each route, and requests are 
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import json
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +19,7 @@ from looma_core.metrics import Metrics
 from looma_engines.gateway.metrics import GatewayMetrics
 from looma_operator.plan import queries, saturation
 from looma_operator.resources_analysis import Metric
-from support.analysed import apply, begun, play, rollout_of
+from support.analysed import TOKEN, apply, begun, keep_secret, play, rollout_of
 from support.control_plane import ControlPlane, free_port
 from support.observed_metrics import Observed
 from support.operator_process import Looma, make
@@ -335,43 +331,6 @@ def test_a_prometheus_that_is_down_and_one_that_nobody_named_are_no_success(
             assert entries(looma, "down")["errors"]["verdict"] == "Error"
         finally:
             looma.stop()
-
-
-TOKEN = "Bearer of-nobody-else"
-
-
-@pytest.fixture(scope="module")
-def scores() -> Iterator[tuple[str, dict[str, float]]]:
-    """An HTTP server that gives scores by revision to whoever has the token; its address, and the scores."""
-    by_path: dict[str, float] = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            allowed = self.headers.get("Authorization") == TOKEN
-            body = json.dumps({"results": [{"score": by_path.get(self.path)}]}).encode()
-            self.send_response(200 if allowed else 401)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing to say."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", by_path
-    server.shutdown()
-    server.server_close()
-
-
-def keep_secret(looma: Looma, name: str, **values: str) -> None:
-    body = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name},
-        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
-    }
-    code, answer = looma.plane.apply(looma.path("secrets", name, group="v1"), body)
-    assert code in (200, 201), answer
 
 
 def quality(address: str) -> Object:

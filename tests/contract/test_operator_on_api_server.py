@@ -49,7 +49,7 @@ def test_kubectl_waits_for_a_service_to_be_ready(looma: Looma):
     code, _ = looma.apply("never", image="broken:1")
     assert code in (200, 201)
     looma.play(
-        lambda: looma.status("never").get("phase") == "Progressing",
+        lambda: looma.status("never").get("phase") == "Pending",
         "its pods are waited for",
         broken=frozenset({"broken:1"}),
     )

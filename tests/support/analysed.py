@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -64,3 +68,41 @@ def rollout_of(looma: Looma, name: str) -> Object:
     """What status says of its rollout."""
     found: Object = looma.status(name).get("rollout") or {}
     return found
+
+
+TOKEN = "Bearer of-nobody-else"
+
+
+@pytest.fixture(scope="module")
+def scores() -> Iterator[tuple[str, dict[str, float]]]:
+    """An HTTP server that gives scores by revision to whoever has the token; its address, and the scores."""
+    by_path: dict[str, float] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            allowed = self.headers.get("Authorization") == TOKEN
+            body = json.dumps({"results": [{"score": by_path.get(self.path)}]}).encode()
+            self.send_response(200 if allowed else 401)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing to say."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", by_path
+    server.shutdown()
+    server.server_close()
+
+
+def keep_secret(looma: Looma, name: str, **values: str) -> None:
+    """A Secret with these values by key."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+    code, answer = looma.plane.apply(looma.path("secrets", name, group="v1"), body)
+    assert code in (200, 201), answer

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # Conflicts and what is told last come in one time and not in another, so a few writes of the calm time are not reached.
-STRUCK = 0.9
+STRUCK = 0.8
 
 
 def too_few(writes: int, struck: int) -> list[str]:

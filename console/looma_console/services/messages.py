@@ -61,6 +61,7 @@ ACTIONS: dict[str, LazyString] = {
     "resume": lazy_gettext("Go on"),
     "abort": lazy_gettext("Abort"),
     "retry": lazy_gettext("Try again"),
+    "restart": lazy_gettext("Restart the pods"),
 }
 QUESTIONS: dict[str, LazyString] = {
     "promote": lazy_gettext("Take the new revision to its next step?"),
@@ -69,6 +70,7 @@ QUESTIONS: dict[str, LazyString] = {
     "resume": lazy_gettext("Let the rollout go on?"),
     "abort": lazy_gettext("Abort the rollout?"),
     "retry": lazy_gettext("Try the rollout again?"),
+    "restart": lazy_gettext("Restart the pods?"),
 }
 MEANINGS: dict[str, LazyString] = {
     "promote": lazy_gettext("What its step waits for is not waited for any more."),
@@ -82,6 +84,9 @@ MEANINGS: dict[str, LazyString] = {
     "pause": lazy_gettext("Pods and requests stay as they are."),
     "resume": lazy_gettext("It goes on where it is."),
     "retry": lazy_gettext("It begins with its first step."),
+    "restart": lazy_gettext(
+        "The pods of the revision that is asked for are replaced, a quarter at a time. It stays the same revision."
+    ),
 }
 
 

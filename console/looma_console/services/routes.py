@@ -45,6 +45,7 @@ from looma_core.api.revision_diff import compare
 
 blueprint = Blueprint("services", __name__, template_folder="templates")
 EVENTS = 30
+RESTART = "restart"
 
 
 @blueprint.get("/services")
@@ -225,7 +226,9 @@ def _request_page(
     found = _find(name)
     if action not in messages.QUESTIONS:
         abort(404)
-    if not problem and (found.rollout is None or action not in found.rollout.actions):
+    offered = found.rollout.actions if found.rollout is not None else ()
+    # Pods can be replaced at any time: that is no action of a rollout.
+    if not problem and action != RESTART and action not in offered:
         return notice(gettext("The rollout has gone on meanwhile."), 409)
     context = {
         "service": found,

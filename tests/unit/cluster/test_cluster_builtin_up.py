@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -239,10 +238,8 @@ def test_waiting_ends_with_the_process_that_is_waited_for(world, steps, instance
 
 
 def test_waiting_ends_with_its_time(world, builtin, made):
-    began = time.monotonic()
     with pytest.raises(ClusterError, match="it hangs within 0 s"):
         builtin._wait(lambda: False, 0, "it hangs")
-    assert time.monotonic() - began < 5
     assert builtin.last_words("nothing") == ""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from typing import Any
 
 import httpx
@@ -222,13 +221,12 @@ def test_an_engine_that_takes_too_long(visitor, parts, engine) -> None:
     parts.service_watch.replace(
         [service_document(spec={"route": {"pathPrefixes": ["/api/v1/resumes"], "timeoutSeconds": 1}})]
     )
-    asked = threading.Event()
-    engine.on("GET", "/api/v1/resumes", lambda _request: asked.wait(3) or Response())
-    started = time.monotonic()
+    let_go, over = threading.Event(), []
+    engine.on("GET", "/api/v1/resumes", lambda _request: over.append(let_go.wait(30)) or Response())
     body = problem(visitor.get("/api/v1/resumes"), 504, "engine-timeout")
-    assert time.monotonic() - started < 2.5
+    assert over == [], "the engine is still at it"
     assert "within 1 s" in body["detail"]
-    asked.set()
+    let_go.set()
 
 
 def test_an_engine_that_breaks_off_is_not_asked_again_to_change_something(visitor, engine) -> None:

@@ -370,6 +370,36 @@ def test_an_action_that_cannot_be_asked_for_is_explained(signed_in, cluster_fake
     assert entry.outcome == "refused"
 
 
+def test_pods_are_restarted_at_any_time_with_a_reason(signed_in, cluster_fake, parts) -> None:
+    browser = signed_in(Role.OPERATOR)
+    text = browser.get("/services/resume").get_data(as_text=True)
+    assert 'id="ask-restart"' in text
+    assert 'id="rollout-title"' not in text, "nothing is rolled out"
+    dialog = browser.get("/services/resume/requests/restart").get_data(as_text=True)
+    assert "Restart the pods?" in dialog
+    assert "resume: r2." in dialog
+    assert browser.post("/services/resume/requests/restart", {"reason": "x"}).status_code == 422
+    answer = browser.post("/services/resume/requests/restart", {"reason": "new certificate"})
+    assert (answer.status_code, answer.location) == (303, "/services/resume")
+    ((_, service, action, reason),) = cluster_fake.asked
+    assert (service, action, reason) == ("resume", "restart", "new certificate")
+    parts.service_watch.replace([canary_document()])
+    dialog = browser.get("/services/resume/requests/restart").get_data(as_text=True)
+    assert "Restart the pods?" in dialog, "in the middle of a rollout as well"
+
+
+def test_who_may_not_restart_pods_is_told_why(signed_in, cluster_fake) -> None:
+    cluster_fake.verdict = Verdict(allowed=False, reason="no rule lets you")
+    browser = signed_in(Role.OPERATOR)
+    text = browser.get("/services/resume").get_data(as_text=True)
+    assert 'id="ask-restart"' not in text
+    assert '<button class="button" disabled aria-describedby="why-not">Restart the pods</button>' in text
+    why = text[text.index('id="why-not"') :]
+    assert "no rule lets you" in why[: why.index("</p>")]
+    dialog = browser.get("/services/resume/requests/restart").get_data(as_text=True)
+    assert 'class="button primary" disabled' in dialog
+
+
 def test_an_event_keeps_to_its_format() -> None:
     assert live.message("list", "a\r\nb\nc\rd") == b"event: list\ndata: a\ndata: b\ndata: c\ndata: d\n\n"
 

@@ -13,6 +13,7 @@ from looma_core.kube import KubeError
 from looma_operator import queueing, refilling
 from looma_operator.leadership import Leadership
 from looma_operator.queueing import Key, Rest, WorkQueue, backoff
+from support.loops import settle, until
 
 A, B = Key("AIService", "looma", "a"), Key("AIService", "looma", "b")
 
@@ -138,14 +139,14 @@ async def test_a_key_is_known_while_it_waits_runs_or_rests(looks):
     assert queue.knows(A), "at work"
     recorder.answers = [60]
     recorder.go.set()
-    await asyncio.sleep(0.01)
-    assert not recorder.running
+    await until(lambda: not recorder.running)
+    await settle()
     assert queue.knows(A), "for later again"
     queue.add(B)
     assert queue.knows(B)
     await recorder.count(2)
-    await asyncio.sleep(0.01)
-    assert not queue.knows(B), "it asked for no other look"
+    await until(lambda: not queue.knows(B))
+    assert recorder.seen == [A, B], "it asked for no other look"
 
 
 async def test_an_object_that_nothing_would_bring_back_is_found_by_the_list(looks, monkeypatch, caplog):

@@ -11,6 +11,7 @@ from support.operator_world import World, ask, spec, turn, weights
 STEPS = [{"setWeight": 25}, {"pause": {"seconds": 30}}, {"setWeight": 50}, {"pause": {}}]
 ROLLING = {"strategy": "Rolling", "progressDeadlineSeconds": 60}
 CANARY = {"strategy": "Canary", "steps": STEPS, "progressDeadlineSeconds": 60}
+REDUCED = CANARY | {"steps": [{"setWeight": 75}, {"pause": {"seconds": 2}}, {"setWeight": 25}, {"pause": {}}]}
 BLUE_GREEN = {"strategy": "BlueGreen", "progressDeadlineSeconds": 60, "preview": {"header": "X-Preview"}}
 
 # "look" three times: most of the time nothing happens, and a rollout gets on.
@@ -62,7 +63,7 @@ def test_whatever_happens_weights_are_whole_carried_and_all_ends(events, rollout
 @settings(max_examples=settings().max_examples // 2)
 @given(
     events=events,
-    rollout=st.sampled_from([CANARY, BLUE_GREEN]),
+    rollout=st.sampled_from([CANARY, REDUCED, BLUE_GREEN]),
     prefixes=st.sampled_from([["/api/v1/resumes"], []]),
 )
 def test_whatever_happens_no_pod_that_serves_is_taken_below_the_spec(events, rollout, prefixes):

@@ -27,6 +27,7 @@ from looma_operator.plan.observed import Peer
 from looma_operator.posting import Posting
 from looma_operator.queueing import Key, WorkQueue
 from looma_operator.render.route import ParentGateway
+from support.loops import settle, until
 from support.operator_world import World, copied, spec
 
 Json = dict[str, Any]
@@ -86,30 +87,33 @@ async def test_what_is_heard_while_a_look_goes_on_is_judged_when_it_ends(
     queue = WorkQueue(look, workers=1, is_echo=echoes.heard)
     task = asyncio.create_task(queue.run())
     queue.add(A)
-    await asyncio.sleep(0.1)
+    await until(lambda: len(seen) >= looks)
+    await settle()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert len(seen) == looks
 
 
 async def test_an_echo_leaves_the_next_look_where_it_was():
-    echoes, seen = Echoes(), []
+    echoes, seen, loop = Echoes(), [], asyncio.get_running_loop()
 
     async def look(key: Key) -> float | None:
-        seen.append(key)
+        seen.append(loop.time())
         return None
 
     queue = WorkQueue(look, workers=1, is_echo=echoes.heard)
     task = asyncio.create_task(queue.run())
     echoes.wrote(A, WRITTEN)
+    due = loop.time() + 0.05
     queue.add_after(A, 0.05)
     queue.add(A, WRITTEN)
-    await asyncio.sleep(0.02)
-    assert seen == []
-    await asyncio.sleep(0.1)
+    await until(lambda: seen)
+    await settle()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert seen == [A]
+    (looked,) = seen
+    # A timer may be early by what the clock cannot tell apart.
+    assert looked >= due - 0.01
 
 
 # ---- the look after the writes -----------------------------------------------------------------------------
@@ -395,15 +399,26 @@ async def test_children_of_a_service_without_a_status_are_not_listed(
 epoch: ContextVar[int] = ContextVar("epoch")
 
 
-async def run_posting(busy: list[bool]) -> tuple[Posting, asyncio.Task[None], list[tuple[str, int]]]:
+class Work:
+    """Whether there is something more urgent, and how often that was asked."""
+
+    def __init__(self, *, busy: bool) -> None:
+        self.busy, self.asked = busy, 0
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return self.busy
+
+
+async def run_posting(work: Work) -> tuple[Posting, asyncio.Task[None], list[tuple[str, int]]]:
     told: list[tuple[str, int]] = []
-    made = Posting(busy=lambda: busy[0])
+    made = Posting(busy=work)
     return made, asyncio.create_task(made.run()), told
 
 
 async def test_events_are_told_in_their_order_and_context_once_there_is_time():
-    busy = [True]
-    made, task, told = await run_posting(busy)
+    work = Work(busy=True)
+    made, task, told = await run_posting(work)
 
     def telling(name: str) -> posting.Post:
         async def post() -> None:
@@ -414,29 +429,29 @@ async def test_events_are_told_in_their_order_and_context_once_there_is_time():
     for number, name in enumerate("abc"):
         epoch.set(number)
         await made.add(telling(name))
-    await asyncio.sleep(0.1)
+    await until(lambda: work.asked >= 3)
     assert told == []
-    busy[0] = False
-    await asyncio.sleep(0.2)
+    work.busy = False
+    await until(lambda: len(told) >= 3)
     task.cancel()
     assert told == [("a", 0), ("b", 1), ("c", 2)]
 
 
 async def test_events_are_not_held_back_for_ever(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(posting, "PATIENCE_SECONDS", 0.05)
-    made, task, told = await run_posting([True])
+    made, task, told = await run_posting(Work(busy=True))
 
     async def post() -> None:
         told.append(("late", 0))
 
     await made.add(post)
-    await asyncio.sleep(0.3)
+    await until(lambda: told)
     task.cancel()
     assert told == [("late", 0)]
 
 
 async def test_an_event_of_a_leadership_that_ended_is_left_out(caplog):
-    made, task, told = await run_posting([False])
+    made, task, told = await run_posting(Work(busy=False))
 
     async def fenced() -> None:
         raise NotLeaderError("epoch 1 ended")
@@ -446,7 +461,7 @@ async def test_an_event_of_a_leadership_that_ended_is_left_out(caplog):
 
     await made.add(fenced)
     await made.add(post)
-    await asyncio.sleep(0.1)
+    await until(lambda: told)
     task.cancel()
     assert told == [("next", 0)]
     assert "epoch 1 ended" in caplog.text
