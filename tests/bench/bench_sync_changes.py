@@ -36,7 +36,7 @@ TABLE = """
 """
 FILL = """
     INSERT INTO people SELECT 'p-' || n, 'Ada Number ' || n, 'Engineer', 'Leeds', ARRAY['Python', 'SQL'],
-        '2026-05-01T12:00:00Z' FROM generate_series(1, %s) AS n
+        timestamptz '2026-05-01T12:00:00Z' - n * interval '1 minute' FROM generate_series(1, %s) AS n
 """
 NUMBER = "substr(source_ref, strpos(source_ref, ':p-') + 3)::int"
 """Which of the people a record is."""
@@ -86,7 +86,7 @@ def _change(urls: DatabaseUrls, source: DatabaseUrls) -> None:
     with psycopg.connect(source.owner_libpq) as connection:
         connection.execute(
             "UPDATE people SET headline = 'Lead there', updated_at = now(),"
-            " skills = CASE WHEN substr(id, 3)::int %% 4 = 2 THEN skills || 'Go' ELSE skills END"
+            " skills = CASE WHEN substr(id, 3)::int %% 4 = 2 THEN skills || 'Go'::text ELSE skills END"
             " WHERE substr(id, 3)::int <= %s",
             [CHANGED],
         )
