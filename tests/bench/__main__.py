@@ -28,6 +28,7 @@ from bench import (
     bench_scale,
     bench_storage,
     bench_sync,
+    bench_sync_changes,
     bench_traffic,
     bench_up,
 )
@@ -127,6 +128,7 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
         rows += bench_duplicates.run()
     if "sync" in parts:
         rows += bench_sync.run((options.synced,) if options.synced else bench_sync.SIZES)
+        rows += [] if options.synced else bench_sync_changes.run()
     if "queries" in parts:
         rows += bench_queries.run(options.queried or bench_queries.TALENTS_FILLED)
     if "storage" in parts:

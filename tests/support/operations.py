@@ -209,6 +209,7 @@ REFERENCES: dict[str, str] = {
         for place in (
             "GET /api/v1/relations?",
             "GET /api/v1/relations/count?",
+            "GET /api/v1/relations/export?",
             "RelationDraft.",
             "RelationPatch.",
         )
@@ -289,7 +290,8 @@ class Engines(msgspec.Struct, frozen=True):
             wanted["params"] = row.params
         if row.files:
             name, text = row.file
-            wanted["files"] = {row.files: (name, (text or RESUME.format(name="Somebody")).encode())}
+            content = _named(text, given) if text else RESUME.format(name="Somebody")
+            wanted["files"] = {row.files: (name, content.encode())}
         (address,) = (
             self.addresses[name] for name, document in self.documents.items() if path in document["paths"]
         )
@@ -298,12 +300,15 @@ class Engines(msgspec.Struct, frozen=True):
 
 
 def _named(body: Any, ids: dict[str, str]) -> Any:
-    if not isinstance(body, dict):
-        return body
-    places = {f"{{{kind}}}": found for kind, found in ids.items()}
-    return {
-        name: places.get(value, value) if isinstance(value, str) else value for name, value in body.items()
-    }
+    """The body with ids for the kinds in braces, however deep they are, in a file's text too."""
+    if isinstance(body, dict):
+        return {name: _named(value, ids) for name, value in body.items()}
+    if isinstance(body, list):
+        return [_named(value, ids) for value in body]
+    if isinstance(body, str):
+        for kind, found in ids.items():
+            body = body.replace(f"{{{kind}}}", found)
+    return body
 
 
 def a_record_of_each_kind(engines: Engines, tenant: str, *, name: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ class World:
         )
         self.harbour = self.made("companies", name="=Harbour")
 
-    def made(self, kind: str, **draft: Any) -> str:
+    def made(self, kind: str, /, **draft: Any) -> str:
         answer = self.client.post(f"{API}/{kind}", headers=self.auth, json=draft)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])

@@ -94,7 +94,7 @@ SAID = {
     HISTORY: """
         INSERT INTO talent_sync.record_history
             (tenant, entity, record_id, version, changed_at, origin, action, changes)
-        VALUES ('t', 'talent', %(id)s, 1, %(at)s, 'api', 'create', '{}')
+        VALUES ('t', 'talent', %s, 1, %s, 'api', 'create', '{}')
     """,
     AUDIT: """
         INSERT INTO talent_sync.audit_events (tenant, id, at, action, entity)
