@@ -51,7 +51,6 @@ def half_way(page: Page) -> None:
         expect(page.locator(meter)).to_have_attribute("value", re.compile(r"^50(\.0)?$"))
 
 
-@pytest.mark.long
 def test_given_a_canary_when_its_page_is_open_then_steps_and_weights_are_seen_and_a_person_lets_it_take_over(
     visit, cluster: Cluster, watched: Probe
 ) -> None:

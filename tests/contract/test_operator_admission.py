@@ -173,3 +173,16 @@ def test_without_a_webhook_nobody_is_blamed(bare_looma: Looma):
     bare_looma.apply("anonymous")
     bare_looma.play(lambda: bool(bare_looma.status("anonymous").get("revisions")), "it has a revision")
     assert bare_looma.status("anonymous")["revisions"][0]["changedBy"] == "unknown (person)"
+
+
+def test_a_request_is_of_who_made_it_whoever_changed_the_spec(looma: Looma):
+    """The spec is of one person, the request of another, whom the API server lets both act for."""
+    assert looma.apply("asked")[0] == 201
+    author = annotations(looma, "asked")[WHO]
+    request = '{"id": "one", "action": "restart", "reason": "new certificate"}'
+    options = ("-n", looma.namespace, "--as", "grace", "--as-group", "system:masters")
+    looma.plane.kubectl(*options, "annotate", "aiservice", "asked", f"looma.dev/request={request}")
+    looma.until(lambda: bool(looma.status("asked").get("requests")), "the request is carried out")
+    (done,) = looma.status("asked")["requests"]
+    assert (done["result"], done["requestedBy"]) == ("Done", "grace")
+    assert annotations(looma, "asked")[WHO] == author != "grace"

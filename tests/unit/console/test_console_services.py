@@ -14,6 +14,7 @@ from looma_console.cluster.api import KubernetesError
 from looma_console.cluster.model import newest_first, read_event, read_service
 from looma_console.db.models import AuditEntry
 from looma_console.services import live, messages
+from looma_console.users.messages import ACTIONS as AUDITED
 from looma_console.web.permissions import Role
 from support.console_parts import event_document, service_document
 
@@ -351,6 +352,10 @@ def test_an_action_is_asked_for_as_the_person_with_a_reason_and_audited(
     with parts.db.transaction() as session:
         entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "abort")).one()
     assert (entry.who, entry.outcome, entry.detail) == ("the-operator", "done", {"reason": "many errors"})
+
+
+def test_the_audit_has_words_for_each_action() -> None:
+    assert set(messages.QUESTIONS) | {"rollback"} <= set(AUDITED)
 
 
 def test_an_action_that_cannot_be_asked_for_is_explained(signed_in, cluster_fake, parts) -> None:
