@@ -56,6 +56,7 @@ ACTIONS: dict[str, LazyString] = {
     "pause": lazy_gettext("Pause"),
     "abort": lazy_gettext("Abort"),
     "retry": lazy_gettext("Try again"),
+    "restart": lazy_gettext("Restart the pods"),
     "run": lazy_gettext("Run now"),
     "cancel": lazy_gettext("Cancel run"),
     "suspend": lazy_gettext("Suspend"),
