@@ -310,18 +310,22 @@ def test_given_a_canary_halfway_when_the_strategy_becomes_blue_green_then_it_ser
     to_the_pause(cluster, probe)
     probe.apply(replicas=REPLICAS, rollout=BLUE_GREEN, version="2")
 
-    seen: list[float] = []
-
-    def took_over(service: Object) -> bool:
+    def begins_anew(service: Object) -> bool:
         canary = service["status"].get("canary") or {}
-        if current(service) and canary.get("revision") == "r2":
-            seen.append(canary["weight"]["requested"])
-        return current(service) and service["status"].get("stableRevision") == "r2"
+        return (
+            current(service)
+            and canary.get("revision") == "r2"
+            and canary["weight"] == {"requested": 0, "achieved": 0}
+            and canary.get("waits") == "somebody to promote it"
+        )
 
-    # Its step is beyond those of blue-green, so that nobody is asked once more.
-    cluster.watch("aiservice", probe.name, took_over, sentence="it goes on as blue-green", seconds=60)
-    assert seen == sorted(seen), "it goes to everything and not back"
-    assert set(seen) <= {50, 100}, "half until all of its pods answer, then everything"
+    cluster.watch("aiservice", probe.name, begins_anew, sentence="the requests went back", seconds=60)
+    traffic.mark("back")
+    more(traffic, 50)
+    assert set(traffic.revisions("back")) == {"r1"}
+
+    cluster.kubectl_looma("promote", probe.name)
+    probe.wait(stable="r2", sentence="it took over")
     gone(cluster, probe, "r1")
     traffic.mark("done")
     more(traffic, 50)

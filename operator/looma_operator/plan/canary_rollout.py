@@ -27,7 +27,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ..resources import BLUE_GREEN, Pause, Retained, Rollout, RolloutStatus, RolloutStep
+from ..resources import BLUE_GREEN, BY_WEIGHT, Pause, Retained, Rollout, RolloutStatus, RolloutStep
 from .counts import next_counts
 from .observed import Pods
 from .rollout import RolloutDecision, decide_rollout
@@ -50,6 +50,32 @@ def steps_of(rollout: Rollout) -> tuple[RolloutStep, ...]:
         # It has all requests, and is not stable before it has passed: giving up is then a matter of weights.
         steps += [RolloutStep(set_weight=WHOLE), RolloutStep(analysis=rollout.post_promotion_analysis)]
     return tuple(steps)
+
+
+def under(rollout: RolloutStatus | None, spec: Rollout, now: datetime) -> RolloutStatus | None:
+    """The rollout by the spec's strategy: one that began by the other strategy by weights begins with the first step.
+
+    Its number means nothing among the other's steps, and may be beyond their last: nobody would be asked any more.
+
+    | began as  | spec says | answer                                    |
+    | --------- | --------- | ----------------------------------------- |
+    | Canary    | BlueGreen | first step, all requests are the stable's |
+    | BlueGreen | Canary    | the same; without steps where it had none |
+    | Canary    | Canary    | as it is                                  |
+    | any       | Rolling   | as it is: no step and no weight is asked  |
+    """
+    if rollout is None or rollout.failed or rollout.strategy == spec.strategy:
+        return rollout
+    if rollout.strategy not in BY_WEIGHT or spec.strategy not in BY_WEIGHT:
+        return rollout
+    return msgspec.structs.replace(
+        rollout,
+        strategy=spec.strategy,
+        step=len(steps_of(spec)) if rollout.direct else 0,
+        step_started_at=now,
+        weight=0,
+        progressed_at=now,
+    )
 
 
 def least_pods(rollout: Rollout, *, replicas: int, routed: bool) -> int:

@@ -21,7 +21,7 @@ from ..resources_analysis import Verdict
 from .analysis import Runs, closed, decide_runs, given_up
 from .author import Author
 from .canary import decide_canary
-from .canary_rollout import Asked, decide_canary_rollout, steps_of
+from .canary_rollout import Asked, decide_canary_rollout, steps_of, under
 from .children import ROUTE, Action, Notice, child_actions, deletion_actions, route_deletion
 from .conditions import Facts, Refusal, decide_conditions, decide_phase, find, is_true
 from .history import decide_deletions
@@ -158,7 +158,7 @@ def plan(
     deadline = timedelta(seconds=spec.rollout.progress_deadline_seconds)
     mover = who_moved(observed, author)
     target = decide_target(observed, mover, fetcher, now)
-    before: RolloutStatus | None = status.rollout
+    before = under(status.rollout, spec.rollout, now)
     conflicts = find_conflicts(
         name=service.metadata.name,
         created_at=service.metadata.creation_timestamp or now,

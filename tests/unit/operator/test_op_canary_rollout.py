@@ -286,6 +286,47 @@ def test_blue_green_has_all_pods_then_waits_then_takes_everything_at_once():
     assert "retained" not in world.status
 
 
+@pytest.mark.parametrize("after", [{"strategy": "BlueGreen"}, {"strategy": "BlueGreen", "autoPromote": True}])
+def test_a_canary_that_becomes_blue_green_is_asked_for_once_more(canary, after):
+    canary.change(image="looma-engine:2")
+    turn(canary, rounds=40)
+    assert canary.status["rollout"]["step"] == 3
+    canary.change(rollout=after)
+    seen = []
+    for _ in range(20):
+        turn(canary)
+        seen.append(weights(canary).get("r2", 0))
+    if after.get("autoPromote"):
+        assert set(seen) <= {0, 50, 100}
+        assert canary.status["stableRevision"] == "r2"
+        return
+    assert seen[-1] == 0, "all or nothing, and nobody has promoted it yet"
+    assert 100 not in seen
+    assert canary.counts == {"r1": 4, "r2": 4}
+    assert canary.status["canary"]["waits"] == "somebody to promote it"
+    assert canary.status["rollout"]["strategy"] == "BlueGreen"
+    ask(canary, "promote")
+    turn(canary, rounds=20)
+    assert canary.status["stableRevision"] == "r2"
+
+
+def test_blue_green_that_becomes_a_canary_goes_its_steps():
+    world = World(spec=spec(rollout={"strategy": "BlueGreen"}))
+    turn(world, rounds=12)
+    world.change(image="looma-engine:2")
+    turn(world, rounds=12)
+    assert world.status["canary"]["waits"] == "somebody to promote it"
+    world.change(rollout=ROLLOUT)
+    seen: list[int] = []
+    for _ in range(40):
+        turn(world)
+        weight = weights(world).get("r2", 0)
+        if not seen or seen[-1] != weight:
+            seen.append(weight)
+    assert seen == [25, 50], "its pods were all there already"
+    assert world.status["stableRevision"] == "r1"
+
+
 def test_going_back_while_the_pods_are_still_there_takes_no_start():
     world = World(spec=spec(rollout=BLUE_GREEN | {"autoPromote": True}))
     turn(world, rounds=12)
