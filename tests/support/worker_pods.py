@@ -157,7 +157,7 @@ def worker_pods(folder: Path) -> Iterator[Pods]:
 def _work(told: dict[str, Any]) -> int:
     from looma_engines.sync_worker import cluster
     from looma_engines.sync_worker.main import start
-    from looma_engines.talent_sync.syncing import repository
+    from looma_engines.talent_sync.syncing import connecting
     from looma_engines.talent_sync.syncing.main import make
     from support import sync_process
 
@@ -166,7 +166,7 @@ def _work(told: dict[str, Any]) -> int:
     os.dup2(log, 2)
     os.environ.update(told["environment"])
     # A worker that is frozen in a transaction holds up the next run for so long: no test needs to wait for a minute.
-    repository.IDLE_TIMEOUT_MS = IDLE_TIMEOUT_MS  # type: ignore[misc]
+    connecting.IDLE_TIMEOUT_MS = IDLE_TIMEOUT_MS  # type: ignore[misc]
     if not told["account"]:
         return sync_process.main()
     cluster.ACCOUNT = Path(told["account"])  # type: ignore[misc]

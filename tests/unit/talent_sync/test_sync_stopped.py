@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from looma_engines.talent_sync.syncing import repository
+from looma_engines.talent_sync.syncing import connecting
 from support.database import DatabaseUrls
 from support.sync_runs import Runs, person
 
@@ -21,9 +21,9 @@ def test_the_next_run_waits_for_a_stopped_worker_only_until_its_transaction_is_e
 ) -> None:
     runs = Runs(database_urls, tenant, tmp_path)
     runs.one([person(1)])
-    monkeypatch.setattr(repository, "IDLE_TIMEOUT_MS", 300)
+    monkeypatch.setattr(connecting, "IDLE_TIMEOUT_MS", 300)
     # As a batch begins: the fence's row is held, and nothing comes any more.
-    with repository.connect(database_urls.app, application_name="sync-people") as stopped:
+    with connecting.connect(database_urls.app, application_name="sync-people") as stopped:
         stopped.execute("BEGIN")
         stopped.execute("SELECT set_config('looma.tenant', %s, true)", (tenant,))
         assert stopped.execute("SELECT epoch FROM talent_sync.sync_fences FOR SHARE").fetchall() == [(1,)]
@@ -40,7 +40,7 @@ def test_a_worker_that_was_given_up_and_goes_on_writes_its_batch_once(
     runs = Runs(database_urls, tenant, tmp_path)
     runs.write([person(1), person(2)])
     runs.epoch = runs.server.epoch = 1
-    monkeypatch.setattr(repository, "IDLE_TIMEOUT_MS", 300)
+    monkeypatch.setattr(connecting, "IDLE_TIMEOUT_MS", 300)
     given = runs.inputs()
     worker = runs.worker(given)
     worker.resume(given, None)

@@ -36,12 +36,13 @@ from looma_engines.talent_sync.rights.ledger import LedgerKey
 from .back.outbox import Outbox
 from .back.running import STAGES as BACK_STAGES
 from .back.running import WritingBack
+from .connecting import connect
 from .counting import Tally, reported, told
 from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
 from .erased import NoLedgerKeyError
 from .judging import Judged, judge
 from .reading_ahead import Ahead, ReadBatch, Reading
-from .repository import Checkpoint, FenceError, Place, SyncRepository, connect
+from .repository import Checkpoint, FenceError, Place, SyncRepository
 from .source_row import SourceRow, shard_of
 from .sources.opening import open_source
 from .sources.patience import PatientSource
