@@ -150,6 +150,7 @@ class EventReason(StrEnum):
     MODEL_MISSING = "ModelMissing"
     MODEL_REJECTED = "ModelRejected"
     PATH_CONFLICT = "PathConflict"
+    NO_ROOM = "NoRoom"
     REQUEST_DONE = "RequestDone"
     REQUEST_REFUSED = "RequestRefused"
     RUN_STARTED = "RunStarted"

@@ -3,8 +3,8 @@ compares).
 
 Everything of the operator is namespaced. Kopf's scanning of namespaces and definitions is off, so nothing is listed
 cluster-wide; discovery of the API groups is open to every authenticated account. No wildcard, pods only to be listed
-(their init containers say why a model could not be fetched), and no Secrets but one with headers for analyses and a
-gateway's own certificate.
+(their init containers say why a model could not be fetched), quotas likewise (whether they leave room), and no Secrets
+but one with headers for analyses and a gateway's own certificate.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ OPERATOR_RULES = (
     Rule(group="apps", resources=("deployments", "controllerrevisions"), verbs=_OWN),
     Rule(group="", resources=("services", "serviceaccounts"), verbs=_OWN),
     Rule(group="", resources=("pods",), verbs=("list",)),
+    Rule(group="", resources=("resourcequotas",), verbs=("list",)),
     Rule(group="batch", resources=("jobs", "cronjobs"), verbs=_OWN),
     # For the accounts of sync workers. The API server lets nobody grant a right that he has not himself, and the
     # operator has all that a worker gets.

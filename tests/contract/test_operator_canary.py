@@ -97,3 +97,26 @@ def test_an_aborted_canary_gives_everything_back(looma: Looma):
     assert 'looma_operator_events_total{reason="RolloutAborted"} 1.0' in leader.get("/metrics")
     # A revision that is on its way out is told of until its last pod has ended.
     play(looma, "given-up", lambda: step not in leader.get("/metrics"), "there is no canary any more")
+
+
+def test_where_a_quota_leaves_no_room_it_is_told_when_the_canary_begins(looma: Looma):
+    quotas = looma.path("resourcequotas", group="v1")
+    hard = {"requests.cpu": "500m"}
+    quota = {"metadata": {"name": "team"}, "spec": {"hard": hard}}
+    assert looma.plane.request("POST", quotas, quota)[0] == 201
+    # As the controller manager counts it.
+    counted = {"status": {"hard": hard, "used": {"requests.cpu": "400m"}}}
+    code, _ = looma.plane.request(
+        "PATCH", f"{quotas}/team/status", counted, content_type="application/merge-patch+json"
+    )
+    assert code == 200
+    try:
+        resources = {"requests": {"cpu": "100m"}}
+        apply(looma, "crowded", "engine:1", resources=resources)
+        play(looma, "crowded", lambda: looma.status("crowded").get("phase") == "Ready", "r1 serves")
+        apply(looma, "crowded", "engine:2", resources=resources)
+        looma.is_told("crowded", "NoRoom")
+    finally:
+        looma.plane.request("DELETE", f"{quotas}/team")
+    told = [event["note"] for event in looma.events("crowded") if event["reason"] == "NoRoom"]
+    assert told == ["r2: quota team: 4 more pods need 0.4 of requests.cpu, 0.1 is left"]

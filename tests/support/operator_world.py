@@ -24,6 +24,7 @@ from looma_operator.plan.judging import Reading
 from looma_operator.plan.metric import Measured, Order
 from looma_operator.plan.models import Fetcher
 from looma_operator.plan.observed import Observed, Peer
+from looma_operator.plan.room import Quota
 from looma_operator.plan.service import Plan, conclude, plan
 from looma_operator.render.route import ParentGateway
 from looma_operator.resources import AIService, AIServiceStatus, format_time, own_status
@@ -80,6 +81,7 @@ class World:
     answer: Callable[[Order], Reading] = lambda _: Reading(error="not reached: no such host")
     orders: tuple[Order, ...] = ()
     measured: tuple[Measured, ...] = ()
+    quotas: tuple[Quota, ...] = ()
     writes: int = 0
     _versions: int = 0
 
@@ -115,6 +117,7 @@ class World:
             gateway_api=self.gateway_api,
             gateways=self.gateways,
             measured=self.measured,
+            quotas=self.quotas,
         )
 
     def change(self, **changes: Any) -> None:

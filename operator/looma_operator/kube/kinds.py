@@ -35,6 +35,7 @@ BUDGET = Kind(name="PodDisruptionBudget", prefix="/apis/policy/v1", plural="podd
 POLICY = Kind(name="NetworkPolicy", prefix="/apis/networking.k8s.io/v1", plural="networkpolicies")
 HTTP_ROUTE = Kind(name="HTTPRoute", prefix=f"/apis/{GATEWAY_API}", plural="httproutes")
 LEASE = Kind(name="Lease", prefix="/apis/coordination.k8s.io/v1", plural="leases")
+QUOTA = Kind(name="ResourceQuota", prefix="/api/v1", plural="resourcequotas")
 SECRET = Kind(name="Secret", prefix="/api/v1", plural="secrets")
 CONFIG_MAP = Kind(name="ConfigMap", prefix="/api/v1", plural="configmaps")
 JOB = Kind(name="Job", prefix="/apis/batch/v1", plural="jobs")

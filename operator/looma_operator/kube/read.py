@@ -35,6 +35,7 @@ from . import kinds
 from .client import Kube, NotFoundError, RefusedError
 from .fetches import names_that_fetch, read_failures, with_failures
 from .peers import Neighbours, Peers, gateways_of, peer_of
+from .quotas import may_begin, read_quotas
 from .waiting import names_that_wait, with_waiting
 
 FORBIDDEN = 403
@@ -229,6 +230,7 @@ async def read_service(
             models={item["metadata"]["name"]: parse_model(item) for item in models},
             peers=tuple(peer for peer in neighbours.peers if peer.name != name),
             gateway_api=routes is not None,
+            quotas=await read_quotas(kube, namespace) if may_begin(service) else (),
             gateways=neighbours.gateways
             if gateway.in_namespace(namespace) == namespace
             else await _gateways(kube, gateway.namespace, peers),

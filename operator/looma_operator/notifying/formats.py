@@ -60,6 +60,7 @@ _TITLES: dict[str, tuple[str, str]] = {
     EventReason.MODEL_MISSING: ("Model cannot be used", "模型不可用"),
     EventReason.MODEL_REJECTED: ("Model refused", "模型被拒绝"),
     EventReason.PATH_CONFLICT: ("Path conflict", "路径冲突"),
+    EventReason.NO_ROOM: ("No room for the new pods", "新 Pod 没有空间"),
     EventReason.REQUEST_DONE: ("Request carried out", "请求已执行"),
     EventReason.REQUEST_REFUSED: ("Request refused", "请求被拒绝"),
     EventReason.RUN_STARTED: ("Sync run started", "同步开始"),

@@ -15,7 +15,8 @@ from ..resources import AIServiceStatus, Json
 from .drift import differs, taken_over
 from .observed import Observed, StoredRevision
 
-PER_REVISION = ("Deployment", "ControllerRevision")
+DEPLOYMENT = "Deployment"
+PER_REVISION = (DEPLOYMENT, "ControllerRevision")
 ROUTE = "HTTPRoute"
 SERVICE = "Service"
 # Fields of a kind's spec that are lists and one value each: an addition to one is a change of it.

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ..resources import AIService, Json, ModelVersion
 from .metric import Measured
+from .room import Quota
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class Observed:
     belong to somebody else. `gateway_api` is false where the cluster does not serve HTTPRoutes.
     `peers` are the other services that it meets: by a path that both have, or as a target of its route.
     `gateways` counts the pods of Looma's gateways, None where they could not be read. `measured` is what analyses asked
-    for and status does not have yet.
+    for and status does not have yet. `quotas` are read where a rollout may begin.
     """
 
     service: AIService
@@ -82,3 +83,4 @@ class Observed:
     gateway_api: bool = True
     gateways: int | None = None
     measured: tuple[Measured, ...] = ()
+    quotas: tuple[Quota, ...] = ()

@@ -42,7 +42,14 @@ from .routing import (
     service_deletions,
 )
 from .target import Target, decide_target, who_moved
-from .telling import analysis_notices, last_rollback, revision_rows, rollout_notices, waiting_notices
+from .telling import (
+    analysis_notices,
+    last_rollback,
+    revision_rows,
+    rollout_notices,
+    room_notices,
+    waiting_notices,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,7 +261,13 @@ def plan(
         request=request.record if request is not None else None,
         conflicts=conflicts,
     )
-    notices = [*told, *analysis_notices(status.analysis, analysis), *repairs, *deleted]
+    notices = [
+        *told,
+        *room_notices(observed, children, decision),
+        *analysis_notices(status.analysis, analysis),
+        *repairs,
+        *deleted,
+    ]
     if request is not None:
         refused = request.record.result == "Refused"
         reason = EventReason.REQUEST_REFUSED if refused else EventReason.REQUEST_DONE

@@ -8,14 +8,16 @@ from datetime import datetime
 import msgspec
 
 from ..names import EventReason
-from ..resources import Canary, RequestRecord, RevisionStatus, Rollback, RolloutStatus
+from ..render.common import deployment_name
+from ..resources import Canary, Json, RequestRecord, RevisionStatus, Rollback, RolloutStatus
 from ..resources_analysis import MetricStatus, Verdict
 from .author import Author
-from .children import Notice
+from .children import DEPLOYMENT, Notice
 from .models import ModelsMissing
-from .observed import Pods, StoredRevision
+from .observed import Observed, Pods, StoredRevision
 from .rollback import RollbackDecision, by_activity
 from .rollout import RolloutDecision
+from .room import shortage
 from .routes import PathConflict
 from .steps import FOR_SOMEBODY
 
@@ -165,3 +167,22 @@ def waiting_notices(before: Canary | None, now: Canary | None) -> list[Notice]:
         return []
     note = f"{now.revision} waits for {now.waits}, with {now.weight.requested:g} % of the requests"
     return [Notice(reason=EventReason.ROLLOUT_WAITING, note=note)]
+
+
+def room_notices(observed: Observed, children: Sequence[Json], decision: RolloutDecision) -> list[Notice]:
+    """What quotas lack for a rollout that begins, of all pods that come beside those that serve; none where nothing."""
+    rollout, service = decision.rollout, observed.service
+    if not decision.started or not decision.stable or rollout is None:
+        return []
+    name = deployment_name(service.metadata.name, rollout.revision)
+    pods = service.spec.replicas - observed.pods.get(rollout.revision, Pods()).spec
+    templates = [
+        child["spec"]["template"]["spec"]
+        for child in children
+        if (child["kind"], child["metadata"]["name"]) == (DEPLOYMENT, name)
+    ]
+    return [
+        Notice(reason=EventReason.NO_ROOM, note=f"{rollout.revision}: {lacking}", warning=True)
+        for pod in templates
+        if (lacking := shortage(observed.quotas, pod=pod, pods=pods))
+    ]
