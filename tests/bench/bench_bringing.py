@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from bench import bench_sync
+from bench import bench_sync, sync_worker
 from bench.report import Row
 from looma_core.db.migrate import migrate
 from support.database import DatabaseUrls, make_database
@@ -24,7 +24,7 @@ from support.engines import engine_process, one_address, wait_until_ready
 from support.tokens import bearer
 
 PEOPLE, ONE_BY_ONE = 5_000, 200
-TENANT = bench_sync.TENANT
+TENANT = sync_worker.TENANT
 
 
 def run(admin: str) -> list[Row]:

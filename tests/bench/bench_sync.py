@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import compileall
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,23 +22,22 @@ import psycopg
 from psycopg.copy import FileWriter
 
 from bench.report import ROOT, Row
-from looma_core.api.syncjob import CONTRACT, Variable
+from bench.sync_worker import BATCH, TENANT, worked
+from looma_core.api.syncjob import Variable
 from looma_core.api.talent import TalentDraft
 from looma_core.db.migrate import migrate
 from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.talents import TALENTS
 from support.database import DatabaseUrls, database_server, make_database
-from support.key_ring import KEYS, VARIABLE, ring_file
+from support.key_ring import KEYS
 from support.labelled_talents import labelled
 from support.sync_checker import differences, expected
 
 SEED = 20261127
 TODAY = date(2026, 11, 27)
 SIZES = (1_000, 100_000)
-BATCH = 1_000
 PIECE = 64 * 1024
 """Bytes of what is copied at a time."""
-TENANT = "demo"
 LIMIT_MIB = 300
 COMPILED = ("core", "engines", "tests/support")
 """A worker's image holds all of it compiled, so its start is no compilation here either."""
@@ -167,29 +163,11 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def sync(urls: DatabaseUrls, file: Path, *, epoch: int) -> tuple[float, float]:
     """Seconds, and MiB of the worker at most."""
-    told = {
-        Variable.CONTRACT: CONTRACT,
-        Variable.JOB: "people",
-        Variable.UID: "bench",
-        Variable.NAMESPACE: "looma",
-        Variable.RUN: f"people-sync-{epoch}",
-        Variable.EPOCH: str(epoch),
-        Variable.SHARD: "0",
-        Variable.SHARDS: "1",
-        Variable.SOURCE: json.dumps({"type": "jsonl", "path": file.name}),
-        Variable.TARGET: json.dumps({"tenant": TENANT, "entity": "talent"}),
-        Variable.BATCH_SIZE: str(BATCH),
-        Variable.DATA: str(file.parent),
-        "LOOMA_DATABASE_URL": urls.app,
-        VARIABLE: ring_file(),
-        "PYTHONPATH": str(ROOT / "tests"),
-    }
-    begun = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "support.sync_process"],
-        env={**os.environ, **told},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
+    took, printed = worked(
+        urls,
+        epoch=epoch,
+        source={"type": "jsonl", "path": file.name},
+        target={"entity": "talent"},
+        place={Variable.DATA: str(file.parent)},
     )
-    return time.monotonic() - begun, float(done.stdout.splitlines()[-1])
+    return took, float(printed[-1])

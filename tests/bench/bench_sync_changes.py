@@ -5,12 +5,7 @@ What came of it is compared with what was changed, by SQL of its own; the worker
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +15,14 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
-from bench.report import ROOT, Row
-from looma_core.api.syncjob import CONTRACT, ShardReport, Variable
+from bench.report import Row
+from bench.sync_worker import TENANT, worked
+from looma_core.api.syncjob import ShardReport, Variable
 from looma_core.db.migrate import migrate
 from support.database import DatabaseUrls, database_server, make_database
-from support.key_ring import VARIABLE, ring_file
 
 PEOPLE = 10_000
 CHANGED = PEOPLE // 100
-BATCH = 1_000
-TENANT = "demo"
 TABLE = """
     CREATE TABLE people (id text PRIMARY KEY, full_name text, headline text, location text, skills text[],
         updated_at timestamptz NOT NULL)
@@ -145,32 +138,12 @@ def _sync(urls: DatabaseUrls, source: DatabaseUrls, folder: Path, *, epoch: int)
         "updatedAt": "updated_at",
         "incremental": {"overlap": "5m"},
     }
-    target = {"tenant": TENANT, "entity": "talent", "conflictPolicy": {"default": "fieldMerge"}}
-    told = {
-        Variable.CONTRACT: CONTRACT,
-        Variable.JOB: "people",
-        Variable.UID: "bench",
-        Variable.NAMESPACE: "looma",
-        Variable.RUN: f"people-sync-{epoch}",
-        Variable.EPOCH: str(epoch),
-        Variable.SHARD: "0",
-        Variable.SHARDS: "1",
-        Variable.SOURCE: json.dumps(asked),
-        Variable.TARGET: json.dumps(target),
-        Variable.BATCH_SIZE: str(BATCH),
-        Variable.CREDENTIALS: str(folder),
-        "LOOMA_DATABASE_URL": urls.app,
-        VARIABLE: ring_file(),
-        "PYTHONPATH": str(ROOT / "tests"),
-    }
-    begun = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "support.sync_process"],
-        env={**os.environ, **told},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
+    took, printed = worked(
+        urls,
+        epoch=epoch,
+        source=asked,
+        target={"entity": "talent", "conflictPolicy": {"default": "fieldMerge"}},
+        place={Variable.CREDENTIALS: str(folder)},
     )
-    took = time.monotonic() - begun
     # The last line is the worker's memory.
-    return took, msgspec.json.decode(done.stdout.splitlines()[-2], type=ShardReport, strict=False)
+    return took, msgspec.json.decode(printed[-2], type=ShardReport, strict=False)
