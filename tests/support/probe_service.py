@@ -26,6 +26,7 @@ if told["crash"]:
     sys.exit("told to")
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # Head and body go out as one: nobody could ask again for an answer that was killed in between.
     def do_PUT(self):
         told.update(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.answer(200)
