@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import secrets
 import stat
@@ -153,7 +154,7 @@ def test_port_forward_reaches_the_pod(place: Place) -> None:
         [*command, "--address", "127.0.0.1"],
         stdout=subprocess.PIPE,
         text=True,
-        env={"KUBECONFIG": str(place.cluster.kubeconfig)},
+        env={**os.environ, "KUBECONFIG": str(place.cluster.kubeconfig)},
     )
     try:
         assert forward.stdout is not None
