@@ -202,7 +202,8 @@ def test_a_part_opens_in_its_place_alone() -> None:
         with pytest.raises(SealError):
             whose.opened_part(which, position, sealed)
     with pytest.raises(SealError):
-        seals.opened_part(file, 1, SealedBytes(sealed.key, sealed.data[:-1] + b"\0"))
+        changed = sealed.data[:-1] + bytes([sealed.data[-1] ^ 1])
+        seals.opened_part(file, 1, SealedBytes(sealed.key, changed))
     with pytest.raises(SealError, match="not in the key ring"):
         seals.opened_part(file, 1, SealedBytes("gone", sealed.data))
 
