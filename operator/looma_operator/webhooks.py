@@ -1,13 +1,14 @@
 """The admission webhook: who asked is noted, and what one object alone cannot show is refused.
 
-Kopf serves each handler at the path of its id; the chart's webhook configurations point there:
+Kopf serves each handler at the path of its id; the chart's webhook configuration points there:
 
-| path                  | kind       | resource   |
-| --------------------- | ---------- | ---------- |
-| /note-requester       | mutating   | aiservices |
-| /validate-aiservice   | validating | aiservices |
+| path             | kind     | resource   |
+| ---------------- | -------- | ---------- |
+| /admit-aiservice | mutating | aiservices |
 
-Those of SyncJobs are in `webhooks_sync`.
+That of SyncJobs is in `webhooks_sync`. One call does both, since the API server's time for a thousand new services goes
+to such calls. It comes before the definition's schema is asked, so what has other types than that is let through: the
+API server refuses it next, in its own words. Should another webhook change the object afterwards, it is called again.
 
 Both replicas answer, leading or not. The failure policy is Ignore: without an answer the change is taken, and what the
 webhook would have refused shows up as a condition.
@@ -22,6 +23,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import kopf
+import msgspec
 
 from looma_core.kube import KubeError
 
@@ -37,10 +39,10 @@ from .plan.observed import StoredRevision
 from .plan.requests import parse_request
 from .plan.signatures import sign
 from .render.deployment import render_deployment
-from .resources import Json
+from .resources import AIService, Json
+from .sync_resources import SyncJob
 
-NOTE_REQUESTER = "note-requester"
-VALIDATE_SERVICE = "validate-aiservice"
+ADMIT_SERVICE = "admit-aiservice"
 REASON_LIMIT = 1000
 _log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ async def check_service(
 ) -> None:
     """Refuse what one object alone cannot show; other services are of `peers`, where that keeps the namespace.
 
-    What is let through claims its paths there, unless it is only tried (`keeps` is False for a dry run).
+    What is let through claims its paths there, unless it is only tried or has no name yet (then `keeps` is False).
 
     Raises:
         kopf.AdmissionError: with a message that says what to write.
@@ -160,6 +162,23 @@ async def check_service(
         )
 
 
+def named(raw: Json) -> Json:
+    """The object; one that the API server is still to name (`generateName`) under a name that it might get."""
+    meta = raw["metadata"]
+    if "name" in meta:
+        return raw
+    return {**raw, "metadata": {**meta, "name": str(meta.get("generateName", "")).rstrip("-.") or "unnamed"}}
+
+
+def has_types(raw: Json, form: type[AIService | SyncJob]) -> bool:
+    """Whether the object has the types of its definition, so that a check can read it."""
+    try:
+        msgspec.convert(raw, form, strict=False)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 @asynccontextmanager
 async def counted(webhook: str, what: str) -> AsyncIterator[None]:
     """Count the answer of a check; where the API server does not answer, `what` is let through unchecked."""
@@ -180,25 +199,18 @@ async def counted(webhook: str, what: str) -> AsyncIterator[None]:
 def register(registry: kopf.OperatorRegistry, kube: Kube, peers: Peers) -> None:
     """Register both handlers; `peers` knows whose path is whose, `kube` tries Deployments without keeping them."""
 
-    @kopf.on.mutate(GROUP, VERSION, kinds.AI_SERVICE.plural, id=NOTE_REQUESTER, registry=registry)
-    async def note_requester(
+    @kopf.on.mutate(GROUP, VERSION, kinds.AI_SERVICE.plural, id=ADMIT_SERVICE, registry=registry)
+    async def admit_aiservice(
         body: kopf.Body, userinfo: Mapping[str, Any], patch: kopf.Patch, **kwargs: Any
     ) -> None:
-        if kwargs["operation"] == "DELETE":
-            return
-        old, who = plain(kwargs["old"]), requester(userinfo)
-        changes = note_change(old=old, new=dict(body), who=who)
-        changes |= note_request(old=old, new=dict(body), who=who)
+        old, new, who = plain(kwargs["old"]), dict(body), requester(userinfo)
+        async with counted(ADMIT_SERVICE, "an AIService"):
+            if has_types(named(new), AIService):
+                keeps = not kwargs["dryrun"] and "name" in new["metadata"]
+                await check_service(kube, named(new), old, peers, keeps=keeps)
+        changes = note_change(old=old, new=new, who=who) | note_request(old=old, new=new, who=who)
         if changes:
             patch.metadata.annotations.update(changes)
-        ADMISSIONS.labels(webhook=NOTE_REQUESTER, answer="allowed").inc()
-
-    @kopf.on.validate(GROUP, VERSION, kinds.AI_SERVICE.plural, id=VALIDATE_SERVICE, registry=registry)
-    async def validate_aiservice(body: kopf.Body, **kwargs: Any) -> None:
-        if kwargs["operation"] == "DELETE":
-            return
-        async with counted(VALIDATE_SERVICE, "an AIService"):
-            await check_service(kube, dict(body), plain(kwargs["old"]), peers, keeps=not kwargs["dryrun"])
 
 
 def plain(body: kopf.Body | None) -> Json | None:

@@ -10,15 +10,14 @@ import kopf
 from .kube import kinds
 from .kube.client import Kube, RefusedError
 from .kube.read_sync import parse_sync_job
-from .metrics import ADMISSIONS
 from .names import GROUP, REQUEST, VERSION
 from .plan.sync_requests import parse_sync_request
 from .render.sync import render_cron_job, render_run
 from .resources import Json
-from .webhooks import counted, note_request, plain
+from .sync_resources import SyncJob
+from .webhooks import counted, has_types, named, note_request, plain
 
-NOTE_SYNC_REQUESTER = "note-sync-requester"
-VALIDATE_SYNC_JOB = "validate-syncjob"
+ADMIT_SYNC_JOB = "admit-syncjob"
 TRIAL_IMAGE = (
     "trial"  # For a SyncJob without one: what the operator runs then is not the author's to correct.
 )
@@ -65,22 +64,16 @@ async def check_sync_job(kube: Kube, raw: Json, old: Json | None) -> None:
 def register(
     registry: kopf.OperatorRegistry, kube: Kube, requester: Callable[[Mapping[str, Any]], str]
 ) -> None:
-    """Register both handlers; `requester` says who asked, from the API server's account of the user."""
+    """Register the handler; `requester` says who asked, from the API server's account of the user."""
 
-    @kopf.on.mutate(GROUP, VERSION, kinds.SYNC_JOB.plural, id=NOTE_SYNC_REQUESTER, registry=registry)
-    async def note_sync_requester(
+    @kopf.on.mutate(GROUP, VERSION, kinds.SYNC_JOB.plural, id=ADMIT_SYNC_JOB, registry=registry)
+    async def admit_syncjob(
         body: kopf.Body, userinfo: Mapping[str, Any], patch: kopf.Patch, **kwargs: Any
     ) -> None:
-        if kwargs["operation"] == "DELETE":
-            return
-        changes = note_request(old=plain(kwargs["old"]), new=dict(body), who=requester(userinfo))
+        old, new = plain(kwargs["old"]), dict(body)
+        async with counted(ADMIT_SYNC_JOB, "a SyncJob"):
+            if has_types(named(new), SyncJob):
+                await check_sync_job(kube, named(new), old)
+        changes = note_request(old=old, new=new, who=requester(userinfo))
         if changes:
             patch.metadata.annotations.update(changes)
-        ADMISSIONS.labels(webhook=NOTE_SYNC_REQUESTER, answer="allowed").inc()
-
-    @kopf.on.validate(GROUP, VERSION, kinds.SYNC_JOB.plural, id=VALIDATE_SYNC_JOB, registry=registry)
-    async def validate_syncjob(body: kopf.Body, **kwargs: Any) -> None:
-        if kwargs["operation"] == "DELETE":
-            return
-        async with counted(VALIDATE_SYNC_JOB, "a SyncJob"):
-            await check_sync_job(kube, dict(body), plain(kwargs["old"]))

@@ -128,20 +128,18 @@ def test_only_those_who_call_the_api_server_have_a_token(dev: list[Object]) -> N
 
 
 def test_the_webhooks_point_at_the_operators_handlers_and_never_stop_anybody(dev: list[Object]) -> None:
-    mutating = {"aiservices": webhooks.NOTE_REQUESTER, "syncjobs": webhooks_sync.NOTE_SYNC_REQUESTER}
-    validating = {"aiservices": webhooks.VALIDATE_SERVICE, "syncjobs": webhooks_sync.VALIDATE_SYNC_JOB}
-    kinds = {"MutatingWebhookConfiguration": mutating, "ValidatingWebhookConfiguration": validating}
-    for kind, handlers in kinds.items():
-        found = {
-            item["rules"][0]["resources"][0]: item for item in pick(dev, kind, "looma-looma")["webhooks"]
-        }
-        assert set(found) == set(handlers)
-        for plural, webhook in found.items():
-            assert webhook["clientConfig"]["service"]["path"] == f"/{handlers[plural]}"
-            assert webhook["failurePolicy"] == "Ignore"
-            assert webhook["namespaceSelector"]["matchExpressions"][0]["values"] == ["looma"]
-            certificate = pick(dev, "Secret", "looma-webhook")["data"]["tls.crt"]
-            assert webhook["clientConfig"]["caBundle"] == certificate
+    handlers = {"aiservices": webhooks.ADMIT_SERVICE, "syncjobs": webhooks_sync.ADMIT_SYNC_JOB}
+    configuration = pick(dev, "MutatingWebhookConfiguration", "looma-looma")
+    found = {item["rules"][0]["resources"][0]: item for item in configuration["webhooks"]}
+    assert set(found) == set(handlers)
+    certificate = pick(dev, "Secret", "looma-webhook")["data"]["tls.crt"]
+    for plural, webhook in found.items():
+        assert webhook["clientConfig"]["service"]["path"] == f"/{handlers[plural]}"
+        assert webhook["failurePolicy"] == "Ignore"
+        # The object is checked as it is stored, whatever other webhooks make of it.
+        assert webhook["reinvocationPolicy"] == "IfNeeded"
+        assert webhook["namespaceSelector"]["matchExpressions"][0]["values"] == ["looma"]
+        assert webhook["clientConfig"]["caBundle"] == certificate
 
 
 def test_sync_workers_run_the_engines_image(dev: list[Object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,53 @@ def test_a_path_is_not_claimed_by_a_dry_run(looma: Looma):
     }
     assert looma.plane.request("POST", looma.path("aiservices") + "?dryRun=All", body)[0] == 201
     assert looma.apply("keeps", route=route)[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (
+            {"route": {"pathPrefixes": "/api/v1/typed"}},
+            "spec.route.pathPrefixes in body must be of type array",
+        ),
+        ({"route": "everywhere"}, "spec.route in body must be of type object"),
+        ({"podTemplate": ["engine"]}, "spec.podTemplate in body must be of type object"),
+        ({"replicas": "two"}, "spec.replicas in body must be of type integer"),
+    ],
+)
+def test_what_has_other_types_than_the_definition_is_refused_by_it(looma: Looma, spec, words):
+    """The webhook is asked before the schema: what it cannot read it leaves to that."""
+    body = {
+        "apiVersion": "looma.dev/v1alpha1",
+        "kind": "AIService",
+        "metadata": {"name": "typed"},
+        "spec": {"engine": "custom", "image": "engine:1", **spec},
+    }
+    code, answer = looma.plane.request("POST", looma.path("aiservices"), body)
+    assert code == 422
+    assert words in answer["message"]
+    assert looma.plane.request("POST", looma.path("aiservices"), {**body, "spec": None})[0] == 422
+
+
+def test_one_whose_name_the_api_server_chooses_is_checked_and_signed_too(looma: Looma):
+    def create(path: str) -> tuple[int, dict[str, Any]]:
+        body = {
+            "apiVersion": "looma.dev/v1alpha1",
+            "kind": "AIService",
+            "metadata": {"generateName": "chosen-"},
+            "spec": {"engine": "custom", "image": "engine:1", "route": {"pathPrefixes": [path]}},
+        }
+        return looma.plane.request("POST", looma.path("aiservices"), body)
+
+    code, made = create("/api/v1/chosen")
+    assert code == 201
+    assert annotations(looma, made["metadata"]["name"])[WHO] == "admin"
+    assert looma.apply(made["metadata"]["name"], route={"pathPrefixes": ["/api/v1/chosen"]})[0] == 200, (
+        "its own path, at once"
+    )
+    code, answer = create("/api/v1/chosen")
+    assert code == 409
+    assert f"/api/v1/chosen belongs to AIService {made['metadata']['name']}" in answer["message"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from .control_plane import ControlPlane, free_port
 
 Object = dict[str, Any]
 BIN = Path(sys.executable).parent
-MUTATING, VALIDATING = "mutatingwebhookconfigurations", "validatingwebhookconfigurations"
+WEBHOOKS = {"admit-aiservice": "aiservices", "admit-syncjob": "syncjobs"}
 START_SECONDS = 60
 PLAY_SECONDS = 0.05
 _counter = itertools.count(1)
@@ -144,12 +144,7 @@ class Looma:
 
     def _configure(self, port: int) -> None:
         authority = base64.b64encode((self.plane.pki.folder / "ca.crt").read_bytes()).decode()
-        for kind, plural, handler, resource in (
-            ("MutatingWebhookConfiguration", MUTATING, "note-requester", "aiservices"),
-            ("MutatingWebhookConfiguration", MUTATING, "note-sync-requester", "syncjobs"),
-            ("ValidatingWebhookConfiguration", VALIDATING, "validate-aiservice", "aiservices"),
-            ("ValidatingWebhookConfiguration", VALIDATING, "validate-syncjob", "syncjobs"),
-        ):
+        for handler, resource in WEBHOOKS.items():
             webhook = {
                 "name": f"{handler}.looma.dev",
                 "clientConfig": {"url": f"https://127.0.0.1:{port}/{handler}", "caBundle": authority},
@@ -163,19 +158,23 @@ class Looma:
                 ],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}},
                 "failurePolicy": "Ignore",
+                "reinvocationPolicy": "IfNeeded",
                 "sideEffects": "None",
                 "timeoutSeconds": 5,
                 "admissionReviewVersions": ["v1"],
             }
-            name = f"{self.namespace}-{handler}"
             body = {
                 "apiVersion": "admissionregistration.k8s.io/v1",
-                "kind": kind,
-                "metadata": {"name": name},
+                "kind": "MutatingWebhookConfiguration",
+                "metadata": {"name": f"{self.namespace}-{handler}"},
                 "webhooks": [webhook],
             }
-            code, answer = self.plane.apply(f"/apis/admissionregistration.k8s.io/v1/{plural}/{name}", body)
+            code, answer = self.plane.apply(self._configuration(handler), body)
             assert code in (200, 201), answer
+
+    def _configuration(self, handler: str) -> str:
+        kind = "mutatingwebhookconfigurations"
+        return f"/apis/admissionregistration.k8s.io/v1/{kind}/{self.namespace}-{handler}"
 
     def path(self, plural: str, name: str = "", *, group: str = "looma.dev/v1alpha1") -> str:
         """Path of a namespaced object, or of its collection."""
@@ -288,14 +287,8 @@ class Looma:
         """Stop all replicas and take the webhook away."""
         for replica in self.replicas:
             replica.stop()
-        for plural, handler in (
-            (MUTATING, "note-requester"),
-            (MUTATING, "note-sync-requester"),
-            (VALIDATING, "validate-aiservice"),
-            (VALIDATING, "validate-syncjob"),
-        ):
-            name = f"{self.namespace}-{handler}"
-            self.plane.request("DELETE", f"/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
+        for handler in WEBHOOKS:
+            self.plane.request("DELETE", self._configuration(handler))
 
 
 def make(plane: ControlPlane, folder: Path) -> Looma:

@@ -23,10 +23,7 @@ COMMAND = typer.main.get_command(cli.app)
 
 
 OF_SYNC_JOBS = (*SyncConditionType, *SyncPhase, *SYNC_ACTIONS)
-WEBHOOKS = (
-    *(webhooks.NOTE_REQUESTER, webhooks.VALIDATE_SERVICE),
-    *(webhooks_sync.NOTE_SYNC_REQUESTER, webhooks_sync.VALIDATE_SYNC_JOB),
-)
+WEBHOOKS = (webhooks.ADMIT_SERVICE, webhooks_sync.ADMIT_SYNC_JOB)
 
 
 @pytest.mark.parametrize(

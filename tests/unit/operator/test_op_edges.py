@@ -22,9 +22,12 @@ from looma_operator.names import REQUEST, REQUESTED_BY
 from looma_operator.options import read_options
 from looma_operator.plan.author import spec_digest
 from looma_operator.queueing import Key
+from looma_operator.resources import AIService
 from looma_operator.rollback_patch import choose_revision
 from looma_operator.webhooks import (
     check_service,
+    has_types,
+    named,
     note_change,
     note_request,
     path_owner,
@@ -454,3 +457,31 @@ async def test_a_proxy_of_the_environment_is_gone_through_and_looked_for_only_wh
             await kube.close()
     assert asked == ["/version"]
     assert bool(looked) == there
+
+
+@pytest.mark.parametrize(
+    ("spec", "answer"),
+    [
+        ({"engine": "custom", "image": "a:1", "replicas": 2}, True),
+        ({"engine": "custom", "image": "a:1", "route": {"pathPrefixes": ["/a"]}}, True),
+        ({"engine": "custom", "image": "a:1", "route": "/a"}, False),
+        ({"engine": "custom", "image": "a:1", "replicas": "two"}, False),
+        (None, False),
+        ([], False),
+    ],
+)
+def test_only_what_has_the_definitions_types_is_checked(spec, answer):
+    assert has_types({"metadata": {"name": "x"}, "spec": spec}, AIService) is answer
+
+
+@pytest.mark.parametrize(
+    ("metadata", "name"),
+    [
+        ({"name": "x"}, "x"),
+        ({"generateName": "x-"}, "x"),
+        ({"generateName": "--"}, "unnamed"),
+        ({}, "unnamed"),
+    ],
+)
+def test_what_has_no_name_yet_is_checked_under_one_that_it_might_get(metadata, name):
+    assert named({"metadata": metadata})["metadata"]["name"] == name
