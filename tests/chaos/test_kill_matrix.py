@@ -201,6 +201,7 @@ def table() -> Iterator[list[str]]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("road", ROADS, ids=lambda road: road.name)
 def test_given_a_road_when_the_operator_is_killed_at_any_of_its_writes_then_nobody_notices(
     cluster: Cluster,

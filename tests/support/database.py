@@ -73,7 +73,8 @@ class DatabaseServer:
         os.kill(pid, signal.SIGKILL)
         until = time.monotonic() + RECOVERY_SECONDS
         # Also one that has ended, and that nobody asked for yet: the next one would take it for another server.
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        while Path(f"/proc/{pid}").exists():
+            assert time.monotonic() < until, f"the server's process {pid} is still there after SIGKILL"
             time.sleep(0.02)
 
     def start(self) -> None:

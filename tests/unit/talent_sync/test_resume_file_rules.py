@@ -201,8 +201,8 @@ def test_a_part_opens_in_its_place_alone() -> None:
     for whose, which, position in places:
         with pytest.raises(SealError):
             whose.opened_part(which, position, sealed)
+    changed = sealed.data[:-1] + bytes([sealed.data[-1] ^ 1])
     with pytest.raises(SealError):
-        changed = sealed.data[:-1] + bytes([sealed.data[-1] ^ 1])
         seals.opened_part(file, 1, SealedBytes(sealed.key, changed))
     with pytest.raises(SealError, match="not in the key ring"):
         seals.opened_part(file, 1, SealedBytes("gone", sealed.data))
