@@ -136,12 +136,14 @@ scenarios: $(ASSETS) ## What `make test` leaves out for its time: many more exam
 	@$(BIN)/pytest tests/unit -m "(hypothesis or long) and not database" --hypothesis-profile thorough -q -n $(WORKERS) $(KEYWORD) $(NONE_IS_FINE)
 	@rm -f $(AUDITED)
 	@$(SUDO) $(BIN)/pytest tests/contract -m long -q -n $(CONTRACT_WORKERS) $(KEYWORD) $(NONE_IS_FINE)
-	@if [ -e $(AUDITED) ]; then cat $(AUDITED); fi
+	@if [ -e $(AUDITED) ]; then cat $(AUDITED); $(if $(SCENARIO),,$(BIN)/python -m tests.bench.kill_matrix_table $(dir $(AUDITED));) fi
 	@failed=0; $(SUDO) env TESTS="tests/e2e tests/browser" MARK="long or not long" tests/on-cluster scenarios $(KEYWORD) || failed=1; \
 	  $(if $(SCENARIO),,$(BIN)/python -m tests.bench.scenarios test-results/scenarios.xml || failed=1;) exit $$failed
 
 chaos: $(READY) ## All fault tests on a cluster, the long ones too (`make faults`: those of syncs, by seeds)
-	@$(SUDO) env TESTS=tests/chaos MARK="long or not long" tests/on-cluster chaos $(KEYWORD)
+	@rm -f $(AUDITED)
+	@failed=0; $(SUDO) env TESTS=tests/chaos MARK="long or not long" tests/on-cluster chaos $(KEYWORD) || failed=1; \
+	  $(if $(SCENARIO),,$(BIN)/python -m tests.bench.kill_matrix_table $(dir $(AUDITED)) || failed=1;) exit $$failed
 
 # Whatever some of them came to, the table has all of them.
 faults: $(READY) contract-programs ## 200 syncs under seeded faults of worker, database, source and operator; table in docs/reports
