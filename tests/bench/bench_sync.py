@@ -36,6 +36,9 @@ from support.sync_checker import differences, expected
 SEED = 20261127
 TODAY = date(2026, 11, 27)
 SIZES = (1_000, 100_000)
+SHARED = 10_000
+"""From so many people on workers side by side are worth their start."""
+WORKERS = 2
 PIECE = 64 * 1024
 """Bytes of what is copied at a time."""
 LIMIT_MIB = 300
@@ -69,8 +72,38 @@ def run(sizes: tuple[int, ...] = SIZES) -> list[Row]:
             file = Path(folder) / "people.jsonl"
             with file.open("w") as out:
                 out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in people(size))
-            rows += _measured(urls, file, size)
+            alone = _measured(urls, file, size)
+            rows += alone
+            if size >= SHARED:
+                rows += _side_by_side(admin, file, size, alone[0])
     return rows
+
+
+def _side_by_side(admin: str, file: Path, size: int, alone: Row) -> list[Row]:
+    """The first sync once more, into another database, by a worker for each core, beside the same as one worker's."""
+    urls = make_database(admin)
+    migrate(urls.owner)
+    took, memory = sync(urls, file, epoch=1, shards=WORKERS)
+    wrong = differences(urls.app_libpq, TENANT, expected(file), KEYS)
+    return [
+        Row(
+            what=f"first sync of {size:,} people by {WORKERS} workers",
+            value=took,
+            unit="s",
+            baseline=alone.baseline,
+            baseline_name=alone.baseline_name,
+            limit="4 ×",
+            note=f"`spec.parallelism: {WORKERS}`, on as many cores as the database has to share with them; "
+            f"by one worker {alone.value:.1f} s; most memory of one {memory:.0f} MiB",
+        ),
+        Row(
+            what=f"records lost, doubled or different of those {size:,}",
+            value=len(wrong),
+            unit="records",
+            limit="0",
+            note="by the same checker",
+        ),
+    ]
 
 
 def _measured(urls: DatabaseUrls, file: Path, size: int) -> list[Row]:
@@ -161,13 +194,14 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def sync(urls: DatabaseUrls, file: Path, *, epoch: int) -> tuple[float, float]:
-    """Seconds, and MiB of the worker at most."""
+def sync(urls: DatabaseUrls, file: Path, *, epoch: int, shards: int = 1) -> tuple[float, float]:
+    """Seconds, and MiB at most of the worker that took most."""
     took, printed = worked(
         urls,
         epoch=epoch,
         source={"type": "jsonl", "path": file.name},
         target={"entity": "talent"},
         place={Variable.DATA: str(file.parent)},
+        shards=shards,
     )
-    return took, float(printed[-1])
+    return took, max(float(lines[-1]) for lines in printed)

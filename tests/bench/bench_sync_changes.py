@@ -138,7 +138,7 @@ def _sync(urls: DatabaseUrls, source: DatabaseUrls, folder: Path, *, epoch: int)
         "updatedAt": "updated_at",
         "incremental": {"overlap": "5m"},
     }
-    took, printed = worked(
+    took, (printed,) = worked(
         urls,
         epoch=epoch,
         source=asked,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench.report import ROOT
@@ -26,8 +27,9 @@ def worked(
     source: Mapping[str, Any],
     target: Mapping[str, Any],
     place: Mapping[Variable, str],
-) -> tuple[float, list[str]]:
-    """Seconds of a run of one shard with the worker's start, and what it printed: its reports, then its MiB at most.
+    shards: int = 1,
+) -> tuple[float, list[list[str]]]:
+    """Seconds of a run with its workers' starts, and what each printed: its reports, then its MiB at most.
 
     Args:
         urls: the database that is written to.
@@ -35,6 +37,7 @@ def worked(
         source: of the SyncJob.
         target: of the SyncJob, but the tenant.
         place: where its files or credentials are.
+        shards: so many workers share the source, side by side as a Job has its pods.
 
     Raises:
         CalledProcessError: it failed.
@@ -46,8 +49,7 @@ def worked(
         Variable.NAMESPACE: "looma",
         Variable.RUN: f"people-sync-{epoch}",
         Variable.EPOCH: str(epoch),
-        Variable.SHARD: "0",
-        Variable.SHARDS: "1",
+        Variable.SHARDS: str(shards),
         Variable.SOURCE: json.dumps(source),
         Variable.TARGET: json.dumps({"tenant": TENANT, **target}),
         Variable.BATCH_SIZE: str(BATCH),
@@ -56,12 +58,18 @@ def worked(
         VARIABLE: ring_file(),
         "PYTHONPATH": str(ROOT / "tests"),
     }
+
+    def of(shard: int) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "support.sync_process"],
+            env={**os.environ, **told, Variable.SHARD: str(shard)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return done.stdout.splitlines()
+
     begun = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "support.sync_process"],
-        env={**os.environ, **told},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return time.monotonic() - begun, done.stdout.splitlines()
+    with ThreadPoolExecutor(max_workers=shards) as pool:
+        printed = list(pool.map(of, range(shards)))
+    return time.monotonic() - begun, printed
