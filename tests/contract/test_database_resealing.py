@@ -131,7 +131,9 @@ def test_each_place_alone_keeps_the_migration_from_going_down(
             value = next(row[column] for row in kept if PREFIX in json.dumps(row[column]))
             plain = value if isinstance(value, str) and column in ("phone", "raw") else json.dumps(value)
             connection.execute(f"UPDATE talent_sync.{table} SET {column} = %s", [plain])  # type: ignore[arg-type]  # noqa: S608
-    with pytest.raises(RuntimeError, match=f"sealed values are in {table}: "):
+    # Going down a creation's entry gets what its record was at first.
+    places = "talents, record_history" if table == "talents" else table
+    with pytest.raises(RuntimeError, match=f"sealed values are in {places}: "):
         down(empty_database, "talent_sync_0006")
 
 

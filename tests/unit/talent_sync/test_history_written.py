@@ -65,6 +65,12 @@ def entries(connection: Rows, record: uuid.UUID | None = None) -> list[dict[str,
     ).fetchall()
 
 
+def created_as(connection: Rows, entity: str, record: uuid.UUID) -> dict[str, Any]:
+    row = connection.execute("SELECT talent_sync.created_as(%s, %s) AS found", [entity, record]).fetchone()
+    assert row is not None
+    return dict(row["found"])
+
+
 def told(connection: Rows, record: uuid.UUID) -> list[tuple[str, int, dict[str, Any]]]:
     return [(entry["action"], entry["version"], entry["changes"]) for entry in entries(connection, record)]
 
@@ -80,9 +86,9 @@ def test_each_kind_has_its_actions_with_what_changed_and_no_more(raw, table) -> 
     raw.execute(f"{change}, deleted_at = NULL, language = 'zh' WHERE id = %s", [record])
     found = told(raw, record)
     assert {entry["entity"] for entry in entries(raw, record)} == {entity}
-    created = found[0]
-    assert created[:2] == ("create", 1)
-    set_values = {key: value for key, value in created[2].items() if value not in (None, [], 1)}
+    assert found[0] == ("create", 1, {}), "the rest tells what it was"
+    created = created_as(raw, entity, record)
+    set_values = {key: value for key, value in created.items() if value not in (None, [], 1)}
     more = {"jobs": {"status": "open"}, "talents": {"skills": ["SQL"]}}.get(table, {})
     assert set_values == {name: "Ada", "language": "en", "source_type": "manual", **more}
     assert found[1:] == [
@@ -97,6 +103,32 @@ def test_each_kind_has_its_actions_with_what_changed_and_no_more(raw, table) -> 
     ]
 
 
+def test_what_a_record_was_at_first_is_told_whatever_became_of_it(raw) -> None:
+    record = insert(raw)
+    first = created_as(raw, "talent", record)
+    for number, change in enumerate(
+        (
+            "full_name = 'Eve', headline = 'x'",
+            "headline = NULL, skills = '[]'",
+            "full_name = 'Ada', headline = 'y'",
+        ),
+        start=2,
+    ):
+        raw.execute(f"UPDATE talent_sync.talents SET version = {number}, {change} WHERE id = %s", [record])  # noqa: S608
+        assert created_as(raw, "talent", record) == first
+    raw.execute("UPDATE talent_sync.talents SET deleted_at = now() WHERE id = %s", [record])
+    assert created_as(raw, "talent", record) == first
+
+
+def test_nobody_is_told_what_a_record_of_another_tenant_was(raw, tenant) -> None:
+    record = insert(raw)
+    raw.commit()
+    as_tenant(raw, f"{tenant}-other")
+    assert created_as(raw, "talent", record) == {}
+    as_tenant(raw, tenant)
+    assert created_as(raw, "talent", record)["full_name"] == "Ada"
+
+
 def test_lists_and_objects_are_told_whole(raw) -> None:
     record = insert(raw)
     raw.execute("""UPDATE talent_sync.talents SET skills = '["Go", "SQL"]' WHERE id = %s""", [record])
@@ -109,9 +141,11 @@ def test_lists_and_objects_are_told_whole(raw) -> None:
 
 def test_what_the_database_makes_itself_is_not_told(raw) -> None:
     record = insert(raw)
-    raw.execute("UPDATE talent_sync.talents SET full_name = 'Eve' WHERE id = %s", [record])
+    raw.execute("UPDATE talent_sync.talents SET full_name = 'Eve', email_hash = 'x' WHERE id = %s", [record])
     seen = {name for entry in entries(raw, record) for name in entry["changes"]}
     assert "full_name" in seen
+    seen |= set(created_as(raw, "talent", record))
+    assert not seen & {"email_hash", "phone_hash"}
     assert not seen & {"search", "id", "tenant", "version", "created_at", "updated_at", "deleted_at"}
 
 
@@ -138,7 +172,7 @@ def test_a_bulk_insert_is_written_down_by_one_statement(raw) -> None:
     )
     row = raw.execute(
         "SELECT count(*), count(DISTINCT record_id) AS records, count(DISTINCT changed_at) AS moments,"
-        " count(*) FILTER (WHERE changes ->> 'full_name' = s.name) AS named"
+        " count(*) FILTER (WHERE talent_sync.created_as(entity, record_id) ->> 'full_name' = s.name) AS named"
         " FROM talent_sync.record_history h JOIN staged s ON s.id = h.record_id WHERE action = 'create'"
     ).fetchone()
     assert row == {"count": MANY, "records": MANY, "moments": 1, "named": MANY}
@@ -201,7 +235,10 @@ async def test_a_session_says_who_asks(database_urls: DatabaseUrls, tenant: str)
         await database.close()
     with psycopg.connect(database_urls.app_libpq, row_factory=dict_row) as connection:
         as_tenant(connection, tenant)
-        found = [(entry["changes"]["name"], entry["actor"]) for entry in entries(connection)]
+        found = [
+            (created_as(connection, "company", entry["record_id"])["name"], entry["actor"])
+            for entry in entries(connection)
+        ]
     assert found == [("0", "ada"), ("1", None)]
 
 
@@ -276,7 +313,12 @@ def test_a_table_of_ones_own_name_does_not_lead_the_function_astray(raw) -> None
     )
     raw.execute("SET LOCAL search_path = pg_temp, talent_sync, pg_catalog")
     record = insert(raw)
-    assert told(raw, record)[0][2]["full_name"] == "Ada"
+    raw.execute("UPDATE talent_sync.talents SET full_name = 'Eve' WHERE id = %s", [record])
+    assert told(raw, record) == [
+        ("create", 1, {}),
+        ("update", 1, {"full_name": {"before": "Ada", "after": "Eve"}}),
+    ]
+    assert created_as(raw, "talent", record)["full_name"] == "Ada"
 
 
 def test_a_statement_over_all_tenants_writes_each_ones_history(

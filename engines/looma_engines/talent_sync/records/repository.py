@@ -54,6 +54,8 @@ STREAMED_AT_ONCE = 200
 STALLED_SECONDS = 60
 """How long whoever reads a stream may take for a part of it; then the database gives its connection up."""
 
+_CREATED_AS = text("SELECT talent_sync.created_as(:entity, :record)")
+"""What a record was when it was made; entries of an earlier release say it themselves."""
 _STALLED = text(f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED_SECONDS}s'")
 
 
@@ -309,6 +311,9 @@ class RecordRepository(Generic[DraftT, RecordT]):
             statement.order_by(*(column.desc() for column in order)).limit(limit)
         )
         entries = list(rows)
+        if entries and entries[-1].action == "create" and not entries[-1].changes:
+            told = {"entity": self._entity.name, "record": record_id}
+            set_committed_value(entries[-1], "changes", await self._session.scalar(_CREATED_AS, told))
         for entry in entries:
             changes = self._seals.changes(entry.entity, record_id, entry.changes)
             set_committed_value(entry, "changes", changes)
