@@ -26,7 +26,15 @@ from looma_core.api.page import Count, Page
 from looma_core.api.quality import Assessment
 from looma_core.api.resume import ResumeRecord, ResumeSummary
 from looma_core.api.rights import AuditEvent, Consent, Consents, Erasure
-from looma_core.api.sync import QuarantineEntry, QuarantineItem, SyncConflict, SyncReport, SyncRun, SyncWrite
+from looma_core.api.sync import (
+    QuarantineEntry,
+    QuarantineItem,
+    Repair,
+    SyncConflict,
+    SyncReport,
+    SyncRun,
+    SyncWrite,
+)
 from looma_core.api.talent import Talent
 from looma_core.auth import TokenIssuer
 from looma_core.idempotency import HEADER
@@ -211,6 +219,10 @@ class EngineClient:
     def sync_report(self, caller: Caller, number: int) -> SyncReport:
         """The report of a run. Raises EngineError."""
         return _decode(self._call(caller, "GET", f"/api/v1/sync-runs/{number}"), SyncReport)
+
+    def sync_repairs(self, caller: Caller, number: int, query: Mapping[str, str]) -> Page[Repair]:
+        """One page of what a run put right. Raises EngineError."""
+        return _decode(self._asked(caller, f"/api/v1/sync-runs/{number}/repairs", query), Page[Repair])
 
     def duplicates(self, caller: Caller, query: Mapping[str, str]) -> Page[Duplicate]:
         """One page of people who may be there twice. Raises EngineError."""

@@ -70,7 +70,7 @@ SYNC_EPOCH = Gauge("looma_operator_sync_epoch", "Number of a SyncJob's latest ru
 SYNC_RECORDS = Gauge(
     "looma_operator_sync_records",
     "Records of a SyncJob's latest run, by what became of them (read, created, updated, unchanged, deleted, conflicts, "
-    "resolved, quarantined, failed, written_back, write_refused, write_moved).",
+    "resolved, quarantined, failed, repaired, written_back, write_refused, write_moved).",
     ["namespace", "name", "kind"],
 )
 SYNC_SOURCE_REQUESTS = Gauge(

@@ -46,6 +46,7 @@ RECORDS = (
     "resolved",
     "quarantined",
     "failed",
+    "repaired",
     "written_back",
     "write_refused",
     "write_moved",

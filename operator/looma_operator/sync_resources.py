@@ -79,6 +79,7 @@ class Progress(_Struct, frozen=True, kw_only=True):
     quarantined: int = 0
     failed: int = 0
     verified: int | None = None
+    repaired: int | None = None
     written_back: int | None = None
     write_refused: int | None = None
     write_moved: int | None = None

@@ -47,6 +47,7 @@ LISTS = (
 ELSEWHERE = {
     "duplicates": "explained with pairs and keys of its own",
     "applications/{application_id}/moves": "the rows of one application: a range of their key",
+    "sync-runs/{number}/repairs": "explained with repairs of its own",
     "skills": "a taxonomy of a few names, explained where who has a skill is",
     "erasures": "no filled table here: by the index of its order alone",
     "audit-events": "no filled table here: by the index of its order alone",
@@ -212,6 +213,22 @@ def test_a_history_is_a_range_of_an_index(world: World) -> None:
     record = world.one("talents", "id")
     for asked, statement, plan in world.asked(f"talents/{record}/history", {}):
         judged(world, plan, f"{asked} {statement}")
+
+
+def test_what_a_run_put_right_is_a_range_of_an_index(world: World) -> None:
+    last = "SELECT generation FROM talent_sync.sync_shards ORDER BY generation DESC, shard LIMIT 1"
+    number = world.connection.execute(last).fetchone()
+    whose = "SELECT job FROM talent_sync.sync_shards WHERE generation = %s ORDER BY shard LIMIT 1"
+    job = world.connection.execute(whose, [number]).fetchone()
+    for name, value in (("origin", "repair"), ("actor", f"syncjob:{job}")):
+        world.connection.execute(f"SELECT set_config('looma.{name}', %s, false)", [value])
+    some = "SELECT id FROM talent_sync.talents LIMIT 2000"
+    world.connection.execute(f"UPDATE talent_sync.talents SET headline = 'x' WHERE id IN ({some})")  # noqa: S608
+    seen = 0
+    for asked, statement, plan in world.asked(f"sync-runs/{number}/repairs", {}):
+        judged(world, plan, f"{asked} {statement}")
+        seen += "record_history" in statement
+    assert seen == 2, "two pages"
 
 
 @pytest.mark.parametrize(

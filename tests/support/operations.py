@@ -155,6 +155,7 @@ CALLS: dict[str, Call] = {
     f"POST {API}/sync-writes/{{write_id}}/again": Call(),
     f"GET {API}/sync-runs": Call(roles=frozenset(Role)),
     f"GET {API}/sync-runs/{{number}}": Call(roles=frozenset(Role)),
+    f"GET {API}/sync-runs/{{number}}/repairs": Call(),
     f"POST {API}/talents/{{person_id}}/erasure": Call(
         expects=201, json={"reason": "request"}, roles=OFFICERS
     ),

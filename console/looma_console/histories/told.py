@@ -90,6 +90,7 @@ ACTIONS: Labels = {
 TONES = {"create": "good", "delete": "bad", "restore": "good"}
 ORIGINS: Labels = {
     "sync": lazy_gettext("by a sync"),
+    "repair": lazy_gettext("by a sync that found it altered"),
     "migration": lazy_gettext("by an upgrade"),
     "merge": lazy_gettext("by a merge"),
 }

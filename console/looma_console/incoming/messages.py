@@ -56,6 +56,7 @@ COUNTS: dict[str, LazyString] = {
     "quarantined": lazy_gettext("In quarantine"),
     "failed": lazy_gettext("Failed records"),
     "erased": lazy_gettext("Erased here, not brought back"),
+    "repaired": lazy_gettext("Found altered, put right"),
     "written_back": lazy_gettext("Written back"),
     "created_back": lazy_gettext("Made at the source"),
     "deleted_back": lazy_gettext("Deleted at the source"),

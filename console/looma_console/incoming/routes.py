@@ -11,6 +11,7 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response as BaseResponse
 
 from looma_console.engines import EngineError
+from looma_console.histories.told import ACTIONS
 from looma_console.incoming import forms, messages, operations
 from looma_console.people.messages import explain
 from looma_console.web.caller import caller
@@ -156,14 +157,18 @@ def runs() -> Response:
 @blueprint.get("/incoming/runs/<int:number>")
 @requires(Permission.PEOPLE_READ)
 def run(number: int) -> Response:
-    """The report of a run."""
+    """The report of a run; htmx gets the next rows of what it put right alone."""
+    cursor, repairs = request.args.get("cursor", ""), None
     try:
         report = parts().engines.sync_report(caller(), number)
+        if report.counts.repaired:
+            repairs = parts().engines.sync_repairs(caller(), number, {"cursor": cursor, "limit": PAGE})
     except EngineError as error:
         return render(
             "incoming/missing.html", "main", status=error.problem.status, problem=explain(error), **_words()
         )
-    return render("incoming/run.html", "main", report=report, **_words())
+    block = "more" if cursor and repairs else "main"
+    return render("incoming/run.html", block, report=report, repairs=repairs, **_words())
 
 
 @blueprint.get("/incoming/runs/<int:number>/report.html")
@@ -191,6 +196,7 @@ def _words() -> dict[str, Any]:
         "count_names": messages.COUNTS,
         "rule_names": messages.RULES,
         "bands": messages.bands,
+        "actions": ACTIONS,
         "write_states": messages.WRITES,
         "write_kinds": messages.WRITE_KINDS,
         "write_tones": messages.WRITE_TONES,

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from looma_core.api.history import Action
 from looma_core.api.syncjob import Entity
 from looma_core.problems import FieldError
 
@@ -137,6 +138,13 @@ class RunCounts(msgspec.Struct, kw_only=True):
     erased: Annotated[
         int, Meta(description="Records of people who were erased here: they are not brought back.")
     ] = 0
+    repaired: Annotated[
+        int,
+        Meta(
+            description="Records that the database did not hold as they had been written, found by reading the source "
+            "once more, and written again; among those created and updated."
+        ),
+    ] = 0
     written_back: Annotated[
         int,
         Meta(
@@ -244,6 +252,30 @@ class Tallied(msgspec.Struct, kw_only=True):
     number: int
 
 
+class Partition(msgspec.Struct, kw_only=True):
+    """What a shard found when it read its part of the source once more. Checksums are alike where all is held."""
+
+    shard: int
+    looked: int
+    held: int
+    source_checksum: Annotated[
+        str | None,
+        Meta(description="Of the source's records, in whatever order; null for a run of an earlier release."),
+    ] = None
+    stored_checksum: Annotated[str | None, Meta(description="Of what the database holds for them.")] = None
+
+
+class Repair(msgspec.Struct, kw_only=True):
+    """A record that a run found not to be as it had been written, and wrote again."""
+
+    record_id: UUID
+    entity: Entity
+    version: Annotated[int, Meta(description="That it has since.")]
+    action: Annotated[Action, Meta(description="`create` where there was none any more.")]
+    fields: Annotated[list[str], Meta(description="That had other values than the source gave.")]
+    repaired_at: datetime
+
+
 class SyncReport(SyncRun, kw_only=True):
     """A run, with what was wrong with its records and how its conflicts were settled."""
 
@@ -256,3 +288,6 @@ class SyncReport(SyncRun, kw_only=True):
         Meta(description="Quality before the run and after it; null for a run of an earlier release."),
     ] = None
     conflict_fields: Annotated[list[Tallied], Meta(description="Conflicts by field, the most first.")]
+    partitions: Annotated[
+        list[Partition], Meta(description="What each shard that has ended found, looking once more.")
+    ] = []

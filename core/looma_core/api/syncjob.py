@@ -250,12 +250,13 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `cursor` is the worker's own word for how far it came: whoever takes its place in the same epoch begins there.
     `conflicts` are fields that both sides changed, `resolved` those of them that a policy settled. `verified` is how
-    many of `total` the target was found to hold as the source has them, once the worker looked. `written_back` are
-    records that were written to the source, `write_refused` those that it did not take, `write_moved` those that it had
-    changed meanwhile; None where nothing was to be written. `source_requests` and
-    the two after it are of a source that is asked over HTTP: questions by what was answered (`none` where nothing
-    was), those asked again, and seconds that the source asked to be left alone for, or its pace. `quality` is of the
-    records that were met, where the worker knows what a record is worth. `reading` says what is read, the same in all
+    many of `total` the target was found to hold as the source has them, once the worker looked; `repaired` are those
+    that it had not held as they had been written, and that were written again, None where there were none.
+    `written_back` are records that were written to the source, `write_refused` those that it did not take,
+    `write_moved` those that it had changed meanwhile; None where nothing was to be written. `source_requests` and the
+    two after it are of a source that is asked over HTTP: questions by what was answered (`none` where nothing was),
+    those asked again, and seconds that the source asked to be left alone for, or its pace. `quality` is of the records
+    that were met, where the worker knows what a record is worth. `reading` says what is read, the same in all
     shards of a run.
     """
 
@@ -274,6 +275,7 @@ class ShardReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     quarantined: int = 0
     failed: int = 0
     verified: int | None = None
+    repaired: int | None = None
     written_back: int | None = None
     write_refused: int | None = None
     write_moved: int | None = None

@@ -42,8 +42,8 @@ FAILED, STOPPED = 1, 128 + signal.SIGTERM
 MESSAGE_LIMIT = 1000
 COUNTED = ("created", "updated", "unchanged", "deleted", "conflicts", "resolved", "quarantined", "failed")
 """What a shard's entry and the counts of a batch both have, beside `read`."""
-WRITTEN_BACK = ("written_back", "write_refused", "write_moved")
-"""As those, of what is written to a source: named only where there was something."""
+SELDOM = ("repaired", "written_back", "write_refused", "write_moved")
+"""As those, named only where there was something: what was put right, and what was written to a source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +68,7 @@ class Counts:
     resolved: int = 0
     quarantined: int = 0
     failed: int = 0
+    repaired: int = 0
     written_back: int = 0
     write_refused: int = 0
     write_moved: int = 0
@@ -216,7 +217,7 @@ class _Shard:
                 **{name: getattr(self._report, name) + getattr(counts, name) for name in COUNTED},
                 **{
                     name: (getattr(self._report, name) or 0) + number
-                    for name in WRITTEN_BACK
+                    for name in SELDOM
                     if (number := getattr(counts, name))
                 },
                 cursor=batch.cursor,

@@ -69,6 +69,7 @@ def sum_up(shards: Sequence[ShardReport], run: Run) -> Progress:
         quarantined=sum(shard.quarantined for shard in mine),
         verified=sum(found) if len(found) == run.shards else None,
         failed=sum(shard.failed for shard in mine),
+        repaired=_sum(shard.repaired for shard in mine),
         written_back=_sum(shard.written_back for shard in mine),
         write_refused=_sum(shard.write_refused for shard in mine),
         write_moved=_sum(shard.write_moved for shard in mine),

@@ -70,6 +70,7 @@ def told(progress: Progress) -> str:
             for number, what in (
                 (progress.quarantined, "in quarantine"),
                 (progress.conflicts - progress.resolved, "conflicts for a person"),
+                (progress.repaired, "found altered and put right"),
                 (progress.written_back, "written back"),
                 (progress.write_refused, "refused by the source"),
             )

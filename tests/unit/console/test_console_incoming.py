@@ -113,9 +113,22 @@ REPORT = {
             {"rule": "talent.<new>", "before": 0, "after": 1, "broken": 1, "mended": 0},
         ],
     },
+    "counts": {**RUN["counts"], "repaired": 2},
+    "partitions": [
+        {"shard": 0, "looked": 60, "held": 60, "source_checksum": "00ab", "stored_checksum": "00ab"},
+        {"shard": 1, "looked": 60, "held": 59, "source_checksum": "00cd", "stored_checksum": "00ce"},
+    ],
     "faults": [{"name": "email", "number": 3}],
     "resolutions": [{"name": "source", "number": 3}, {"name": "open", "number": 1}],
     "conflict_fields": [{"name": "headline", "number": 4}],
+}
+REPAIR: dict[str, Any] = {
+    "record_id": RECORD,
+    "entity": "talent",
+    "version": 3,
+    "action": "update",
+    "fields": ["headline", "<location>"],
+    "repaired_at": NOW,
 }
 
 
@@ -127,6 +140,7 @@ def recruiter(signed_in, engine):
     engine.on("GET", "/api/v1/sync-writes", {"items": [WRITE], "next_cursor": "next-page"})
     engine.on("GET", "/api/v1/sync-runs", {"items": [RUN], "next_cursor": None})
     engine.on("GET", "/api/v1/sync-runs/41", REPORT)
+    engine.on("GET", "/api/v1/sync-runs/41/repairs", {"items": [REPAIR], "next_cursor": "next-page"})
     return signed_in(Role.RECRUITER)
 
 
@@ -274,6 +288,29 @@ def test_a_run_and_its_report(recruiter) -> None:
     assert answer.headers["Content-Disposition"] == 'attachment; filename="sync-run-looma-people-7.html"'
     assert "<code>email</code>" in text(answer)
     assert "<link" not in text(answer), "the file needs nothing else"
+
+
+def test_what_a_run_put_right_is_listed_page_by_page(recruiter, engine) -> None:
+    page = text(recruiter.get("/incoming/runs/41"))
+    row = page[page.index('id="repairs"') :]
+    for part in (f'href="/people/{RECORD}"', "Changed", "<code>headline</code>", "&lt;location&gt;"):
+        assert part in row
+    assert 'hx-get="/incoming/runs/41?cursor=next-page"' in row
+    more = text(recruiter.get("/incoming/runs/41?cursor=next-page", headers={"HX-Request": "true"}))
+    assert "<table" not in more
+    assert f'href="/people/{RECORD}"' in more
+    assert sent(engine, "GET")[0].args["cursor"] == "next-page"
+    shards = re.sub(r"\s+", "", page[page.index('id="partitions"') : page.index('id="quality"')])
+    assert "60/60</td><td><code>00ab</code></td><td><code>00ab</code>" in shards
+    assert '59/60</td><td><code>00cd</code></td><tdclass="bad"><code>00ce</code>' in shards
+
+
+def test_a_run_that_put_nothing_right_does_not_ask_for_it(recruiter, engine) -> None:
+    engine.on("GET", "/api/v1/sync-runs/41", {**REPORT, "counts": RUN["counts"], "partitions": []})
+    page = text(recruiter.get("/incoming/runs/41"))
+    assert 'id="repairs"' not in page
+    assert 'id="partitions"' not in page
+    assert not [item for item, _ in engine.seen if item.path.endswith("/repairs")]
 
 
 @pytest.mark.parametrize("path", [f"/incoming/quarantine/{RECORD}", "/incoming/runs/9"])

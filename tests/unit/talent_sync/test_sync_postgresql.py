@@ -323,7 +323,7 @@ def test_what_the_source_changes_while_it_is_read_is_taken_by_the_usual_rules(ru
     runs.server.epoch = runs.epoch
     given = runs.inputs(batch=2)
     worker = runs.worker(given)
-    missing = worker._missing
+    stored = worker._stored
 
     def between(*arguments: Any) -> Any:
         if not changed:
@@ -331,10 +331,10 @@ def test_what_the_source_changes_while_it_is_read_is_taken_by_the_usual_rules(ru
             crm.do("UPDATE people SET title = 'Lead', changed = now() WHERE number = 3")
             crm.add(4)
             worker._opened(given).source.close()
-        return missing(*arguments)
+        return stored(*arguments)
 
     changed: list[bool] = []
-    worker._missing = between  # type: ignore[method-assign]
+    worker._stored = between  # type: ignore[method-assign]
     crm.do("UPDATE people SET title = 'Boss' WHERE number = 1")
     try:
         code = run(worker, given, seen_by(runs.server, given))

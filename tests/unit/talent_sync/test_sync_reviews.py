@@ -183,6 +183,41 @@ def test_the_report_of_a_run(client: Client, auth: Auth, runs: Runs) -> None:
     assert client.get("/api/v1/sync-runs?cursor=x", headers=auth).status_code == 422
 
 
+def test_what_a_run_put_right_is_listed_by_record_and_field(client: Client, auth: Auth, runs: Runs) -> None:
+    rows = [person(number) for number in range(5)]
+    runs.one(rows)
+    runs.change("UPDATE talent_sync.talents SET headline = 'Altered' WHERE source_ref <> 'people:p-4'")
+    runs.one(rows)
+    runs.change("UPDATE talent_sync.talents SET full_name = 'Altered' WHERE source_ref = 'people:p-4'")
+    runs.one(rows)
+    runs.one(rows)
+    ids = {key: str(row["id"]) for key, row in runs.talents().items()}
+    numbers = [run["id"] for run in client.get("/api/v1/sync-runs", headers=auth).json()["items"]]
+    pages: list[list[dict[str, Any]]] = []
+    for number in reversed(numbers):
+        pages.append([])
+        cursor = ""
+        while True:
+            url = f"/api/v1/sync-runs/{number}/repairs?limit=3" + (f"&cursor={cursor}" if cursor else "")
+            answer = client.get(url, headers=auth).json()
+            assert len(answer["items"]) <= 3
+            pages[-1] += answer["items"]
+            if (cursor := answer["next_cursor"]) is None:
+                break
+    assert [len(page) for page in pages] == [0, 4, 1, 0]
+    assert {item["record_id"] for item in pages[1]} == {ids[f"p-{number}"] for number in range(4)}
+    assert all((item["action"], item["fields"]) == ("update", ["headline"]) for item in pages[1])
+    assert [(item["record_id"], item["fields"]) for item in pages[2]] == [(ids["p-4"], ["full_name"])]
+    reports = [client.get(f"/api/v1/sync-runs/{number}", headers=auth).json() for number in reversed(numbers)]
+    assert [report["counts"]["repaired"] for report in reports] == [0, 4, 1, 0]
+    for report in reports:
+        (part,) = report["partitions"]
+        assert (part["shard"], part["looked"], part["held"]) == (0, 5, 5)
+        assert part["source_checksum"] == part["stored_checksum"]
+    assert client.get("/api/v1/sync-runs/999999999/repairs", headers=auth).status_code == 404
+    assert client.get(f"/api/v1/sync-runs/{numbers[0]}/repairs?cursor=x", headers=auth).status_code == 422
+
+
 def test_another_tenant_sees_nothing(client: Client, auth: Auth, other_tenant: Auth, runs: Runs) -> None:
     runs.target = {"conflictPolicy": {"default": "manual"}}
     runs.one([person(1, headline="Before"), person(2, email="nobody")])
@@ -196,6 +231,7 @@ def test_another_tenant_sees_nothing(client: Client, auth: Auth, other_tenant: A
     assert client.get(f"/api/v1/quarantine/{item['id']}", headers=other_tenant).status_code == 404
     assert settle(client, other_tenant, item, "discard").status_code == 404
     assert client.get(f"/api/v1/sync-runs/{run['id']}", headers=other_tenant).status_code == 404
+    assert client.get(f"/api/v1/sync-runs/{run['id']}/repairs", headers=other_tenant).status_code == 404
     url = f"/api/v1/sync-conflicts/{conflict['id']}/settle"
     assert client.post(url, json={"take": "source"}, headers=other_tenant).status_code == 404
 

@@ -256,7 +256,32 @@ def test_a_record_that_was_altered_behind_everybodys_back_is_found_and_repaired(
     runs.change("UPDATE talent_sync.talents SET headline = 'Altered' WHERE source_ref = 'people:p-1'")
     report = runs.one()
     assert (report.updated, report.verified) == (1, 2)
+    assert report.message.endswith(
+        "2 of 2 found again; 1 were not as they had been written and were put right"
+    )
     assert runs.talents()["p-1"]["headline"] is None
+    entries = runs.rows(
+        "SELECT origin, changes FROM talent_sync.record_history WHERE action = 'update' ORDER BY id"
+    )
+    assert entries == [
+        {"origin": "api", "changes": {"headline": {"before": None, "after": "Altered"}}},
+        {"origin": "repair", "changes": {"headline": {"before": "Altered", "after": None}}},
+    ]
+
+
+def test_both_checksums_of_each_shard_are_alike_and_those_of_another_source_are_not(runs: Runs) -> None:
+    rows = [person(number, email="nobody" if number == 3 else None) for number in range(20)]
+    runs.run(rows, shards=2)
+    runs.run([*rows[:-1], person(19, headline="Analyst")], shards=2)
+    found = runs.rows("SELECT epoch, shard, verification FROM talent_sync.sync_shards ORDER BY epoch, shard")
+    for row in found:
+        checked = row["verification"]
+        assert checked["source_checksum"] == checked["stored_checksum"] != "0" * 16
+        assert checked["looked"] == checked["held"] > 0
+    sums = [
+        [row["verification"]["source_checksum"] for row in found if row["epoch"] == epoch] for epoch in (1, 2)
+    ]
+    assert len({*sums[0], *sums[1]}) == 3, "of one shard the source had another record"
 
 
 def test_a_worker_of_an_earlier_epoch_writes_nothing(runs: Runs) -> None:

@@ -27,6 +27,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quarantined: int = 0
     failed: int = 0
     erased: int = 0
+    repaired: int = 0
     written_back: int = 0
     created_back: int = 0
     deleted_back: int = 0
@@ -43,10 +44,18 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Tally(**{name: getattr(self, name) - getattr(other, name) for name in self.__struct_fields__})
 
     @classmethod
-    def of(cls, decisions: Collection[Decision], *, keeps_refused: bool, again: bool = False) -> Tally:
+    def of(
+        cls,
+        decisions: Collection[Decision],
+        *,
+        keeps_refused: bool,
+        again: bool = False,
+        repairs: bool = False,
+    ) -> Tally:
         """The counts of a batch; what is refused and not kept has failed.
 
-        Of records that are looked at `again` only what had to be written counts: all else was counted before.
+        Of records that are looked at `again` only what had to be written counts: all else was counted before. With
+        `repairs` that is counted as such besides.
         """
         counts = dict.fromkeys(Verdict, 0)
         read = conflicts = resolved = scored = score_sum = 0
@@ -59,9 +68,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 scored += 1
                 score_sum += decision.score
         if again:
-            return cls(
-                created=counts[Verdict.CREATE], updated=counts[Verdict.UPDATE] + counts[Verdict.RESTORE]
-            )
+            created, updated = counts[Verdict.CREATE], counts[Verdict.UPDATE] + counts[Verdict.RESTORE]
+            return cls(created=created, updated=updated, repaired=created + updated if repairs else 0)
         refused = counts[Verdict.REFUSED]
         return cls(
             read=read,
@@ -84,7 +92,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def reported(tally: Tally) -> dict[str, int]:
-    """The counts that the shard's entry has names for; of writing back only what there was."""
+    """The counts that the shard's entry has names for; of repairs and of writing back only what there was."""
     names = (
         "read",
         "created",
@@ -96,9 +104,9 @@ def reported(tally: Tally) -> dict[str, int]:
         "quarantined",
         "failed",
     )
-    back = ("written_back", "write_refused", "write_moved")
+    seldom = ("repaired", "written_back", "write_refused", "write_moved")
     found = {name: getattr(tally, name) for name in names}
-    return found | {name: number for name in back if (number := getattr(tally, name))}
+    return found | {name: number for name in seldom if (number := getattr(tally, name))}
 
 
 def told(tally: Tally, *, looked: int, held: int) -> str:
@@ -112,6 +120,8 @@ def told(tally: Tally, *, looked: int, held: int) -> str:
         f"of {tally.conflicts} conflicts {tally.resolved} settled",
         f"{held} of {looked} found again",
     ]
+    if tally.repaired:
+        parts.append(f"{tally.repaired} were not as they had been written and were put right")
     if tally.erased:
         parts.append(f"{tally.erased} were erased here and are not kept")
     if tally.written_back or tally.write_refused or tally.write_moved:

@@ -28,13 +28,14 @@ from looma_engines.talent_sync.records.kind import Kind
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 
 from .back.outbox import Outbox
-from .batch import Batch
+from .batch import SOURCE_TYPE, Batch
 from .conflicting import note_conflicts
 from .counting import Tally
 from .deciding import Decision, Known
 from .erased import ErasedKeys
 from .marks import Marks
 from .refused import quarantine
+from .repairs import REPAIR, actor_of
 from .source_row import SourceRow
 from .spans import Run, Span
 
@@ -162,6 +163,7 @@ class SyncRepository:
         ],
         keeps_refused: bool,
         again: bool = False,
+        repairs: bool = False,
         find: Callable[[UUID], SourceRow | None] = lambda _: None,
     ) -> Checkpoint:
         """Write a batch and its checkpoint.
@@ -176,13 +178,14 @@ class SyncRepository:
                 erased; pure.
             keeps_refused: whether the quarantine takes what is refused.
             again: whether the rows were counted before.
+            repairs: whether the database was found not to hold them: what is written then is told as a repair.
             find: what the source has of a record of here that was meant to be made there.
 
         Raises:
             FenceError: a newer run has the fence; nothing was written.
             MovedError: the shard is not at `after`; nothing was written.
         """
-        with self._transaction():
+        with self._transaction(origin=REPAIR if repairs else SOURCE_TYPE):
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
             known, own = self._batch.known(rows), Tally()
@@ -199,7 +202,8 @@ class SyncRepository:
             if keeps_refused:
                 quarantine(self._execute, self._seals, decisions)
             own += self._outbox.settle(decisions, known)
-            tally = after.tally + own + Tally.of(decisions, keeps_refused=keeps_refused, again=again)
+            counted = Tally.of(decisions, keeps_refused=keeps_refused, again=again, repairs=repairs)
+            tally = after.tally + own + counted
             reached = replace(after, position=position, cursor=cursor, latest=latest, tally=tally)
             return self._save(reached)
 
@@ -268,11 +272,12 @@ class SyncRepository:
         """The same, inside a step of writing back."""
         return self._erased.among(row.key for row in rows if row.key)
 
-    def held(self, rows: Sequence[SourceRow]) -> set[int]:
-        """Positions of the rows that the database holds as the source has them: the record, or its quarantine.
+    def stored(self, rows: Sequence[SourceRow]) -> dict[int, bytes]:
+        """Digests of what the database holds for the rows, by their positions: of the record, or of its quarantine.
 
-        A record that nobody changed since this engine wrote it must still have just what was written. One that was
-        erased is held by not being there.
+        It is the row's own where that is held as the source has it. A record that nobody changed since this engine
+        wrote it must still have just what was written, else nothing is held. One that was erased is held by not being
+        there.
         """
         with self._transaction():
             erased = self._erased.among(row.key for row in rows if row.key)
@@ -286,12 +291,13 @@ class SyncRepository:
                     digests=list(digests),
                 )
             }
-        held = set()
+        held: dict[int, bytes] = {}
         for row in rows:
             state = known.get(row.key)
-            is_held = state is not None and state.raw_digest == row.digest and state.intact
-            if is_held or row.key in erased or (row.key, row.digest) in quarantined:
-                held.add(row.position)
+            if row.key in erased or (row.key, row.digest) in quarantined:
+                held[row.position] = row.digest
+            elif state is not None and state.intact and state.raw_digest is not None:
+                held[row.position] = state.raw_digest
         return held
 
     def span(self, decide: Callable[[Sequence[Run], Span | None], Span]) -> Span:
@@ -334,7 +340,7 @@ class SyncRepository:
         return [Run(span=msgspec.convert(row.span, Span | None), watermark=row.watermark) for row in found]
 
     def end(
-        self, verification: Mapping[str, int], *, whole: bool = True, watermark: datetime | None = None
+        self, verification: Mapping[str, Any], *, whole: bool = True, watermark: datetime | None = None
     ) -> None:
         """Note that the shard is done, and what looking at it again found.
 
@@ -375,12 +381,12 @@ class SyncRepository:
     # ---- what a transaction is made of -----------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, *, origin: str = SOURCE_TYPE) -> Iterator[None]:
         with self._connection.transaction():
             self._connection.execute(
                 "SELECT set_config('looma.tenant', %s, true) AS tenant, set_config('looma.actor', %s, true) AS actor,"
-                " set_config('looma.origin', 'sync', true) AS origin",
-                (self._place.tenant, f"syncjob:{self._place.job}"),
+                " set_config('looma.origin', %s, true) AS origin",
+                (self._place.tenant, actor_of(self._place.job), origin),
             )
             yield
 

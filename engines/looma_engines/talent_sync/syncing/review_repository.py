@@ -12,15 +12,19 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from looma_engines.talent_sync.privacy.fields import SIDES
 from looma_engines.talent_sync.privacy.sessions import seals_of
+from looma_engines.talent_sync.records.history_rows import HistoryRow
 
 from .models import ConflictRow, QuarantineRow, ShardRow, StateRow, WriteRow
+from .repairs import REPAIR, actor_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from looma_engines.talent_sync.cursor import Position
+    from looma_engines.talent_sync.records.history import Mark
 
 RowT = TypeVar("RowT", QuarantineRow, ConflictRow, WriteRow)
 
@@ -219,6 +223,37 @@ class ReviewRepository:
             select(ShardRow).where(ShardRow.generation == number).order_by(ShardRow.shard)
         )
         return list(rows)
+
+    async def next_run_began(self, run: ShardRow) -> datetime | None:
+        """When the run of the same SyncJob began that came after this one; None where none did."""
+        later = select(func.min(ShardRow.generation)).where(
+            ShardRow.job == run.job, ShardRow.generation > run.generation
+        )
+        began = select(func.min(ShardRow.created_at)).where(
+            ShardRow.job == run.job, ShardRow.generation == later.scalar_subquery()
+        )
+        return await self._session.scalar(began)
+
+    async def repairs(
+        self, job: str, *, since: datetime, until: datetime | None, after: Mark | None, limit: int
+    ) -> list[HistoryRow]:
+        """Up to `limit` entries of what a SyncJob put right in that time, the newest first, from after a mark."""
+        order = (HistoryRow.changed_at, HistoryRow.id)
+        statement = select(HistoryRow).where(
+            HistoryRow.origin == REPAIR, HistoryRow.actor == actor_of(job), HistoryRow.changed_at >= since
+        )
+        if until is not None:
+            statement = statement.where(HistoryRow.changed_at < until)
+        if after is not None:
+            statement = statement.where(tuple_(*order) < tuple_(after.at, after.id))
+        rows = await self._session.scalars(
+            statement.order_by(*(column.desc() for column in order)).limit(limit)
+        )
+        entries = list(rows)
+        for entry in entries:
+            changes = self._seals.changes(entry.entity, entry.record_id, entry.changes)
+            set_committed_value(entry, "changes", changes)
+        return entries
 
     async def tallies(self, number: int) -> dict[str, list[tuple[str, int]]]:
         """Of one run: fields that are wrong, resolutions of conflicts, and their fields, each with how often."""

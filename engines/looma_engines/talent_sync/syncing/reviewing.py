@@ -15,6 +15,7 @@ from looma_core.api.source import Source
 from looma_core.api.sync import (
     QuarantineEntry,
     QuarantineItem,
+    Repair,
     SyncConflict,
     SyncReport,
     SyncRun,
@@ -25,6 +26,7 @@ from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFail
 from looma_engines.talent_sync import cursor as cursors
 from looma_engines.talent_sync.etag import allows
 from looma_engines.talent_sync.quality.assessing import refusals
+from looma_engines.talent_sync.records import history
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.rights.audit import note
@@ -37,7 +39,17 @@ from .putting_right import put_right
 from .quality_told import change_of
 from .review_repository import ReviewRepository, RowT
 from .source_row import digest_of
-from .telling import conflict_of, draft_of, entry_of, item_of, run_of, tally_of, write_of
+from .telling import (
+    conflict_of,
+    draft_of,
+    entry_of,
+    item_of,
+    partitions_of,
+    repair_of,
+    run_of,
+    tally_of,
+    write_of,
+)
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
@@ -293,7 +305,38 @@ class ReviewService:
             resolutions=found["resolutions"],
             conflict_fields=found["conflict_fields"],
             quality_change=change_of(tally_of(shards).quality),
+            partitions=partitions_of(shards),
         )
+
+    async def repairs(
+        self, principal: Principal, number: int, *, limit: int, cursor: str | None
+    ) -> Page[Repair]:
+        """A page of the records that a run found not to be as they had been written, the newest first.
+
+        What is read are their histories, so a record that was erased since is not among them.
+
+        Raises:
+            NotFound: the caller's tenant has no such run.
+            ValidationProblem: the cursor is wrong.
+        """
+        after = history.decode(cursor) if cursor else None
+        limit = min(limit, self._max_page_size)
+        async with self._database.tenant_session(principal) as session:
+            reviews = ReviewRepository(session)
+            shards = await reviews.run(number)
+            if not shards:
+                raise NotFound(f"There is no run {number}.")
+            found = await reviews.repairs(
+                shards[0].job,
+                since=min(shard.created_at for shard in shards),
+                until=await reviews.next_run_began(shards[0]),
+                after=after,
+                limit=limit + 1,
+            )
+        rows = found[:limit]
+        more = len(found) > limit
+        following = history.encode(history.Mark(at=rows[-1].changed_at, id=rows[-1].id)) if more else None
+        return Page(items=[repair_of(row) for row in rows], next_cursor=following)
 
     async def _page(
         self,

@@ -15,6 +15,7 @@ from looma_core.api.sync import (
     QuarantineEntry,
     QuarantineItem,
     QuarantineState,
+    Repair,
     Replay,
     Settle,
     SyncConflict,
@@ -188,6 +189,18 @@ class RunController(Controller):
     async def report(self, number: RunNumber, principal: Principal, reviews: ReviewService) -> SyncReport:
         """What a run did, what was wrong with its records, and how its conflicts were settled."""
         return await reviews.report(principal, number)
+
+    @get("/{number:int}/repairs", summary="List what a run put right", opt=allow(Role.RECRUITER, Role.ADMIN))
+    async def repairs(
+        self,
+        number: RunNumber,
+        principal: Principal,
+        reviews: ReviewService,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Page[Repair]:
+        """One page of the records that the run, looking once more, found altered or gone, and wrote again."""
+        return await reviews.repairs(principal, number, limit=limit, cursor=cursor)
 
 
 def _tagged(entry: QuarantineEntry) -> Response[QuarantineEntry]:

@@ -7,8 +7,18 @@ from typing import Any, cast
 
 import msgspec
 
-from looma_core.api.sync import QuarantineEntry, QuarantineItem, RunCounts, SyncConflict, SyncRun, SyncWrite
+from looma_core.api.sync import (
+    Partition,
+    QuarantineEntry,
+    QuarantineItem,
+    Repair,
+    RunCounts,
+    SyncConflict,
+    SyncRun,
+    SyncWrite,
+)
 from looma_engines.talent_sync.exchange.columns import BESIDE
+from looma_engines.talent_sync.records.history_rows import HistoryRow
 
 from .counting import Tally
 from .models import ConflictRow, QuarantineRow, ShardRow, WriteRow
@@ -47,6 +57,27 @@ def run_of(shards: Sequence[ShardRow]) -> SyncRun:
         started_at=min(shard.created_at for shard in shards),
         updated_at=max(shard.updated_at for shard in shards),
         ended_at=max(ended) if whole else None,
+    )
+
+
+def partitions_of(shards: Sequence[ShardRow]) -> list[Partition]:
+    """What each shard that came to its end found when it read its part of the source once more."""
+    return [
+        Partition(shard=shard.shard, **shard.verification)
+        for shard in shards
+        if shard.verification is not None
+    ]
+
+
+def repair_of(row: HistoryRow) -> Repair:
+    """A record that a run put right, of its history."""
+    return Repair(
+        record_id=row.record_id,
+        entity=cast("Any", row.entity),
+        version=row.version,
+        action=cast("Any", row.action),
+        fields=sorted(row.changes) if row.action == "update" else [],
+        repaired_at=row.changed_at,
     )
 
 

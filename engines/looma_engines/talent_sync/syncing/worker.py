@@ -50,6 +50,7 @@ from .sources.record_source import AsksOverHttp
 from .spans import Run, Span, form_of, next_span, reading_of, watermark_of
 from .staging import Staging
 from .three_way import Policy
+from .verifying import Looked, missing
 
 PATIENCE_SECONDS = 120.0
 """How long a database may be away: it restarts, or another takes its place."""
@@ -110,7 +111,7 @@ class RecordsWorker:
         self._span: Span | None = None
         self._latest: datetime | None = None
         self._shortfall = ""
-        self._looked = self._held = 0
+        self._found = Looked()
 
     def resume(self, inputs: Inputs, earlier: ShardReport | None) -> ShardReport | None:
         """Where the database says that this shard is; what was reported may be less, never more.
@@ -158,16 +159,15 @@ class RecordsWorker:
         # What a source that was cut short does not have is not missing, and what did not change is not either.
         if self._target.on_missing == "delete" and self._is_whole:
             yield Batch(records=[], cursor=end, stage=SWEEP)
-        self._looked = self._held = 0
+        self._found = Looked()
         for batch in self._ahead(self._cut(inputs).batches(self._rows(inputs))):
             chunk = batch.records
-            missing = self._missing(inputs, chunk)
+            stored = self._stored(inputs, chunk)
             for stage in (LATE, AGAIN) if self._opened(inputs).source.live else (AGAIN,):
-                if missing:
-                    yield Batch(records=missing, cursor=end, stage=stage)
-                    missing = self._missing(inputs, missing)
-            self._looked += len(chunk)
-            self._held += len(chunk) - len(missing)
+                if lacking := missing(chunk, stored):
+                    yield Batch(records=lacking, cursor=end, stage=stage)
+                    stored = self._stored(inputs, chunk)
+            self._found += Looked.of(chunk, stored)
             if self._target.direction == "twoWay":
                 yield from self._writing_back(inputs).erased(chunk, end)
         if self._target.direction == "twoWay":
@@ -207,6 +207,7 @@ class RecordsWorker:
                 decide=lambda known, present, erased: self._decide(batch, known, present, erased),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
                 again=bool(batch.stage),
+                repairs=batch.stage == AGAIN,
                 find=lambda record_id: self._writing_back(inputs).find(record_id),
             )
 
@@ -236,17 +237,17 @@ class RecordsWorker:
 
     def conclude(self, inputs: Inputs) -> Conclusion:
         """Note that the shard is done, and say what was found."""
-        found = {"looked": self._looked, "held": self._held}
+        found = self._found
         watermark = None if self._span is None else watermark_of(self._span, self._latest)
         self._tried(
-            inputs, lambda repository: repository.end(found, whole=self._is_whole, watermark=watermark)
+            inputs, lambda repository: repository.end(found.kept(), whole=self._is_whole, watermark=watermark)
         )
-        message = told(self._checkpoint.tally, looked=self._looked, held=self._held)
+        message = told(self._checkpoint.tally, looked=found.looked, held=found.held)
         if self._since is not None:
             message += f"; read what changed since {self._since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         elif self._target.on_missing == "delete" and self._shortfall:
             message += f"; nothing was deleted, as {self._shortfall}"
-        return Conclusion(message=message, verified=self._held)
+        return Conclusion(message=message, verified=found.held)
 
     def asked(self) -> Asked | None:
         """What was asked of a source over HTTP so far."""
@@ -382,9 +383,8 @@ class RecordsWorker:
             )
         return self._repository
 
-    def _missing(self, inputs: Inputs, rows: list[SourceRow]) -> list[SourceRow]:
-        held = self._tried(inputs, lambda repository: repository.held(rows))
-        return [row for row in rows if row.position not in held]
+    def _stored(self, inputs: Inputs, rows: list[SourceRow]) -> dict[int, bytes]:
+        return self._tried(inputs, lambda repository: repository.stored(rows))
 
     def _opened(self, inputs: Inputs) -> PatientSource:
         if self._source is None:
