@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -58,6 +59,9 @@ from .refilling import fill, sweep
 from .render.route import ParentGateway
 from .resources import Json
 
+COLLECT_AFTER = (20_000, 20, 100)
+"""Objects between two searches for cycles, and searches between two of older ones: what a look makes has none, and goes
+with it."""
 _log = logging.getLogger(__name__)
 SWEEP_SECONDS = 120.0
 FOLLOWED = (*kinds.CHILDREN, *kinds.OPTIONAL_CHILDREN)
@@ -339,6 +343,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             notifications = load_settings(options.notifications)
         except ValueError as error:
             sys.exit(f"looma-operator: {error}")
+        gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(options, notifications))
 
