@@ -42,43 +42,63 @@ async def carry_out(
         KubeError: if the API server does not answer.
     """
     refusals: list[Refusal] = []
-    for action in actions:
-        kind = kinds.BY_NAME[action.kind]
-        verb = "apply" if isinstance(action, Apply) else "delete"
-        result = "done"
-        try:
-            answer: Json | None = None
-            if isinstance(action, Apply):
-                answer = await kube.apply(
-                    kind,
-                    action.manifest,
-                    resource_version=action.resource_version,
-                    absent=absent and action.resource_version is None,
-                    manager=action.manager,
-                )
-            elif isinstance(action, Delete):
-                await kube.delete(
-                    kind, namespace, action.name, uid=action.uid, resource_version=action.resource_version
-                )
-            if answered is not None:
-                answered(action, answer)
-        except RefusedError as error:
-            result = "refused"
-            refusals.append(
-                Refusal(
-                    kind=action.kind, name=action.name, reason=Reason.CHILD_REFUSED, message=error.message
-                )
+    came: list[str] = []
+    try:
+        for action in actions:
+            await _carry_out(
+                kube, namespace, action, answered=answered, absent=absent, refusals=refusals, came=came
             )
-        except NotFoundError:
-            # Deleting what is gone is done; applying into a namespace that is gone ends with the service itself.
-            result = "gone"
-        except KubeError as error:
-            result = "conflict" if isinstance(error, ConflictError) else "failed"
-            raise
-        finally:
-            ACTIONS.labels(kind=action.kind, action=verb, result=result).inc()
-        _log.info("%s %s %s: %s", verb, action.kind, action.name, result)
+    finally:
+        # One line a look: a new service has seven children.
+        if came:
+            _log.info("%s", ", ".join(came))
     return refusals
+
+
+async def _carry_out(
+    kube: Kube,
+    namespace: str,
+    action: Action,
+    *,
+    answered: Answered | None,
+    absent: bool,
+    refusals: list[Refusal],
+    came: list[str],
+) -> None:
+    """Carry one out; adds to `refusals` if it is refused, and to `came` what came of it."""
+    kind = kinds.BY_NAME[action.kind]
+    verb = "apply" if isinstance(action, Apply) else "delete"
+    result = "done"
+    try:
+        answer: Json | None = None
+        if isinstance(action, Apply):
+            answer = await kube.apply(
+                kind,
+                action.manifest,
+                resource_version=action.resource_version,
+                absent=absent and action.resource_version is None,
+                manager=action.manager,
+            )
+        elif isinstance(action, Delete):
+            await kube.delete(
+                kind, namespace, action.name, uid=action.uid, resource_version=action.resource_version
+            )
+        if answered is not None:
+            answered(action, answer)
+    except RefusedError as error:
+        result = "refused"
+        refusals.append(
+            Refusal(kind=action.kind, name=action.name, reason=Reason.CHILD_REFUSED, message=error.message)
+        )
+    except NotFoundError:
+        # Deleting what is gone is done; applying into a namespace that is gone ends with the service itself.
+        result = "gone"
+    except KubeError as error:
+        result = "conflict" if isinstance(error, ConflictError) else "failed"
+        raise
+    finally:
+        ACTIONS.labels(kind=action.kind, action=verb, result=result).inc()
+        came.append(f"{verb} {action.kind} {action.name}: {result}")
 
 
 async def write_status(
