@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench.kill_matrix_table import MATRICES, NOT_RUN, Road, kept, roads, section, text
+from support.kill_matrix import keep
 
 ON_A_CLUSTER = """\
 | road | killed | write | same end | requests | failed |
@@ -53,3 +56,15 @@ def test_what_was_not_run_again_stays() -> None:
     assert kept(second)[cluster] == section(ON_A_CLUSTER, when="Then.")
     assert kept(second)[audited].startswith("Now.")
     assert text(kept(second)) == second
+
+
+def test_roads_that_several_processes_went_are_in_one_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOMA_TEST_RESULTS", str(tmp_path / "results"))
+    others = [line.replace("abort", "promote") for line in AUDITED]
+    keep(AUDITED, "matrix.md")
+    keep(others, "matrix.md")
+    found = (tmp_path / "results" / "matrix.md").read_text().splitlines()
+    assert found == [*AUDITED, *others[2:]]
+    assert [road.name for road in roads(found)] == ["abort", "promote"]
