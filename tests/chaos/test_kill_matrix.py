@@ -183,6 +183,8 @@ def gone(
             proxy.arm(name, at=at, when=when, strike=operator.kill if at >= 0 else None)
             road.act(probe)
             ended(probe, phase=road.phase, serves=road.serves)
+            # An operator that was away reads the gateway's last word after the rest.
+            probe.wait_routed()
             more(traffic, 50)
             writes = proxy.disarm()
             failures = [f"{one.status} {one.error}" for one in traffic.failures()]
