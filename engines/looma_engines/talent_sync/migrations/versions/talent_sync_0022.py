@@ -1,4 +1,4 @@
-"""An entry of a creation holds nothing that the record and its later entries tell; a word is searched once a text.
+"""An entry of a creation holds nothing that the record and its later entries tell; a text's grams are kept once each.
 
 A record's values at its creation are those that it has, with what each field was before its first change in place of
 what it is. Entries that are there already stay as they are.
@@ -53,16 +53,14 @@ BEGIN
 END
 $$
 """  # noqa: S608 - our own names
-PIECES = r"""LEFT JOIN LATERAL string_to_table(replace(r.search, E'\n', ' '), ' ') AS p (piece) ON true"""
-PIECES_ONCE = r"""LEFT JOIN LATERAL (
-                    SELECT DISTINCT s.piece FROM string_to_table(replace(r.search, E'\n', ' '), ' ') AS s (piece)
-                ) AS p ON true"""
+ALL_GRAMS = f"{SCHEMA}.all_of(k.grams)"
+EACH_GRAM = f"ARRAY(SELECT DISTINCT g.gram FROM unnest({ALL_GRAMS}) AS g (gram))"  # noqa: S608 - our own names
 
 
 def upgrade() -> None:
-    """Have creations noted without their values, and a text's pieces looked at once."""
+    """Have creations noted without their values, and each gram of a text kept once."""
     _change("note_history()", f"{CREATION} {WHOLE}", f"{CREATION} {NOTHING}")
-    _change("note_grams()", PIECES, PIECES_ONCE, times=2)
+    _change("note_grams()", ALL_GRAMS, EACH_GRAM, times=2)
     op.execute(sa.text(CREATED_AS.replace(":", "\\:")))
     op.execute(sa.text(f"REVOKE ALL ON FUNCTION {SCHEMA}.created_as(text, uuid) FROM PUBLIC"))
     op.execute(sa.text(f"GRANT EXECUTE ON FUNCTION {SCHEMA}.created_as(text, uuid) TO {APP_ROLE}"))
@@ -79,7 +77,7 @@ def downgrade() -> None:
                 )
             )
     op.execute(sa.text(f"DROP FUNCTION {SCHEMA}.created_as(text, uuid)"))
-    _change("note_grams()", PIECES_ONCE, PIECES, times=2)
+    _change("note_grams()", EACH_GRAM, ALL_GRAMS, times=2)
     _change("note_history()", f"{CREATION} {NOTHING}", f"{CREATION} {WHOLE}")
 
 
