@@ -166,7 +166,8 @@ class RecordsWorker:
             for stage in (LATE, AGAIN) if self._opened(inputs).source.live else (AGAIN,):
                 if lacking := missing(chunk, stored):
                     yield Batch(records=lacking, cursor=end, stage=stage)
-                    stored = self._stored(inputs, chunk)
+                    again = self._stored(inputs, lacking)
+                    stored |= {row.position: again.get(row.position, b"") for row in lacking}
             self._found += Looked.of(chunk, stored)
             if self._target.direction == "twoWay":
                 yield from self._writing_back(inputs).erased(chunk, end)
