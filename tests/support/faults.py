@@ -13,11 +13,8 @@ from support.gateways import scaled
 from support.traffic import Traffic
 
 
-def processes_of(pod: str, *, command: str = "") -> list[int]:
-    """The processes of a pod's containers on this machine whose command line has `command` in it, the oldest first.
-
-    Skips the test if there are none: then the cluster's node is elsewhere.
-    """
+def running_of(pod: str, *, command: str = "") -> list[int]:
+    """The processes of a pod's containers on this machine whose command line has `command` in it, the oldest first."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -28,9 +25,15 @@ def processes_of(pod: str, *, command: str = "") -> list[int]:
             continue
         if f"HOSTNAME={pod}".encode() in environment and command.encode() in words:
             found.append((born, int(folder.name)))
+    return [number for _, number in sorted(found)]
+
+
+def processes_of(pod: str, *, command: str = "") -> list[int]:
+    """Those of `running_of`; skips the test if there are none: then the cluster's node is elsewhere."""
+    found = running_of(pod, command=command)
     if not found:
         pytest.skip(f"no process of {pod} on this machine: the cluster's node is elsewhere")
-    return [number for _, number in sorted(found)]
+    return found
 
 
 def process_of(pod: str, *, command: str) -> int:

@@ -32,13 +32,15 @@ class Answer:
 class Traffic:
     """Sends a GET every `interval` seconds, as `client` would, from each of `clients` threads until closed.
 
-    A failure is no answer at all or a status of 500 and above: the promise is about Looma, not the caller.
+    A failure is no answer at all or a status of 500 and above: the promise is about Looma, not the caller. With `anew`
+    each request has a connection of its own, so that it also shows whether new ones are let in.
     """
 
     client: httpx.Client
     path: str
     interval: float = 0.02
     clients: int = 2
+    anew: bool = False
     answers: list[Answer] = field(default_factory=list)
     marks: dict[str, float] = field(default_factory=dict)
 
@@ -60,7 +62,10 @@ class Traffic:
     def _send(self) -> None:
         # One each: where a connection ends while threads share a client, one may read what another has just closed.
         with httpx.Client(
-            base_url=self.client.base_url, headers=self.client.headers, timeout=self.client.timeout
+            base_url=self.client.base_url,
+            headers=self.client.headers,
+            timeout=self.client.timeout,
+            limits=httpx.Limits(max_keepalive_connections=0 if self.anew else None),
         ) as client:
             self._send_by(client)
 

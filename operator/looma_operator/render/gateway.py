@@ -6,8 +6,9 @@
 | engine                | HAProxy, master and worker  | http, https, probes, peers            |
 | controller            | `looma-engine gateway`      | controller                            |
 
-HAProxy serves on while its controller is away, so only HAProxy's readiness is the pod's. The two speak by sockets in
-the shared folder, which no other pod reaches.
+HAProxy serves on while its controller is away, so only HAProxy's readiness is the pod's. Kubernetes takes a pod out of
+its Services while any container of it does not run, whatever its probes say: so the controller's container stays, and
+begins the controller again when that ends. The two speak by sockets in the shared folder, which no other pod reaches.
 """
 
 from __future__ import annotations
@@ -37,6 +38,20 @@ trap 'kill -USR1 $master' TERM
 wait $master; status=$?
 while kill -0 $master 2>/dev/null; do wait $master; status=$?; done
 exit $status
+"""
+# A status of 2 says that the settings are wrong, which no further start mends. One that begins and ends again and again
+# does not answer its liveness probe, so that the kubelet, its events and its count of restarts show that.
+RUN_CONTROLLER = """\
+trap 'ends=1; kill -TERM $controller 2>/dev/null' TERM
+while [ -z "$ends" ]; do
+  looma-engine gateway & controller=$!
+  if [ "$ends" ]; then kill -TERM $controller; fi
+  wait $controller; status=$?
+  while kill -0 $controller 2>/dev/null; do wait $controller; status=$?; done
+  if [ "$ends" ] || [ $status -eq 2 ]; then exit $status; fi
+  printf '{"event": "the controller ended and begins again", "level": "error", "status": %d}\\n' $status >&2
+  sleep 0.5
+done
 """
 _SMALL: Json = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "384Mi"}}
 
@@ -88,7 +103,7 @@ def _engine(service: AIService, revision: StoredRevision) -> Json:
 def _controller(service: AIService, revision: StoredRevision) -> Json:
     return {
         **_container("controller", service, revision),
-        "command": ["looma-engine", "gateway"],
+        "command": ["/bin/sh", "-c", RUN_CONTROLLER],
         "ports": [port("controller", CONTROLLER_PORT)],
         "startupProbe": probe("/healthz", "controller", period=1, failures=60),
         "livenessProbe": probe("/healthz", "controller", period=10, failures=3),

@@ -6,12 +6,15 @@ import json
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from looma_operator.render.gateway import RUN_HAPROXY
+from looma_operator.render.gateway import RUN_CONTROLLER, RUN_HAPROXY
 from support.operator_world import World, spec
 
 Json = dict[str, Any]
@@ -48,7 +51,7 @@ def test_three_containers_of_one_image_share_a_folder():
         assert item["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert {"name": "run", "emptyDir": {}} in template["volumes"]
     assert found["first-configuration"]["command"] == ["looma-engine", "gateway-init"]
-    assert found["controller"]["command"] == ["looma-engine", "gateway"]
+    assert found["controller"]["command"] == ["/bin/sh", "-c", RUN_CONTROLLER]
 
 
 def test_ports_and_probes():
@@ -103,7 +106,7 @@ def test_a_user_template_reaches_both_containers():
     found = containers(template)
     assert list(found) == ["first-configuration", "engine", "controller"]
     assert {"name": "EXTRA", "value": "1"} in found["controller"]["env"]
-    assert found["controller"]["command"] == ["looma-engine", "gateway"]
+    assert found["controller"]["command"] == ["/bin/sh", "-c", RUN_CONTROLLER]
     assert found["engine"]["resources"]["limits"] == {"memory": "3Gi"}
     assert template["nodeSelector"] == {"edge": "yes"}
 
@@ -143,20 +146,36 @@ trap 'echo hard > signals; exit 9' TERM
 echo begun > ready
 while :; do sleep 0.05; done
 """
+CONTROLLER = """#!/bin/sh
+trap 'exit 7' TERM
+echo "$$ $@" >> begun
+echo begun > ready
+while :; do sleep 0.05; done
+"""
+
+
+@contextmanager
+def container(script: str, folder: Path, **programs: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The script of a container in `folder`, with these programs in its path; killed at the end."""
+    for name, text in programs.items():
+        program = folder / name.replace("_", "-")
+        program.write_text(text)
+        program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    with subprocess.Popen(
+        ["/bin/sh", "-c", script], cwd=folder, env=environment, stderr=subprocess.PIPE
+    ) as shell:
+        try:
+            yield shell
+        finally:
+            shell.kill()
 
 
 def test_the_container_ends_haproxy_softly_and_with_its_own_status(tmp_path: Path):
-    program = tmp_path / "haproxy"
-    program.write_text(HAPROXY)
-    program.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    with subprocess.Popen(["/bin/sh", "-c", RUN_HAPROXY], cwd=tmp_path, env=environment) as shell:
-        try:
-            _wait_for(tmp_path / "ready", shell)
-            shell.send_signal(signal.SIGTERM)
-            assert shell.wait(timeout=20) == 7
-        finally:
-            shell.kill()
+    with container(RUN_HAPROXY, tmp_path, haproxy=HAPROXY) as shell:
+        _wait_for(tmp_path / "ready", shell)
+        shell.send_signal(signal.SIGTERM)
+        assert shell.wait(timeout=20) == 7
     assert (tmp_path / "signals").read_text() == "soft\n"
     assert (tmp_path / "arguments").read_text() == (
         "-W -S /run/looma/master.sock,mode,600 -f /run/looma/haproxy.cfg\n"
@@ -164,19 +183,39 @@ def test_the_container_ends_haproxy_softly_and_with_its_own_status(tmp_path: Pat
 
 
 def test_the_container_ends_when_haproxy_does(tmp_path: Path):
-    program = tmp_path / "haproxy"
-    program.write_text("#!/bin/sh\nexit 3\n")
-    program.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["/bin/sh", "-c", RUN_HAPROXY], cwd=tmp_path, env=environment, timeout=20, check=False
-    )
-    assert done.returncode == 3
+    with container(RUN_HAPROXY, tmp_path, haproxy="#!/bin/sh\nexit 3\n") as shell:
+        assert shell.wait(timeout=20) == 3
+
+
+def test_the_container_stays_when_the_controller_is_killed_and_says_so(tmp_path: Path):
+    """Without its container the pod would be out of the Service that leads to HAProxy."""
+    with container(RUN_CONTROLLER, tmp_path, looma_engine=CONTROLLER) as shell:
+        assert shell.stderr is not None
+        for turn in range(2):
+            _wait_for(tmp_path / "ready", shell)
+            process, *arguments = (tmp_path / "begun").read_text().splitlines()[turn].split()
+            assert arguments == ["gateway"]
+            (tmp_path / "ready").unlink()
+            os.kill(int(process), signal.SIGKILL)
+            # The shell tells of a killed child itself as well.
+            said = json.loads(next(line for line in shell.stderr if line.startswith(b"{")))
+            assert said == {
+                "event": "the controller ended and begins again",
+                "level": "error",
+                "status": 128 + signal.SIGKILL,
+            }
+        _wait_for(tmp_path / "ready", shell)
+        shell.send_signal(signal.SIGTERM)
+        assert shell.wait(timeout=20) == 7, "a pod that ends begins nothing again"
+    assert len((tmp_path / "begun").read_text().splitlines()) == 3
+
+
+def test_the_container_ends_where_another_start_mends_nothing(tmp_path: Path):
+    with container(RUN_CONTROLLER, tmp_path, looma_engine="#!/bin/sh\nexit 2\n") as shell:
+        assert shell.wait(timeout=20) == 2
 
 
 def _wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
-    import time
-
     deadline = time.monotonic() + 20
     while not file.exists():
         assert process.poll() is None, "it ended before it began"
