@@ -182,6 +182,18 @@ class Cluster:
 
         return base64.b64decode(self.get("secret", name)["data"][key]).decode()
 
+    def troubled_requests(self) -> Iterator[str]:
+        """Lines of the gateway's log of the last minutes: requests that failed, took over five seconds or were left."""
+        gateways = ("-l", "app.kubernetes.io/instance=gateway", "-c", "engine", "--prefix")
+        for line in self.kubectl("logs", *gateways, "--since=5m", "--tail=-1", check=False).splitlines():
+            try:
+                request = json.loads(line[line.index("{") :])
+                if request["status"] >= 500 or request["total_ms"] > 5000 or request["end"] != "--":
+                    yield line
+            except (ValueError, KeyError):
+                if "[ALERT]" in line or "Former worker" in line:
+                    yield line
+
     @property
     def admin_password(self) -> str:
         """The first password of the account `admin`, as `looma up` printed it."""
@@ -236,3 +248,14 @@ def cluster() -> Cluster:
             "needs a running instance: `make cluster-tests`, or LOOMA_TEST_INSTANCE=NAME of one that runs"
         )
     return instance(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """With a failure tell what the gateway had trouble with: a machine that runs tests may be gone afterwards."""
+    report: pytest.TestReport = yield
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and isinstance(cluster, Cluster):
+        troubled = list(cluster.troubled_requests())[-40:]
+        report.sections.append(("requests that the gateway had trouble with", "\n".join(troubled)))
+    return report
