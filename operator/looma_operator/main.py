@@ -52,6 +52,7 @@ from .rbac import (
     GATEWAY_CLUSTER_RULES,
     GATEWAY_RULES,
     LEASE_NAME,
+    NODES_RULES,
     OPERATOR_RULES,
 )
 from .reconcile import Reconciler, all_keys, moment
@@ -326,6 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.command == "rules":
         rights = {
             "operator": [rule.to_json() for rule in OPERATOR_RULES],
+            "operatorNodes": [rule.to_json() for rule in NODES_RULES],
             "definitions": [rule.to_json() for rule in DEFINITIONS_RULES],
             "gateway": [rule.to_json() for rule in GATEWAY_RULES],
             "gatewayClasses": [rule.to_json() for rule in GATEWAY_CLUSTER_RULES],

@@ -1,10 +1,10 @@
 """The rights that the operator and gateways need, as lists that machines read; the chart holds just these (a test
 compares).
 
-Everything of the operator is namespaced. Kopf's scanning of namespaces and definitions is off, so nothing is listed
-cluster-wide; discovery of the API groups is open to every authenticated account. No wildcard, pods only to be listed
-(their init containers say why a model could not be fetched), quotas likewise (whether they leave room), and no Secrets
-but one with headers for analyses and a gateway's own certificate.
+What the operator cannot do without is namespaced. Kopf's scanning of namespaces and definitions is off; discovery of
+the API groups is open to every authenticated account. No wildcard, pods only to be listed (their init containers say
+why a model could not be fetched), quotas likewise (whether they leave room), and no Secrets but one with headers for
+analyses and a gateway's own certificate. Nodes and all namespaces' pods it lists where it may: whether they leave room.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ OPERATOR_RULES = (
     Rule(group="coordination.k8s.io", resources=("leases",), verbs=("get", "update"), names=(LEASE_NAME,)),
 )
 """Role of the operator, in each namespace that it serves (the Lease only in its own)."""
+
+NODES_RULES = (Rule(group="", resources=("nodes", "pods"), verbs=("list",)),)
+"""ClusterRole of the operator, which goes on without: then nodes' room is not told before pods are made."""
 
 DEFINITIONS = ("aiservices.looma.dev", "modelversions.looma.dev", "syncjobs.looma.dev")
 DEFINITIONS_RULES = (

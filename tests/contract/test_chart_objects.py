@@ -61,6 +61,8 @@ def test_no_right_has_a_wildcard(environment: str, tmp_path: Path) -> None:
 def test_the_operator_has_just_the_rights_that_it_says_it_needs(dev: list[Object]) -> None:
     held = pick(dev, "Role", "looma-operator")["rules"] + pick(dev, "Role", "looma-operator-leader")["rules"]
     assert normal(held) == normal([rule.to_json() for rule in rbac.OPERATOR_RULES])
+    listed = pick(dev, "ClusterRole", "looma-operator-nodes-looma")["rules"]
+    assert normal(listed) == normal([rule.to_json() for rule in rbac.NODES_RULES])
 
 
 def test_the_definitions_job_has_just_the_rights_that_it_says_it_needs(dev: list[Object]) -> None:
@@ -78,9 +80,15 @@ def test_the_gateway_has_just_the_rights_that_the_operator_says_it_needs(dev: li
     assert pick(dev, "ClusterRoleBinding", "looma-gateway-looma")["subjects"] == account
 
 
-def test_only_three_things_have_rights_beyond_their_namespace(dev: list[Object]) -> None:
-    names = {found["metadata"]["name"] for found in dev if found["kind"] == "ClusterRole"}
-    assert names == {"looma-definitions-looma", "looma-console-looma", "looma-gateway-looma"}
+def test_only_four_things_have_rights_beyond_their_namespace(dev: list[Object], tmp_path: Path) -> None:
+    def beyond(objects: list[Object]) -> set[str]:
+        return {found["metadata"]["name"] for found in objects if found["kind"] == "ClusterRole"}
+
+    nodes = "looma-operator-nodes-looma"
+    assert beyond(dev) == {"looma-definitions-looma", "looma-console-looma", "looma-gateway-looma", nodes}
+    without = render(tmp_path, environment="dev", settings={"operator": {"readNodes": False}})
+    assert beyond(without) == beyond(dev) - {nodes}
+    assert not [found for found in without if found["metadata"]["name"] == nodes]
 
 
 def test_the_console_may_be_nobody_but_its_user_in_the_three_groups(dev: list[Object]) -> None:

@@ -120,3 +120,26 @@ def test_where_a_quota_leaves_no_room_it_is_told_when_the_canary_begins(looma: L
         looma.plane.request("DELETE", f"{quotas}/team")
     told = [event["note"] for event in looma.events("crowded") if event["reason"] == "NoRoom"]
     assert told == ["r2: quota team: 4 more pods need 0.4 of requests.cpu, 0.1 is left"]
+
+
+def test_where_the_nodes_have_no_room_it_is_told_when_the_canary_begins(looma: Looma):
+    node = {"metadata": {"name": "small"}, "status": {"allocatable": {"cpu": "1200m", "pods": "110"}}}
+    assert looma.plane.request("POST", "/api/v1/nodes", node)[0] == 201
+    # The API server keeps pods from a new node until somebody says that it is well.
+    code, _ = looma.plane.request(
+        "PATCH",
+        "/api/v1/nodes/small",
+        {"spec": {"taints": None}},
+        content_type="application/merge-patch+json",
+    )
+    assert code == 200
+    try:
+        resources = {"requests": {"cpu": "500m"}}
+        apply(looma, "large", "engine:1", resources=resources)
+        play(looma, "large", lambda: looma.status("large").get("phase") == "Ready", "r1 serves")
+        apply(looma, "large", "engine:2", resources=resources)
+        looma.is_told("large", "NoRoom")
+    finally:
+        looma.plane.request("DELETE", "/api/v1/nodes/small")
+    told = [event["note"] for event in looma.events("large") if event["reason"] == "NoRoom"]
+    assert told == ["r2: nodes: 4 more pods need cpu 0.5 each, and there is room for 2"]

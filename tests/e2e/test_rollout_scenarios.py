@@ -6,13 +6,14 @@ Requests go on throughout; whatever happens, none fails. All of these are left t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from support.canaries import BLUE_GREEN, CANARY, REPLICAS, current, gone, to_the_pause, waits_at
 from support.cluster import Cluster, ExpectationError, Object
-from support.faults import more
+from support.faults import more, until
 from support.probe_service import Probe, probing
 from support.traffic import Traffic
 
@@ -76,6 +77,18 @@ def test_given_no_room_for_a_canary_when_its_pods_fit_on_no_node_then_status_say
         said = " ".join(item.get("message", "") for item in service["status"].get("conditions", []))
         return current(service) and "Unschedulable" in said and "Insufficient cpu" in said
 
+    def told() -> str:
+        events = cluster.list("events")
+        return " ".join(
+            event["message"]
+            for event in events
+            if event["reason"] == "NoRoom" and event["involvedObject"]["name"] == probe.name
+        )
+
+    until(lambda: bool(told()), "it is told when the rollout begins")
+    assert re.search(
+        r"r2: nodes: \d more pods need cpu 500, memory 32Mi each, and there is room for 0", told()
+    )
     # The deadline is two minutes: a person knows long before it.
     found = cluster.watch("aiservice", probe.name, says_why, sentence="it says why", seconds=45)
     assert found["status"]["phase"] == "Progressing", "not given up yet"

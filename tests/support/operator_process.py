@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from looma_operator.rbac import OPERATOR_RULES
+from looma_operator.rbac import NODES_RULES, OPERATOR_RULES
 
 from .control_plane import ControlPlane, free_port
 
@@ -34,23 +34,35 @@ _counter = itertools.count(1)
 
 
 def grant(plane: ControlPlane, namespace: str, user: str) -> None:
-    """Give a user the operator's rights in a namespace, and no more."""
+    """Give a user the operator's rights in a namespace, and no more; nodes and pods it lists everywhere."""
     base = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
-    role = {
+    role: Object = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": {"name": "operator"},
         "rules": [rule.to_json() for rule in OPERATOR_RULES],
     }
-    binding = {
+    binding: Object = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
         "metadata": {"name": f"operator-{user}"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"},
         "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}],
     }
-    assert plane.apply(f"{base}/roles/operator", role)[0] in (200, 201)
-    assert plane.apply(f"{base}/rolebindings/operator-{user}", binding)[0] in (200, 201)
+    everywhere = "/apis/rbac.authorization.k8s.io/v1"
+    lists = {**role, "kind": "ClusterRole", "rules": [rule.to_json() for rule in NODES_RULES]}
+    bound = {
+        **binding,
+        "kind": "ClusterRoleBinding",
+        "roleRef": {**binding["roleRef"], "kind": "ClusterRole"},
+    }
+    for path, granted in (
+        (f"{base}/roles/operator", role),
+        (f"{base}/rolebindings/operator-{user}", binding),
+        (f"{everywhere}/clusterroles/operator", lists),
+        (f"{everywhere}/clusterrolebindings/operator-{user}", bound),
+    ):
+        assert plane.apply(path, granted)[0] in (200, 201)
 
 
 @dataclass

@@ -23,6 +23,7 @@ from looma_operator.plan.conditions import Refusal
 from looma_operator.plan.judging import Reading
 from looma_operator.plan.metric import Measured, Order
 from looma_operator.plan.models import Fetcher
+from looma_operator.plan.nodes import Node
 from looma_operator.plan.observed import Observed, Peer
 from looma_operator.plan.room import Quota
 from looma_operator.plan.service import Plan, conclude, plan
@@ -82,6 +83,7 @@ class World:
     orders: tuple[Order, ...] = ()
     measured: tuple[Measured, ...] = ()
     quotas: tuple[Quota, ...] = ()
+    nodes: tuple[Node, ...] | None = None
     writes: int = 0
     _versions: int = 0
 
@@ -118,6 +120,7 @@ class World:
             gateways=self.gateways,
             measured=self.measured,
             quotas=self.quotas,
+            nodes=self.nodes,
         )
 
     def change(self, **changes: Any) -> None:

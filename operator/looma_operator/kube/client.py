@@ -236,14 +236,30 @@ class Kube:
         Raises:
             KubeError: if the API server does not answer; `code` 410 where reading took too long.
         """
-        query = {"limit": str(size)}
+        async for page in self._pages(kind.path(namespace), {"limit": str(size)}):
+            yield page
+
+    async def pages_of_all(
+        self, kind: Kind, *, fields: str = "", size: int = 100
+    ) -> AsyncIterator[tuple[Sequence[Json], str]]:
+        """As `pages`, over all namespaces, of those that the field selector chooses.
+
+        Raises:
+            KubeError: if the API server does not answer; `code` 410 where reading took too long.
+        """
+        chosen = {"fieldSelector": fields} if fields else {}
+        async for page in self._pages(kind.path_of_all, {"limit": str(size), **chosen}):
+            yield page
+
+    async def _pages(self, path: str, first: Mapping[str, str]) -> AsyncIterator[tuple[Sequence[Json], str]]:
+        query = dict(first)
         while True:
-            answer = await self.request("GET", kind.path(namespace), query=query)
+            answer = await self.request("GET", path, query=query)
             meta: Json = answer.get("metadata") or {}
             yield answer.get("items", []), str(meta.get("resourceVersion", ""))
             if not meta.get("continue"):
                 return
-            query = {"limit": str(size), "continue": meta["continue"]}
+            query = {**first, "continue": meta["continue"]}
 
     @asynccontextmanager
     async def watch(

@@ -9,7 +9,7 @@ from ..names import GATEWAY_API, GROUP, VERSION
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A namespaced kind; `prefix` is its API's path without the namespace."""
+    """A kind; `prefix` is its API's path without the namespace."""
 
     name: str
     prefix: str
@@ -25,6 +25,11 @@ class Kind:
         parts = [self.prefix, "namespaces", namespace, self.plural, name, subresource]
         return "/".join(part for part in parts if part)
 
+    @property
+    def path_of_all(self) -> str:
+        """Path of the collection over all namespaces, or of a kind that has none."""
+        return f"{self.prefix}/{self.plural}"
+
 
 DEPLOYMENT = Kind(name="Deployment", prefix="/apis/apps/v1", plural="deployments")
 REVISION = Kind(name="ControllerRevision", prefix="/apis/apps/v1", plural="controllerrevisions")
@@ -36,6 +41,7 @@ POLICY = Kind(name="NetworkPolicy", prefix="/apis/networking.k8s.io/v1", plural=
 HTTP_ROUTE = Kind(name="HTTPRoute", prefix=f"/apis/{GATEWAY_API}", plural="httproutes")
 LEASE = Kind(name="Lease", prefix="/apis/coordination.k8s.io/v1", plural="leases")
 QUOTA = Kind(name="ResourceQuota", prefix="/api/v1", plural="resourcequotas")
+NODE = Kind(name="Node", prefix="/api/v1", plural="nodes")
 SECRET = Kind(name="Secret", prefix="/api/v1", plural="secrets")
 CONFIG_MAP = Kind(name="ConfigMap", prefix="/api/v1", plural="configmaps")
 JOB = Kind(name="Job", prefix="/apis/batch/v1", plural="jobs")

@@ -34,6 +34,7 @@ from ..resources import AIService, Json, ModelVersion, parse_time
 from . import kinds
 from .client import Kube, NotFoundError, RefusedError
 from .fetches import names_that_fetch, read_failures, with_failures
+from .nodes import read_nodes
 from .peers import Neighbours, Peers, gateways_of, peer_of
 from .quotas import may_begin, read_quotas
 from .waiting import names_that_wait, with_waiting
@@ -231,6 +232,7 @@ async def read_service(
             peers=tuple(peer for peer in neighbours.peers if peer.name != name),
             gateway_api=routes is not None,
             quotas=await read_quotas(kube, namespace) if may_begin(service) else (),
+            nodes=await read_nodes(kube) if may_begin(service) else None,
             gateways=neighbours.gateways
             if gateway.in_namespace(namespace) == namespace
             else await _gateways(kube, gateway.namespace, peers),

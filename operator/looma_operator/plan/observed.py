@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ..resources import AIService, Json, ModelVersion
 from .metric import Measured
+from .nodes import Node
 from .room import Quota
 
 
@@ -70,7 +71,8 @@ class Observed:
     belong to somebody else. `gateway_api` is false where the cluster does not serve HTTPRoutes.
     `peers` are the other services that it meets: by a path that both have, or as a target of its route.
     `gateways` counts the pods of Looma's gateways, None where they could not be read. `measured` is what analyses asked
-    for and status does not have yet. `quotas` are read where a rollout may begin.
+    for and status does not have yet. `quotas` and `nodes` are read where a rollout may begin, nodes None where that
+    is not allowed.
     """
 
     service: AIService
@@ -84,3 +86,4 @@ class Observed:
     gateways: int | None = None
     measured: tuple[Measured, ...] = ()
     quotas: tuple[Quota, ...] = ()
+    nodes: tuple[Node, ...] | None = None

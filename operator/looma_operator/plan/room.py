@@ -1,7 +1,7 @@
 """Whether the namespace's ResourceQuotas leave room for a new revision's pods: told before there is any. Pure.
 
-Nodes' room is not known here: that would take a right over the whole cluster. A quota that holds for some pods only
-(`scopes`, `scopeSelector`) is passed over, since which pods it counts is decided elsewhere.
+A quota that holds for some pods only (`scopes`, `scopeSelector`) is passed over, since which pods it counts is decided
+elsewhere. Nodes are in `nodes`.
 """
 
 from __future__ import annotations

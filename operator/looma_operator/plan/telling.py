@@ -14,6 +14,7 @@ from ..resources_analysis import MetricStatus, Verdict
 from .author import Author
 from .children import DEPLOYMENT, Notice
 from .models import ModelsMissing
+from .nodes import lack_of_nodes
 from .observed import Observed, Pods, StoredRevision
 from .rollback import RollbackDecision, by_activity
 from .rollout import RolloutDecision
@@ -170,7 +171,7 @@ def waiting_notices(before: Canary | None, now: Canary | None) -> list[Notice]:
 
 
 def room_notices(observed: Observed, children: Sequence[Json], decision: RolloutDecision) -> list[Notice]:
-    """What quotas lack for a rollout that begins, of all pods that come beside those that serve; none where nothing."""
+    """What quotas or nodes lack for a rollout that begins, of all pods that come beside those that serve."""
     rollout, service = decision.rollout, observed.service
     if not decision.started or not decision.stable or rollout is None:
         return []
@@ -184,5 +185,14 @@ def room_notices(observed: Observed, children: Sequence[Json], decision: Rollout
     return [
         Notice(reason=EventReason.NO_ROOM, note=f"{rollout.revision}: {lacking}", warning=True)
         for pod in templates
-        if (lacking := shortage(observed.quotas, pod=pod, pods=pods))
+        if (
+            lacking := "; ".join(
+                lack
+                for lack in (
+                    shortage(observed.quotas, pod=pod, pods=pods),
+                    lack_of_nodes(observed.nodes, pod=pod, pods=pods),
+                )
+                if lack
+            )
+        )
     ]

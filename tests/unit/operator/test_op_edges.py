@@ -261,7 +261,7 @@ def test_kopf_only_watches():
 
 
 def test_rights_have_no_wildcard_and_one_secret():
-    for rule in (*rbac.OPERATOR_RULES, *rbac.DEFINITIONS_RULES):
+    for rule in (*rbac.OPERATOR_RULES, *rbac.NODES_RULES, *rbac.DEFINITIONS_RULES):
         words = {rule.group, *rule.resources, *rule.verbs}
         assert "*" not in words
         assert "pods/exec" not in words
@@ -287,6 +287,7 @@ def test_rules_are_printed(capsys):
     main.main(["rules"])
     printed = json.loads(capsys.readouterr().out)
     assert printed["operator"][0] == rbac.OPERATOR_RULES[0].to_json()
+    assert printed["operatorNodes"] == [rule.to_json() for rule in rbac.NODES_RULES]
     assert printed["gateway"] == [rule.to_json() for rule in rbac.GATEWAY_RULES]
     assert printed["gatewayClasses"] == [rule.to_json() for rule in rbac.GATEWAY_CLUSTER_RULES]
 
