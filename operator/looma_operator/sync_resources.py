@@ -38,6 +38,7 @@ class SyncJobSpec(_Struct, frozen=True, kw_only=True):
 
     source: Json
     target: SyncTarget | None = None
+    references: Json = msgspec.field(default_factory=dict)
     conflict_policy: Json = msgspec.field(default_factory=dict)
     validation: Json = msgspec.field(default_factory=dict)
     on_missing: str = "keep"

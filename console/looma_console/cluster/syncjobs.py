@@ -82,7 +82,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where the records go; `entity` is talent, company or job."""
+    """Where the records go; `entity` is talent, company, job or relation."""
 
     tenant: str
     entity: str

@@ -173,7 +173,7 @@ class ZervigoSource(RemoteSource, frozen=True, kw_only=True, tag="zervigo"):
 Source = JsonlSource | CsvSource | PostgresqlSource | MongodbSource | HttpSource | S3Source | ZervigoSource
 """Where the records come from, by `type`."""
 
-Entity = Literal["talent", "company", "job"]
+Entity = Literal["talent", "company", "job", "relation"]
 PolicyName = Literal["newest", "source", "target", "fieldMerge", "manual"]
 OnInvalid = Literal["quarantine", "skip", "fail"]
 OnMissing = Literal["keep", "delete"]
@@ -212,7 +212,8 @@ class WriteBack(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Where the records go: `spec.target`, and what holds there.
 
-    `direction` says whether what is changed there is written to the source, `write_back` what else is.
+    `direction` says whether what is changed there is written to the source, `write_back` what else is. `references`
+    names the source of whose keys a field's values are: without it they are Looma's own ids.
     """
 
     tenant: str
@@ -222,6 +223,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     on_missing: OnMissing = "keep"
     direction: Direction = "oneWay"
     write_back: WriteBack = WriteBack()
+    references: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -130,7 +130,8 @@ def _environment(job: SyncJob) -> list[Json]:
             "validation": spec.validation,
             "onMissing": spec.on_missing,
             "direction": spec.direction,
-            # Left out where nothing is said of it: so the Jobs of such SyncJobs stay what they are.
+            # Left out where nothing is said of them: so the Jobs of such SyncJobs stay what they are.
+            **({"references": spec.references} if spec.references else {}),
             **({"writeBack": spec.write_back} if spec.write_back else {}),
         }
         values[Variable.TARGET] = canonical({**to_json(spec.target), **rules})
