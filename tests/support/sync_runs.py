@@ -20,7 +20,7 @@ from looma_engines.talent_sync.syncing.worker import RecordsWorker
 from support.database import DatabaseUrls
 from support.engines import LEDGER_KEY
 from support.key_ring import SEALER
-from support.sync_server import Server, seen_by
+from support.sync_server import PATH, Server, seen_by
 
 Json = dict[str, Any]
 
@@ -39,7 +39,7 @@ def person(number: int | str, **changes: Any) -> Json:
 
 @dataclass
 class Runs:
-    """A SyncJob `looma/people` of one tenant."""
+    """A SyncJob of one tenant, `looma/people` if it has no other name."""
 
     urls: DatabaseUrls
     tenant: str
@@ -49,27 +49,31 @@ class Runs:
     target: Json = field(default_factory=dict)
     source: Json = field(default_factory=dict)
     server: Server = field(default_factory=Server)
+    job: str = "people"
 
-    def write(self, rows: list[Any], name: str = "people.jsonl") -> None:
+    def __post_init__(self) -> None:
+        self.server.path = f"{PATH}/{self.job}"
+
+    def write(self, rows: list[Any], name: str = "") -> None:
         """Make the source's file of objects, or of lines as they are."""
         lines = [
             row if isinstance(row, bytes) else (row if isinstance(row, str) else json.dumps(row)).encode()
             for row in rows
         ]
-        (self.folder / name).write_bytes(b"\n".join(lines) + b"\n")
+        (self.folder / (name or f"{self.job}.jsonl")).write_bytes(b"\n".join(lines) + b"\n")
 
     def inputs(self, *, shard: int = 0, shards: int = 1, batch: int = 3, epoch: int | None = None) -> Inputs:
         """What a worker of a shard is told."""
-        file = {} if "url" in self.source else {"type": "jsonl", "path": "people.jsonl"}
+        file = {} if "url" in self.source else {"type": "jsonl", "path": f"{self.job}.jsonl"}
         source = {**file, **self.source}
         target = {"tenant": self.tenant, "entity": "talent", **self.target}
         return read_inputs(
             {
                 Variable.CONTRACT: CONTRACT,
-                Variable.JOB: "people",
+                Variable.JOB: self.job,
                 Variable.UID: self.uid,
                 Variable.NAMESPACE: "looma",
-                Variable.RUN: f"people-sync-{epoch or self.epoch}",
+                Variable.RUN: f"{self.job}-sync-{epoch or self.epoch}",
                 Variable.EPOCH: str(epoch or self.epoch),
                 Variable.SHARD: str(shard),
                 Variable.SHARDS: str(shards),

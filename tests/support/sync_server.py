@@ -10,15 +10,16 @@ import httpx
 from looma_engines.sync_worker.cluster import SyncJobInCluster
 from looma_engines.sync_worker.inputs import Inputs
 
-PATH = "/apis/looma.dev/v1alpha1/namespaces/looma/syncjobs/people"
+PATH = "/apis/looma.dev/v1alpha1/namespaces/looma/syncjobs"
 
 
 class Server:
     """One SyncJob: a version that each write raises, an epoch, and the entries that workers applied."""
 
-    def __init__(self, epoch: int = 1, uid: str = "uid-1") -> None:
+    def __init__(self, epoch: int = 1, uid: str = "uid-1", job: str = "people") -> None:
         self.epoch = epoch
         self.uid = uid
+        self.path = f"{PATH}/{job}"
         self.version = 1
         self.shards: dict[int, dict[str, Any]] = {}
         self.gone = False
@@ -34,13 +35,13 @@ class Server:
         if self.gone:
             return httpx.Response(404, json={"message": "not found"})
         if request.method == "GET":
-            assert request.url.path == PATH
+            assert request.url.path == self.path
             status = {"epoch": self.epoch, "shards": list(self.shards.values())}
             return httpx.Response(
                 200,
                 json={"metadata": {"resourceVersion": str(self.version), "uid": self.uid}, "status": status},
             )
-        assert request.url.path == f"{PATH}/status"
+        assert request.url.path == f"{self.path}/status"
         assert request.headers["Content-Type"] == "application/apply-patch+yaml"
         self.before_patch()
         body = json.loads(request.content)

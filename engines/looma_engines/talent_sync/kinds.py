@@ -6,8 +6,9 @@ import msgspec
 
 from looma_core.api.company import CompanyDraft
 from looma_core.api.job import JobDraft
+from looma_core.api.relation import RelationDraft
 from looma_core.api.talent import TalentDraft
-from looma_engines.talent_sync.quality import companies, jobs, talents
+from looma_engines.talent_sync.quality import companies, jobs, relations, talents
 from looma_engines.talent_sync.quality.registration import looks_like_credit_code
 from looma_engines.talent_sync.records.kind import Kind
 from looma_engines.talent_sync.records.tidying import (
@@ -68,6 +69,12 @@ def tidy_job(draft: JobDraft) -> JobDraft:
     return without_identity_numbers(neat)
 
 
+def tidy_relation(draft: RelationDraft) -> RelationDraft:
+    """Trim texts, turn empty ones into null, mask identity numbers."""
+    neat = msgspec.structs.replace(draft, title=trimmed(draft.title), note=trimmed(draft.note))
+    return without_identity_numbers(neat)
+
+
 TALENT: Kind[TalentDraft] = Kind(
     name="talent",
     draft=TalentDraft,
@@ -91,4 +98,18 @@ JOB: Kind[JobDraft] = Kind(
     refers={"company_id": "companies"},
 )
 
-KINDS = {kind.name: kind for kind in (TALENT, COMPANY, JOB)}
+RELATION: Kind[RelationDraft] = Kind(
+    name="relation",
+    draft=RelationDraft,
+    table="relations",
+    rules=relations.RULES,
+    tidy=tidy_relation,
+    refers={
+        "talent_id": "talents",
+        "company_id": "companies",
+        "job_id": "jobs",
+        "other_talent_id": "talents",
+    },
+)
+
+KINDS = {kind.name: kind for kind in (TALENT, COMPANY, JOB, RELATION)}

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 
-import msgspec
 from sqlalchemy import ColumnElement, and_, or_
 
 from looma_core.api.relation import Relation, RelationDraft
+from looma_engines.talent_sync.kinds import tidy_relation
 from looma_engines.talent_sync.models import CompanyRow, JobRow, RelationRow, TalentRow
 from looma_engines.talent_sync.quality.relations import RULES
 from looma_engines.talent_sync.records.entity import Entity
-from looma_engines.talent_sync.records.tidying import trimmed, without_identity_numbers
 from looma_engines.talent_sync.ties.relations import RelationTies
-
-
-def tidy(draft: RelationDraft) -> RelationDraft:
-    """Trim texts, turn empty ones into null, mask identity numbers."""
-    neat = msgspec.structs.replace(draft, title=trimmed(draft.title), note=trimmed(draft.note))
-    return without_identity_numbers(neat)
 
 
 def holds_on(day: date) -> ColumnElement[bool]:
@@ -40,7 +33,7 @@ RELATIONS: Entity[RelationDraft, Relation] = Entity(
         "starts_on": RelationRow.begins,
     },
     rules=RULES,
-    tidy=tidy,
+    tidy=tidy_relation,
     references={
         "talent_id": TalentRow,
         "company_id": CompanyRow,

@@ -369,12 +369,16 @@ class Batch:
             ).format(kept=kept, table=self._table),
             type=SOURCE_TYPE,
         ).fetchall()
-        if gone:
+        if gone and self.entity in ENDS:
             ends = [sql.Identifier(name) for name in ENDS[self.entity]]
+            # Those that a source has come again with their ends.
             self._execute(
                 sql.SQL(
-                    """UPDATE talent_sync.relations SET deleted_at = now(), updated_at = now(), version = version + 1
-                    WHERE deleted_at IS NULL AND ({either})"""
+                    """WITH ended AS (
+                        UPDATE talent_sync.relations SET deleted_at = now(), updated_at = now(), version = version + 1
+                        WHERE deleted_at IS NULL AND ({either}) RETURNING id)
+                    UPDATE talent_sync.sync_states AS state SET gone = true
+                    FROM ended WHERE state.record_id = ended.id AND state.entity = 'relation'"""
                 ).format(
                     either=sql.SQL(" OR ").join(sql.SQL("{} = ANY(%(gone)s)").format(end) for end in ends)
                 ),

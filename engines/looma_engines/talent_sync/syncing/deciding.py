@@ -27,6 +27,7 @@ from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.records.kind import Kind
 
 from .back.offering import without_own
+from .beside import Beside
 from .judging import Judged, errors_of, judge
 from .marks import Mark, mark_of
 from .source_row import SourceRow
@@ -79,7 +80,8 @@ class Rules:
     """What holds in a batch.
 
     `present` has, by field, the ids that a record may refer to, as texts; `erased` keys of records that were erased;
-    `judged` what the rules were asked of before, by position.
+    `judged` what the rules were asked of before, by position; `absent` what is wrong with rows that refer to a record
+    which is not here, likewise. `beside` knows the other relations where the records are some.
     """
 
     generation: int
@@ -91,6 +93,20 @@ class Rules:
     present: Mapping[str, Collection[str]]
     erased: Collection[str] = ()
     judged: Mapping[int, Judged] = field(default_factory=dict)
+    absent: Mapping[int, tuple[FieldError, ...]] = field(default_factory=dict)
+    beside: Beside | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What there is for the rows of a batch, whose references are Looma's ids; of the others as in `Rules`."""
+
+    rows: Sequence[SourceRow]
+    known: Mapping[str, Known]
+    present: Mapping[str, Collection[str]]
+    erased: Collection[str]
+    absent: Mapping[int, tuple[FieldError, ...]]
+    beside: Beside | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +175,25 @@ def decide_all(rows: Sequence[SourceRow], known: Mapping[str, Known], rules: Rul
         if (position := first.get(row.key)) is not None:
             decisions.append(_second(row, position))
             continue
-        decision = decide(row, _as_it_stands(known.get(row.key), stands), rules)
+        stored = _as_it_stands(known.get(row.key), stands)
+        decision = _beside_others(decide(row, stored, rules), stored, rules)
         if decision.record_id is not None and decision.values is not None:
             stands[decision.record_id] = decision.values
         if row.key and (decision.verdict is not Verdict.REFUSED or row.key in known):
             first[row.key] = row.position
         decisions.append(decision)
     return [_together(decision, stands) for decision in decisions]
+
+
+def _beside_others(decision: Decision, known: Known | None, rules: Rules) -> Decision:
+    """The decision, or a refusal where what is to be stored cannot be beside the others."""
+    if rules.beside is None or decision.values is None:
+        return decision
+    name = decision.record_id or decision.row.key
+    if faults := rules.beside.refuses(name, decision.values):
+        return _refused(decision.row, faults, known, rules)
+    rules.beside.stands(name, decision.values)
+    return decision
 
 
 def _as_it_stands(known: Known | None, stands: Mapping[UUID, Mapping[str, Any]]) -> Known | None:
@@ -220,6 +248,8 @@ def _accepted(row: SourceRow, rules: Rules) -> Judged:
     Raises:
         ValidationProblem: they refuse it.
     """
+    if faults := rules.absent.get(row.position):
+        raise ValidationProblem(errors=list(faults))
     found = rules.judged.get(row.position) or judge(row, rules.entity, today=rules.today)
     if found.faults:
         raise ValidationProblem(errors=list(found.faults))

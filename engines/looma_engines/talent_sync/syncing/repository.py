@@ -9,7 +9,7 @@ write one twice: what is committed has its checkpoint with it, and the fence's r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,19 +22,23 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from looma_core.db import new_id
+from looma_engines.talent_sync.kinds import RELATION
 from looma_engines.talent_sync.privacy.fields import Seals
 from looma_engines.talent_sync.privacy.sealing import Sealer
 from looma_engines.talent_sync.records.kind import Kind
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 
+from . import shards
 from .back.outbox import Outbox
 from .batch import SOURCE_TYPE, Batch
 from .conflicting import note_conflicts
 from .counting import Tally
-from .deciding import Decision, Known
+from .deciding import Decision, Found
 from .erased import ErasedKeys
 from .marks import Marks
+from .referring import References
 from .refused import quarantine
+from .related import lock_relations, relations_beside
 from .repairs import REPAIR, actor_of
 from .source_row import SourceRow
 from .spans import Run, Span
@@ -87,6 +91,7 @@ class SyncRepository:
         entity: the kind of its records.
         sealer: the keys of what is stored of people.
         ledger: tells which keys were erased; None where nothing ever was.
+        references: by field, the name of the source whose keys its values are.
     """
 
     def __init__(
@@ -97,12 +102,21 @@ class SyncRepository:
         sealer: Sealer,
         *,
         ledger: LedgerKey | None = None,
+        references: Mapping[str, str] | None = None,
     ) -> None:
         self._connection = connection
         self._place = place
         self._seals = Seals(sealer, place.tenant)
         self._erased = ErasedKeys(
             self._execute, ledger, tenant=place.tenant, entity=entity.name, origin=place.origin
+        )
+        self._references = References(
+            self._execute,
+            entity,
+            references or {},
+            lambda kind, origin: ErasedKeys(
+                self._execute, ledger, tenant=place.tenant, entity=kind, origin=origin
+            ),
         )
         self._batch = Batch(connection, self._execute, entity, origin=place.origin, seals=self._seals)
         self._outbox = Outbox(self._execute, self._batch, self._seals, entity)
@@ -158,9 +172,7 @@ class SyncRepository:
         position: int,
         cursor: str,
         latest: datetime | None,
-        decide: Callable[
-            [Mapping[str, Known], Mapping[str, Collection[str]], Collection[str]], list[Decision]
-        ],
+        decide: Callable[[Found], list[Decision]],
         keeps_refused: bool,
         again: bool = False,
         repairs: bool = False,
@@ -174,8 +186,7 @@ class SyncRepository:
             position: where the shard is after it.
             cursor: where the source goes on after it.
             latest: the latest change that was read.
-            decide: what becomes of each row, from what is known of their keys, which ids there are, and which keys were
-                erased; pure.
+            decide: what becomes of each row; pure.
             keeps_refused: whether the quarantine takes what is refused.
             again: whether the rows were counted before.
             repairs: whether the database was found not to hold them: what is written then is told as a repair.
@@ -188,6 +199,10 @@ class SyncRepository:
         with self._transaction(origin=REPAIR if repairs else SOURCE_TYPE):
             if self._checkpoint(self._check_fence(), lock=True).step != after.step:
                 raise MovedError
+            if self._batch.entity == RELATION.name:
+                lock_relations(self._execute)
+            referred = self._references.resolve(rows)
+            rows = referred.rows
             known, own = self._batch.known(rows), Tally()
             if any(row.key and row.key not in known for row in rows):
                 # One of them may be a record of here that the source was to have, whose key nobody heard of.
@@ -195,8 +210,17 @@ class SyncRepository:
                 own = Tally(written_back=made, created_back=made)
                 known = self._batch.known(rows) if made else known
             known = self._outbox.with_intended(known)
-            erased = self._erased.among(row.key for row in rows if row.key)
-            decisions = decide(known, self._batch.present(rows), erased)
+            found = Found(
+                rows=rows,
+                known=known,
+                present=self._batch.present(rows),
+                erased=self.erased_among(rows) | referred.erased,
+                absent=referred.faults,
+                beside=relations_beside(self._execute, rows, known)
+                if self._batch.entity == RELATION.name
+                else None,
+            )
+            decisions = decide(found)
             self._batch.write(decisions, known)
             note_conflicts(self._execute, self._seals, decisions, entity=self._batch.entity)
             if keeps_refused:
@@ -280,7 +304,7 @@ class SyncRepository:
         there.
         """
         with self._transaction():
-            erased = self._erased.among(row.key for row in rows if row.key)
+            erased = self.erased_among(rows) | self._references.erased(rows)
             known = self._batch.stored(rows)
             digests = {stored: row.digest for row in rows for stored in self._seals.digests(row.digest)}
             quarantined = {
@@ -312,32 +336,7 @@ class SyncRepository:
         with self._transaction():
             # Two shards that begin at once must not each say something of its own.
             self._check_fence(lock="UPDATE")
-            said = self._execute(
-                """SELECT span, shard = %(shard)s AS mine FROM talent_sync.sync_shards WHERE job = %(job)s
-                    AND uid = %(uid)s AND epoch = %(epoch)s AND span IS NOT NULL ORDER BY mine DESC LIMIT 1"""
-            ).fetchone()
-            found = None if said is None else msgspec.convert(said.span, Span)
-            if said is not None and said.mine and found is not None:
-                return found
-            span = decide([] if found else self._past(), found)
-            self._execute(
-                """UPDATE talent_sync.sync_shards SET span = %(span)s
-                WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
-                span=Jsonb(msgspec.to_builtins(span)),
-            )
-            return span
-
-    def _past(self) -> list[Run]:
-        """Runs of the SyncJob all of whose shards were done; no more than `fullEvery` can ask for."""
-        found = self._execute(
-            """SELECT CASE WHEN count(watermark) = count(*) THEN min(watermark) END AS watermark,
-                (array_agg(span))[1] AS span
-            FROM talent_sync.sync_shards
-            WHERE job = %(job)s AND uid = %(uid)s AND epoch < %(epoch)s
-            GROUP BY epoch HAVING count(*) FILTER (WHERE ended_at IS NOT NULL) = max(shards)
-            ORDER BY epoch DESC LIMIT 10000"""
-        )
-        return [Run(span=msgspec.convert(row.span, Span | None), watermark=row.watermark) for row in found]
+            return shards.span(self._execute, decide)
 
     def end(
         self, verification: Mapping[str, Any], *, whole: bool = True, watermark: datetime | None = None
@@ -352,31 +351,7 @@ class SyncRepository:
         """
         with self._transaction():
             self._check_fence()
-            self._execute(
-                """UPDATE talent_sync.sync_shards SET ended_at = now(), updated_at = now(), verification = %(found)s,
-                    watermark = %(watermark)s
-                WHERE job = %(job)s AND uid = %(uid)s AND epoch = %(epoch)s AND shard = %(shard)s""",
-                found=Jsonb(dict(verification)),
-                watermark=watermark,
-            )
-            if not whole:
-                # A record that was changed and is still wrong waits once, as what it is now.
-                self._execute(
-                    """UPDATE talent_sync.quarantine AS entry SET state = 'superseded', settled_at = now(),
-                        settled_by = 'sync', version = version + 1
-                    WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open' AND key <> ''
-                        AND direction = 'in' AND generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s
-                        AND EXISTS (SELECT FROM talent_sync.quarantine AS later
-                            WHERE later.entity = entry.entity AND later.origin = entry.origin
-                                AND later.key = entry.key AND later.generation = %(generation)s)"""
-                )
-                return
-            self._execute(
-                """UPDATE talent_sync.quarantine SET state = 'superseded', settled_at = now(), settled_by = 'sync',
-                    version = version + 1
-                WHERE entity = %(entity)s AND origin = %(origin)s AND state = 'open' AND direction = 'in'
-                    AND generation < %(generation)s AND shard_hash %% %(shards)s = %(shard)s"""
-            )
+            shards.end(self._execute, verification, whole=whole, watermark=watermark)
 
     # ---- what a transaction is made of -----------------------------------------------------------------
 

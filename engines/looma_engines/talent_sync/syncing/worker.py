@@ -9,7 +9,7 @@ changed here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -38,7 +38,7 @@ from .back.running import STAGES as BACK_STAGES
 from .back.running import WritingBack
 from .connecting import connect
 from .counting import Tally, reported, told
-from .deciding import DELETED, Decision, Known, Rules, Verdict, decide_all, forgotten
+from .deciding import DELETED, Decision, Found, Rules, Verdict, decide_all, forgotten
 from .erased import NoLedgerKeyError
 from .judging import Judged, judge
 from .reading_ahead import Ahead, ReadBatch, Reading
@@ -68,7 +68,7 @@ T = TypeVar("T")
 
 
 class RecordsWorker:
-    """Reads a source and writes talents, companies or jobs.
+    """Reads a source and writes talents, companies, jobs or relations.
 
     Args:
         url: of the database, as the application's role.
@@ -124,6 +124,10 @@ class RecordsWorker:
             raise BadInputError(
                 f"conflictPolicy.fields: a {self._entity.name} has no field {', '.join(unknown)}"
             )
+        if unknown := sorted(self._target.references.keys() - self._entity.refers.keys()):
+            raise BadInputError(
+                f"references: {', '.join(unknown)} of a {self._entity.name} names no other record"
+            )
         self._begin(inputs)
         self._latest = self._checkpoint.latest
         self._span = self._spanned(inputs)
@@ -150,7 +154,8 @@ class RecordsWorker:
         del cursor  # The database knows better where the source goes on.
         rows = self._opened(inputs).rows(after=self._checkpoint.cursor, since=self._since)
         # Of a first run nothing is known, so all of it will have to be judged, and to be made.
-        self._creates = inputs.epoch == 1
+        # Where keys are to be replaced by ids that waits for the batch's transaction, which alone knows them.
+        self._creates = inputs.epoch == 1 and not self._target.references
         self._reading = self._cut(inputs, ahead=self._creates)
         yield from self._ahead(self._reading.batches(rows))
         self._latest = self._reading.latest
@@ -205,7 +210,7 @@ class RecordsWorker:
                 position=position,
                 cursor=cursor,
                 latest=batch.latest if isinstance(batch, ReadBatch) else self._latest,
-                decide=lambda known, present, erased: self._decide(batch, known, present, erased),
+                decide=lambda found: self._decide(batch, found),
                 keeps_refused=self._target.validation.on_invalid == "quarantine",
                 again=bool(batch.stage),
                 repairs=batch.stage == AGAIN,
@@ -282,14 +287,8 @@ class RecordsWorker:
             self._connection.close()
             self._connection = self._repository = None
 
-    def _decide(
-        self,
-        batch: Batch,
-        known: Mapping[str, Known],
-        present: Mapping[str, Collection[str]],
-        erased: Collection[str],
-    ) -> list[Decision]:
-        again = batch.stage == AGAIN
+    def _decide(self, batch: Batch, found: Found) -> list[Decision]:
+        again, known = batch.stage == AGAIN, found.known
         rules = Rules(
             generation=self._checkpoint.generation,
             entity=self._entity,
@@ -297,8 +296,10 @@ class RecordsWorker:
             by_field={} if again else self._by_field,
             min_quality=self._target.validation.min_quality,
             today=self._now().date(),
-            present=present,
-            erased=erased,
+            present=found.present,
+            erased=found.erased,
+            absent=found.absent,
+            beside=found.beside,
             judged=batch.judged if isinstance(batch, ReadBatch) else {},
         )
         if again:
@@ -306,10 +307,11 @@ class RecordsWorker:
         elif batch.stage == LATE:
             # By the usual rules: the source changed it after this run had read it.
             known = {key: replace(state, seen_generation=0) for key, state in known.items()}
-        decisions = decide_all(batch.records, known, rules)
+        decisions = decide_all(found.rows, known, rules)
         if isinstance(batch, ReadBatch) and self._reading is not None:
             # What did not change is not judged: where that is most of a source, the next batches are not either.
-            self._reading.ahead = 2 * sum(one.base is not None for one in decisions) > len(decisions)
+            changed = 2 * sum(one.base is not None for one in decisions) > len(decisions)
+            self._reading.ahead = changed and not self._target.references
             self._creates = 2 * sum(one.verdict is Verdict.CREATE for one in decisions) > len(decisions)
         if self._target.validation.on_invalid == "fail":
             for decision in decisions:
@@ -380,7 +382,12 @@ class RecordsWorker:
             )
             self._connection = connect(self._url, application_name=f"sync-{inputs.job}")
             self._repository = SyncRepository(
-                self._connection, place, self._entity, self._sealer, ledger=self._ledger
+                self._connection,
+                place,
+                self._entity,
+                self._sealer,
+                ledger=self._ledger,
+                references=self._target.references,
             )
         return self._repository
 

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
 UNKNOWN_BEGINNING = date(1, 1, 1)
 """What the column `begins` has where no beginning is known."""
-_LOCK = text(
-    "SELECT pg_advisory_xact_lock("
-    "hashtextextended('looma.relations ' || current_setting('looma.tenant') || ' ' || :what, 0))"
-)
+_NUMBER = "hashtextextended('looma.relations ' || current_setting('looma.tenant') || ' ' || :what, 0)"
+_LOCK = text(f"SELECT pg_advisory_xact_lock({_NUMBER})")
+_SHARE = text(f"SELECT pg_advisory_xact_lock_shared({_NUMBER})")
 
 
 class RelationLookups:
@@ -45,6 +44,10 @@ class RelationLookups:
     async def lock(self, what: str) -> None:
         """Wait for all other transactions of the tenant that locked the same, and keep later ones waiting."""
         await self._session.execute(_LOCK, {"what": what})
+
+    async def share(self, what: str) -> None:
+        """Wait for whoever locked the same for all, as a sync job's batch does, and keep such waiting."""
+        await self._session.execute(_SHARE, {"what": what})
 
     async def other_work(self) -> list[Span]:
         """When else the person works at the company, but for the beginning that the draft itself has."""

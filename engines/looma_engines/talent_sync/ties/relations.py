@@ -31,6 +31,7 @@ class RelationTies(Ties[RelationDraft, Relation]):
         """
         lookups = RelationLookups(session, draft, record_id)
         if draft.kind == "works_at":
+            await lookups.share(draft.kind)
             await lookups.lock(f"{draft.kind} {draft.talent_id} {draft.company_id}")
             return Beside(work=tuple(await lookups.other_work()))
         if draft.kind in CHAINS and draft.other_talent_id is not None:
