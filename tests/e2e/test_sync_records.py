@@ -114,3 +114,62 @@ def test_given_a_file_of_people_when_it_is_synced_then_each_is_there_once_and_th
     finally:
         cluster.kubectl("delete", "sj", name, "--ignore-not-found", "--wait=false")
         cluster.kubectl("delete", "configmap", f"{name}-files", "--ignore-not-found")
+
+
+def test_given_people_when_their_relations_are_synced_by_the_sources_keys_then_a_circle_waits_and_the_rest_is_there(
+    cluster: Cluster,
+) -> None:
+    people, ties = f"crm-{secrets.token_hex(3)}", f"ties-{secrets.token_hex(3)}"
+    word = f"Quill{secrets.token_hex(4)}"
+    rows = [
+        {
+            "id": str(number),
+            "kind": "reports_to",
+            "talent_id": f"p-{number}",
+            "other_talent_id": f"p-{number + 1}",
+        }
+        for number in range(3)
+    ]
+    circle = {"id": "9", "kind": "reports_to", "talent_id": "p-3", "other_talent_id": "p-0"}
+    stranger = {"id": "10", "kind": "knows", "talent_id": "p-0", "other_talent_id": "p-99"}
+    files(cluster, people, [{"id": f"p-{number}", "full_name": f"{word} {number}"} for number in range(4)])
+    files(cluster, ties, [*rows, circle, stranger])
+    try:
+        # Given
+        apply(cluster, people)
+        assert ended(cluster, people, 1)["result"] == "Succeeded"
+
+        # When
+        target = {"tenant": "demo", "entity": "relation"}
+        apply(
+            cluster,
+            ties,
+            target=target,
+            references={"talent_id": people, "other_talent_id": people},
+            parallelism=1,
+        )
+        run = ended(cluster, ties, 1)
+
+        # Then
+        progress = run["progress"]
+        assert (run["result"], progress["created"], progress["quarantined"]) == ("Succeeded", 3, 2), run
+        assert progress["verified"] == progress["total"] == 5
+        with cluster.api() as api:
+            (first,) = [
+                item
+                for item in api.get("/api/v1/talents", params={"q": word, "limit": 100}).json()["items"]
+                if item["full_name"].endswith(" 0")
+            ]
+            (led,) = api.get("/api/v1/relations", params={"talent_id": first["id"]}).json()["items"]
+            assert (led["other_talent_name"], led["source"]) == (
+                f"{word} 1",
+                {"type": "sync", "ref": f"{ties}:0"},
+            )
+            waiting = api.get("/api/v1/quarantine", params={"job": f"looma/{ties}"}).json()["items"]
+            said = {entry["key"]: entry["errors"][0]["message"] for entry in waiting}
+            assert said["9"].startswith("closes a circle of 4 people")
+            assert said["10"] == f"{people} has brought no such record that is here"
+    finally:
+        for name in (ties, people):
+            cluster.kubectl("delete", "sj", name, "--ignore-not-found", "--wait=false")
+            cluster.kubectl("delete", "configmap", f"{name}-files", "--ignore-not-found")
