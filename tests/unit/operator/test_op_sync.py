@@ -622,14 +622,27 @@ def test_a_source_without_credentials_mounts_nothing_of_them():
     assert "LOOMA_SYNC_CREDENTIALS" not in {item["name"] for item in pod["containers"][0]["env"]}
 
 
+def target_told(entity, **more):
+    """What a worker is told of its target: as JSON, and as it reads that."""
+    job = SyncWorld(spec=spec(target={"tenant": "demo", "entity": entity}, **more)).job
+    (worker,) = render_run(job, "i:1", 1)["spec"]["template"]["spec"]["containers"]
+    environment = {item["name"]: item.get("value") for item in worker["env"]}
+    told = environment["LOOMA_SYNC_TARGET"]
+    return json.loads(told), msgspec.json.decode(told, type=Target)
+
+
 @pytest.mark.parametrize("write_back", [None, {"creations": True, "deletions": "mark", "mark": "gone"}])
 def test_a_worker_is_told_what_it_writes_back_where_anything_is_said_of_it(write_back):
     more = {} if write_back is None else {"direction": "twoWay", "writeBack": write_back}
-    job = SyncWorld(spec=spec(target={"tenant": "demo", "entity": "talent"}, **more)).job
-    (worker,) = render_run(job, "i:1", 1)["spec"]["template"]["spec"]["containers"]
-    environment = {item["name"]: item.get("value") for item in worker["env"]}
-    told = json.loads(environment["LOOMA_SYNC_TARGET"])
+    told, target = target_told("talent", **more)
     assert told.get("writeBack") == write_back
-    target = msgspec.json.decode(environment["LOOMA_SYNC_TARGET"], type=Target)
     expected = WriteBack() if write_back is None else WriteBack(creations=True, deletions="mark", mark="gone")
     assert target.write_back == expected
+
+
+@pytest.mark.parametrize("references", [None, {"talent_id": "people", "company_id": "crm.companies"}])
+def test_a_worker_is_told_of_whose_keys_values_are_where_anything_is_said_of_it(references):
+    more = {} if references is None else {"references": references}
+    told, target = target_told("relation", **more)
+    assert told.get("references") == references
+    assert target.references == (references or {})
