@@ -82,10 +82,14 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where the records go; `entity` is talent, company, job or relation."""
+    """Where the records go; `entity` is talent, company, job or relation.
+
+    `references` are fields of them whose values are keys of a source, each with that source's name.
+    """
 
     tenant: str
     entity: str
+    references: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +158,7 @@ def read_sync_job(document: Document) -> SyncJob:
     return SyncJob(
         name=str(document["metadata"]["name"]),
         source=str(next((source[name] for name in ("path", "url") if source.get(name)), "")),
-        target=Target(tenant=str(target.get("tenant", "")), entity=str(target.get("entity", "")))
-        if target
-        else None,
+        target=_target(target, spec.get("references") or {}) if target else None,
         image=str(spec.get("image") or ""),
         workers=int(spec.get("parallelism") or 1),
         cron=str(schedule.get("cron") or ""),
@@ -175,6 +177,14 @@ def read_sync_job(document: Document) -> SyncJob:
         answers=tuple(_answer(item) for item in reversed(status.get("requests") or ())),
         conditions=tuple(_condition(item) for item in status.get("conditions") or ()),
         namespace=str(document["metadata"].get("namespace") or ""),
+    )
+
+
+def _target(item: Document, references: Document) -> Target:
+    return Target(
+        tenant=str(item.get("tenant", "")),
+        entity=str(item.get("entity", "")),
+        references=tuple(sorted((field, str(source)) for field, source in references.items())),
     )
 
 

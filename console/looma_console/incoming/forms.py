@@ -14,14 +14,16 @@ import msgspec
 
 from looma_core.api.company import CompanyFields
 from looma_core.api.job import JobFields
+from looma_core.api.relation import RelationFields
 from looma_core.api.talent import TalentFields
 
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     "talent": TalentFields,
     "company": CompanyFields,
     "job": JobFields,
+    "relation": RelationFields,
 }
-LONG = {"summary", "description"}
+LONG = {"summary", "description", "note"}
 LISTS = {"skills", "aliases"}
 JSON = {"experience", "education", "salary"}
 

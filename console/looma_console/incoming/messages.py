@@ -8,9 +8,10 @@ from flask_babel import LazyString, lazy_gettext
 
 from looma_console.people.messages import QUALITY as OF_PEOPLE
 from looma_console.records.kinds import QUALITY as OF_RECORDS
+from looma_console.relations.words import QUALITY as OF_RELATIONS
 from looma_core.api.sync import QualityChange
 
-RULES: Mapping[str, LazyString] = {**OF_PEOPLE, **OF_RECORDS}
+RULES: Mapping[str, LazyString] = {**OF_PEOPLE, **OF_RECORDS, **OF_RELATIONS}
 """What a record fails, by the id of the rule."""
 BEST = 100
 
@@ -44,6 +45,7 @@ ENTITIES: dict[str, LazyString] = {
     "talent": lazy_gettext("Person"),
     "company": lazy_gettext("Company"),
     "job": lazy_gettext("Job"),
+    "relation": lazy_gettext("Relation"),
 }
 COUNTS: dict[str, LazyString] = {
     "read": lazy_gettext("Read"),

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from looma_console.engines import EngineError
 from looma_console.histories.told import ACTIONS
 from looma_console.incoming import forms, messages, operations
+from looma_console.incoming.links import page_of
 from looma_console.people.messages import explain
 from looma_console.web.caller import caller
 from looma_console.web.fragments import render, wants_fragment
@@ -193,6 +194,7 @@ def _words() -> dict[str, Any]:
         "resolutions": messages.RESOLUTIONS,
         "tones": messages.TONES,
         "entities": messages.ENTITIES,
+        "page_of": page_of,
         "count_names": messages.COUNTS,
         "rule_names": messages.RULES,
         "bands": messages.bands,

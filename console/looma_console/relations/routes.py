@@ -21,6 +21,7 @@ from looma_console.relations.forms import at_fields
 from looma_console.relations.operations import Choices, RelationsView
 from looma_console.relations.words import ENDS, PEOPLE, End
 from looma_console.web.caller import caller
+from looma_console.web.csrf import notice
 from looma_console.web.fragments import fragment, render, wants_fragment
 from looma_console.web.parts import parts
 from looma_console.web.permissions import Permission, requires
@@ -28,6 +29,18 @@ from looma_console.web.permissions import Permission, requires
 blueprint = Blueprint("relations", __name__, template_folder="templates")
 HERE = "/<any(people, companies, jobs):page>/<uuid:record_id>/relations"
 PAGE_HTML = "relations/page.html"
+SECTION = "#relations"
+
+
+@blueprint.get("/relations/<uuid:relation_id>")
+@requires(Permission.PEOPLE_READ)
+def relation(relation_id: UUID) -> BaseResponse:
+    """Lead to where a relation stands: it has no page of its own, and is on that of the person it is about."""
+    try:
+        found = parts().engines.record(caller(), operations.RELATIONS, relation_id)
+    except EngineError as error:
+        return notice(explain(error), error.problem.status)
+    return redirect(_record(PEOPLE, found["talent_id"]) + SECTION)
 
 
 @blueprint.get(HERE)
@@ -116,7 +129,7 @@ def _done(end: End, record_id: UUID, said: str) -> BaseResponse:
     if wants_fragment():
         return _section(end, record_id, done=said)
     flash(said)
-    return redirect(_record(end, record_id) + "#relations", code=303)
+    return redirect(_record(end, record_id) + SECTION, code=303)
 
 
 def _record(end: End, record_id: UUID) -> str:

@@ -1,4 +1,4 @@
-"""What relations are called from either end, and which of them each page can add."""
+"""What relations are called from either end, which of them each page can add, and what they lose points for."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ OF_OTHER: Words = {
     "knows": lazy_gettext("Knows"),
 }
 """As they read from the other end."""
+
+QUALITY: Words = {
+    "relation.work.over": lazy_gettext("The work has ended, and is said to go on"),
+    "relation.work.ended": lazy_gettext("The work is said to be over, and its last day has not come"),
+    "relation.dates.future": lazy_gettext("What is said to have happened lies in the future"),
+    "relation.work.length": lazy_gettext("The work lasts very long"),
+    "relation.starts_on.required": lazy_gettext("The first day is missing"),
+    "relation.title.required": lazy_gettext("The work has no job title"),
+}
+"""What a relation lost points for, by the id of the rule."""
 
 
 @dataclass(frozen=True, kw_only=True)

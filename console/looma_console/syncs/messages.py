@@ -32,6 +32,7 @@ TARGETS: dict[str, LazyString] = {
     "talent": lazy_gettext("People"),
     "company": lazy_gettext("Companies"),
     "job": lazy_gettext("Jobs"),
+    "relation": lazy_gettext("Relations"),
 }
 TRIGGERS: dict[str, LazyString] = {
     "Created": lazy_gettext("as it was made"),

@@ -135,6 +135,13 @@ def test_the_page_says_who_changed_what(recruiter, engine, name) -> None:
     assert f'hx-get="/{name}/{ID}/history?cursor=next-page"' in page
 
 
+def test_the_page_says_what_a_sync_did(recruiter, engine) -> None:
+    by_sync = {**UPDATED, "actor": "sync:looma/people", "origin": "sync"}
+    engine.on("GET", f"/api/v1/talents/{ID}/history", {"items": [by_sync, CREATED], "next_cursor": None})
+    page = text(recruiter.get(f"/people/{ID}/history"))
+    assert 'sync:looma/people <span class="muted">by a sync</span>' in page
+
+
 def test_the_next_rows_come_alone(recruiter, engine) -> None:
     engine.on("GET", f"/api/v1/jobs/{ID}/history", {"items": [CREATED], "next_cursor": None})
     rows = text(recruiter.get(f"/jobs/{ID}/history?cursor=next-page", headers={"HX-Request": "true"}))

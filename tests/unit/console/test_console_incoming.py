@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import typing
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -12,8 +14,11 @@ from sqlalchemy import select
 
 from looma_console.db.models import AuditEntry
 from looma_console.incoming import forms, messages
+from looma_console.incoming.links import page_of
 from looma_console.web.permissions import Role
+from looma_core.api.relation import RelationDraft, RelationKind
 from looma_core.api.sync import QualityChange
+from looma_core.api.syncjob import Entity
 
 ID = "019a0000-0000-7000-8000-000000000001"
 RECORD = "019a0000-0000-7000-8000-000000000002"
@@ -129,6 +134,36 @@ REPAIR: dict[str, Any] = {
     "action": "update",
     "fields": ["headline", "<location>"],
     "repaired_at": NOW,
+}
+
+
+PAGES: dict[Entity, str] = {
+    "talent": f"/people/{RECORD}",
+    "company": f"/companies/{RECORD}",
+    "job": f"/jobs/{RECORD}",
+    "relation": f"/relations/{RECORD}",
+}
+"""Where each kind of record is shown."""
+RELATION = {
+    "kind": "works_at",
+    "talent_id": "p-7",
+    "company_id": "c-<3>",
+    "talent_name": "Ada",
+    "title": None,
+    "starts_on": "2020-03-01",
+    "ends_on": 20211231,
+    "note": "By phone\nand <letter>",
+}
+REFUSED_RELATION: dict[str, Any] = {
+    **ENTRY,
+    "entity": "relation",
+    "key": "r-1",
+    "errors": [
+        {"field": "talent_id", "message": "crm-people has brought no record with the key p-7"},
+        {"field": "ends_on", "message": "write a day"},
+    ],
+    "raw": json.dumps({"id": "r-1", **RELATION}),
+    "draft": RELATION,
 }
 
 
@@ -257,6 +292,118 @@ def test_an_entry_is_thrown_away(recruiter, engine, parts) -> None:
         assert session.scalars(select(AuditEntry).where(AuditEntry.action == "discard-record")).one()
 
 
+def field(page: str, name: str) -> str:
+    """What the form has for a field, with what is wrong with it."""
+    found = re.search(rf'<div class="field[^>]*><label for="field-{name}">.*?</div>', page, flags=re.DOTALL)
+    assert found, name
+    return found[0]
+
+
+def test_a_refused_relation_is_a_form_with_its_ends_and_days(recruiter, engine) -> None:
+    engine.on("GET", f"/api/v1/quarantine/{ID}", REFUSED_RELATION)
+    page = text(recruiter.get(f"/incoming/quarantine/{ID}"))
+    assert "<h1>Relation r-1</h1>" in page
+    for name, value in (
+        ("kind", "works_at"),
+        ("talent_id", "p-7"),
+        ("company_id", "c-&lt;3&gt;"),
+        ("job_id", ""),
+        ("other_talent_id", ""),
+        ("title", ""),
+        ("starts_on", "2020-03-01"),
+        ("ends_on", "20211231"),
+    ):
+        assert f'value="{value}"' in field(page, name), name
+    assert ">By phone\nand &lt;letter&gt;</textarea>" in field(page, "note")
+    assert "crm-people has brought no record with the key p-7" in field(page, "talent_id")
+    assert "write a day" in field(page, "ends_on")
+    assert "no such fields: talent_name<" in page
+
+
+def test_the_form_of_a_relation_becomes_one(recruiter, engine) -> None:
+    engine.on("GET", f"/api/v1/quarantine/{ID}", REFUSED_RELATION)
+    done = {**REFUSED_RELATION, "state": "replayed", "record_id": RECORD}
+    engine.on("POST", f"/api/v1/quarantine/{ID}/replay", done)
+    draft = {
+        "kind": "works_at",
+        "talent_id": ID,
+        "company_id": RECORD,
+        "starts_on": "2020-03-01",
+        "ends_on": "2021-12-31",
+        "note": "By phone\nand letter",
+    }
+    form = {**draft, "version": "3", "job_id": " ", "title": "", "note": "By phone\r\nand letter"}
+    assert recruiter.post(f"/incoming/quarantine/{ID}/replay", form).status_code == 303
+    _, body = sent(engine, "POST")
+    assert body == {"draft": draft}
+    msgspec.convert(body["draft"], RelationDraft)
+
+
+@pytest.mark.parametrize("kind", typing.get_args(RelationKind))
+def test_each_kind_of_relation_passes_through_the_form_unchanged(kind) -> None:
+    (box,) = [box for box in forms.boxes("relation", {"kind": kind}) if box.name == "kind"]
+    assert forms.draft_of("relation", {box.name: box.value}) == {"kind": kind}
+
+
+@pytest.mark.parametrize("entity", PAGES)
+def test_each_kind_of_record_leads_to_where_it_is_shown(app, entity) -> None:
+    with app.test_request_context():
+        assert page_of(entity, UUID(RECORD)) == PAGES[entity]
+
+
+@pytest.mark.parametrize("entity", PAGES)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/incoming/conflicts",
+        "/incoming/writes",
+        "/incoming/runs/41",
+        f"/incoming/quarantine/{ID}",
+    ],
+)
+def test_what_is_told_of_a_record_leads_to_it_and_names_its_kind(recruiter, engine, path, entity) -> None:
+    of_it = {"entity": entity, "record_id": RECORD, "draft": {}}
+    engine.on("GET", f"/api/v1/quarantine/{ID}", {**ENTRY, **of_it})
+    for name, item in (
+        ("sync-conflicts", CONFLICT),
+        ("sync-writes", WRITE),
+        ("sync-runs/41/repairs", REPAIR),
+    ):
+        engine.on("GET", f"/api/v1/{name}", {"items": [{**item, **of_it}], "next_cursor": None})
+    page = text(recruiter.get(path))
+    assert f'<a href="{PAGES[entity]}">' in page
+    assert f"{messages.ENTITIES[entity]} " in page
+
+
+@pytest.mark.parametrize("path", ["quarantine", "writes"])
+def test_lists_are_filtered_by_each_kind(recruiter, engine, path) -> None:
+    page = text(recruiter.get(f"/incoming/{path}?entity=relation"))
+    request, _ = sent(engine, "GET")
+    assert request.args["entity"] == "relation"
+    assert '<option value="relation" selected>Relation</option>' in page
+    for entity in PAGES:
+        assert f'<option value="{entity}"' in page
+
+
+def test_a_run_of_relations_and_its_report(recruiter, engine) -> None:
+    rule = {"rule": "relation.title.required", "before": 0, "after": 2, "broken": 2, "mended": 0}
+    change = {**REPORT["quality_change"], "rules": [rule]}
+    of_them = {"entity": "relation", "job": "looma/relations"}
+    engine.on("GET", "/api/v1/sync-runs", {"items": [{**RUN, **of_them}], "next_cursor": None})
+    engine.on("GET", "/api/v1/sync-runs/41", {**REPORT, **of_them, "quality_change": change})
+    assert '<span class="muted">Relation</span>' in text(recruiter.get("/incoming/runs"))
+    for path in ("/incoming/runs/41", "/incoming/runs/41/report.html"):
+        told = text(recruiter.get(path))
+        assert "<dt>Kind</dt><dd>Relation</dd>" in told
+        assert "The work has no job title" in told
+
+
+def test_relations_are_told_of_in_chinese(recruiter, engine) -> None:
+    engine.on("GET", f"/api/v1/quarantine/{ID}", REFUSED_RELATION)
+    page = text(recruiter.get(f"/incoming/quarantine/{ID}", headers={"Accept-Language": "zh-CN"}))
+    assert "<h1>关系 r-1</h1>" in page
+
+
 def test_conflicts_show_three_values_and_are_settled(recruiter, engine, parts) -> None:
     page = text(recruiter.get("/incoming/conflicts"))
     assert '["Go", "SQL"]' in page
@@ -338,10 +485,18 @@ def test_bands_of_both_ends_stand_beside_each_other() -> None:
     assert messages.bands(change) == [("100", 1, 2), ("90–99", 0, 1), ("50–59", 1, 0)]
 
 
+def test_every_kind_of_record_has_words_and_a_form() -> None:
+    kinds = set(typing.get_args(Entity))
+    assert set(messages.ENTITIES) == set(forms.STRUCTS) == set(PAGES) == kinds
+
+
 def test_every_rule_has_words() -> None:
     from looma_engines.talent_sync.companies import COMPANIES
     from looma_engines.talent_sync.jobs import JOBS
+    from looma_engines.talent_sync.relations import RELATIONS
     from looma_engines.talent_sync.talents import TALENTS
 
-    rules = {rule.id for entity in (TALENTS, COMPANIES, JOBS) for rule in entity.rules if rule.points}
+    rules = {
+        rule.id for entity in (TALENTS, COMPANIES, JOBS, RELATIONS) for rule in entity.rules if rule.points
+    }
     assert rules <= messages.RULES.keys()

@@ -140,6 +140,40 @@ def test_a_company_and_a_job_show_their_people(recruiter, engine, kind, word) ->
     assert f'<a href="/people/{ADA}">Ada Example</a>' in page
 
 
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_what_a_sync_brought_is_shown_at_both_ends_and_can_be_ended(recruiter, engine, kind) -> None:
+    brought = relation(kind, source={"type": "sync", "ref": "crm-relations:r-<1>"})
+    listed(engine, brought)
+    engine.on("PATCH", f"/api/v1/relations/{RELATION}", {**brought, "version": 4})
+    ends = {"company_id": f"/companies/{FIRM}", "job_id": f"/jobs/{POST}"}
+    for here in (f"/people/{ADA}", ends.get(OBJECTS[kind], f"/people/{ADA}")):
+        answer = recruiter.get(here)
+        assert answer.status_code == 200
+        assert f'action="{here}/relations/{RELATION}"' in section(text(answer))
+        done = recruiter.post(f"{here}/relations/{RELATION}", {"version": "3", "ends_on": "2024-01-31"})
+        assert (done.status_code, done.headers["Location"]) == (303, f"{here}#relations")
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_a_relation_leads_to_the_person_whom_it_is_about(recruiter, engine, kind) -> None:
+    engine.on("GET", f"/api/v1/relations/{RELATION}", relation(kind))
+    answer = recruiter.get(f"/relations/{RELATION}")
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"/people/{ADA}#relations")
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "words"),
+    [("not-found", 404, "That is not there, or not any more."), ("not-ready", 503, "is not ready")],
+)
+def test_a_relation_that_is_not_found_leads_nowhere_and_says_why(
+    recruiter, engine, problem, status, words
+) -> None:
+    engine.problem("GET", f"/api/v1/relations/{RELATION}", problem, status)
+    answer = recruiter.get(f"/relations/{RELATION}")
+    assert answer.status_code == status
+    assert words in text(answer)
+
+
 def test_a_page_is_whole_where_the_engine_knows_no_relations_or_is_away(recruiter, engine) -> None:
     engine.problem("GET", "/api/v1/relations", "not-found", 404)
     page = recruiter.get(f"/people/{ADA}")
@@ -267,6 +301,7 @@ def test_who_may_not_read_people_reads_and_changes_no_relations(signed_in, engin
         f"/people/{ADA}/relations",
         f"/jobs/{POST}/relations",
         f"/people/{ADA}/relations/choices?kind=knows",
+        f"/relations/{RELATION}",
     ):
         assert operator.get(path).status_code == 403
     for path in ("", f"/{RELATION}", f"/{RELATION}/delete"):

@@ -23,6 +23,7 @@ def test_a_sync_job_without_a_status_is_pending() -> None:
     job = read_sync_job({"metadata": {"name": "new"}, "spec": {"source": {"type": "csv", "path": "x.csv"}}})
     assert (job.phase, job.last, job.goes_on, job.shards) == ("Pending", None, False, ())
     assert (job.workers, job.cron, job.next_run) == (1, "", None)
+    assert job.target is None
 
 
 @pytest.mark.parametrize(
@@ -67,9 +68,11 @@ def test_which_conditions_are_good_news(kind: str, status: str, good: bool) -> N
 
 def test_every_value_of_the_definition_has_words() -> None:
     definition = yaml.safe_load((ROOT / "crds" / "syncjob.yaml").read_text())
-    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"][
-        "properties"
-    ]
+    spec, schema = (
+        definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part]["properties"]
+        for part in ("spec", "status")
+    )
+    assert set(spec["target"]["properties"]["entity"]["enum"]) == set(messages.TARGETS)
     assert set(schema["phase"]["enum"]) == set(messages.PHASES) == set(messages.TONES)
     run = schema["runs"]["items"]["properties"]
     assert set(run["result"]["enum"]) <= set(messages.PHASES)
@@ -120,6 +123,39 @@ def test_the_page_shows_workers_and_runs_with_who_and_why(parts, signed_in) -> N
         assert said in text, said
     assert "of the run before" not in text, "a worker of an earlier run counts for nothing"
     assert signed_in(Role.ADMIN).get("/syncs/unheard-of").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("entity", "word"),
+    [("talent", "People"), ("company", "Companies"), ("job", "Jobs"), ("relation", "Relations")],
+)
+def test_the_page_says_where_the_records_go(parts, signed_in, entity: str, word: str) -> None:
+    parts.sync_watch.replace([sync_document(spec={"target": {"tenant": "acme", "entity": entity}})])
+    page = signed_in(Role.OPERATOR).get("/syncs/people").get_data(as_text=True)
+    assert f'id="target">{word} · acme</dd>' in page
+    assert 'id="references"' not in page, "its values are our own ids"
+
+
+def test_a_kind_that_a_newer_release_brings_is_called_as_it_is(parts, signed_in) -> None:
+    parts.sync_watch.replace([sync_document(spec={"target": {"tenant": "acme", "entity": "course"}})])
+    page = signed_in(Role.OPERATOR).get("/syncs/people").get_data(as_text=True)
+    assert 'id="target">course · acme</dd>' in page
+
+
+def test_the_page_says_of_which_sources_keys_a_field_is(parts, signed_in) -> None:
+    spec = {
+        "target": {"tenant": "acme", "entity": "relation"},
+        "references": {"talent_id": "crm-people", "company_id": "crm-<companies>"},
+    }
+    parts.sync_watch.replace([sync_document(spec=spec)])
+    browser = signed_in(Role.OPERATOR)
+    told = browser.get("/syncs/people").get_data(as_text=True).split('id="references">')[1].split("</dd>")[0]
+    assert told == (
+        "<code>company_id</code> · keys of crm-&lt;companies&gt;<br><code>talent_id</code> · keys of crm-people"
+    )
+    chinese = browser.get("/syncs/people", headers={"Accept-Language": "zh-CN"}).get_data(as_text=True)
+    assert 'id="target">关系 · acme</dd>' in chinese
+    assert "<code>talent_id</code> · crm-people 的键" in chinese
 
 
 def test_a_worker_that_does_not_know_how_many_shows_no_bar(parts, signed_in) -> None:

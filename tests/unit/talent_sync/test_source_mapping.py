@@ -9,7 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from looma_core.api.syncjob import Incremental, JsonlSource, PostgresqlSource
+from looma_core.api.relation import RelationFields
+from looma_core.api.syncjob import CsvSource, Incremental, JsonlSource, PostgresqlSource
+from looma_engines.talent_sync.syncing.source_row import SourceRow
 from looma_engines.talent_sync.syncing.sources.making import row_of
 from looma_engines.talent_sync.syncing.sources.mapping import picked, wrong_paths
 from looma_engines.talent_sync.syncing.sources.plain import plain
@@ -97,6 +99,82 @@ def test_what_nobody_takes_makes_no_record_another_one():
     assert row().digest == row(seen=2).digest
     assert row().digest != row(name="Bea").digest
     assert b"seen" not in row().raw
+
+
+CELLS = {
+    "id": "r-1",
+    "updated_at": "2026-05-01T12:00:00Z",
+    "kind": "works_at",
+    "talent_id": "p-7",
+    "company_id": "c-3",
+    "job_id": "",
+    "other_talent_id": "",
+    "title": "Engineer",
+    "starts_on": "2020-03-01",
+    "ends_on": "",
+    "note": "'=1+1",
+}
+RELATION: dict[str, Any] = {
+    "kind": "works_at",
+    "talent_id": "p-7",
+    "company_id": "c-3",
+    "job_id": None,
+    "other_talent_id": None,
+    "title": "Engineer",
+    "starts_on": "2020-03-01",
+    "ends_on": None,
+    "note": "=1+1",
+}
+RELATIONS_FILE = CsvSource(path="relations.csv")
+
+
+def relation_of(cells: dict[str, str], source: CsvSource = RELATIONS_FILE) -> SourceRow:
+    return row_of(cells, position=2, source=source, entity="relation", cells=True)
+
+
+def test_cells_of_a_relation_become_a_draft_that_may_name_its_ends_by_keys():
+    row = relation_of(CELLS)
+    assert (row.key, row.updated_at, row.faults) == ("r-1", NOW, ())
+    assert row.values == RELATION
+    assert set(RELATION) == set(RelationFields.__struct_fields__)
+
+
+def test_of_an_exported_relation_the_names_of_its_ends_are_passed_over():
+    names = {"talent_name": "Ada", "company_name": "Harbour", "job_title": "", "other_talent_name": ""}
+    beside = {"version": "3", "source_type": "manual", "source_ref": "", "created_at": "2026-05-01"}
+    assert relation_of({**CELLS, **names, **beside}).values == RELATION
+
+
+def test_columns_that_a_relation_has_not_are_left_out_of_its_draft():
+    some = {name: CELLS[name] for name in ("id", "kind", "talent_id", "company_id")}
+    assert relation_of(some).values == {name: RELATION[name] for name in some if name != "id"}
+
+
+def test_fields_of_a_relation_are_taken_from_other_columns():
+    fields = {"kind": "what", "talent_id": "who", "company_id": "where"}
+    source = CsvSource(path="staff.csv", key="number", updated_at="at", fields=fields)
+    cells = {"number": "7", "at": "", "what": "works_at", "who": "p-7", "where": "c-3", "pay": "12"}
+    row = relation_of(cells, source)
+    assert (row.key, row.values, row.faults) == (
+        "7",
+        {"kind": "works_at", "talent_id": "p-7", "company_id": "c-3"},
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"kind": ""}, "kind", "is required"),
+        ({"talent_id": ""}, "talent_id", "is required"),
+        ({"pay": "12"}, "pay", "is not a known column"),
+    ],
+)
+def test_a_wrong_cell_of_a_relation_is_a_fault_of_its_column(changes, field, words):
+    row = relation_of({**CELLS, **changes})
+    (fault,) = row.faults
+    assert (fault.field, row.values, row.key) == (field, {}, "r-1")
+    assert words in fault.message
 
 
 @pytest.mark.parametrize(
