@@ -17,9 +17,10 @@ from looma_engines.demo.documents import document_of
 from looma_engines.demo.main import PEOPLE, load_relations, remove_employers
 from looma_engines.demo.relations import BONDS
 from looma_engines.demo.vacancies import EMPLOYERS
+from looma_engines.talent_sync.kinds import tidy_relation
 from looma_engines.talent_sync.quality.assessing import assess
 from looma_engines.talent_sync.quality.chains import find_cycle
-from looma_engines.talent_sync.relations import RELATIONS, tidy
+from looma_engines.talent_sync.relations import RELATIONS
 
 SLUGS = {
     "other_talent_id": {person.slug for person in PEOPLE},
@@ -34,7 +35,7 @@ def test_each_is_right_and_leads_to_what_there_is(bond) -> None:
     assert bond.person in SLUGS["other_talent_id"]
     assert bond.other in SLUGS[OBJECTS[bond.kind]]
     draft = bond.draft(person=ONE, other=OTHER)
-    assert msgspec.json.decode(msgspec.json.encode(draft), type=RelationDraft) == draft == tidy(draft)
+    assert msgspec.json.decode(msgspec.json.encode(draft), type=RelationDraft) == draft == tidy_relation(draft)
     found = assess(draft, today=date(2026, 11, 27), rules=RELATIONS.rules)
     assert (found.score, found.findings) == (100, [])
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looma_core.api.relation import OBJECTS, RelationDraft
+from looma_engines.talent_sync.kinds import tidy_relation
 from looma_engines.talent_sync.quality.assessing import assess, refusals
 from looma_engines.talent_sync.quality.chains import find_cycle
 from looma_engines.talent_sync.quality.relations import RULES, Beside, Span, overlapping
-from looma_engines.talent_sync.relations import tidy
 
 TODAY = date(2026, 11, 27)
 ADA, BEN, FIRM, POST = (uuid.UUID(int=number) for number in range(1, 5))
@@ -85,7 +85,7 @@ def test_what_lies_at_the_edge_is_right(kind, changes) -> None:
 
 
 def test_a_draft_is_tidied() -> None:
-    neat = tidy(draft(title="  Engineer ", note="  "))
+    neat = tidy_relation(draft(title="  Engineer ", note="  "))
     assert (neat.title, neat.note) == ("Engineer", None)
 
 
