@@ -67,11 +67,20 @@ def columns(urls: DatabaseUrls) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+def erasing(urls: DatabaseUrls) -> str:
+    """The function that erases, as it is by now: revisions change it step by step."""
+    with psycopg.connect(urls.admin) as connection:
+        ((definition,),) = connection.execute(
+            "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'erase_record'"
+        ).fetchall()
+    return str(definition)
+
+
 def test_a_filled_database_goes_down_and_up_again(empty_database: DatabaseUrls) -> None:
     migrate(empty_database.owner)
     with all_engines(empty_database) as engines:
         a_record_of_each_kind(engines, "demo", name=f"Quillon{secrets.token_hex(6)}")
-    filled, shape = tables(empty_database), columns(empty_database)
+    filled, shape, steps = tables(empty_database), columns(empty_database), erasing(empty_database)
     grams = found_by(empty_database)
     assert all(grams.values()), grams
     # What nobody has asked for: a taxonomy from a file, a key with a request, and the lifting of an erasure.
@@ -92,6 +101,7 @@ def test_a_filled_database_goes_down_and_up_again(empty_database: DatabaseUrls) 
     assert {name: older[name] for name in KEPT} == {name: filled[name] for name in KEPT}
     migrate(empty_database.owner)
     assert columns(empty_database) == shape
+    assert erasing(empty_database) == steps
     again = tables(empty_database)
     assert {name: again[name] for name in KEPT} == {name: filled[name] for name in KEPT}
     assert found_by(empty_database) == grams, "what is made of the records is made again"

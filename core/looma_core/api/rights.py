@@ -14,6 +14,7 @@ from looma_core.api.pipeline import ApplicationHistory
 from looma_core.api.relation import Relation
 from looma_core.api.resume_file import HeldFile
 from looma_core.api.sync import QuarantineEntry, SyncConflict, SyncWrite
+from looma_core.api.syncjob import Entity
 from looma_core.api.talent import Talent
 
 EXPORT_FORMAT = "looma-person/1"
@@ -201,8 +202,10 @@ class AuditEvent(msgspec.Struct, kw_only=True):
 
 
 class StoredSource(msgspec.Struct, kw_only=True):
-    """What a source last gave of the person."""
+    """What a source last gave of the person, or of a relation of theirs."""
 
+    entity: Entity
+    record_id: UUID
     origin: str
     key: str
     seen_generation: int

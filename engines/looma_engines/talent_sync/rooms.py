@@ -27,6 +27,7 @@ from looma_engines.talent_sync.pipeline.routes import (
     StageController,
 )
 from looma_engines.talent_sync.pipeline.stages import StageService
+from looma_engines.talent_sync.relations import RELATIONS
 from looma_engines.talent_sync.rights.consents import ConsentService
 from looma_engines.talent_sync.rights.erasures import ErasureService
 from looma_engines.talent_sync.rights.events import AuditService
@@ -73,7 +74,7 @@ class Rooms:
         """What sync runs did, and what they left for people."""
         reviews = ReviewService(
             self.database,
-            {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS)},
+            {entity.name: entity for entity in (TALENTS, COMPANIES, JOBS, RELATIONS)},
             self.metrics.counter(
                 "looma_sync_settled_total",
                 "What people settled after sync runs: entries of the quarantine, conflicts and writes, by how.",

@@ -33,6 +33,7 @@ from support.dumps import dump_of, restore
 from support.engines import FILE_KEYS, LEDGER_KEY
 from support.key_ring import VARIABLE, ring_file
 from support.sync_runs import Runs, person
+from support.synced_relations import conflict, known, refused
 from support.tokens import bearer
 
 KEY = LedgerKey("k" * 32)
@@ -205,6 +206,54 @@ def test_a_restored_database_forgets_again_who_was_erased(
     assert later.one(rows).created == 0
     assert command(second, "--export", str(tmp_path / "again")).returncode == 0
     assert (tmp_path / "again").read_bytes() == ledger.read_bytes()
+
+
+@pytest.mark.database
+def test_a_restored_database_forgets_relations_that_name_who_was_erased(
+    client: Client, auth: dict[str, str], runs: Runs, second: DatabaseUrls, tmp_path: Path
+) -> None:
+    """Those that were stored, and those that wait; also where the backup is from before the person came."""
+    admin = bearer(tenant=runs.tenant, roles=["admin"])
+    runs.one([person(2), person(11)])
+    waits = {"kind": "knows", "other_talent_id": "p-99"}
+    refused(runs, {**waits, "talent_id": "p-1"}, key="r-1")
+    refused(runs, {**waits, "talent_id": "p-11"}, key="r-2")
+    # Under its key alone: what it names is not said by what is left of it.
+    refused(runs, '{"cut o', key="r-3")
+    early = dump_of(runs.urls)
+    runs.one([person(1), person(2), person(11)])
+    talent, other = (str(runs.talents()[key]["id"]) for key in ("p-1", "p-2"))
+    draft = {"kind": "knows", "talent_id": talent, "other_talent_id": other}
+    made = client.post("/api/v1/relations", json=draft, headers=auth)
+    assert made.status_code == 201, made.text
+    known(runs, made.json()["id"], key="r-3", base=draft)
+    conflict(runs, made.json()["id"], key="r-3")
+    late = dump_of(runs.urls)
+    erased = client.post(f"/api/v1/talents/{talent}/erasure", json={"reason": "request"}, headers=admin)
+    assert erased.status_code == 201, erased.text
+    ledger = tmp_path / "ledger.jsonl"
+    assert command(runs.urls, "--export", str(ledger)).returncode == 0
+
+    restore(second, early)
+    later = Runs(second, runs.tenant, tmp_path)
+    refused(later, {**waits, "talent_id": talent}, key="r-4")
+    refused(later, {**waits, "talent_id": other}, key="r-5")
+    for _ in range(2):  # The second time finds nothing to do.
+        done = command(second, "--ledger", str(ledger))
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert waiting(later) == ["r-2", "r-5"]
+    with psycopg.connect(second.admin, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA talent_sync, resume, console, looma CASCADE")
+    restore(second, late)
+    assert made.json()["id"] in dump_of(second)
+    done = command(second, "--ledger", str(ledger))
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert waiting(later) == ["r-2"]
+    assert made.json()["id"] not in dump_of(second)
+
+
+def waiting(runs: Runs) -> list[str]:
+    return [row["key"] for row in runs.rows("SELECT key FROM talent_sync.quarantine ORDER BY key")]
 
 
 @pytest.mark.database

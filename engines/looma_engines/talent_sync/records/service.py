@@ -21,6 +21,7 @@ from looma_engines.talent_sync.etag import allows
 from looma_engines.talent_sync.moments import EVER, Span
 from looma_engines.talent_sync.quality.assessing import assess, refusals
 from looma_engines.talent_sync.records import history as histories
+from looma_engines.talent_sync.records.checking import check_beside
 from looma_engines.talent_sync.records.entity import DraftT, Entity, RecordT
 from looma_engines.talent_sync.records.merging import check_patch, merge_patch
 from looma_engines.talent_sync.records.repository import RecordRepository
@@ -121,8 +122,7 @@ class RecordService(Generic[DraftT, RecordT]):
         for _ in range(_ATTEMPTS):
             async with self._database.tenant_session(principal) as session:
                 repository = RecordRepository(session, self.entity)
-                await self._check_references(repository, neat)
-                await self._check_ties(session, neat)
+                await check_beside(session, self.entity, neat)
                 record = await self._stand_in(session, repository, neat.source)
                 if record is not None:
                     self._metrics.created.labels(self.entity.name, neat.source.type, "existing").inc()
@@ -312,8 +312,7 @@ class RecordService(Generic[DraftT, RecordT]):
     ) -> RecordT:
         if self._same(current, wanted):
             return current
-        await self._check_references(repository, wanted, before=current)
-        await self._check_ties(session, wanted, before=current)
+        await check_beside(session, self.entity, wanted, before=current)
         await self.entity.ties.refuse_double(session, wanted, record_id=current.id)
         try:
             changed = await repository.replace(current.id, version=current.version, draft=wanted)
@@ -341,35 +340,6 @@ class RecordService(Generic[DraftT, RecordT]):
         return self.entity.draft(
             **{name: getattr(record, name) for name in (*self.entity.settable, "source")}
         )
-
-    async def _check_references(
-        self,
-        repository: RecordRepository[DraftT, RecordT],
-        draft: DraftT,
-        *,
-        before: RecordT | None = None,
-    ) -> None:
-        """What a field refers to must be there; what it referred to before may be gone since."""
-        wrong = []
-        for name, row in self.entity.references.items():
-            wanted = getattr(draft, name)
-            if wanted is None or (before is not None and getattr(before, name) == wanted):
-                continue
-            if not await repository.is_there(row, wanted):
-                wrong.append(FieldError(field=name, message="there is none with this id"))
-        if wrong:
-            raise ValidationProblem(errors=wrong)
-
-    async def _check_ties(
-        self, session: AsyncSession, draft: DraftT, *, before: RecordT | None = None
-    ) -> None:
-        """What the rules say of a draft beside other records."""
-        record_id = before.id if before is not None else None
-        beside = await self.entity.ties.look_around(session, draft, record_id=record_id, before=before)
-        if beside is None:
-            return
-        if errors := refusals(draft, today=_today(), rules=self.entity.rules, beside=beside):
-            raise ValidationProblem(errors=errors)
 
     def _note_quality(self, stored: DraftT) -> None:
         found = self.assess(stored)

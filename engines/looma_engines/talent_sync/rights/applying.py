@@ -19,6 +19,7 @@ from looma_engines.talent_sync.models import SCHEMA
 
 from .erasing import TABLES, Answers, Gathered, Wanted, gather, take_away, write_entry, write_keys
 from .ledger import ErasedKey, LedgerEntry, LedgerKey, LedgerLift
+from .naming import ENDS, RELATION, may_name, read_id, values_of
 from .opening import Opens
 from .traces import Traces
 
@@ -140,13 +141,14 @@ def carry_out(
             if its is not None and found is not None:
                 counts = take_away(connection, its.id, _wanted(its, record_id), found, answers=answers)
                 done += Applied(entries=0, erased=1, rows=sum(counts.values()))
-    return done + _empty_quarantine(connection, tenant, entries, key)
+    return done + _empty_quarantine(connection, tenant, entries, key=key, opens=opens)
 
 
 def _empty_quarantine(
-    connection: Connection, tenant: str, entries: Iterable[LedgerEntry], key: LedgerKey
+    connection: Connection, tenant: str, entries: Iterable[LedgerEntry], *, key: LedgerKey, opens: Opens
 ) -> Applied:
-    """Refused rows of a person whose record the restored database never had."""
+    """Refused rows of a person whose record the restored database never had, and of relations that name the person."""
+    records = {one.digest: entry for entry in entries for one in entry.keys if one.kind == "record"}
     sources = {
         one.digest: entry
         for entry in entries
@@ -155,12 +157,22 @@ def _empty_quarantine(
         if one.kind == "source"
     }
     found: dict[UUID, tuple[LedgerEntry, list[UUID]]] = {}
+    origins = _origins(connection)
     rows = connection.execute(
-        text(f"SELECT id, entity, origin, key FROM {SCHEMA}.quarantine WHERE key <> ''"),  # noqa: S608 - our own names
+        text(f"SELECT id, entity, origin, key, raw FROM {SCHEMA}.quarantine"),  # noqa: S608 - our own names
         execution_options=_STREAMED,
     )
     for row in rows:
-        entry = sources.get(key.of_source(tenant, row.entity, "sync", f"{row.origin}:{row.key}").hex())
+        entry = None
+        if row.key:
+            entry = sources.get(key.of_source(tenant, row.entity, "sync", f"{row.origin}:{row.key}").hex())
+        if entry is None and row.entity == RELATION:
+            raw = opens.opened_raw(row.id, row.raw)
+            its = {entity: {*known, row.origin} for entity, known in origins.items()}
+            by_id, by_key = _digests(tenant, raw, its, key=key)
+            entry = next((records[one] for one in by_id if one in records), None) or next(
+                (sources[one] for one in by_key if one in sources), None
+            )
         if entry is not None:
             found.setdefault(entry.id, (entry, []))[1].append(row.id)
     erased = 0
@@ -172,6 +184,38 @@ def _empty_quarantine(
         )
         erased += sum(counts.values())
     return Applied(entries=0, erased=0, rows=erased)
+
+
+def _digests(
+    tenant: str, raw: str, origins: Mapping[str, Iterable[str]], *, key: LedgerKey
+) -> tuple[list[str], list[str]]:
+    """Digests of all ids and of all keys by which what a source had of a relation may name a record."""
+    by_id, by_key = [], []
+    for field, value in (values_of(raw) or {}).items():
+        record_id = read_id(value)
+        for entity in ENDS:
+            if record_id is not None:
+                by_id.append(key.of_record(tenant, entity, record_id).hex())
+            if may_name(entity, field):
+                by_key += [
+                    key.of_source(tenant, entity, "sync", f"{origin}:{value}").hex()
+                    for origin in origins[entity]
+                ]
+    return by_id, by_key
+
+
+def _origins(connection: Connection) -> dict[str, set[str]]:
+    """The sources that ever brought records of a kind that a relation names, by the kind."""
+    rows = connection.execute(
+        text(
+            f"SELECT entity, origin FROM {SCHEMA}.sync_states"  # noqa: S608 - our own names
+            f" UNION SELECT entity, origin FROM {SCHEMA}.sync_shards"
+        )
+    )
+    found: dict[str, set[str]] = {entity: set() for entity in ENDS}
+    for row in rows:
+        found.setdefault(row.entity, set()).add(row.origin)
+    return found
 
 
 def _wanted(entry: LedgerEntry, record_id: UUID) -> Wanted:

@@ -11,7 +11,7 @@ delete them by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from looma_engines.talent_sync.models import SCHEMA
 from looma_engines.talent_sync.syncing.source_row import own_keys
 
 from .ledger import LedgerKey
+from .naming import ENDS, RELATION, Naming, naming
 from .opening import Opens
 from .searching import search
 from .traces import FIELDS, Traces
@@ -66,7 +67,11 @@ class Gathered:
     gone: set[tuple[str, str]] = field(default_factory=set)
     """Those of them that had it no more, so that it was deleted here."""
     entries: list[UUID] = field(default_factory=list)
-    """Entries of the quarantine that hold it."""
+    """Entries of the quarantine that hold it, or that are of relations which name it."""
+    doubtful: set[UUID] = field(default_factory=set)
+    """Those of them that may be of somebody else's relations: they go all the same, and are told to nobody."""
+    tied: dict[str, bool] = field(default_factory=dict)
+    """Where its relations came from, as `origin:key`, and whether that source has them no more."""
     files: list[UUID] = field(default_factory=list)
     """Résumés that it was made from."""
     kept_files: list[UUID] | None = None
@@ -116,13 +121,17 @@ def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens
         _add_source(found, "sync", f"{state.origin}:{state.key}")
         if state.gone:
             found.gone.add(("sync", f"{state.origin}:{state.key}"))
+    if entity == RELATION and _went_with_an_end(connection, told):
+        # Nobody here deleted it: it may come again with the record that it was hidden with.
+        found.gone |= {("sync", f"{state.origin}:{state.key}") for state in states}
     _add_made(connection, found, told)
     _add_conflicts(connection, found, told, opens)
+    _add_relations(connection, found, told)
     if entity == "talent":
         found.kept_files = _kept_files(connection, record_id)
         for file_id in found.kept_files or ():
             found.traces.add_id(file_id)
-    found.entries += _entries(connection, found, entity, states, opens)
+    _add_entries(connection, found, told, states, opens)
     return found
 
 
@@ -177,10 +186,49 @@ def _add_conflicts(connection: Connection, found: Gathered, told: dict[str, Any]
                 found.traces.add(kind, opens.opened_side(told["entity"], row.id, row.field, side, value))
 
 
-def _entries(
-    connection: Connection, found: Gathered, entity: str, states: Sequence[Row[Any]], opens: Opens
-) -> Iterator[UUID]:
-    """Entries of the quarantine under the record's keys, and those that have the person's e-mail or phone."""
+def _add_relations(connection: Connection, found: Gathered, told: dict[str, Any]) -> None:
+    """What is noted of the relations that go with the record: their ids, and under which keys sources have them."""
+    if told["entity"] not in ENDS:
+        return
+    about = " OR ".join(f"relation.{field} = :id" for field in ENDS[told["entity"]])
+    rows = connection.execute(
+        text(
+            "SELECT relation.id, state.origin, state.key, state.gone,"  # noqa: S608 - our own names
+            " relation.deleted_at = record.deleted_at AS went_along"
+            f" FROM {SCHEMA}.relations AS relation JOIN {SCHEMA}.{TABLES[told['entity']]} AS record ON record.id = :id"
+            f" LEFT JOIN {SCHEMA}.sync_states AS state"
+            f" ON state.record_id = relation.id AND state.entity = '{RELATION}' WHERE {about}"
+        ),
+        told,
+    )
+    for row in rows:
+        if told["entity"] == "talent":
+            # Of a person a proof is made; a company may have more relations than a search has room for.
+            found.traces.add_id(row.id)
+        if row.key is not None:
+            found.tied[f"{row.origin}:{row.key}"] = row.gone or bool(row.went_along and found.gone)
+
+
+def _went_with_an_end(connection: Connection, told: dict[str, Any]) -> bool:
+    """Whether a relation was hidden in the transaction that deleted a record it names, which its source had no more."""
+    named = ", ".join(f"relation.{field}" for fields in ENDS.values() for field in fields)
+    deleted = " ".join(
+        f"WHEN '{kind}' THEN (SELECT deleted_at FROM {SCHEMA}.{TABLES[kind]} WHERE id = state.record_id)"  # noqa: S608
+        for kind in ENDS
+    )
+    query = text(
+        f"SELECT EXISTS (SELECT FROM {SCHEMA}.relations AS relation JOIN {SCHEMA}.sync_states AS state"  # noqa: S608
+        f" ON state.record_id = ANY (ARRAY[{named}]) AND state.gone"
+        f" WHERE relation.id = :id AND relation.deleted_at = CASE state.entity {deleted} END)"
+    )
+    return bool(connection.scalar(query, told))
+
+
+def _add_entries(
+    connection: Connection, found: Gathered, told: dict[str, Any], states: Sequence[Row[Any]], opens: Opens
+) -> None:
+    """Entries of the quarantine under the record's keys, those with the person's e-mail or phone, and its relations."""
+    entity = told["entity"]
     keys = {(state.origin, state.key) for state in states}
     keys |= {
         (origin, key)
@@ -188,14 +236,40 @@ def _entries(
         if kind == "sync"
         for origin, _, key in [reference.partition(":")]
     }
+    names = {key for _, key in keys}
+    named: list[tuple[Row[Any], Naming, bool]] = []
     rows = connection.execute(
         text(f"SELECT id, entity, origin, key, raw FROM {SCHEMA}.quarantine"),  # noqa: S608 - our own names
         execution_options=_STREAMED,
     )
     for row in rows:
-        by_key = row.key and row.entity == entity and (row.origin, row.key) in keys
-        if by_key or found.traces.is_contact_in(opens.opened_raw(row.id, row.raw)):
-            yield row.id
+        if row.key and row.entity == entity and (row.origin, row.key) in keys:
+            found.entries.append(row.id)
+            continue
+        raw = opens.opened_raw(row.id, row.raw)
+        has_contact = found.traces.is_contact_in(raw)
+        how = naming(raw, entity, told["id"], names) if row.entity == RELATION else Naming.NOT
+        if has_contact or how is not Naming.NOT:
+            found.entries.append(row.id)
+        if how is not Naming.NOT:
+            named.append((row, how, has_contact))
+    shared = any(how is Naming.BY_KEY for _, how, _ in named) and _is_shared(connection, told, names)
+    for row, how, has_contact in named:
+        if how is Naming.BY_ID or (how is Naming.BY_KEY and not shared):
+            if row.key:
+                # One of a record that only left its source may come again with it.
+                found.tied.setdefault(f"{row.origin}:{row.key}", bool(found.gone))
+        elif not has_contact:
+            found.doubtful.add(row.id)
+
+
+def _is_shared(connection: Connection, told: dict[str, Any], keys: Collection[str]) -> bool:
+    """Whether a source has another record of the kind under one of the keys: then a key alone does not say whose."""
+    query = text(
+        f"SELECT EXISTS (SELECT FROM {SCHEMA}.sync_states"  # noqa: S608 - our own names
+        " WHERE entity = :entity AND key = ANY (:keys) AND record_id <> :id)"
+    )
+    return bool(connection.scalar(query, {**told, "keys": list(keys)}))
 
 
 def take_away(
@@ -223,11 +297,11 @@ def take_away(
             or connection.scalar(text("SELECT to_regclass(:store)"), {"store": store}) is None
         ):
             continue
-        counts[store] = _forget_answers(connection, store, found.traces, answers)
+        counts[store] = _forget_answers(connection, store, found, answers)
     return counts
 
 
-def _forget_answers(connection: Connection, store: str, traces: Traces, answers: Answers) -> int:
+def _forget_answers(connection: Connection, store: str, found: Gathered, answers: Answers) -> int:
     """Kept answers are encrypted, so each is read. One that no key opens can be given to nobody, and goes too."""
     rows = connection.execute(
         text(f"SELECT id, answer FROM {store} WHERE answer IS NOT NULL"),  # noqa: S608 - our own names
@@ -236,7 +310,7 @@ def _forget_answers(connection: Connection, store: str, traces: Traces, answers:
     gone = [
         row.id
         for row in rows
-        if not isinstance(answers, FileCipher) or _holds(answers, bytes(row.answer), traces)
+        if not isinstance(answers, FileCipher) or _holds(answers, bytes(row.answer), found)
     ]
     if gone:
         connection.execute(
@@ -246,13 +320,15 @@ def _forget_answers(connection: Connection, store: str, traces: Traces, answers:
     return len(gone)
 
 
-def _holds(cipher: FileCipher, answer: bytes, traces: Traces) -> bool:
+def _holds(cipher: FileCipher, answer: bytes, found: Gathered) -> bool:
     try:
         told = cipher.decrypt(answer).decode("utf-8", "replace")
     except DecryptionError:
         return True
-    low = told.lower()
-    return traces.is_contact_in(told) or any(value in low for _, value in traces.of("id", "source"))
+    low, traces = told.lower(), found.traces
+    # Whoever settled an entry of the quarantine was answered with what the source had.
+    values = [*(value for _, value in traces.of("id", "source")), *map(str, found.entries)]
+    return traces.is_contact_in(told) or any(value in low for value in values)
 
 
 def erase(
@@ -286,6 +362,9 @@ def erase(
     barred = found.sources - found.gone if wanted.reason == RETENTION else found.sources
     keys = [(key.of_record(tenant, wanted.entity, wanted.record_id), "record")]
     keys += [(key.of_source(tenant, wanted.entity, *source), "source") for source in sorted(barred)]
+    # Its relations do not come again without it: each would name it anew, and wait in the quarantine.
+    tied = [one for one, is_gone in found.tied.items() if not (is_gone and wanted.reason == RETENTION)]
+    keys += [(key.of_source(tenant, RELATION, "sync", one), "source") for one in sorted(tied)]
     write_keys(connection, erasure_id, keys)
     counts = take_away(connection, erasure_id, wanted, found, answers=answers)
     wide = found.traces.with_those_of(also)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import or_, select
+from sqlalchemy import Uuid, any_, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from looma_core.api.rights import EXPORT_FORMAT, PersonExport, StoredFile, StoredSource
@@ -88,19 +89,23 @@ async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> P
         or_(RelationRow.talent_id == talent_id, RelationRow.other_talent_id == talent_id)
     )
     history = await talents.history(talent_id, limit=MOST_ENTRIES)
+    # One parameter, however many there are.
+    its = any_(literal([talent_id, *(relation.id for relation in relations)], ARRAY(Uuid())))
     states = await session.scalars(
-        select(StateRow).where(StateRow.record_id == talent_id, StateRow.entity == TALENTS.name)
+        select(StateRow)
+        .where(StateRow.record_id == its, StateRow.entity.in_((TALENTS.name, RELATIONS.name)))
+        .order_by(StateRow.entity.desc(), StateRow.origin, StateRow.key)
     )
-    conflicts = await session.scalars(select(ConflictRow).where(ConflictRow.record_id == talent_id))
+    conflicts = await session.scalars(select(ConflictRow).where(ConflictRow.record_id == its))
+    # What may be of somebody else is not theirs to read.
+    held = [entry for entry in found.entries if entry not in found.doubtful] if found else []
     entries = await session.scalars(
-        select(QuarantineRow).where(
-            or_(QuarantineRow.record_id == talent_id, QuarantineRow.id.in_(found.entries if found else ()))
-        )
+        select(QuarantineRow).where(or_(QuarantineRow.record_id == its, QuarantineRow.id.in_(held)))
     )
     resume_files = await FileRepository(session).held_of(talent_id)
     writes = await session.scalars(
         select(WriteRow)
-        .where(WriteRow.record_id == talent_id)
+        .where(WriteRow.record_id == its)
         .order_by(WriteRow.created_at.desc())
         .limit(MOST_ENTRIES)
     )
@@ -114,7 +119,7 @@ async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> P
         history=[histories.entry_of(row, TALENTS.settable) for row in history],
         consents=await consents_of(session, talent_id),
         sources=[
-            _converted(row, StoredSource, base=opens.opened_base(TALENTS.name, talent_id, row.base or {}))
+            _converted(row, StoredSource, base=opens.opened_base(row.entity, row.record_id, row.base or {}))
             for row in states
         ],
         conflicts=[
@@ -122,7 +127,7 @@ async def _held(session: AsyncSession, talent_id: UUID, cipher: FileCipher) -> P
                 row,
                 SyncConflict,
                 **{
-                    side: opens.opened_side(TALENTS.name, row.id, row.field, side, getattr(row, side))
+                    side: opens.opened_side(row.entity, row.id, row.field, side, getattr(row, side))
                     for side in ("base", "source", "target")
                 },
             )

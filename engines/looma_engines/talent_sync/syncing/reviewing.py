@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import msgspec
 
 from looma_core.api.page import Page
-from looma_core.api.reading import read
 from looma_core.api.source import Source
 from looma_core.api.sync import (
     QuarantineEntry,
@@ -25,19 +23,19 @@ from looma_core.api.sync import (
 from looma_core.problems import Conflict, FieldError, NotFound, PreconditionFailed, ValidationProblem
 from looma_engines.talent_sync import cursor as cursors
 from looma_engines.talent_sync.etag import allows
-from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.records import history
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.records.repository import RecordRepository
 from looma_engines.talent_sync.rights.audit import note
 
 from .batch import SOURCE_TYPE
-from .deciding import DELETED, KEY
+from .deciding import KEY
 from .judging import plain_values
 from .models import ConflictRow, QuarantineRow, WriteRow
 from .putting_right import put_right
 from .quality_told import change_of
 from .review_repository import ReviewRepository, RowT
+from .settling import accepted, named_in_draft, store, take_source
 from .source_row import digest_of
 from .telling import (
     conflict_of,
@@ -113,8 +111,8 @@ class ReviewService:
         Raises:
             NotFound: there is no such entry.
             PreconditionFailed: it changed since.
-            Conflict: it is settled, or its record is being changed.
-            ValidationProblem: the record is still not right.
+            Conflict: it is settled, its record is being changed, or is there already as another one.
+            ValidationProblem: the record is still not right, by itself or beside others.
         """
         async with self._database.tenant_session(principal) as session:
             reviews = ReviewRepository(session)
@@ -122,21 +120,17 @@ class ReviewService:
             entity = self._entities[entry.entity]
             repository = RecordRepository(session, entity)
             if entry.direction == "back":
-                record = await self._corrected(repository, entity, draft, entry)
+                record = await self._corrected(session, entity, draft, entry)
                 await reviews.look_again(entry)
                 return await self._replayed(session, reviews, entry, principal, record.id)
-            neat = self._accepted(entity, draft, entry)
+            source = Source(type=SOURCE_TYPE, ref=f"{entry.origin}:{entry.key or entry.id}")
+            neat = _accepted(entity, draft, source)
             state = await reviews.state(entry) if entry.key else None
             current = await repository.find(state.record_id) if state is not None else None
             if current is None:
                 current = await repository.find_by_source(neat.source)
-            record = (
-                await repository.add(neat)
-                if current is None
-                else await repository.replace(current.id, version=current.version, draft=neat)
-            )
-            if record is None:
-                raise Conflict("The record is being changed at this moment; try again.")
+            with named_in_draft():
+                record = await store(session, entity, neat, current=current)
             # A second record of a key leaves the first one's state alone: that is what the source stands by.
             if entry.key and (state is None or not _is_second(entry)):
                 values = plain_values(entity, cast("msgspec.Struct", record))
@@ -167,20 +161,19 @@ class ReviewService:
 
     async def _corrected(
         self,
-        repository: RecordRepository[Any, Any],
+        session: AsyncSession,
         entity: Entity[Any, Any],
         draft: Mapping[str, Any],
         entry: QuarantineRow,
     ) -> Any:  # noqa: ANN401 - a record of whatever kind
         """The record as it is to be here and, by the next run, at the source that refused it."""
+        repository = RecordRepository(session, entity)
         current = await repository.find(entry.record_id) if entry.record_id is not None else None
         if current is None:
             raise Conflict("The record was deleted since: discard the entry.")
-        neat = self._accepted(entity, draft, entry, source=current.source)
-        record = await repository.replace(current.id, version=current.version, draft=neat)
-        if record is None:
-            raise Conflict("The record is being changed at this moment; try again.")
-        return record
+        neat = _accepted(entity, draft, current.source)
+        with named_in_draft():
+            return await store(session, entity, neat, current=current)
 
     async def discard(self, principal: Principal, entry_id: UUID, *, if_match: str) -> QuarantineEntry:
         """Throw an entry away: the same row, brought again, is not asked about again.
@@ -213,8 +206,8 @@ class ReviewService:
 
         Raises:
             NotFound: there is no such conflict.
-            Conflict: it is settled, or the record is gone or being changed.
-            ValidationProblem: the record would not be right with the source's value.
+            Conflict: it is settled, or the record is gone, being changed, or there already as another one.
+            ValidationProblem: the record would not be right with the source's value, by itself or beside others.
         """
         async with self._database.tenant_session(principal) as session:
             reviews = ReviewRepository(session)
@@ -222,7 +215,7 @@ class ReviewService:
             if row.resolution != "open":
                 raise Conflict(f"The conflict is settled: {row.resolution} was taken.")
             if take == "source":
-                await self._take_source(RecordRepository(session, self._entities[row.entity]), reviews, row)
+                await take_source(session, reviews, self._entities[row.entity], row)
             await reviews.settle_conflict(row, resolution=take, by=principal.subject)
             detail = {"field": row.field, "take": take}
             await note(session, "settle-conflict", row.entity, row.record_id, detail=detail)
@@ -367,49 +360,14 @@ class ReviewService:
             raise Conflict(f"The entry is settled: it was {entry.state}.")
         return entry
 
-    def _accepted(
-        self,
-        entity: Entity[Any, Any],
-        draft: Mapping[str, Any],
-        entry: QuarantineRow,
-        *,
-        source: Source | None = None,
-    ) -> Any:  # noqa: ANN401 - a draft of whatever kind
-        if "source" in draft:
-            raise ValidationProblem(
-                errors=[FieldError(field="draft.source", message="leave it out: the entry has it")]
-            )
-        if source is None:
-            source = Source(type=SOURCE_TYPE, ref=f"{entry.origin}:{entry.key or entry.id}")
-        try:
-            neat = entity.tidy(read({**draft, "source": msgspec.to_builtins(source)}, entity.draft))
-        except ValidationProblem as problem:
-            raise ValidationProblem(errors=_in_draft(problem.errors)) from problem
-        if errors := refusals(neat, today=datetime.now(UTC).date(), rules=entity.rules):
-            raise ValidationProblem(errors=_in_draft(errors))
-        return neat
 
-    async def _take_source(
-        self, repository: RecordRepository[Any, Any], reviews: ReviewRepository, row: ConflictRow
-    ) -> None:
-        entity = self._entities[row.entity]
-        source = Source(type=SOURCE_TYPE, ref=f"{row.origin}:{row.key}")
-        if row.field == DELETED:
-            base = await reviews.base_of(row)
-            if base is None:
-                raise Conflict("The source's record is not known any more: wait for the next run.")
-            if not await repository.restore(row.record_id, read({**base, "source": source}, entity.draft)):
-                raise Conflict("The record is there again, or being changed at this moment.")
-            return
-        current = await repository.find(row.record_id)
-        if current is None:
-            raise Conflict("The record was deleted since: there is nothing to settle but by taking `target`.")
-        given = {**plain_values(entity, current), row.field: row.source, "source": source}
-        neat = entity.tidy(read(msgspec.to_builtins(given), entity.draft))
-        if errors := refusals(neat, today=datetime.now(UTC).date(), rules=entity.rules):
-            raise ValidationProblem(errors=errors)
-        if await repository.replace(current.id, version=current.version, draft=neat) is None:
-            raise Conflict("The record is being changed at this moment; try again.")
+def _accepted(entity: Entity[Any, Any], draft: Mapping[str, Any], source: Source) -> Any:  # noqa: ANN401 - of any kind
+    if "source" in draft:
+        raise ValidationProblem(
+            errors=[FieldError(field="draft.source", message="leave it out: the entry has it")]
+        )
+    with named_in_draft():
+        return accepted(entity, draft, source)
 
 
 def _there(row: RowT | None, what: str, row_id: UUID) -> RowT:
@@ -425,7 +383,3 @@ def _what(entry: QuarantineRow) -> str:
 
 def _is_second(entry: QuarantineRow) -> bool:
     return any(error["field"] == KEY for error in entry.errors)
-
-
-def _in_draft(errors: Sequence[FieldError]) -> list[FieldError]:
-    return [FieldError(field=f"draft.{error.field}", message=error.message) for error in errors]
