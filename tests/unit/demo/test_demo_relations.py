@@ -35,7 +35,9 @@ def test_each_is_right_and_leads_to_what_there_is(bond) -> None:
     assert bond.person in SLUGS["other_talent_id"]
     assert bond.other in SLUGS[OBJECTS[bond.kind]]
     draft = bond.draft(person=ONE, other=OTHER)
-    assert msgspec.json.decode(msgspec.json.encode(draft), type=RelationDraft) == draft == tidy_relation(draft)
+    assert (
+        msgspec.json.decode(msgspec.json.encode(draft), type=RelationDraft) == draft == tidy_relation(draft)
+    )
     found = assess(draft, today=date(2026, 11, 27), rules=RELATIONS.rules)
     assert (found.score, found.findings) == (100, [])
 

@@ -27,14 +27,16 @@ class World:
     """SyncJobs of people, companies and relations of one tenant, each with a file of its own."""
 
     def __init__(self, urls: DatabaseUrls, tenant: str, folder: Path) -> None:
-        def runs(job: str, entity: str, **target: Any) -> Runs:
-            return Runs(urls, tenant, folder, job=job, target={"entity": entity, **target})
-
-        self.people = runs("people", "talent")
-        self.companies = runs("companies", "company")
-        self.jobs = runs("jobs", "job", references={"company_id": "companies"})
+        self._place = (urls, tenant, folder)
+        self.people = self.runs("people", "talent")
+        self.companies = self.runs("companies", "company")
+        self.jobs = self.runs("jobs", "job", references={"company_id": "companies"})
         references = {**PEOPLE, "company_id": "companies", "job_id": "jobs"}
-        self.ties = runs("ties", "relation", references=references)
+        self.ties = self.runs("ties", "relation", references=references)
+
+    def runs(self, job: str, entity: str, **target: Any) -> Runs:
+        """A SyncJob of that name."""
+        return Runs(*self._place, job=job, target={"entity": entity, **target})
 
     def fill(self, count: int = 4) -> None:
         """That many people, and two companies."""
@@ -278,6 +280,39 @@ def test_nothing_is_kept_of_relations_of_somebody_who_was_erased(world: World, m
     assert world.ties.rows("SELECT * FROM talent_sync.quarantine") == []
 
 
+def test_what_waits_is_put_right_with_the_sources_own_keys(world: World, made: Made) -> None:
+    world.fill()
+    world.ties.one([tie("1", "works_at", "p-0", "c-9", starts_on="2020-01-01")])
+    (entry,) = world.ties.rows("SELECT id, version FROM talent_sync.quarantine")
+    draft = {"kind": "works_at", "talent_id": "p-0", "company_id": "c-9", "starts_on": "2020-01-01"}
+    problem = made.put_right(entry, draft, status=422)
+    assert problem["errors"] == [
+        {"field": "draft.company_id", "message": "is the key of no record that is here: write Looma's id"}
+    ]
+    done = made.put_right(entry, {**draft, "company_id": "c-1"})
+    (found,) = world.relations().values()
+    assert (str(found["id"]), found["one"]) == (done["record_id"], "p-0")
+    # The next run finds the row done.
+    report = world.ties.one()
+    assert (report.unchanged, report.quarantined, report.verified) == (1, 0, 1)
+
+
+def test_a_key_of_two_records_does_not_say_which(world: World, made: Made) -> None:
+    world.fill(2)
+    world.runs("staff", "talent").one([person(0, full_name="Another Zero")])
+    world.ties.one([tie("1", "knows", "p-1", "p-9")])
+    (entry,) = world.ties.rows("SELECT id, version FROM talent_sync.quarantine")
+    problem = made.put_right(
+        entry, {"kind": "knows", "talent_id": "p-1", "other_talent_id": "p-0"}, status=422
+    )
+    assert problem["errors"] == [
+        {
+            "field": "draft.other_talent_id",
+            "message": "is the key of several records: write Looma's id of one",
+        }
+    ]
+
+
 def test_a_field_that_names_no_record_is_refused(world: World) -> None:
     world.ties.target["references"] = {"title": "people"}
     (report,) = world.ties.run([])
@@ -327,6 +362,17 @@ class Made:
         """The problem with a relation."""
         answer = self._post("relations", body)
         assert answer.status_code == 422, answer.text
+        found: Json = answer.json()
+        return found
+
+    def put_right(self, entry: Json, draft: Json, *, status: int = 200) -> Json:
+        """Replay an entry of the quarantine; what was answered."""
+        answer = self._client.post(
+            f"/api/v1/quarantine/{entry['id']}/replay",
+            json={"draft": draft},
+            headers={**self._headers, "If-Match": f'"{entry["version"]}"'},
+        )
+        assert answer.status_code == status, answer.text
         found: Json = answer.json()
         return found
 

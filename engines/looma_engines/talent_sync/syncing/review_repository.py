@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from looma_engines.talent_sync.cursor import Position
     from looma_engines.talent_sync.records.history import Mark
+    from looma_engines.talent_sync.records.rows import RecordRow
 
 RowT = TypeVar("RowT", QuarantineRow, ConflictRow, WriteRow)
 
@@ -63,6 +64,20 @@ class ReviewRepository:
         if found is not None:
             self._open(found)
         return found
+
+    async def records_of(self, entity: str, row: type[RecordRow], key: str) -> Sequence[UUID]:
+        """Ids of the records that are here and have this key at any source; two of them are enough to know."""
+        # The states' index has the origin before the key: so it is asked once for each that there is.
+        origins = select(ShardRow.origin).where(ShardRow.entity == entity).distinct()
+        statement = (
+            select(row.id)
+            .join(StateRow, StateRow.record_id == row.id)
+            .where(StateRow.entity == entity, StateRow.origin.in_(origins), StateRow.key == key)
+            .where(row.deleted_at.is_(None))
+            .distinct()
+            .limit(2)
+        )
+        return (await self._session.scalars(statement)).all()
 
     async def settle_entry(
         self, entry: QuarantineRow, *, state: str, by: str, record_id: UUID | None

@@ -35,7 +35,7 @@ from .models import ConflictRow, QuarantineRow, WriteRow
 from .putting_right import put_right
 from .quality_told import change_of
 from .review_repository import ReviewRepository, RowT
-from .settling import accepted, named_in_draft, store, take_source
+from .settling import accepted, named_in_draft, store, take_source, with_ids
 from .source_row import digest_of
 from .telling import (
     conflict_of,
@@ -124,7 +124,9 @@ class ReviewService:
                 await reviews.look_again(entry)
                 return await self._replayed(session, reviews, entry, principal, record.id)
             source = Source(type=SOURCE_TYPE, ref=f"{entry.origin}:{entry.key or entry.id}")
-            neat = _accepted(entity, draft, source)
+            with named_in_draft():
+                named = await with_ids(reviews, entity, draft)
+            neat = _accepted(entity, named, source)
             state = await reviews.state(entry) if entry.key else None
             current = await repository.find(state.record_id) if state is not None else None
             if current is None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -25,6 +26,7 @@ from .batch import SOURCE_TYPE
 from .deciding import DELETED
 from .judging import plain_values
 from .models import ConflictRow
+from .referring import ENTITIES
 from .review_repository import ReviewRepository
 
 if TYPE_CHECKING:
@@ -43,6 +45,45 @@ def accepted(entity: Entity[Any, Any], values: Mapping[str, Any], source: Source
     if errors := refusals(neat, today=datetime.now(UTC).date(), rules=entity.rules):
         raise ValidationProblem(errors=errors)
     return neat
+
+
+async def with_ids(
+    reviews: ReviewRepository, entity: Entity[Any, Any], draft: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The draft with Looma's ids where it names other records as the source did, by that source's keys.
+
+    Whose keys these are the SyncJob alone knows, so a key must be one record's whatever source it is of.
+
+    Raises:
+        ValidationProblem: a key is that of no record that is here, or of several.
+    """
+    found, wrong = dict(draft), []
+    for name, row in entity.references.items():
+        value = draft.get(name)
+        if not isinstance(value, str | int) or isinstance(value, bool) or _is_id(value):
+            continue
+        ids = await reviews.records_of(ENTITIES[row.__tablename__], row, str(value).strip())
+        if len(ids) == 1:
+            found[name] = str(ids[0])
+        elif ids:
+            wrong.append(
+                FieldError(field=name, message="is the key of several records: write Looma's id of one")
+            )
+        else:
+            wrong.append(
+                FieldError(field=name, message="is the key of no record that is here: write Looma's id")
+            )
+    if wrong:
+        raise ValidationProblem(errors=wrong)
+    return found
+
+
+def _is_id(value: str | int) -> bool:
+    try:
+        UUID(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager
