@@ -160,6 +160,7 @@ def test_a_source_does_not_make_a_relation_wrong_by_its_side_of_a_conflict(
     titled = conflict(runs, relation, key="r-1", field="note", source="Theirs")
     listed = client.get("/api/v1/sync-conflicts?entity=relation&resolution=open", headers=auth).json()
     assert {item["id"] for item in listed["items"]} == {nobody, circle, twice, titled}
+    assert client.get("/api/v1/sync-conflicts?entity=talent", headers=auth).json()["items"] == []
     assert settled(client, auth, titled).status_code == 200
     stored = client.get(f"/api/v1/relations/{relation}", headers=auth).json()
     assert (stored["note"], stored["other_talent_id"], stored["starts_on"]) == ("Theirs", bob, None)

@@ -121,7 +121,7 @@ def gather(connection: Connection, entity: str, record_id: UUID, *, opens: Opens
         _add_source(found, "sync", f"{state.origin}:{state.key}")
         if state.gone:
             found.gone.add(("sync", f"{state.origin}:{state.key}"))
-    if entity == RELATION and _went_with_an_end(connection, told):
+    if entity == RELATION and states and _went_with_an_end(connection, told):
         # Nobody here deleted it: it may come again with the record that it was hidden with.
         found.gone |= {("sync", f"{state.origin}:{state.key}") for state in states}
     _add_made(connection, found, told)
