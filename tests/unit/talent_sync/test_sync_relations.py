@@ -280,6 +280,28 @@ def test_nothing_is_kept_of_relations_of_somebody_who_was_erased(world: World, m
     assert world.ties.rows("SELECT * FROM talent_sync.quarantine") == []
 
 
+def test_nothing_is_kept_of_a_relation_that_names_somebody_who_was_erased_by_id(
+    world: World, made: Made
+) -> None:
+    world.fill()
+    ids = {key: str(row["id"]) for key, row in world.people.talents().items()}
+    made.erase(ids["p-1"])
+    world.ties.target = {"entity": "relation"}
+    report = world.ties.one([tie("1", "knows", ids["p-0"], ids["p-1"], note="a secret of theirs")])
+    assert (report.created, report.quarantined, report.verified) == (0, 0, 1)
+    assert world.ties.rows("SELECT * FROM talent_sync.quarantine") == []
+
+
+def test_a_job_of_a_company_that_is_gone_waits(world: World) -> None:
+    world.fill()
+    world.companies.change(
+        "UPDATE talent_sync.companies SET deleted_at = now() WHERE source_ref = 'companies:c-1'"
+    )
+    report = world.jobs.one([{"id": 7, "title": "Engineer", "company_id": "c-1"}])
+    assert (report.created, report.quarantined) == (0, 1)
+    assert world.waiting() == {"7": "company_id: companies has brought no such record that is here"}
+
+
 def test_what_waits_is_put_right_with_the_sources_own_keys(world: World, made: Made) -> None:
     world.fill()
     world.ties.one([tie("1", "works_at", "p-0", "c-9", starts_on="2020-01-01")])

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from looma_core.db import new_id
 from looma_engines.talent_sync.privacy.fields import SEALED, Seals, hash_column
 from looma_engines.talent_sync.records.kind import Kind
+from looma_engines.talent_sync.rights.naming import read_id
 from looma_engines.talent_sync.schema import SCHEMA
 
 from .deciding import KEY, Decision, Known, Verdict
@@ -195,7 +196,7 @@ class Batch:
                 """SELECT id::text AS name FROM {table} WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
                 ORDER BY id FOR SHARE"""
             ).format(table=sql.Identifier(SCHEMA, table))
-            ids = [number for text in wanted if (number := _uuid(text)) is not None]
+            ids = [number for text in wanted if (number := read_id(text)) is not None]
             found[name] = {one.name for one in self._execute(query, ids=ids)} if ids else set()
         return found
 
@@ -394,13 +395,6 @@ def _digests(rows: Iterable[SourceRow]) -> dict[str, list[bytes]]:
         if row.key:
             digests.setdefault(row.key, []).append(row.digest)
     return digests
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _is_second(decision: Decision, known: Mapping[str, Known]) -> bool:

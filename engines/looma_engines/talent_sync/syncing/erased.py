@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+from uuid import UUID
 
 from looma_engines.talent_sync.rights.ledger import LedgerKey
 
 from .batch import SOURCE_TYPE, Execute
+
+KeyT = TypeVar("KeyT", str, UUID)
 
 
 class NoLedgerKeyError(Exception):
@@ -45,10 +49,24 @@ class ErasedKeys:
             if self._execute("SELECT 1 AS found FROM talent_sync.erased_keys LIMIT 1").fetchone() is not None:
                 raise NoLedgerKeyError
             return set()
-        digests = {
-            self._ledger.of_source(self._tenant, self._entity, SOURCE_TYPE, f"{self._origin}:{key}"): key
-            for key in set(keys)
-        }
+        return self._barred(
+            {
+                self._ledger.of_source(self._tenant, self._entity, SOURCE_TYPE, f"{self._origin}:{key}"): key
+                for key in set(keys)
+            }
+        )
+
+    def records_among(self, ids: Iterable[UUID]) -> set[UUID]:
+        """Looma's ids of records that were erased and may not come again.
+
+        Raises:
+            NoLedgerKeyError: as `among`.
+        """
+        if self._ledger is None:
+            return {UUID(key) for key in self.among(map(str, ids))}
+        return self._barred({self._ledger.of_record(self._tenant, self._entity, one): one for one in ids})
+
+    def _barred(self, digests: Mapping[bytes, KeyT]) -> set[KeyT]:
         found = self._execute(
             """SELECT erased.digest FROM talent_sync.erased_keys AS erased
             WHERE erased.digest = ANY(%(digests)s) AND NOT EXISTS (

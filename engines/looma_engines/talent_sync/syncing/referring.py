@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import sql
 
 from looma_core.problems import FieldError
+from looma_engines.talent_sync.kinds import RELATION
 from looma_engines.talent_sync.records.kind import Kind
+from looma_engines.talent_sync.rights.naming import read_id
 from looma_engines.talent_sync.schema import SCHEMA
 
 from .batch import Execute
@@ -52,12 +54,14 @@ class References:
         self._execute = execute
         self._tables = {name: entity.refers[name] for name in origins}
         self._origins = origins
-        self._erased = {name: erased(ENTITIES[table], origins[name]) for name, table in self._tables.items()}
+        # A relation is of whom it names. A job is not: one of a company that was erased waits to be put right.
+        goes_with = entity.refers if entity.name == RELATION.name else {}
+        self._erased = {
+            name: erased(ENTITIES[table], origins.get(name, "")) for name, table in goes_with.items()
+        }
 
     def resolve(self, rows: Sequence[SourceRow]) -> Referred:
         """The rows with ids for keys."""
-        if not self._origins:
-            return Referred(rows=rows)
         ids = {name: self._ids(name, _keys(rows, name)) for name in self._origins}
         resolved, faults = [], {}
         for row in rows:
@@ -76,8 +80,15 @@ class References:
         return Referred(rows=resolved, faults=faults, erased=self.erased(rows))
 
     def erased(self, rows: Sequence[SourceRow]) -> frozenset[str]:
-        """Keys of the rows that name a record which was erased."""
-        gone = {name: self._erased[name].among(_keys(rows, name)) for name in self._origins}
+        """Keys of the rows that are of a record which was erased: by its source's key, or by its id."""
+        gone: dict[str, Collection[str]] = {}
+        for name, asked in self._erased.items():
+            keys = _keys(rows, name)
+            if name in self._origins:
+                gone[name] = asked.among(keys)
+            else:
+                ids = {number: key for key in keys if (number := read_id(key)) is not None}
+                gone[name] = {ids[number] for number in asked.records_among(ids)}
         return frozenset(
             row.key
             for row in rows

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from looma_core.api.relation import RelationFields
 from looma_engines.talent_sync.quality.relations import CHAINS
+from looma_engines.talent_sync.rights.naming import read_id
 
 from .batch import Execute
 from .beside import Beside, Related
@@ -34,7 +34,7 @@ def lock_relations(execute: Execute) -> None:
 def relations_beside(execute: Execute, rows: Iterable[SourceRow], known: Mapping[str, Known]) -> Beside:
     """The relations of all people that the rows name now, or that what is stored of them names."""
     named = [values for row in rows for values in (row.values, *_stored(known.get(row.key)))]
-    people = {number for values in named for name in _PEOPLE if (number := _id(values.get(name)))}
+    people = {number for values in named for name in _PEOPLE if (number := read_id(str(values.get(name))))}
     if not people:
         return Beside()
     found = execute(
@@ -60,10 +60,3 @@ _PEOPLE = ("talent_id", "other_talent_id")
 
 def _stored(known: Known | None) -> tuple[Mapping[str, Any], ...]:
     return (known.values,) if known is not None else ()
-
-
-def _id(value: object) -> UUID | None:
-    try:
-        return UUID(str(value))
-    except ValueError:
-        return None

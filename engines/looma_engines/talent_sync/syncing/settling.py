@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -21,6 +20,7 @@ from looma_engines.talent_sync.quality.assessing import refusals
 from looma_engines.talent_sync.records.checking import check_beside
 from looma_engines.talent_sync.records.entity import Entity
 from looma_engines.talent_sync.records.repository import RecordRepository
+from looma_engines.talent_sync.rights.naming import read_id
 
 from .batch import SOURCE_TYPE
 from .deciding import DELETED
@@ -60,7 +60,7 @@ async def with_ids(
     found, wrong = dict(draft), []
     for name, row in entity.references.items():
         value = draft.get(name)
-        if not isinstance(value, str | int) or isinstance(value, bool) or _is_id(value):
+        if not isinstance(value, str | int) or isinstance(value, bool) or read_id(str(value)):
             continue
         ids = await reviews.records_of(ENTITIES[row.__tablename__], row, str(value).strip())
         if len(ids) == 1:
@@ -76,14 +76,6 @@ async def with_ids(
     if wrong:
         raise ValidationProblem(errors=wrong)
     return found
-
-
-def _is_id(value: str | int) -> bool:
-    try:
-        UUID(str(value))
-    except ValueError:
-        return False
-    return True
 
 
 @contextmanager
