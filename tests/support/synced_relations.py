@@ -1,4 +1,4 @@
-"""What a SyncJob leaves of relations: states, conflicts, writes, and rows that it could not take."""
+"""Relations that people make, and what a SyncJob leaves of some: states, conflicts, writes, rows that it refused."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import secrets
 from typing import Any
 
+from litestar.testing import TestClient
 from psycopg.types.json import Jsonb
 
 from looma_core.db import new_id
@@ -15,6 +16,13 @@ from support.sync_runs import Json, Runs
 
 ORIGIN = "crm-relations"
 _RUN = {"job": "looma/relations", "epoch": 1, "generation": 1, "origin": ORIGIN, "entity": "relation"}
+
+
+def made(client: TestClient[Any], auth: dict[str, str], path: str, /, **draft: Any) -> str:
+    """Make a record by the API, as people do; its id."""
+    answer = client.post(f"/api/v1/{path}", json=draft, headers=auth)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
 
 
 def known(runs: Runs, relation: str, *, key: str, base: Json | None = None, gone: bool = False) -> None:

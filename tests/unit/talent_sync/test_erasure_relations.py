@@ -22,7 +22,7 @@ from support.dumps import dump_of
 from support.engines import LEDGER_KEY
 from support.key_ring import SEALER
 from support.sync_runs import Runs, person
-from support.synced_relations import ORIGIN, conflict, known, refused, written
+from support.synced_relations import ORIGIN, conflict, known, made, refused, written
 from support.tokens import bearer
 
 pytestmark = pytest.mark.database
@@ -38,12 +38,6 @@ def admin(tenant: str) -> Auth:
 @pytest.fixture
 def runs(database_urls: DatabaseUrls, tenant: str, tmp_path: Path) -> Runs:
     return Runs(database_urls, tenant, tmp_path)
-
-
-def made(client: Client, auth: Auth, path: str, /, **draft: Any) -> str:
-    answer = client.post(f"/api/v1/{path}", json=draft, headers=auth)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
 
 
 def erased(client: Client, admin: Auth, talent: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 
 from support.database import DatabaseUrls
 from support.sync_runs import Runs
-from support.synced_relations import ORIGIN, conflict, known, refused
+from support.synced_relations import ORIGIN, conflict, known, made, refused
 
 pytestmark = pytest.mark.database
 Client = TestClient[Any]
@@ -22,12 +22,6 @@ NOBODY = str(uuid.UUID(int=7))
 @pytest.fixture
 def runs(database_urls: DatabaseUrls, tenant: str, tmp_path: Path) -> Runs:
     return Runs(database_urls, tenant, tmp_path)
-
-
-def made(client: Client, auth: Auth, path: str, /, **draft: Any) -> str:
-    answer = client.post(f"/api/v1/{path}", json=draft, headers=auth)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
 
 
 def people(client: Client, auth: Auth, *names: str) -> list[str]:
