@@ -38,12 +38,16 @@ def people(rng: random.Random, before: list[dict[str, Any]]) -> list[dict[str, A
     for row in kept:
         if rng.random() < 0.3:
             row["headline"] = rng.choice(["Analyst", "Engineer", "数据分析师", ""])
-    number = max((int(row["id"]) for row in before), default=1000)
+    number = max((int(row["id"]) for row in before if "_bad" not in row), default=1000)
     kept += [
         {"id": str(key), "full_name": f"Ada Number {key}", "email": f"ada.{key}@mail.example"}
         for key in range(number + 1, number + 1 + rng.randint(80, 160))
     ]
-    return [*kept, *({**row, "id": f"9{row['id']}", "_bad": rng.random()} for row in rng.sample(kept, 4))]
+    # Of a key that no good one ever has: a good record stays where the source has it wrong.
+    return [
+        *kept,
+        *({**row, "id": str(10**6 + int(row["id"])), "_bad": rng.random()} for row in rng.sample(kept, 4)),
+    ]
 
 
 @dataclass
