@@ -36,7 +36,7 @@ def source(rng: random.Random, before: list[dict[str, Any]]) -> list[dict[str, A
     for row in kept:
         if rng.random() < 0.3:
             row["headline"] = rng.choice(["Analyst", "Engineer", "数据分析师", ""])
-    number = max((int(row["id"]) for row in before), default=0)
+    number = max((int(row["id"]) for row in before if "_bad" not in row), default=0)
     kept += [
         {
             "id": str(key),
@@ -48,7 +48,9 @@ def source(rng: random.Random, before: list[dict[str, Any]]) -> list[dict[str, A
     ]
     rng.shuffle(kept)
     for row in rng.sample(kept, 5):
-        kept.insert(rng.randrange(len(kept)), {**row, "id": f"9{row['id']}00", "_bad": rng.random()})
+        # Of a key that no good one ever has: a good record stays where the source has it wrong.
+        bad = {**row, "id": str(10**6 + int(row["id"])), "_bad": rng.random()}
+        kept.insert(rng.randrange(len(kept)), bad)
     return kept
 
 
