@@ -221,6 +221,14 @@ def test_a_token_that_ends_before_its_time_is_replaced(reading: Reading) -> None
     assert reading.server.told()["seen"]["/oauth/token"] == 2
 
 
+def test_an_issuer_that_begins_anew_again_and_again_is_given_its_time(reading: Reading) -> None:
+    reading.settings = {"token_url": f"{reading.server.url}/oauth/token"}
+    reading.secret(client_id=CLIENT, client_secret=SECRET)
+    reading.server.faults({"kind": "expire", "times": 4, "where": LIST})
+    assert keys(reading.rows()) == KEYS
+    assert reading.server.told()["seen"]["/oauth/token"] == 5
+
+
 def test_who_is_not_let_in_is_told_so_once(reading: Reading) -> None:
     reading.secret(token="another")
     with pytest.raises(BadInputError, match="answers 401"):
@@ -242,7 +250,7 @@ def test_tokens_that_are_never_taken_are_not_asked_for_without_end() -> None:
     assert tokens.renew()
     assert tokens.headers() == {"Authorization": "Bearer t2"}
     tokens.taken()
-    assert [tokens.renew() for _ in range(3)] == [True, True, False]
+    assert [tokens.renew() for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_a_token_that_is_written_anew_is_taken(reading: Reading) -> None:

@@ -255,7 +255,8 @@ class Asker:
             wait = asked_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC))
             raise _AgainError(f"it answers {status}", wait)
         if meaning is Meaning.NO_TOKEN and self._tokens.renew():
-            raise _AgainError("the token is no good any more", 0.0)
+            # One that ended is replaced at once; an issuer that begins anew may need its time.
+            raise _AgainError("the token is no good any more", 0.0 if self._tokens.refused <= 1 else None)
         if meaning is Meaning.NO_TOKEN:
             raise BadInputError(f"{_host(address)} answers 401: it does not take what source.credentials has")
         if answer.is_redirect:

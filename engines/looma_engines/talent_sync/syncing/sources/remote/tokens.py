@@ -12,12 +12,18 @@ from .judging import refresh_at
 
 UNSAID_LIFE_SECONDS = 300.0
 """How long a token is taken to be good whose issuer does not say."""
-REFUSALS = 3
-"""Tokens in a row that are not taken: one had ended, the next was of an issuer that began anew meanwhile."""
+REFUSALS = 6
+"""Tokens in a row that are not taken: one had ended, the next were of an issuer that began anew, or is about to."""
 
 
 class Tokens(Protocol):
-    """What says who asks."""
+    """What says who asks.
+
+    Attributes:
+        refused: how many in a row were not taken.
+    """
+
+    refused: int
 
     def headers(self) -> Mapping[str, str]:
         """Headers of the next question."""
@@ -34,6 +40,8 @@ class Tokens(Protocol):
 
 class NoToken:
     """Nobody in particular asks."""
+
+    refused = 0
 
     def headers(self) -> Mapping[str, str]:
         """None."""
@@ -88,7 +96,7 @@ class ClientTokens:
         self._now = now
         self._token = ""
         self._until = 0.0
-        self._refused = 0
+        self.refused = 0
 
     def headers(self) -> Mapping[str, str]:
         """A token that does not end while it is under way."""
@@ -100,10 +108,10 @@ class ClientTokens:
 
     def renew(self) -> bool:
         """Forget the token, unless as many in a row were refused that it is not for their age."""
-        self._refused += 1
+        self.refused += 1
         self._token = ""
-        return self._refused < REFUSALS
+        return self.refused < REFUSALS
 
     def taken(self) -> None:
         """The token is good."""
-        self._refused = 0
+        self.refused = 0
