@@ -167,6 +167,7 @@ bench: $(READY) ## Measure, and keep the report in docs/reports
 	@$(BIN)/python -m tests.bench --only sync
 	@$(BIN)/python -m tests.bench --only queries
 	@$(SUDO) $(BIN)/python -m tests.bench --only storage
+	@$(SUDO) $(BIN)/python -m tests.bench --name bench --only console
 
 bench-million: $(READY) ## A sync of a million people, beside a bare COPY and the rules alone, the queries over a million, and their backups
 	@$(BIN)/python -m tests.bench --only sync --synced 1000000

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import (
     bench_aborts,
+    bench_console,
     bench_duplicates,
     bench_gateway,
     bench_http,
@@ -45,11 +46,12 @@ DUPLICATE_PARTS = ("duplicates",)
 SYNC_PARTS = ("sync",)
 QUERY_PARTS = ("queries",)
 STORAGE_PARTS = ("storage",)
+CONSOLE_PARTS = ("console",)
 MILLION = 1_000_000
 """Parts of a report of their own: each takes long."""
 ALL = (
     *(*PARTS, *ROLLOUT_PARTS, *JUDGING_PARTS, *SCALE_PARTS, *RECORD_PARTS),
-    *(*DUPLICATE_PARTS, *SYNC_PARTS, *QUERY_PARTS, *STORAGE_PARTS),
+    *(*DUPLICATE_PARTS, *SYNC_PARTS, *QUERY_PARTS, *STORAGE_PARTS, *CONSOLE_PARTS),
 )
 REPORTS = (
     ("first", "The first table", PARTS),
@@ -62,6 +64,7 @@ REPORTS = (
     ("sync", "What sync jobs promise", SYNC_PARTS),
     ("queries", "What the database promises", QUERY_PARTS),
     ("storage", "The room that records take", STORAGE_PARTS),
+    ("console", "The console over many records", CONSOLE_PARTS),
 )
 
 
@@ -144,6 +147,7 @@ def taken(options: argparse.Namespace, parts: Sequence[str]) -> list[Row]:
         "traffic": bench_traffic.run,
         "aborts": lambda cluster: bench_aborts.run(cluster, aborts=options.aborts),
         "rollbacks": lambda cluster: bench_rollbacks.run(cluster, rollbacks=options.rollbacks),
+        "console": bench_console.run,
         "judging": lambda cluster: bench_judging.run(cluster, runs=options.judged),
     }
     try:

@@ -5,12 +5,11 @@ Each test states how many requests may fail; times are told, never asserted.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import msgspec
@@ -18,6 +17,7 @@ import pytest
 
 from looma_core.api.gateway import FRESH_SECONDS, GatewayTraffic
 from support.cluster import Cluster
+from support.console_visits import visiting
 from support.faults import more, pods, process_of, processes_of, restarts, running_of, until
 from support.probe_service import PATH, Probe
 from support.traffic import Traffic
@@ -127,7 +127,7 @@ def test_given_two_gateways_when_one_hangs_then_the_other_serves_and_its_part_is
         cluster.api() as api,
         httpx.Client(base_url=address, headers=api.headers, timeout=20) as direct,
         Traffic(direct, PATH, clients=CLIENTS) as traffic,
-        console(cluster, address) as visitor,
+        visiting(cluster, address) as visitor,
     ):
         traffic.wait_for_revision("r1")
         until(lambda: unknown(visitor) == 0, "both are known")
@@ -157,16 +157,6 @@ def test_given_two_gateways_when_one_hangs_then_the_other_serves_and_its_part_is
     assert again is not None
     assert again.age_seconds is not None
     assert again.age_seconds <= FRESH_SECONDS
-
-
-@contextlib.contextmanager
-def console(cluster: Cluster, address: str) -> Iterator[httpx.Client]:
-    """Somebody who is signed in to the console and may see the traffic."""
-    with httpx.Client(base_url=address, timeout=20, follow_redirects=True) as visitor:
-        (token,) = re.findall(r'name="csrf_token" value="([^"]+)"', visitor.get("/login").text)[:1]
-        form = {"csrf_token": token, "login": "admin", "password": cluster.admin_password}
-        visitor.post("/login", data=form).raise_for_status()
-        yield visitor
 
 
 def unknown(visitor: httpx.Client) -> int:

@@ -5,6 +5,7 @@ A superuser fills them with triggers off, and then does in one statement each wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -184,44 +185,47 @@ def fill(
         schema: where the tables are, if they are copies.
     """
     with psycopg.connect(urls.admin) as connection:
-        connection.execute("SET session_replication_role = replica")
-        for table in tables:
-            columns = {"tenant": "{tenant}", **FILLS[table]}
-            if table in SEARCHED:
-                columns["id"] = "gen_random_uuid()"
-            values = sql.SQL(", ".join(columns.values())).format(
-                tenant=sql.Literal(tenant), rows=sql.Literal(rows)
-            )
-            connection.execute(
-                sql.SQL("INSERT INTO {} ({}) SELECT {} FROM generate_series(0, {}) AS n").format(
-                    sql.Identifier(schema, table),
-                    sql.SQL(", ").join(map(sql.Identifier, columns)),
-                    values,
-                    sql.Literal(rows - 1),
-                )
-            )
-            if table in SEARCHED:
-                connection.execute(
-                    sql.SQL(
-                        "INSERT INTO talent_sync.record_grams (tenant, record_id, grams)"
-                        " SELECT tenant, id, talent_sync.grams_of(tenant || {}, search, false) FROM {}"
-                        " WHERE tenant = {}"
-                    ).format(
-                        sql.Literal(f"/{SEARCHED[table]}"), sql.Identifier(schema, table), sql.Literal(tenant)
-                    )
-                )
-            if table in SKILLED:
-                connection.execute(
-                    sql.SQL(
-                        "INSERT INTO talent_sync.record_skills (tenant, record_id, marks)"
-                        " SELECT tenant, id, talent_sync.skill_marks(tenant || {}, skills) FROM {}"
-                        " WHERE tenant = {}"
-                    ).format(
-                        sql.Literal(f"/{SKILLED[table]}"), sql.Identifier(schema, table), sql.Literal(tenant)
-                    )
-                )
+        for statement in filling(tenant, rows, tables=tables, schema=schema):
+            connection.execute(statement)
     with psycopg.connect(urls.admin, autocommit=True) as connection:
-        beside = ("record_grams", "record_skills")
-        for table in (*tables, *beside):
-            name = sql.Identifier("talent_sync" if table in beside else schema, table)
-            connection.execute(sql.SQL("VACUUM ANALYZE {}").format(name))
+        for statement in tidying(tables, schema=schema):
+            connection.execute(statement)
+
+
+def filling(
+    tenant: str, rows: int, *, tables: tuple[str, ...], schema: str = "talent_sync"
+) -> Iterator[sql.Composable]:
+    """The statements of one transaction that fill tables in which the tenant has nothing, for a superuser."""
+    yield sql.SQL("SET session_replication_role = replica")
+    for table in tables:
+        columns = {"tenant": "{tenant}", **FILLS[table]}
+        if table in SEARCHED:
+            columns["id"] = "gen_random_uuid()"
+        values = sql.SQL(", ".join(columns.values())).format(
+            tenant=sql.Literal(tenant), rows=sql.Literal(rows)
+        )
+        yield sql.SQL("INSERT INTO {} ({}) SELECT {} FROM generate_series(0, {}) AS n").format(
+            sql.Identifier(schema, table),
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            values,
+            sql.Literal(rows - 1),
+        )
+        # What the triggers would have made.
+        for names, kept, made in (
+            (SEARCHED, "record_grams (tenant, record_id, grams)", "grams_of(tenant || {}, search, false)"),
+            (SKILLED, "record_skills (tenant, record_id, marks)", "skill_marks(tenant || {}, skills)"),
+        ):
+            if table in names:
+                yield sql.SQL(
+                    f"INSERT INTO talent_sync.{kept} SELECT tenant, id, talent_sync.{made} FROM {{}}"  # noqa: S608 - our own names
+                    " WHERE tenant = {}"
+                ).format(sql.Literal(f"/{names[table]}"), sql.Identifier(schema, table), sql.Literal(tenant))
+
+
+def tidying(tables: tuple[str, ...], *, schema: str = "talent_sync") -> Iterator[sql.Composable]:
+    """The statements after that, each by itself: so that plans are those of tables which are known."""
+    beside = ("record_grams", "record_skills")
+    for table in (*tables, *beside):
+        yield sql.SQL("VACUUM ANALYZE {}").format(
+            sql.Identifier("talent_sync" if table in beside else schema, table)
+        )
