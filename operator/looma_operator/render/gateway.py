@@ -33,8 +33,9 @@ _HAPROXY = f"haproxy -W -S {RUN}/master.sock,mode,600 -f {RUN}/haproxy.cfg"
 # A container is stopped by SIGTERM, which ends HAProxy at once. By SIGUSR1 it takes no more connections and ends with
 # the last one that it has.
 RUN_HAPROXY = f"""\
+trap 'ends=1; kill -USR1 $master 2>/dev/null' TERM
 {_HAPROXY} & master=$!
-trap 'kill -USR1 $master' TERM
+if [ "$ends" ]; then kill -USR1 $master; fi
 wait $master; status=$?
 while kill -0 $master 2>/dev/null; do wait $master; status=$?; done
 exit $status
