@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import httpx
+from psycopg import sql
 
 from bench.bench_queries import p95
 from bench.report import Row
@@ -42,15 +43,18 @@ def fill(cluster: Cluster, count: int) -> None:
     """Put the records into the instance's database."""
     # The fill makes these for all records of the tenant, those of the demo as well.
     kept = [
-        f"DELETE FROM talent_sync.{name} WHERE tenant = '{TENANT}'"
+        sql.SQL("DELETE FROM {} WHERE tenant = {}").format(
+            sql.Identifier("talent_sync", name), sql.Literal(TENANT)
+        )
         for name in ("record_grams", "record_skills")
-    ]  # noqa: S608
-    made = [statement.as_string(None) for statement in filling(TENANT, count, tables=TABLES)]
-    _psql(cluster, ";\n".join(["BEGIN", *kept, *made, "COMMIT"]))
-    _psql(cluster, ";\n".join(statement.as_string(None) for statement in tidying(TABLES)))
+    ]
+    begun, done = sql.SQL("BEGIN"), sql.SQL("COMMIT")
+    _psql(cluster, [begun, *kept, *filling(TENANT, count, tables=TABLES), done])
+    _psql(cluster, tidying(TABLES))
 
 
-def _psql(cluster: Cluster, script: str) -> None:
+def _psql(cluster: Cluster, statements: Iterable[sql.Composable]) -> None:
+    script = ";\n".join(statement.as_string(None) for statement in statements)
     exec_into = ("exec", "-i", "looma-postgres-0", "-c", "postgres", "--")
     cluster.kubectl(*exec_into, *PSQL, stdin=f"{script};\n", timeout=900)
 

@@ -26,12 +26,10 @@ class Referred:
     """Rows with Looma's ids in the place of another source's keys.
 
     `faults` are of those rows, by position, that name a record which that source has not brought; such a key stays.
-    `erased` has the keys of rows that name a record which was erased: nothing of them is kept.
     """
 
     rows: Sequence[SourceRow]
     faults: Mapping[int, tuple[FieldError, ...]] = field(default_factory=dict)
-    erased: frozenset[str] = frozenset()
 
 
 class References:
@@ -62,6 +60,8 @@ class References:
 
     def resolve(self, rows: Sequence[SourceRow]) -> Referred:
         """The rows with ids for keys."""
+        if not self._origins:
+            return Referred(rows=rows)
         ids = {name: self._ids(name, _keys(rows, name)) for name in self._origins}
         resolved, faults = [], {}
         for row in rows:
@@ -77,10 +77,13 @@ class References:
             )
             if absent:
                 faults[row.position] = absent
-        return Referred(rows=resolved, faults=faults, erased=self.erased(rows))
+        return Referred(rows=resolved, faults=faults)
 
     def erased(self, rows: Sequence[SourceRow]) -> frozenset[str]:
-        """Keys of the rows that are of a record which was erased: by its source's key, or by its id."""
+        """Keys of the rows, as the source has them, that are of a record which was erased: by its key, or by its id.
+
+        Asked after the records that they name were locked: that waits for an erasure that is under way.
+        """
         gone: dict[str, Collection[str]] = {}
         for name, asked in self._erased.items():
             keys = _keys(rows, name)

@@ -201,7 +201,7 @@ class SyncRepository:
                 raise MovedError
             if self._batch.entity == RELATION.name:
                 lock_relations(self._execute)
-            referred = self._references.resolve(rows)
+            given, referred = rows, self._references.resolve(rows)
             rows = referred.rows
             known, own = self._batch.known(rows), Tally()
             if any(row.key and row.key not in known for row in rows):
@@ -210,11 +210,12 @@ class SyncRepository:
                 own = Tally(written_back=made, created_back=made)
                 known = self._batch.known(rows) if made else known
             known = self._outbox.with_intended(known)
+            present = self._batch.present(rows)
             found = Found(
                 rows=rows,
                 known=known,
-                present=self._batch.present(rows),
-                erased=self.erased_among(rows) | referred.erased,
+                present=present,
+                erased=self.erased_among(rows) | self._references.erased(given),
                 absent=referred.faults,
                 beside=relations_beside(self._execute, rows, known)
                 if self._batch.entity == RELATION.name
