@@ -123,16 +123,14 @@ def test_where_a_quota_leaves_no_room_it_is_told_when_the_canary_begins(looma: L
 
 
 def test_where_the_nodes_have_no_room_it_is_told_when_the_canary_begins(looma: Looma):
-    node = {"metadata": {"name": "small"}, "status": {"allocatable": {"cpu": "1200m", "pods": "110"}}}
-    assert looma.plane.request("POST", "/api/v1/nodes", node)[0] == 201
-    # The API server keeps pods from a new node until somebody says that it is well.
-    code, _ = looma.plane.request(
-        "PATCH",
-        "/api/v1/nodes/small",
-        {"spec": {"taints": None}},
-        content_type="application/merge-patch+json",
-    )
-    assert code == 200
+    assert looma.plane.request("POST", "/api/v1/nodes", {"metadata": {"name": "small"}})[0] == 201
+    # As a kubelet tells of it, and without the taint by which the API server keeps pods from a new node.
+    allocatable = {"status": {"allocatable": {"cpu": "1200m", "pods": "110"}}}
+    for path, patch in (("/status", allocatable), ("", {"spec": {"taints": None}})):
+        code, _ = looma.plane.request(
+            "PATCH", f"/api/v1/nodes/small{path}", patch, content_type="application/merge-patch+json"
+        )
+        assert code == 200
     try:
         resources = {"requests": {"cpu": "500m"}}
         apply(looma, "large", "engine:1", resources=resources)
