@@ -125,7 +125,7 @@ def test_where_a_quota_leaves_no_room_it_is_told_when_the_canary_begins(looma: L
 def test_where_the_nodes_have_no_room_it_is_told_when_the_canary_begins(looma: Looma):
     assert looma.plane.request("POST", "/api/v1/nodes", {"metadata": {"name": "small"}})[0] == 201
     # As a kubelet tells of it, and without the taint by which the API server keeps pods from a new node.
-    allocatable = {"status": {"allocatable": {"cpu": "1200m", "pods": "110"}}}
+    allocatable = {"status": {"allocatable": {"cpu": "1200m", "memory": "8Gi", "pods": "110"}}}
     for path, patch in (("/status", allocatable), ("", {"spec": {"taints": None}})):
         code, _ = looma.plane.request(
             "PATCH", f"/api/v1/nodes/small{path}", patch, content_type="application/merge-patch+json"
@@ -140,4 +140,4 @@ def test_where_the_nodes_have_no_room_it_is_told_when_the_canary_begins(looma: L
     finally:
         looma.plane.request("DELETE", "/api/v1/nodes/small")
     told = [event["note"] for event in looma.events("large") if event["reason"] == "NoRoom"]
-    assert told == ["r2: nodes: 4 more pods need cpu 0.5 each, and there is room for 2"]
+    assert told == ["r2: nodes: 4 more pods need cpu 0.5, memory 128Mi each, and there is room for 2"]
