@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from support.cluster import Cluster, Object
+import httpx
+
+from support.cluster import Cluster, ExpectationError, Object
+
+AGREED = 30
+"""Requests in a row that tell of all pods: of two, one is left out by a chance of one in a thousand million."""
 
 
 def gateway_pods(cluster: Cluster) -> list[str]:
@@ -64,3 +70,12 @@ def route_split(cluster: Cluster, name: str, *, path: str, shares: Mapping[str, 
         )
 
     cluster.watch("httproute", name, accepted, sentence=f"the gateway takes the split {name}", seconds=30)
+    # The word is that of the first pod that took it. Each new connection leads to one of them, by chance.
+    deadline = time.monotonic() + 30
+    while not all(_leads_somewhere(cluster, path) for _ in range(AGREED)):
+        if time.monotonic() > deadline:
+            raise ExpectationError(f"a pod of the gateway does not know {path}")
+
+
+def _leads_somewhere(cluster: Cluster, path: str) -> bool:
+    return httpx.get(f"{cluster.address}{path}", timeout=20).status_code != httpx.codes.NOT_FOUND
