@@ -121,7 +121,11 @@ class World:
 
     def hit_database(self, fault: str) -> None:
         """End a worker's connection, or kill its server process, which takes down all of PostgreSQL."""
-        with psycopg.connect(self.urls.admin, autocommit=True) as connection:
+        try:
+            admin = psycopg.connect(self.urls.admin, autocommit=True)
+        except psycopg.OperationalError:
+            return  # It is down already: a busy machine takes long to begin again after an earlier fault.
+        with admin as connection:
             pids = connection.execute(
                 "SELECT pid FROM pg_stat_activity WHERE application_name = 'sync-people' AND datname = %s",
                 (self.urls.name,),
