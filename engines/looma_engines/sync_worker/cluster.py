@@ -105,14 +105,18 @@ class SyncJobInCluster:
         Raises:
             FencedError, ClusterError: as `check`.
         """
-        for raw in (self.check().get("status") or {}).get("shards") or []:
+        return self._told(self.check())
+
+    def _told(self, found: dict[str, Any]) -> ShardReport | None:
+        """The shard's entry of this epoch in a SyncJob."""
+        for raw in (found.get("status") or {}).get("shards") or []:
             report = msgspec.convert(raw, ShardReport, strict=False)
             if (report.shard, report.epoch) == (self._inputs.shard, self._inputs.epoch):
                 return report
         return None
 
     def report(self, report: ShardReport) -> None:
-        """Write the shard's entry, as long as the epoch is the current one.
+        """Write the shard's entry, as long as the epoch is the current one and no pod has said that the shard is done.
 
         Raises:
             FencedError, ClusterError: as `check`.
@@ -122,6 +126,10 @@ class SyncJobInCluster:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             found = self.check()
+            told = self._told(found)
+            if told is not None and told.state == "Succeeded" and report.state == "Running":
+                # Another pod of the shard has done all of it: what this one still says is of before.
+                return
             body = {
                 "apiVersion": f"{GROUP}/{VERSION}",
                 "kind": "SyncJob",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +163,18 @@ def container(script: str, folder: Path, **programs: str) -> Iterator[subprocess
         program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
     with subprocess.Popen(
-        ["/bin/sh", "-c", script], cwd=folder, env=environment, stderr=subprocess.PIPE
+        ["/bin/sh", "-c", script],
+        cwd=folder,
+        env=environment,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as shell:
         try:
             yield shell
         finally:
-            shell.kill()
+            # With what it began: where a test fails that may go on.
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
 
 
 def test_the_container_ends_haproxy_softly_and_with_its_own_status(tmp_path: Path):

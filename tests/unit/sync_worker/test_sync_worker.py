@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import pytest
 
-from looma_core.api.syncjob import CONTRACT, ExitCode, Variable
+from looma_core.api.syncjob import CONTRACT, ExitCode, ShardReport, Variable
 from looma_engines.sync_worker import cluster, frame
 from looma_engines.sync_worker import main as sync_main
 from looma_engines.sync_worker.cluster import ClusterError, SyncJobInCluster
@@ -149,6 +149,21 @@ def test_a_report_is_sent_again_where_somebody_else_wrote(tmp_path: Path) -> Non
     server.before_patch = busy
     assert do(server, inputs(tmp_path)) == ExitCode.DONE
     assert len(server.reports) == 2
+
+
+def test_a_second_pod_of_a_shard_that_is_done_does_not_say_that_it_runs(tmp_path: Path) -> None:
+    given, server = inputs(tmp_path), Server()
+    seen = seen_by(server, given)
+    done = ShardReport(shard=given.shard, epoch=given.epoch, state="Succeeded", read=9, cursor="9")
+    seen.report(done)
+    seen.report(msgspec.structs.replace(done, state="Running", read=4, cursor="4"))
+    assert [(entry["state"], entry["read"]) for entry in server.reports] == [("Succeeded", 9)]
+    # One that does all of it once more may say so; in the next run of the SyncJob all begins anew.
+    seen.report(done)
+    server.epoch += 1
+    later = inputs(tmp_path, **{Variable.EPOCH: str(server.epoch)})
+    seen_by(server, later).report(ShardReport(shard=later.shard, epoch=server.epoch, read=1))
+    assert [entry["epoch"] for entry in server.reports] == [given.epoch, given.epoch, server.epoch]
 
 
 def test_a_syncjob_that_is_gone_has_nobody_to_report_to(tmp_path: Path) -> None:
