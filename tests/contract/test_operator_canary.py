@@ -99,6 +99,16 @@ def test_an_aborted_canary_gives_everything_back(looma: Looma):
     play(looma, "given-up", lambda: step not in leader.get("/metrics"), "there is no canary any more")
 
 
+def no_room(looma: Looma, name: str, *, cpu: str) -> list[str]:
+    """What is told of a canary's room, four pods that each ask for so much, once it begins."""
+    resources = {"requests": {"cpu": cpu}}
+    apply(looma, name, "engine:1", resources=resources)
+    play(looma, name, lambda: looma.status(name).get("phase") == "Ready", "r1 serves")
+    apply(looma, name, "engine:2", resources=resources)
+    looma.is_told(name, "NoRoom")
+    return [event["note"] for event in looma.events(name) if event["reason"] == "NoRoom"]
+
+
 def test_where_a_quota_leaves_no_room_it_is_told_when_the_canary_begins(looma: Looma):
     quotas = looma.path("resourcequotas", group="v1")
     hard = {"requests.cpu": "500m"}
@@ -111,14 +121,9 @@ def test_where_a_quota_leaves_no_room_it_is_told_when_the_canary_begins(looma: L
     )
     assert code == 200
     try:
-        resources = {"requests": {"cpu": "100m"}}
-        apply(looma, "crowded", "engine:1", resources=resources)
-        play(looma, "crowded", lambda: looma.status("crowded").get("phase") == "Ready", "r1 serves")
-        apply(looma, "crowded", "engine:2", resources=resources)
-        looma.is_told("crowded", "NoRoom")
+        told = no_room(looma, "crowded", cpu="100m")
     finally:
         looma.plane.request("DELETE", f"{quotas}/team")
-    told = [event["note"] for event in looma.events("crowded") if event["reason"] == "NoRoom"]
     assert told == ["r2: quota team: 4 more pods need 0.4 of requests.cpu, 0.1 is left"]
 
 
@@ -132,12 +137,7 @@ def test_where_the_nodes_have_no_room_it_is_told_when_the_canary_begins(looma: L
         )
         assert code == 200
     try:
-        resources = {"requests": {"cpu": "500m"}}
-        apply(looma, "large", "engine:1", resources=resources)
-        play(looma, "large", lambda: looma.status("large").get("phase") == "Ready", "r1 serves")
-        apply(looma, "large", "engine:2", resources=resources)
-        looma.is_told("large", "NoRoom")
+        told = no_room(looma, "large", cpu="500m")
     finally:
         looma.plane.request("DELETE", "/api/v1/nodes/small")
-    told = [event["note"] for event in looma.events("large") if event["reason"] == "NoRoom"]
     assert told == ["r2: nodes: 4 more pods need cpu 0.5, memory 128Mi each, and there is room for 2"]

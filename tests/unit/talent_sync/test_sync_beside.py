@@ -112,14 +112,12 @@ def test_whatever_comes_no_two_that_stand_are_against_each_other(
         ):
             assert not overlapping(Span(one.starts_on, one.ends_on), Span(other.starts_on, other.ends_on))
         ends = [
-            (
-                each.kind,
-                {each.talent_id, each.other_talent_id} if each.kind == "knows" else each.other_talent_id,
-            )
+            {each.talent_id, each.other_talent_id}
+            if each.kind == "knows"
+            else (each.talent_id, each.company_id or each.other_talent_id)
             for each in (one, other)
         ]
-        same = ends[0] == ends[1] and one.starts_on == other.starts_on
-        assert not (same and one.kind == "knows")
+        assert (one.kind, one.starts_on, ends[0]) != (other.kind, other.starts_on, ends[1])
     referred = [(one.talent_id, one.other_talent_id) for one in found if one.kind == "referred_by"]
     assert all(find_cycle([edge for edge in referred if edge != new], new) is None for new in referred)
     for moment in range(-1, 8):

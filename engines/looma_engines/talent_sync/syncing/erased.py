@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 from uuid import UUID
 
@@ -45,15 +45,11 @@ class ErasedKeys:
         Raises:
             NoLedgerKeyError: records were erased, and without the key nobody can say which.
         """
-        if self._ledger is None:
-            if self._execute("SELECT 1 AS found FROM talent_sync.erased_keys LIMIT 1").fetchone() is not None:
-                raise NoLedgerKeyError
-            return set()
         return self._barred(
-            {
-                self._ledger.of_source(self._tenant, self._entity, SOURCE_TYPE, f"{self._origin}:{key}"): key
-                for key in set(keys)
-            }
+            set(keys),
+            lambda ledger, key: ledger.of_source(
+                self._tenant, self._entity, SOURCE_TYPE, f"{self._origin}:{key}"
+            ),
         )
 
     def records_among(self, ids: Iterable[UUID]) -> set[UUID]:
@@ -62,11 +58,14 @@ class ErasedKeys:
         Raises:
             NoLedgerKeyError: as `among`.
         """
-        if self._ledger is None:
-            return {UUID(key) for key in self.among(map(str, ids))}
-        return self._barred({self._ledger.of_record(self._tenant, self._entity, one): one for one in ids})
+        return self._barred(set(ids), lambda ledger, one: ledger.of_record(self._tenant, self._entity, one))
 
-    def _barred(self, digests: Mapping[bytes, KeyT]) -> set[KeyT]:
+    def _barred(self, asked: set[KeyT], digest: Callable[[LedgerKey, KeyT], bytes]) -> set[KeyT]:
+        if self._ledger is None:
+            if self._execute("SELECT 1 AS found FROM talent_sync.erased_keys LIMIT 1").fetchone() is not None:
+                raise NoLedgerKeyError
+            return set()
+        digests = {digest(self._ledger, one): one for one in asked}
         found = self._execute(
             """SELECT erased.digest FROM talent_sync.erased_keys AS erased
             WHERE erased.digest = ANY(%(digests)s) AND NOT EXISTS (
